@@ -1,0 +1,123 @@
+"""Find weights on this machine, choose a device, load; and download, but only when told to."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from maskunet.models import SPECS
+from maskunet.models.base import CONFIG_FILES, WEIGHT_FILES, DiffusionModel, ModelSpec, from_folder
+
+
+class MissingWeights(ValueError):
+    """The weights are not on this machine; the message says the size and the command to get them."""
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device of that name, or the best one here: CUDA, then MPS, then the CPU.
+
+    Raises:
+        ValueError: no such device on this machine; says which there are.
+    """
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here.insert(0, "mps")
+    if torch.cuda.is_available():
+        here[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name and name not in here:
+        raise ValueError(f"There is no device “{name}” on this machine. It has: {', '.join(here)}.")
+    return torch.device(name or here[0])
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on CUDA devices that have it, float16 on older ones, float32 elsewhere.
+
+    The gradient goes through the VAE and the U-Net, where float16 overflows at 65,504 and
+    underflows without loss scaling; bfloat16 has float32's range at the same size.
+    """
+    if device.type != "cuda":
+        return torch.float32
+    with torch.cuda.device(device):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words, such as "NVIDIA H200, 139 GB" or "CPU, 2 cores"."""
+    if device.type == "cuda":
+        about = torch.cuda.get_device_properties(device)
+        return f"{about.name}, {about.total_memory / 2**30:.0f} GB"
+    if device.type == "mps":
+        return "Apple GPU"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU, {cores} core{'s' if cores != 1 else ''}"
+
+
+def find(spec: ModelSpec, weights: Path | None = None) -> Path:
+    """The folder of the model's weights on this machine; never downloads.
+
+    Args:
+        spec: the model.
+        weights: look here instead: the model's folder, or a folder that holds it under its name.
+
+    Raises:
+        MissingWeights: they are not here.
+        ValueError: `weights` holds no such model.
+    """
+    if weights is not None:
+        for folder in (weights / spec.name, weights):
+            if (folder / "unet" / CONFIG_FILES["unet"]).is_file():
+                return folder
+        raise ValueError(
+            f"“{weights.name}” holds no Stable Diffusion model. --weights takes a folder in diffusers "
+            "format, the one that holds model_index.json."
+        )
+    if spec.folder is not None:
+        if (spec.folder / "unet" / CONFIG_FILES["unet"]).is_file():
+            return spec.folder
+        raise MissingWeights(f"The weights of {spec.title} are not in this copy of the project.")
+    if not spec.repo:
+        raise MissingWeights("Start with --weights DIR to use a Stable Diffusion folder of your own.")
+    folder = _cached(spec.repo, spec.revision, _wanted_files())
+    if folder is None:
+        raise MissingWeights(
+            f"{spec.title} is not on this machine ({spec.download_gb:.2f} GB). "
+            f"To download it: python -m maskunet download {spec.name}"
+        )
+    return folder
+
+
+def load(spec: ModelSpec, weights: Path | None = None, device: str | None = None) -> DiffusionModel:
+    """Load a base model from this machine, frozen, on the best device.
+
+    Raises:
+        ValueError: as `find`, `choose_device` and `models.base.from_folder`.
+    """
+    place = choose_device(device)
+    return from_folder(
+        find(spec, weights),
+        name=spec.name,
+        guidance=spec.guidance,
+        device=place,
+        dtype=choose_dtype(place),
+    )
+
+
+def _wanted_files() -> list[str]:
+    """What a Stable Diffusion repository must give: no safety checker, pickles or copies."""
+    weights = [f"{part}/{file}.safetensors" for part, file in WEIGHT_FILES.items()]
+    configs = [f"{part}/{file}" for part, file in CONFIG_FILES.items()]
+    return ["model_index.json", *weights, *configs, "tokenizer/vocab.json", "tokenizer/merges.txt"]
+
+
+def _cached(repo: str, revision: str, files: list[str]) -> Path | None:
+    """The repository's folder in the Hugging Face cache, if every file has arrived."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return folder if all((folder / file).is_file() for file in files) else None

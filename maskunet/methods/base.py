@@ -1,0 +1,106 @@
+"""What every method shares: its SPEC, its settings from preset and overrides, and its reports."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskunet import mask as masks_
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+
+
+class Run(Protocol):
+    """A method: closing the iterator stops the work and leaves the model as it was."""
+
+    def __call__(
+        self, model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Any
+    ) -> Iterator[StepEvent]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodSpec:
+    """A method's name, its settings (a frozen dataclass), its presets, and how to run it.
+
+    The first preset is the default. `source` names the paper or code it follows.
+    """
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    presets: Mapping[str, Any]
+    run: Run
+
+    def settings(self, preset: str = "", overrides: Mapping[str, Any] | None = None) -> Any:
+        """The preset's settings with single values replaced.
+
+        Raises:
+            ValueError: no such preset or setting, or a value out of the range in its metadata.
+        """
+        name = preset or next(iter(self.presets))
+        if name not in self.presets:
+            raise ValueError(f"{self.name} has no preset “{name}”. It has: {', '.join(self.presets)}.")
+        chosen = self.presets[name]
+        known = {f.name: f for f in fields(chosen)}
+        for key, value in (overrides or {}).items():
+            if key not in known:
+                raise ValueError(f"{self.name} has no setting “{key}”. It has: {', '.join(known)}.")
+            _check(key, value, type(getattr(chosen, key)), known[key].metadata)
+        return replace(chosen, **(overrides or {}))
+
+
+def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
+    numbers = (int, float)
+    fits = isinstance(value, numbers if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    if not fits or (kind in numbers and not np.isfinite(value)):
+        raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r}.")
+    low, high = limits.get("min"), limits.get("max")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"The setting {key} is {value}; allowed is {low} to {high}.")
+    if "choices" in limits and value not in limits["choices"]:
+        raise ValueError(f"The setting {key} is {value!r}; allowed is {', '.join(limits['choices'])}.")
+
+
+class Reporter:
+    """Turns tensors into StepEvents: one clock, one count of U-Net calls, one transfer per event."""
+
+    def __init__(self, model: DiffusionModel, steps: int, keep_masks: bool = False):
+        self.model, self.steps, self.keep_masks = model, steps, keep_masks
+        self.began, self.unet_calls = time.perf_counter(), 0
+
+    def __call__(
+        self,
+        step: int,
+        timestep: int,
+        *,
+        image: Tensor | None = None,
+        rewards: Mapping[str, Tensor] | None = None,
+        masks: Mapping[str, Tensor] | None = None,
+        **plain: Any,
+    ) -> StepEvent:
+        """Report a step; `image` is (1, 3, H, W) in [0, 1], `rewards` are (1,) each, `plain` as is."""
+        cuda = self.model.device.type == "cuda"
+        return StepEvent(
+            step=step,
+            steps=self.steps,
+            timestep=int(timestep),
+            image=None if image is None else to_uint8(image)[0],
+            rewards={name: float(value) for name, value in (rewards or {}).items()},
+            keep_ratio=masks_.keep_ratio(masks) if masks else {},
+            masks={n: masks_.pack(m) for n, m in masks.items()} if masks and self.keep_masks else None,
+            seconds=time.perf_counter() - self.began,
+            unet_calls=self.unet_calls,
+            peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,
+            **plain,
+        )
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """(B, 3, H, W) in [0, 1] to (B, H, W, 3) uint8 on the CPU."""
+    return (image.detach().float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,10 @@
+"""Any model of your own: a folder in Stable Diffusion 1.x or 2.x format, given with --weights."""
+
+from maskunet.models.base import ModelSpec
+
+SPEC = ModelSpec(
+    name="folder",
+    title="A folder of your own",
+    summary="Any Stable Diffusion 1.x or 2.x folder in diffusers format with safetensors weights.",
+    license="as stated by the model's maker",
+)

@@ -1,0 +1,143 @@
+"""What can stand on the table: objects, scenes, relations, and which combinations are held out.
+
+World units: the table is the plane z = 0, x grows to the right, y away from the camera.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+SHAPES = ("sphere", "cube", "cylinder", "cone")
+COLORS = {
+    "red": (0.86, 0.09, 0.09),
+    "orange": (0.97, 0.48, 0.05),
+    "yellow": (0.94, 0.85, 0.08),
+    "green": (0.10, 0.60, 0.16),
+    "cyan": (0.10, 0.78, 0.82),
+    "blue": (0.11, 0.20, 0.85),
+    "purple": (0.45, 0.12, 0.66),
+    "pink": (0.97, 0.50, 0.70),
+}
+TEXTURES = ("matte", "metal", "striped", "checkered")
+SIZES = {"small": 0.52, "large": 0.74}  # radius in world units
+RELATIONS = ("left of", "right of", "in front of", "behind")
+OPPOSITE = {"left of": "right of", "right of": "left of", "in front of": "behind", "behind": "in front of"}
+
+# Never rendered for training; evaluation prompts use them to measure generalization.
+HELD_OUT = frozenset({("purple", "cone"), ("orange", "cylinder"), ("cyan", "cube"), ("green", "sphere")})
+
+X_LIMIT, Y_LIMIT = 1.5, 1.3
+PITCH_SIN, PITCH_COS = 0.64, 0.77  # the camera's pitch, only used to keep objects from hiding others
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object: its attributes by name, its place (x, y) and its rotation about z in radians."""
+
+    shape: str
+    color: str
+    texture: str = "matte"
+    size: str = "large"
+    x: float = 0.0
+    y: float = 0.0
+    yaw: float = 0.0
+
+    @property
+    def radius(self) -> float:
+        return SIZES[self.size]
+
+
+Scene = tuple[Thing, ...]
+
+
+def mirrored(scene: Scene) -> Scene:
+    """The scene whose picture is the left-right flip; the light lies in the plane x = 0."""
+    return tuple(replace(thing, x=-thing.x, yaw=-thing.yaw) for thing in scene)
+
+
+def holds(relation: str, a: Thing, b: Thing) -> bool:
+    """Whether `a` stands in `relation` to `b`: clearly, and more along that axis than the other."""
+    dx, dy = a.x - b.x, a.y - b.y
+    sideways = abs(dx) > 0.7 and abs(dx) > 1.2 * abs(dy)
+    in_depth = abs(dy) > 0.7 and abs(dy) > 1.2 * abs(dx)
+    return {
+        "left of": sideways and dx < 0,
+        "right of": sideways and dx > 0,
+        "in front of": in_depth and dy < 0,
+        "behind": in_depth and dy > 0,
+    }[relation]
+
+
+def _hidden(a: Thing, b: Thing) -> float:
+    """How much of the smaller object's box on the screen the two boxes share, in [0, 1]."""
+
+    def box(thing: Thing) -> tuple[float, float, float, float]:
+        r, v = thing.radius, thing.y * PITCH_SIN
+        return thing.x - r, v - r * PITCH_SIN, thing.x + r, v + 1.7 * r * PITCH_COS
+
+    ax0, ay0, ax1, ay1 = box(a)
+    bx0, by0, bx1, by1 = box(b)
+    shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
+    return shared / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))
+
+
+def _fits(scene: list[Thing]) -> bool:
+    for i, a in enumerate(scene):
+        for b in scene[:i]:
+            if np.hypot(a.x - b.x, a.y - b.y) < 1.05 * (a.radius + b.radius) or _hidden(a, b) > 0.12:
+                return False
+    return True
+
+
+def place(things: list[Thing], rng: np.random.Generator, relation: str | None = None) -> Scene:
+    """Put things on the table so that none hides another; `relation` binds the first to the second."""
+    for attempt in range(2000):
+        placed = [
+            replace(
+                thing,
+                x=float(rng.uniform(-X_LIMIT, X_LIMIT)),
+                y=float(rng.uniform(-Y_LIMIT, Y_LIMIT)),
+                yaw=float(rng.uniform(-np.pi, np.pi)),
+            )
+            for thing in things
+        ]
+        if _fits(placed) and (relation is None or holds(relation, placed[0], placed[1])):
+            return tuple(placed)
+        if attempt % 200 == 199:  # crowded: large things give way
+            things = [replace(thing, size="small") for thing in things]
+    raise RuntimeError(f"no room for {len(things)} things")
+
+
+def random_thing(rng: np.random.Generator, held_out: bool = False, **fixed: str) -> Thing:
+    """A thing with random attributes, some `fixed`; only (or never) from the held-out pairs."""
+    while True:
+        thing = Thing(
+            shape=fixed.get("shape") or str(rng.choice(SHAPES)),
+            color=fixed.get("color") or str(rng.choice(list(COLORS))),
+            texture=fixed.get("texture") or str(rng.choice(TEXTURES, p=(0.4, 0.2, 0.2, 0.2))),
+            size=fixed.get("size") or str(rng.choice(list(SIZES), p=(0.4, 0.6))),
+        )
+        if ((thing.color, thing.shape) in HELD_OUT) == held_out:
+            return thing
+
+
+def random_scene(rng: np.random.Generator) -> Scene:
+    """A training scene: one thing, two, several of a kind, or three different ones."""
+    kind = rng.choice(("one", "two", "same", "three"), p=(0.2, 0.47, 0.21, 0.12))
+    if kind == "one":
+        things = [random_thing(rng)]
+    elif kind == "same":
+        first = random_thing(rng)
+        count = int(rng.integers(2, 5))
+        same_color = rng.random() < 0.6
+        things = [
+            random_thing(rng, shape=first.shape, **({"color": first.color} if same_color else {}))
+            for _ in range(count)
+        ]
+    else:
+        shapes = rng.permutation(SHAPES)[: 2 if kind == "two" else 3]
+        if kind == "two" and rng.random() < 0.15:
+            shapes = [shapes[0], shapes[0]]
+        things = [random_thing(rng, shape=str(shape)) for shape in shapes]
+    relation = str(rng.choice(RELATIONS)) if kind == "two" and rng.random() < 0.6 else None
+    return place(things, rng, relation)
