@@ -1,17 +1,15 @@
 """Find weights on this machine, choose a device, load; and download, but only when told to."""
 
 import os
-import shutil
 from pathlib import Path
 
 import torch
 
-from maskunet.models import SPECS
 from maskunet.models.base import CONFIG_FILES, WEIGHT_FILES, DiffusionModel, ModelSpec, from_folder
 
 
 class MissingWeights(ValueError):
-    """The weights are not on this machine; the message says the size and the command to get them."""
+    """The weights are not on this machine; the message says their size and how to get them."""
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -70,16 +68,16 @@ def find(spec: ModelSpec, weights: Path | None = None) -> Path:
             if (folder / "unet" / CONFIG_FILES["unet"]).is_file():
                 return folder
         raise ValueError(
-            f"“{weights.name}” holds no Stable Diffusion model. --weights takes a folder in diffusers "
-            "format, the one that holds model_index.json."
+            f"“{weights.name}” holds no Stable Diffusion model. --weights takes a folder in "
+            "diffusers format, the one that holds model_index.json."
         )
     if spec.folder is not None:
         if (spec.folder / "unet" / CONFIG_FILES["unet"]).is_file():
             return spec.folder
         raise MissingWeights(f"The weights of {spec.title} are not in this copy of the project.")
     if not spec.repo:
-        raise MissingWeights("Start with --weights DIR to use a Stable Diffusion folder of your own.")
-    folder = _cached(spec.repo, spec.revision, _wanted_files())
+        raise MissingWeights("Start with --weights DIR to use a folder of your own.")
+    folder = _cached(spec.repo, spec.revision)
     if folder is None:
         raise MissingWeights(
             f"{spec.title} is not on this machine ({spec.download_gb:.2f} GB). "
@@ -88,31 +86,25 @@ def find(spec: ModelSpec, weights: Path | None = None) -> Path:
     return folder
 
 
-def load(spec: ModelSpec, weights: Path | None = None, device: str | None = None) -> DiffusionModel:
-    """Load a base model from this machine, frozen, on the best device.
+def load(
+    spec: ModelSpec, folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> DiffusionModel:
+    """Load a base model from its folder, frozen; `dtype` None takes the device's best.
 
     Raises:
-        ValueError: as `find`, `choose_device` and `models.base.from_folder`.
+        ValueError: as `models.base.from_folder`.
     """
-    place = choose_device(device)
     return from_folder(
-        find(spec, weights),
+        folder,
         name=spec.name,
         guidance=spec.guidance,
-        device=place,
-        dtype=choose_dtype(place),
+        device=device,
+        dtype=dtype or choose_dtype(device),
     )
 
 
-def _wanted_files() -> list[str]:
-    """What a Stable Diffusion repository must give: no safety checker, pickles or copies."""
-    weights = [f"{part}/{file}.safetensors" for part, file in WEIGHT_FILES.items()]
-    configs = [f"{part}/{file}" for part, file in CONFIG_FILES.items()]
-    return ["model_index.json", *weights, *configs, "tokenizer/vocab.json", "tokenizer/merges.txt"]
-
-
-def _cached(repo: str, revision: str, files: list[str]) -> Path | None:
-    """The repository's folder in the Hugging Face cache, if every file has arrived."""
+def _cached(repo: str, revision: str) -> Path | None:
+    """The repository's folder in the Hugging Face cache, if all of the model has arrived."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -120,4 +112,16 @@ def _cached(repo: str, revision: str, files: list[str]) -> Path | None:
         folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-    return folder if all((folder / file).is_file() for file in files) else None
+    configs = all((folder / part / file).is_file() for part, file in CONFIG_FILES.items())
+    weights = (any((folder / p).glob(f"{f}*.safetensors")) for p, f in WEIGHT_FILES.items())
+    return folder if configs and all(weights) else None
+
+
+# What a Stable Diffusion repository must give: no safety checker, no pickles, no further copies.
+MODEL_FILES = (
+    "model_index.json",
+    *(f"{part}/{file}.safetensors" for part, file in WEIGHT_FILES.items()),
+    *(f"{part}/{file}" for part, file in CONFIG_FILES.items()),
+    "tokenizer/*.json",
+    "tokenizer/merges.txt",
+)

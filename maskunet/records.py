@@ -72,7 +72,7 @@ def _check_text(name: str, text: Any, *, required: bool) -> None:
     if required and not text.strip():
         raise ValueError(f"The {name} is empty. Write what the picture should show.")
     if len(text) > MAX_PROMPT:
-        raise ValueError(f"The {name} has {len(text):,} characters; at most {MAX_PROMPT:,} are read.")
+        raise ValueError(f"The {name} has {len(text):,} characters; allowed are {MAX_PROMPT:,}.")
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
         raise ValueError(f"The {name} holds control characters. Remove them and try again.")
 
@@ -111,7 +111,8 @@ class StepEvent:
         rewards: each reward by name, and "total", their weighted sum; empty if none was computed.
         loss: what was minimized, or None.
         keep_ratio: share of weights kept per site name, in [0, 1]; empty without masks.
-        seconds: since the method began. unet_calls: U-Net evaluations so far, guidance halves as one.
+        seconds: since the method began.
+        unet_calls: U-Net evaluations so far, both halves of a guided one as one.
         peak_bytes: peak accelerator memory so far, or None on a CPU.
         best: whether this is the best of its step so far. final: whether `image` is the result.
         masks: packed bits by site (`mask.pack`) used for the solver step, if they were asked for.

@@ -1,4 +1,4 @@
-"""Masks on disk: packed bits as safetensors with a JSON header, checked before use, never pickle."""
+"""Masks on disk: packed bits as safetensors with a JSON header, checked before use; no pickle."""
 
 import json
 import math
@@ -35,8 +35,8 @@ def save(masks: MaskSet, path: Path) -> None:
         for timestep, sites in masks.steps.items()
         for site, bits in sites.items()
     }
-    header = {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}
-    path.write_bytes(save(tensors, metadata=header))
+    # One entry only: safetensors does not keep the order of several, and bytes should repeat.
+    path.write_bytes(save(tensors, metadata={FORMAT: json.dumps(about, sort_keys=True)}))
 
 
 def load(path: Path) -> MaskSet:
@@ -49,7 +49,7 @@ def load(path: Path) -> MaskSet:
 
     try:
         header = _header(path)
-        about = json.loads(header.pop("__metadata__")["about"])
+        about = json.loads(header.pop("__metadata__")[FORMAT])
         masks = MaskSet(
             model=str(about["model"]),
             weights={str(k): str(v) for k, v in about["weights"].items()},
@@ -65,7 +65,7 @@ def load(path: Path) -> MaskSet:
     except ValueError as error:
         raise ValueError(f"“{path.name}” holds no masks that can be used: {error}") from error
     except Exception as error:
-        raise ValueError(f"“{path.name}” holds no masks that can be used: it is damaged.") from error
+        raise ValueError(f"“{path.name}” holds no masks that can be used: damaged.") from error
     return MaskSet(model=masks.model, weights=masks.weights, sites=masks.sites, steps=steps)
 
 
@@ -106,7 +106,7 @@ def _header(path: Path) -> dict[str, Any]:
             header = json.loads(file.read(length))
         except (ValueError, RecursionError):
             raise ValueError("it is no safetensors file, or it was cut off.") from None
-    if not isinstance(header, dict) or (header.get("__metadata__") or {}).get("format") != FORMAT:
+    if not isinstance(header, dict) or FORMAT not in (header.get("__metadata__") or {}):
         raise ValueError(f"its header does not say “{FORMAT}”.")
     return header
 

@@ -15,6 +15,9 @@ from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
 
+DEFAULT_STEPS = 15  # the paper's, for the training-free comparisons
+
+
 class Run(Protocol):
     """A method: closing the iterator stops the work and leaves the model as it was."""
 
@@ -104,3 +107,29 @@ class Reporter:
 def to_uint8(image: Tensor) -> np.ndarray:
     """(B, 3, H, W) in [0, 1] to (B, H, W, 3) uint8 on the CPU."""
     return (image.detach().float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def steps_of(model: DiffusionModel, request: Request) -> list[tuple[int, int]]:
+    """The (t, t_prev) pairs of a request, in sampling order."""
+    return model.schedule.linspace_pairs(request.steps or DEFAULT_STEPS)
+
+
+def guidance_of(model: DiffusionModel, request: Request) -> float:
+    """The guidance scale of a request: its own, else the model's default."""
+    return model.guidance if request.guidance is None else request.guidance
+
+
+@torch.no_grad()
+def finish(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, report: Reporter, x0: Tensor
+) -> StepEvent:
+    """Decode and score the final latents: the last event of every method."""
+    image = model.decode(x0)
+    scores = rewards(image, [request.prompt])
+    last = report.steps - 1
+    return report(last, steps_of(model, request)[last][0], image=image, rewards=scores, best=True, final=True)
+
+
+def mask_generator(request: Request) -> torch.Generator:
+    """The stream masks are drawn from: fixed by the seed, apart from the one of the first noise."""
+    return torch.Generator().manual_seed((request.seed << 8) + 1)

@@ -80,12 +80,12 @@ class DiffusionModel:
         return self.text_encoder(tokens.input_ids.to(self.device))[0].to(self.dtype)
 
     def noise(self, seed: int) -> Tensor:
-        """Standard normal latents (1, C, H, W), drawn on the CPU so that a seed means one picture."""
+        """Standard normal latents (1, C, H, W), drawn on the CPU: a seed means one picture."""
         generator = torch.Generator().manual_seed(int(seed))
         return torch.randn((1, *self.latent_shape), generator=generator).to(self.device, self.dtype)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] from latents (B, C, H, W); differentiable inside the range."""
+        """Pictures (B, 3, H, W) in [0, 1] of latents (B, C, H, W); differentiable within it."""
         return (self.vae.decode(latents / self.latent_scale).sample / 2 + 0.5).clamp(0, 1)
 
 
@@ -219,6 +219,6 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     stored = path.resolve().name
     if path.is_symlink() and re.fullmatch("[0-9a-f]{64}", stored):
-        return stored  # the Hugging Face cache names a weight file by its SHA-256: no need to read 4 GB
+        return stored  # the Hugging Face cache names large files so: no need to read 4 GB
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,192 @@
+"""The queue: requests waiting for the one worker, and what any number of readers see of them."""
+
+import secrets
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from maskunet.records import JobEvent, Request, Run, StepEvent
+
+ENDED = ("done", "stopped", "failed")
+KEEP_SECONDS = 1800  # how long an ended job stays in memory
+KEEP_ENDED = 64  # and how many of them at most
+HEARTBEAT = 1.0  # seconds without news after which a reader hears of a job again, for its clock
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Job:
+    """One request and the newest event of it; changed under the queue's lock only.
+
+    Attributes:
+        usual: seconds that an equal request took before, or None.
+        reason: why the work must end after its current update, or empty.
+        asked, worked, ended: when it was asked for, begun and over, in seconds of one clock.
+    """
+
+    id: str
+    request: Request
+    owner: str = ""
+    usual: float | None = None
+    phase: str = "queued"
+    number: int = 1
+    step: StepEvent | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    run: Run | None = None
+    message: str = ""
+    reason: str = ""
+    asked: float = field(default_factory=time.monotonic)
+    worked: float | None = None
+    ended: float | None = None
+
+    def publish(self, phase: str, step: StepEvent | None = None, **news: Any) -> None:
+        """Replace what readers see by something newer."""
+        self.phase, self.step, self.number = phase, step, self.number + 1
+        if phase == "result" and step is not None:
+            self.rows.append(step.row())
+        for name, value in news.items():
+            setattr(self, name, value)
+        if phase in ENDED:
+            self.ended = time.monotonic()
+
+    def event(self, ahead: int = 0) -> JobEvent:
+        """What a reader is told now."""
+        now = self.ended or time.monotonic()
+        return JobEvent(
+            job=self.id,
+            phase=self.phase,
+            number=self.number,
+            ahead=ahead,
+            elapsed=now - self.asked,
+            remaining=self.remaining(now),
+            step=self.step,
+            rows=tuple(self.rows),
+            run=self.run,
+            message=self.message,
+        )
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds to the end: from an equal request before, else from this one's pace."""
+        if self.phase in ENDED:
+            return 0.0
+        if self.worked is None:
+            return None
+        if self.usual is not None:
+            return max(0.0, self.usual - (now - self.worked))
+        if self.phase != "result" or self.step is None:
+            return None
+        # Later steps are taken to have as many updates as the current one.
+        step, updates = self.step, max(1, self.step.updates)
+        left = max(0, updates - step.update) + (step.steps - step.step - 1) * updates
+        return step.seconds / len(self.rows) * left
+
+
+class Queue:
+    """Jobs in the order they came, for one worker and many readers.
+
+    Args:
+        max_waiting: jobs that may wait besides the one that runs.
+    """
+
+    def __init__(self, max_waiting: int):
+        self._max_waiting = max_waiting
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def submit(self, request: Request, owner: str = "", usual: float | None = None) -> str:
+        """Put a request last in the queue and return its job's id, 12 hexadecimal digits.
+
+        Raises:
+            ValueError: the queue is full or closed, or this owner has a job already.
+        """
+        with self._changed:
+            self._forget()
+            if self._closed:
+                raise ValueError("The program is being closed. Start it again.")
+            active = [job.owner for job in self._jobs.values() if job.phase not in ENDED]
+            if owner and owner in active:
+                raise ValueError("You have a picture in the making already. Stop it or wait.")
+            if len(self._waiting) >= self._max_waiting:
+                raise ValueError(
+                    f"All {self._max_waiting} places in the queue are taken. Try again in a minute."
+                )
+            job = Job(id=secrets.token_hex(6), request=request, owner=owner, usual=usual)
+            self._jobs[job.id] = job
+            self._waiting.append(job)
+            self._changed.notify_all()
+        return job.id
+
+    def next(self) -> Job | None:
+        """Wait for a job and take it; None when the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
+                return None
+            self._running = self._waiting.popleft()
+            return self._running
+
+    def publish(self, job: Job, phase: str, step: StepEvent | None = None, **news: Any) -> None:
+        """Tell the readers of a job something newer; `news` are further attributes of the job."""
+        with self._changed:
+            job.publish(phase, step, **news)
+            if phase in ENDED and self._running is job:
+                self._running = None
+            self._changed.notify_all()
+
+    def get(self, job_id: str) -> Job | None:
+        """The job, if it is still remembered."""
+        with self._changed:
+            return self._jobs.get(job_id)
+
+    def follow(self, job: Job, after: int = 0) -> Iterator[JobEvent]:
+        """The job's events newer than number `after`, skipping what a slow reader missed."""
+        while True:
+            with self._changed:
+                if job.number <= after and job.phase not in ENDED:
+                    self._changed.wait(HEARTBEAT)
+                event = job.event(self._ahead(job))
+            after = event.number
+            yield event
+            if event.phase in ENDED:
+                return
+
+    def _ahead(self, job: Job) -> int:
+        if job not in self._waiting:
+            return 0
+        return self._waiting.index(job) + (self._running is not None)
+
+    def stop(self, job: Job, reason: str) -> None:
+        """End a job: at once if it waits, after its current update if it runs."""
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                job.publish("stopped", message=reason)
+            elif job.phase not in ENDED:
+                job.reason = job.reason or reason
+            self._changed.notify_all()
+
+    def counts(self) -> tuple[int, int]:
+        """How many jobs run (0 or 1) and how many wait."""
+        with self._changed:
+            return int(self._running is not None), len(self._waiting)
+
+    def close(self, reason: str) -> None:
+        """End every job and take no more."""
+        with self._changed:
+            self._closed = True
+            running = [self._running] if self._running else []
+            for job in [*running, *self._waiting]:
+                self.stop(job, reason)
+
+    def _forget(self) -> None:
+        """Drop ended jobs that are old or too many; their runs are on the disk."""
+        ended = [job for job in self._jobs.values() if job.phase in ENDED]
+        now = time.monotonic()
+        for number, job in enumerate(reversed(ended)):
+            if number >= KEEP_ENDED or now - job.ended > KEEP_SECONDS:
+                del self._jobs[job.id]

@@ -1,0 +1,5 @@
+"""One way of making an image per file; each ends in a SPEC and is found by its presence."""
+
+from maskunet.discover import discover
+
+SPECS = discover(__name__)

@@ -1,0 +1,165 @@
+"""Training-free MaskUNet: at every timestep, find a mask that raises the rewards of the predicted image.
+
+MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
+prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskunet import mask
+from maskunet.guidance import classifier_free
+from maskunet.masked_unet import MaskedUNet
+from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.schedule import dpmpp_2m_step
+
+
+def _range(low: float, high: float, text: str) -> dict:
+    return {"min": low, "max": high, "help": text}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What Algorithm 1 leaves open, and where the published code differs from it.
+
+    Attributes:
+        updates: gradient updates per step (lambda), and `early_updates` in the first `early_steps`.
+        use_updated: look once more after the last update and go on with that mask; otherwise the
+            last update of a step is never used, as in the published code.
+        keep_best: go on with the step's best mask by the rewards instead of its last.
+        learning_rate: AdamW's. start: the logits at the beginning of each step.
+        warm_start: keep the logits from step to step. keep_moments: keep AdamW's moments over resets.
+        noise: of the Gumbel-sigmoid, "one_sided", "logistic" or "none"; `common_noise` draws it once
+            per step instead of at every update.
+        second_order: DPM-Solver++ 2M; otherwise first order, as the published code ends up with.
+        hinge: the first reward stops counting above it; 100 is never.
+        views: pictures the rewards look at per update: the image itself, then shifted, noisy copies.
+        image_reward, hpsv2: weights of the rewards (omega, Eq. 10).
+    """
+
+    updates: int = field(default=15, metadata=_range(0, 100, "updates per step"))
+    early_updates: int = field(default=15, metadata=_range(0, 100, "updates in early steps"))
+    early_steps: int = field(default=0, metadata=_range(0, 100, "number of early steps"))
+    use_updated: bool = field(default=True, metadata={"help": "use the mask after the last update"})
+    keep_best: bool = field(default=False, metadata={"help": "go on with the best mask of each step"})
+    learning_rate: float = field(default=1e-2, metadata=_range(1e-5, 10.0, "learning rate of the logits"))
+    start: float = field(default=1.0, metadata=_range(-10.0, 10.0, "first value of the logits"))
+    warm_start: bool = field(default=False, metadata={"help": "keep the logits between steps"})
+    keep_moments: bool = field(default=False, metadata={"help": "keep AdamW's moments over resets"})
+    noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "mask noise"})
+    common_noise: bool = field(default=False, metadata={"help": "one noise for all updates of a step"})
+    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    hinge: float = field(default=100.0, metadata=_range(-100.0, 100.0, "ImageReward counts below this"))
+    views: int = field(default=1, metadata=_range(1, 8, "pictures scored per update"))
+    image_reward: float = field(default=1.0, metadata=_range(0.0, 100.0, "weight of ImageReward"))
+    hpsv2: float = field(default=5.0, metadata=_range(0.0, 100.0, "weight of HPSv2"))
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Optimize one set of masks per timestep (Algorithm 1); one event per update and a final one."""
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
+    report = Reporter(model, len(pairs), request.keep_masks)
+    generator = mask_generator(request)
+    text = model.encode(request.prompt, request.negative_prompt)
+    x_t, history = model.noise(request.seed), None
+    with MaskedUNet(model.unet) as masked:
+        logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
+        optimizer = None
+        for step, (t, t_prev) in enumerate(pairs):
+            if step == 0 or not settings.warm_start:
+                optimizer = _reset(logits, optimizer, settings)
+            with torch.no_grad():
+                features = masked.encode(torch.cat((x_t, x_t)), t, text)
+            updates = settings.early_updates if step < settings.early_steps else settings.updates
+            noise, chosen, note = None, None, ""
+            for update in range(max(updates + settings.use_updated, 1)):
+                if noise is None or not settings.common_noise:
+                    noise = {n: mask.noise_like(v, settings.noise, generator) for n, v in logits.items()}
+                with torch.enable_grad():
+                    masks = {n: mask.straight_through(v, noise[n]) for n, v in logits.items()}  # Eq. 5
+                    output = classifier_free(masked.decode(features, masks), scale)  # Eq. 6, 9
+                    x0, _ = model.schedule.x0_eps(output, x_t, t)
+                    image = model.decode(x0)
+                    scores = rewards(_views(image, settings.views, generator), [request.prompt] * settings.views)
+                    scores = {name: value.mean()[None] for name, value in scores.items()}
+                    loss = _loss(scores, settings)
+                report.unet_calls += 1
+                value = float(loss)
+                if value != value:  # noqa: PLR0124 NaN
+                    note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
+                best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
+                if best or chosen is None:
+                    chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()})
+                yield report(
+                    step, t, image=image if request.previews else None, rewards=scores, masks=masks,
+                    loss=value, update=update, updates=updates, best=best, note=note,
+                )  # fmt: skip
+                if note:
+                    break
+                if update < updates:
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    optimizer.step()
+            _, x0, _ = chosen
+            x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+            history = history if settings.second_order else None
+    yield finish(model, rewards, request, report, x_t)
+
+
+def _reset(
+    logits: dict[str, Tensor], optimizer: torch.optim.Optimizer | None, settings: Settings
+) -> torch.optim.Optimizer:
+    """Fresh logits, in place, and a fresh AdamW unless its moments are to survive."""
+    with torch.no_grad():
+        for value in logits.values():
+            value.fill_(settings.start)
+    if optimizer is not None and settings.keep_moments:
+        return optimizer
+    return torch.optim.AdamW([v.requires_grad_() for v in logits.values()], lr=settings.learning_rate)
+
+
+def _loss(scores: dict[str, Tensor], settings: Settings) -> Tensor:
+    """The negative of Eq. 10, a scalar; above the hinge ImageReward stops counting."""
+    # Published code differs in form only: relu(2 - ImageReward) + 5 (1 - HPSv2) has this gradient.
+    over = F.relu(scores["image_reward"] - settings.hinge) * settings.image_reward
+    return (over - scores["total"]).sum()
+
+
+def _views(image: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """The image and shifted, slightly noisy copies (count, 3, H, W): harder to please by accident."""
+    views = [image]
+    reach = max(1, image.shape[-1] // 32)
+    for _ in range(count - 1):
+        down, right = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
+        noise = torch.randn(image.shape, generator=generator).to(image.device, image.dtype)
+        views.append(torch.roll(image, (down, right), (-2, -1)) + 0.02 * noise)
+    return torch.cat(views)
+
+
+PAPER = Settings()
+OFFICIAL = Settings(
+    updates=10, early_updates=1, early_steps=7, use_updated=False, keep_moments=True, second_order=False, hinge=2.0
+)
+IMPROVED = Settings(
+    updates=6, early_updates=0, early_steps=2, keep_best=True, learning_rate=0.05, warm_start=True,
+    noise="none", views=2,
+)  # fmt: skip
+
+SPEC = MethodSpec(
+    name="maskunet_free",
+    title="MaskUNet, training-free",
+    summary="Optimizes a mask at every timestep so that two reward models like the predicted image more.",
+    source="MaskUNet (CVPR 2025), section 3.3, Algorithm 1",
+    presets={"official": OFFICIAL, "paper": PAPER, "improved": IMPROVED},
+    run=run,
+)

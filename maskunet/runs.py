@@ -1,0 +1,255 @@
+"""Run folders: two pictures, run.json, steps.csv and masks; written at once, read back, replayed.
+
+A picture's PNG holds what determines it (no times, no id), so that a replay gives the same bytes.
+"""
+
+import csv
+import errno
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from maskunet import store
+from maskunet.records import Request, Run
+
+FILES = ("base.png", "result.png", "run.json", "steps.csv", "masks.safetensors")
+BASE, RESULT, RECORD, STEPS, MASKS = FILES
+KEY = "maskunet"  # of the text chunk in a PNG
+MAX_RECORD = 2**20  # bytes of a run.json
+MAX_PICTURE = 32 * 2**20  # bytes of a PNG given for a replay
+
+
+def write(run: Run, folder: Path) -> Path:
+    """Write a run as `folder`, all or nothing; an earlier run there is replaced.
+
+    Raises:
+        ValueError: the disk is full, the place cannot be written, or `folder` holds other files.
+    """
+    check_place(folder)
+    with _disk_errors():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".run-"))
+        try:
+            _write_files(run, fresh)
+            fresh.chmod(0o755)
+            if folder.is_dir():
+                earlier = folder.rename(f"{fresh}-earlier")
+                fresh.rename(folder)
+                shutil.rmtree(earlier)
+            else:
+                fresh.rename(folder)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+    return folder
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds anything but a run, before hours of work are spent.
+
+    Raises:
+        ValueError: `folder` is a file or holds files of another kind.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"“{folder.name}” is a file. Give the name of a folder for the run.")
+    inside = folder.iterdir() if folder.is_dir() else ()
+    if any(path.name not in FILES and path.suffix != ".zip" for path in inside):
+        raise ValueError(f"The folder “{folder.name}” holds other files. Give another one.")
+
+
+def _write_files(run: Run, folder: Path) -> None:
+    plain = replace(
+        run.request, method="plain", preset="", settings={}, previews=True, keep_masks=False
+    )
+    if run.base_image is not None:
+        about = {"request": plain, "settings": {}, "rewards": run.base_rewards, "keep_ratio": 1.0}
+        _write_png(run.base_image, folder / BASE, picture_record(run, **about))
+    _write_png(run.result_image, folder / RESULT, picture_record(run))
+    (folder / RECORD).write_text(_json(run.record(), indent=2) + "\n", encoding="utf-8")
+    _write_rows(run.rows, folder / STEPS)
+    if run.masks is not None:
+        store.save(run.masks, folder / MASKS)
+
+
+def picture_record(run: Run, **changes: Any) -> dict[str, Any]:
+    """The part of run.json that determines a picture and is determined by it."""
+    request = asdict(changes.pop("request", run.request))
+    for name in ("previews", "keep_masks"):
+        request.pop(name)
+    names = ("settings", "device", "dtype", "versions", "weights", "rewards", "keep_ratio", "state")
+    return {"request": request, **{name: getattr(run, name) for name in names}, **changes}
+
+
+def _write_png(image: np.ndarray, path: Path, record: Mapping[str, Any]) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(KEY, _json(record))
+    Image.fromarray(image).save(path, pnginfo=text)
+
+
+def _json(value: Any, **options: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain, **options)
+
+
+def _plain(value: Any) -> Any:
+    """What json cannot write: numpy numbers, mappings, paths (their name only)."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    rows = list(rows)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def read(folder: Path) -> Run:
+    """Read a run back, without its masks (`store.load` reads those).
+
+    Raises:
+        ValueError: the folder holds no complete run.
+    """
+    try:
+        record = parse((folder / RECORD).read_bytes())
+        with (folder / STEPS).open(newline="", encoding="utf-8") as file:
+            rows = tuple({k: _value(v) for k, v in row.items()} for row in csv.DictReader(file))
+        base = _pixels(folder / BASE) if (folder / BASE).is_file() else None
+        known = {f.name for f in fields(Run)}
+        return Run(
+            **{name: value for name, value in record.items() if name in known - {"request"}},
+            request=request_of(record),
+            rows=rows,
+            base_image=base,
+            result_image=_pixels(folder / RESULT),
+        )
+    except (OSError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"The run “{folder.name}” is incomplete or damaged.") from error
+
+
+def _value(text: str | None) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    if not text:
+        return None
+    number = float(text)
+    return int(number) if re.fullmatch(r"-?\d+", text) else number
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path, formats=("PNG",)) as image:
+        return np.array(image.convert("RGB"))
+
+
+def run_zip(folder: Path) -> Path:
+    """One zip of the run's files, written inside the folder; made once.
+
+    Raises:
+        ValueError: there is no such run, or the disk is full.
+    """
+    if not (folder / RECORD).is_file():
+        raise ValueError("This run is not on the disk any more.")
+    target = folder / f"maskunet-{folder.name}.zip"
+    if target.is_file():
+        return target
+    with _disk_errors():
+        handle, fresh = tempfile.mkstemp(dir=folder, suffix=".zip")
+        try:
+            with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+                for name in FILES:
+                    if (folder / name).is_file():
+                        # Stored, not deflated: pictures and packed bits do not get smaller.
+                        archive.write(folder / name, f"{target.stem}/{name}")
+            os.replace(fresh, target)
+        except BaseException:
+            Path(fresh).unlink(missing_ok=True)
+            raise
+    return target
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """The record in a run.json or in a PNG that a run wrote.
+
+    Raises:
+        ValueError: too large, or neither of the two.
+    """
+    if data.startswith(b"\x89PNG"):
+        data = _png_text(data)
+    if len(data) > MAX_RECORD:
+        raise ValueError(f"This run.json is larger than {MAX_RECORD // 2**20} MB; it was not read.")
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("This file is neither a run.json nor a PNG that a run wrote.") from None
+    if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
+        raise ValueError("This file has no request in it. Give a run.json or a PNG of a run.")
+    return record
+
+
+def _png_text(data: bytes) -> bytes:
+    if len(data) > MAX_PICTURE:
+        raise ValueError(f"This PNG is larger than {MAX_PICTURE // 2**20} MB; it was not read.")
+    try:
+        # Reads the chunks before the pixels only: a picture that unpacks to gigabytes is harmless.
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            text = image.info.get(KEY, "")
+    except Exception:
+        raise ValueError("This PNG is damaged. Give a run.json or a PNG of a run.") from None
+    if not text:
+        raise ValueError("This PNG holds no run: it was not made here, or its text was removed.")
+    return str(text).encode()
+
+
+def request_of(record: Mapping[str, Any]) -> Request:
+    """The request in a record from `parse`, checked like one typed by hand.
+
+    Raises:
+        ValueError: a value is unknown or out of range; says which.
+    """
+    known = {f.name for f in fields(Request)}
+    given = record["request"]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"The run's request has an unknown entry “{str(unknown[0])[:40]}”.")
+    if "prompt" not in given:
+        raise ValueError("The run's request has no prompt.")
+    return Request(**given)
+
+
+def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, str]) -> None:
+    """Refuse to replay a run with weights other than its own: the picture would be another one.
+
+    Raises:
+        ValueError: says which file differs.
+    """
+    recorded = record.get("weights")
+    for name, digest in weights.items():
+        if not isinstance(recorded, dict) or recorded.get(name) != digest:
+            raise ValueError(
+                f"This run was made with other weights than this {model} ({name} differs), so the "
+                "same picture cannot come out. Give the folder of its weights with --weights."
+            )
+
+
+@contextmanager
+def _disk_errors():
+    """Turn what the disk can do to us into one sentence without a path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ValueError("The disk is full: the run was not saved. Free some space.") from error
+        raise ValueError("The run cannot be written to its folder. Give another place.") from error

@@ -1,0 +1,271 @@
+"""The only door for a page: jobs one after another, plain data in and out, clear sentences."""
+
+import gc
+import logging
+import re
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from maskunet import loading, runs
+from maskunet.command import command_line
+from maskunet.compare import Stopped, compare, method_of, null_mask
+from maskunet.failures import sentence
+from maskunet.jobs import Job, Queue
+from maskunet.library import Library
+from maskunet.methods import SPECS
+from maskunet.methods.base import MethodSpec
+from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
+
+logger = logging.getLogger(__name__)
+
+MAX_RECENT = 32  # plain pictures, and durations, kept in memory
+MAX_RUNS = 200  # run folders kept on the disk; the oldest go first
+RUN_ID = re.compile("[0-9a-f]{12}")
+
+
+class Studio:
+    """Runs requests one at a time and tells any number of readers how they go.
+
+    Args:
+        runs: folder of the run folders, made if absent; the newest 200 are kept.
+        model: the default base model, or "auto" (see `Library`).
+        weights: folder of the default model's weights, or None.
+        device: "cuda", "mps", "cpu", or None for the best one here.
+        max_waiting: requests that may wait besides the one that runs.
+        limit_seconds: wall-clock limit of one request's work; its best so far is kept.
+        library: the models to use; `model`, `weights` and `device` are ignored then.
+        methods: the methods to use.
+
+    Raises:
+        ValueError: no such model or device, or `weights` holds no model.
+    """
+
+    def __init__(
+        self,
+        runs: Path,
+        model: str = "auto",
+        weights: Path | None = None,
+        device: str | None = None,
+        *,
+        max_waiting: int = 16,
+        limit_seconds: float = 900,
+        library: Library | None = None,
+        methods: Mapping[str, MethodSpec] = SPECS,
+    ):
+        self._runs = Path(runs)
+        self._library = library or Library(model, weights, device)
+        self._methods, self._limit = methods, limit_seconds
+        self._queue = Queue(max_waiting)
+        self._bases: dict[tuple, StepEvent] = _Recent()
+        self._usual: dict[tuple, float] = _Recent()
+        self._computing = threading.Lock()  # one at a time on the device, by any route
+        self._worker = threading.Thread(target=self._work, name="studio", daemon=True)
+        self._worker.start()
+
+    def cards(self) -> list[Card]:
+        """The base models, the default one first, each with why it cannot be used if so."""
+        return self._library.cards()
+
+    def methods(self) -> list[Card]:
+        """The methods with their presets, the default preset first."""
+        return [
+            Card(name=s.name, title=s.title, summary=s.summary, presets=tuple(s.presets))
+            for s in self._methods.values()
+        ]
+
+    def status(self) -> Status:
+        """The machine in words and how busy it is."""
+        running, waiting = self._queue.counts()
+        return Status(
+            device=loading.device_name(self._library.device),
+            dtype=str(self._library.dtype).removeprefix("torch."),
+            model=self._library.default,
+            running=running,
+            waiting=waiting,
+        )
+
+    def command(self, request: Request) -> str:
+        """The command line that makes the same pictures."""
+        return command_line(request)
+
+    def start(self, request: Request, owner: str = "") -> str:
+        """Queue a request and return its job's id, 12 hexadecimal digits.
+
+        Args:
+            request: what to make.
+            owner: who asks; one job at a time for each owner, any number for "".
+
+        Raises:
+            ValueError: the model, the method or a setting does not exist here, the queue is full,
+                or this owner has a job already; one sentence.
+        """
+        self._library.find(request.model)
+        method_of(request.method, self._methods).settings(request.preset, request.settings)
+        return self._queue.submit(request, owner, self._usual.get(_effort(request)))
+
+    def events(self, job: str, after: int = 0) -> Iterator[JobEvent]:
+        """Follow a job from any moment on; several readers may, each at its own pace.
+
+        A slow reader gets the newest event rather than a backlog; every event carries the numbers
+        of all updates so far. Without news an event comes once a second, for the clock.
+
+        Args:
+            job: its id; for the id of a saved run the run comes at once.
+            after: number of the last event that the reader has seen.
+
+        Raises:
+            ValueError: no such job or run.
+        """
+        known = self._queue.get(_checked(job))
+        if known is not None:
+            yield from self._queue.follow(known, after)
+            return
+        run = self.run(job)
+        yield JobEvent(job=job, phase=run.state, rows=run.rows, run=run, message=run.note)
+
+    def stop(self, job: str) -> None:
+        """End a job after its current update; the best so far becomes its run.
+
+        Raises:
+            ValueError: no such job.
+        """
+        known = self._queue.get(_checked(job))
+        if known is None:
+            raise ValueError("This job has ended or is not known here any more.")
+        self._queue.stop(known, "Stopped on request.")
+
+    def run(self, run_id: str) -> Run:
+        """A finished run, from memory or from the disk, without its masks.
+
+        Raises:
+            ValueError: the id is malformed or there is no such run here any more.
+        """
+        job = self._queue.get(_checked(run_id))
+        if job is not None and job.run is not None:
+            return job.run
+        if not (self._runs / run_id).is_dir():
+            raise ValueError(f"This run is not here any more: the newest {MAX_RUNS} are kept.")
+        return runs.read(self._runs / run_id)
+
+    def zip(self, run_id: str) -> Path:
+        """One zip of a run's files.
+
+        Raises:
+            ValueError: as `run`, or the disk is full.
+        """
+        return runs.run_zip(self._runs / _checked(run_id))
+
+    def null_mask(self, request: Request) -> float:
+        """The control: largest pixel difference between plain and the same under masks of ones.
+
+        Returns:
+            0 to 255; 0 if putting masks on changes nothing by itself.
+
+        Raises:
+            ValueError: as `start`, or the model is busy with someone's picture for a minute.
+        """
+        self._library.find(request.model)
+        if not self._computing.acquire(timeout=60):
+            raise ValueError("The model is busy with a picture. Try again when it is done.")
+        try:
+            loaded = self._library.load(request.model)
+            return null_mask(loaded.model, loaded.rewards, request, self._methods["plain"])
+        except Exception as error:
+            message = sentence(error)
+        finally:
+            self._computing.release()
+        raise ValueError(message)
+
+    def close(self) -> None:
+        """End all work after its current update and let go of the models."""
+        self._queue.close("Stopped because the program was closed.")
+        self._worker.join(timeout=60)
+        self._library.clear()
+
+    def _work(self) -> None:
+        while (job := self._queue.next()) is not None:
+            phase, news = "failed", {}
+            try:
+                with self._computing:
+                    run = self._make(job)
+                phase, news = run.state, {"run": run, "message": run.note}
+            except Stopped as error:
+                phase, news = "stopped", {"message": str(error)}
+            except Exception as error:
+                news = {"message": sentence(error)}
+            self._tidy()  # after the except block, which would keep the failed work's tensors alive
+            self._queue.publish(job, phase, **news)
+
+    def _make(self, job: Job) -> Run:
+        """Make the pictures and save them."""
+        if not self._library.is_loaded(job.request.model):
+            self._queue.publish(job, "loading")
+        loaded = self._library.load(job.request.model)
+        job.worked = time.monotonic()
+        deadline = job.worked + self._limit
+
+        def should_stop() -> str:
+            late = time.monotonic() > deadline
+            return job.reason or late * f"Stopped at the limit of {self._limit:g} seconds."
+
+        if why := should_stop():
+            raise Stopped(why)
+        pictures = compare(
+            loaded.model,
+            loaded.rewards,
+            job.request,
+            bases=self._bases,
+            should_stop=should_stop,
+            run_id=job.id,
+            methods=self._methods,
+        )
+        with closing(pictures):
+            for phase, item in pictures:
+                if isinstance(item, StepEvent):
+                    self._queue.publish(job, phase, item)
+        return self._keep(job, item)
+
+    def _keep(self, job: Job, run: Run) -> Run:
+        """Save a run, remember how long it took, and make room on the disk."""
+        if run.state == "done":
+            self._usual[_effort(job.request)] = time.monotonic() - job.worked
+        runs.write(run, self._runs / run.id)
+        saved = [p for p in self._runs.iterdir() if RUN_ID.fullmatch(p.name)]
+        for old in sorted(saved, key=lambda p: p.stat().st_mtime)[:-MAX_RUNS]:
+            shutil.rmtree(old, ignore_errors=True)
+        return replace(run, masks=None)
+
+    def _tidy(self) -> None:
+        gc.collect()
+        if self._library.device.type == "cuda":
+            with suppress(RuntimeError):  # a broken device must not end the worker
+                torch.cuda.empty_cache()
+
+
+def _checked(run_id: str) -> str:
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
+        raise ValueError("A run's id is 12 hexadecimal digits.")
+    return run_id
+
+
+def _effort(request: Request) -> tuple:
+    """What decides how long a request takes."""
+    settings = tuple(sorted(request.settings.items()))
+    return request.model, request.method, request.preset, request.steps, settings
+
+
+class _Recent(OrderedDict):
+    """A dictionary that keeps only the entries added last."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        super().__setitem__(key, value)
+        while len(self) > MAX_RECENT:
+            self.popitem(last=False)
