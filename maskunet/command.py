@@ -1,5 +1,6 @@
 """The command line that makes a request's pictures."""
 
+import json
 import shlex
 
 from maskunet.records import Request
@@ -22,7 +23,10 @@ def command_line(request: Request) -> str:
         if value not in ("", None):
             # With "=", a prompt that starts with a dash is not taken for an option.
             words.append(f"--{name}={value}")
-    words += [f"--set={key}={value}" for key, value in request.settings.items()]
+    words += [
+        f"--set={key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in request.settings.items()
+    ]
     if request.keep_masks:
         words.append("--keep-masks")
     return " ".join(_quoted(word) for word in [*words, "--out=my-run"])

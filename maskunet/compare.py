@@ -5,25 +5,34 @@ import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib import metadata
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import torch
+
 from maskunet import __version__
+from maskunet.masked_unet import MaskedUNet
 from maskunet.methods import SPECS
-from maskunet.methods.base import MethodSpec
+from maskunet.methods.base import DEFAULT_STEPS, MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.records import MaskSet, Request, Run, StepEvent
+from maskunet.rewards.base import WeightedRewards
 from maskunet.sites import find_sites
 
 LIBRARIES = ("torch", "diffusers", "transformers", "open_clip_torch", "gradio")
-DEFAULT_STEPS = 15
+
+
+class Stopped(ValueError):
+    """The work was stopped before there was a picture worth keeping."""
 
 
 def compare(
     model: DiffusionModel,
-    rewards: Any,
+    rewards: WeightedRewards,
     request: Request,
     *,
     with_base: bool = True,
@@ -48,57 +57,50 @@ def compare(
         methods: to choose from.
 
     Raises:
-        ValueError: no such method, preset or setting, or nothing to keep: stopped before the
-            method's first picture, or a reward that was no number from the start.
+        ValueError: no such method, preset or setting.
+        Stopped: stopped before the method's first picture, or its rewards were never a number.
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
-    request = filled(request, spec, settings, model)
-    report = _Report(request, settings, model)
-    base, bases = None, {} if bases is None else bases
+    request = filled(request, spec, model)
+    base, plain = None, methods["plain"]
+    plain_settings = _shared_settings(plain, settings)
     if with_base:
-        for base in _base(model, rewards, base_request(request), methods["plain"], bases):
+        known = {} if bases is None else bases
+        for base in _base(model, rewards, request, plain, plain_settings, known):
             yield "base", base
             if why := should_stop():
                 raise Stopped(why)
-    state, note = "done", ""
+    report = _Report(request, settings, model)
     # Closed before anything else happens, so that the model is given back even if saving fails.
     with closing(spec.run(model, rewards, request, settings)) as events:
         for event in events:
-            if note := _not_a_number(event):
-                state = "stopped"
-                break
             report.add(event)
             yield "result", event
-            if (note := should_stop()) and not event.final:
-                state = "stopped"
+            if report.stop(should_stop()):
                 break
-    yield state, report.run(run_id, state, note, base)
+    base_settings = asdict(plain_settings) if base else {}
+    yield report.state, report.run(run_id, base, base_settings)
 
 
-def _base(
-    model: DiffusionModel,
-    rewards: Any,
-    request: Request,
-    plain: MethodSpec,
-    known: MutableMapping[tuple, StepEvent],
-) -> Iterator[StepEvent]:
-    """The plain picture's events, or only the last one if this very picture is known."""
-    words = (request.prompt, request.negative_prompt, request.seed, request.steps, request.guidance)
-    machine = (model.name, *sorted(model.weights.items()), str(model.device), str(model.dtype))
-    key = (*words, *machine)
-    if key in known:
-        yield known[key]
-        return
-    with closing(plain.run(model, rewards, request, plain.settings())) as events:
-        for event in events:
-            yield event
-            if event.final:
-                known[key] = event
+def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec) -> float:
+    """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones."""
 
+    def picture(model: DiffusionModel) -> np.ndarray:
+        *_, last = plain.run(model, rewards, request, plain.settings())
+        return last.image.astype(int)
 
-class Stopped(ValueError):
-    """The work was stopped before there was a picture worth keeping."""
+    request = replace(filled(request, plain, model), previews=False)
+    with MaskedUNet(model.unet) as masked:
+        ones = {
+            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites
+        }
+
+        def unet(x_t: torch.Tensor, t: int, text: torch.Tensor) -> SimpleNamespace:
+            return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, text), ones))
+
+        under_ones = picture(replace(model, unet=unet))
+    return float(np.abs(picture(model) - under_ones).max())
 
 
 def method_of(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> MethodSpec:
@@ -112,21 +114,15 @@ def method_of(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> MethodSpe
     return methods[name]
 
 
-def filled(request: Request, spec: MethodSpec, settings: Any, model: DiffusionModel) -> Request:
+def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request:
     """The request with every `None` and empty name replaced by the value that will be used."""
-    steps, guidance = request.steps, request.guidance
     return replace(
         request,
         model=model.name,
         preset=request.preset or next(iter(spec.presets)),
-        steps=steps or getattr(settings, "steps", None) or DEFAULT_STEPS,
-        guidance=guidance or getattr(settings, "guidance", None) or model.guidance,
+        steps=request.steps or DEFAULT_STEPS,
+        guidance=model.guidance if request.guidance is None else request.guidance,
     )
-
-
-def base_request(request: Request) -> Request:
-    """What the plain picture of a filled request depends on, and nothing else of it."""
-    return replace(request, method="plain", preset="", settings={}, keep_masks=False)
 
 
 def versions() -> dict[str, str]:
@@ -140,17 +136,38 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _shared_settings(plain: MethodSpec, settings: Any) -> Any:
+    """Plain's settings with the method's values, so that the masks are the only difference."""
+    default = plain.settings()
+    shared = {f.name for f in fields(default)} & {f.name for f in fields(settings)}
+    return replace(default, **{name: getattr(settings, name) for name in shared})
+
+
+def _base(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    plain: MethodSpec,
+    settings: Any,
+    known: MutableMapping[tuple, StepEvent],
+) -> Iterator[StepEvent]:
+    """The plain picture's events, or only the last one if this very picture is known."""
+    words = (request.prompt, request.negative_prompt, request.seed, request.steps, request.guidance)
+    machine = (model.name, *sorted(model.weights.items()), str(model.device), str(model.dtype))
+    key = (*words, *machine, settings)
+    if key in known:
+        yield known[key]
+        return
+    request = replace(request, method="plain", preset="", settings={}, keep_masks=False)
+    with closing(plain.run(model, rewards, request, settings)) as events:
+        for event in events:
+            yield event
+            if event.final:
+                known[key] = event
+
+
 def _finite(rewards: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in rewards.items() if math.isfinite(value)}
-
-
-def _not_a_number(event: StepEvent) -> str:
-    bad = [name for name, value in event.rewards.items() if not math.isfinite(value)]
-    if not bad:
-        return ""
-    return (
-        f"The reward {bad[0]} was no number in step {event.step + 1}; the best before it is kept."
-    )
 
 
 @dataclass(slots=True)
@@ -160,14 +177,24 @@ class _Report:
     request: Request
     settings: Any
     model: DiffusionModel
-    events: list[StepEvent] = field(default_factory=list)  # without pictures and masks
+    state: str = "done"
+    note: str = ""
     best: StepEvent | None = None
-    masks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    last: StepEvent | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
     kept: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    masks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def add(self, event: StepEvent) -> None:
-        """Take note of an event: the newest step's best picture is the best so far."""
-        self.events.append(replace(event, image=None, masks=None))
+        """Take note of an event; the best so far is the best picture of the newest step."""
+        self.last = event
+        self.rows.append(event.row())
+        bad = [name for name, value in event.rewards.items() if not math.isfinite(value)]
+        if bad and not event.note:
+            self.note = f"The reward {bad[0]} was no number in step {event.step + 1}."
+        self.note = event.note or self.note
+        if bad and not event.final:
+            return
         newer = self.best is None or event.step > self.best.step
         if event.image is not None and (event.final or event.best or newer):
             self.best = event
@@ -176,37 +203,45 @@ class _Report:
         if event.masks is not None and (event.best or event.timestep not in self.masks):
             self.masks[event.timestep] = event.masks
 
-    def run(self, run_id: str, state: str, note: str, base: StepEvent | None) -> Run:
+    def stop(self, why: str) -> bool:
+        """Whether to go no further: asked to, or a reward broke and the method said nothing."""
+        broken = len(_finite(self.last.rewards)) < len(self.last.rewards) and not self.last.note
+        if self.last.final or not (why or broken):
+            return False
+        self.state = "stopped"
+        self.note = why or f"{self.note} Stopped; the best before it is kept."
+        return True
+
+    def run(self, run_id: str, base: StepEvent | None, base_settings: Mapping[str, Any]) -> Run:
         """The Run of what happened so far; `base` is the plain picture's last event."""
         if self.best is None:
-            raise Stopped(note or "The method ended without a picture.")
+            raise Stopped(self.note or "The method ended without a picture.")
         shapes = self._shapes()
-        last = self.events[-1]
         return Run(
             id=run_id or secrets.token_hex(6),
             request=self.request,
             settings=asdict(self.settings),
-            state=state,
+            state=self.state,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             device=self.model.device.type,
             dtype=str(self.model.dtype).removeprefix("torch."),
             versions=versions(),
             weights=dict(self.model.weights),
+            base_settings=base_settings,
             base_rewards=_finite(base.rewards) if base else {},
-            rewards=dict(self.best.rewards),
+            rewards=_finite(self.best.rewards),
             keep_ratio=self._keep_ratio(shapes),
-            unet_calls=last.unet_calls,
+            unet_calls=self.last.unet_calls,
             base_unet_calls=base.unet_calls if base else 0,
-            seconds=last.seconds,
+            seconds=self.last.seconds,
             base_seconds=base.seconds if base else 0.0,
-            rows=tuple(event.row() for event in self.events),
+            rows=tuple(self.rows),
             result_image=self.best.image,
             base_image=base.image if base else None,
             site_keep_ratio={
-                name: sum(step[name] for step in self.kept.values()) / len(self.kept)
-                for name in shapes
+                name: sum(step[name] for step in self.kept.values()) / len(self.kept) for name in shapes
             },
-            note=note,
+            note=self.note,
             masks=self._mask_set(shapes),
         )
 
@@ -227,6 +262,4 @@ class _Report:
     def _mask_set(self, shapes: Mapping[str, tuple[int, ...]]) -> MaskSet | None:
         if not self.masks:
             return None
-        return MaskSet(
-            model=self.model.name, weights=self.model.weights, sites=shapes, steps=self.masks
-        )
+        return MaskSet(model=self.model.name, weights=self.model.weights, sites=shapes, steps=self.masks)

@@ -13,10 +13,19 @@ _PATH = re.compile(r"(^|[\s\"'“(=])(~|[A-Za-z]:)?[/\\]\w")
 
 
 def sentence(error: BaseException) -> str:
-    """The error in one sentence that says what to do.
+    """The error in one sentence; what nobody foresaw is logged, and only its reference is told."""
+    text = foreseen(error)
+    if text:
+        return text
+    reference = secrets.token_hex(3)
+    logger.error("ref %s", reference, exc_info=error)
+    return f"Something failed (ref {reference}). The log has the details."
 
-    A ValueError raised by this package was written for a person and is passed on; what other code
-    raises is logged under a reference, and only the reference is told.
+
+def foreseen(error: BaseException) -> str:
+    """The error in one sentence that says what to do, or nothing if it was not foreseen.
+
+    A ValueError raised by a line of this package was written for a person and is passed on.
     """
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or _is_memory(error):
         return (
@@ -28,9 +37,7 @@ def sentence(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, ValueError) and _is_ours(error) and text and not _PATH.search(text):
         return text
-    reference = secrets.token_hex(3)
-    logger.error("ref %s", reference, exc_info=error)
-    return f"Something failed (ref {reference}). The log has the details."
+    return ""
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -11,6 +10,8 @@ from maskunet import loading
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
 from maskunet.records import Card
+from maskunet.rewards import load_rewards
+from maskunet.rewards.base import WeightedRewards
 
 MAX_LOADED = 2  # models kept in memory
 
@@ -20,7 +21,7 @@ class Loaded:
     """A model and the rewards that judge its pictures, on one device."""
 
     model: DiffusionModel
-    rewards: Any
+    rewards: WeightedRewards
 
 
 class Library:
@@ -73,17 +74,17 @@ class Library:
             raise ValueError(f"There is no model “{name}”. There are: {', '.join(self._specs)}.")
         return self._specs[name]
 
-    def find(self, name: str) -> Path:
-        """The folder of the model's weights.
+    def find(self, name: str) -> tuple[Path, Path]:
+        """The folders of the model's weights and of its rewards.
 
         Raises:
-            ValueError: as `loading.find`.
+            ValueError: as `loading.find` and `loading.find_rewards`.
         """
         spec, weights = self.spec(name), self._weights
         # A plain folder stands for one model only, or it would be offered under every name.
         if weights is not None and name != self.default and not (weights / name).is_dir():
             weights = None
-        return loading.find(spec, weights)
+        return loading.find(spec, weights), loading.find_rewards(spec, self._weights)
 
     def missing(self, name: str) -> str:
         """Why the model cannot be used here, in one sentence; empty if it can."""
@@ -123,14 +124,14 @@ class Library:
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the one used last is dropped last
             return self._loaded[name]
-        folder, spec = self.find(name), self.spec(name)
+        spec, (folder, rewards) = self.spec(name), self.find(name)
         while len(self._loaded) >= MAX_LOADED:
             self._loaded.pop(next(iter(self._loaded)))
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         model = loading.load(spec, folder, self.device, self.dtype)
-        rewards = loading.load_rewards(spec, self.device, self.dtype)
-        self._loaded[name] = Loaded(model=model, rewards=rewards)
+        judges = load_rewards(rewards, self.device, self.dtype)
+        self._loaded[name] = Loaded(model=model, rewards=judges)
         return self._loaded[name]
 
     def clear(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from maskunet import rewards
 from maskunet.models.base import CONFIG_FILES, WEIGHT_FILES, DiffusionModel, ModelSpec, from_folder
 
 
@@ -84,6 +85,39 @@ def find(spec: ModelSpec, weights: Path | None = None) -> Path:
             f"To download it: python -m maskunet download {spec.name}"
         )
     return folder
+
+
+def find_rewards(spec: ModelSpec, weights: Path | None = None) -> Path:
+    """The folder of the rewards for a model: its own, or the public ones that were downloaded.
+
+    Raises:
+        MissingWeights: they are not here.
+    """
+    folder = spec.rewards or (weights or Path()) / "rewards"
+    if spec.rewards is None and (weights is None or not folder.is_dir()):
+        folder = rewards_place()
+    lacking = [
+        reward
+        for name, reward in rewards.SPECS.items()
+        if not (folder / name).is_dir() and not (folder / reward.files[0]).is_file()
+    ]
+    if lacking:
+        names = " and ".join(reward.title for reward in lacking)
+        if spec.rewards is not None:
+            raise MissingWeights(f"The rewards {names} are not in this copy of the project.")
+        size = sum(reward.download_gb for reward in lacking)
+        raise MissingWeights(
+            f"The rewards {names} are not on this machine ({size:.1f} GB). "
+            "To download them: python -m maskunet download rewards"
+        )
+    return folder
+
+
+def rewards_place() -> Path:
+    """Where downloaded rewards lie, beside the Hugging Face cache."""
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "maskunet" / "rewards"
 
 
 def load(

@@ -13,7 +13,9 @@ from torch import Tensor
 NOISE_KINDS = ("one_sided", "logistic", "none")
 
 
-def straight_through(logits: Tensor, noise: Tensor | float = 0.0, tau: float = 1.0, threshold: float = 0.5) -> Tensor:
+def straight_through(
+    logits: Tensor, noise: Tensor | float = 0.0, tau: float = 1.0, threshold: float = 0.5
+) -> Tensor:
     """Make a mask that is hard 0/1 forward and soft backward (Eq. 5), for logits of any shape.
 
     Args:

@@ -13,7 +13,13 @@ from torch.utils.checkpoint import checkpoint
 
 from maskunet.sites import MaskSite, find_sites
 
-UNSUPPORTED = ("class_embed_type", "addition_embed_type", "encoder_hid_dim_type", "encoder_hid_dim", "num_class_embeds")
+UNSUPPORTED = (
+    "class_embed_type",
+    "addition_embed_type",
+    "encoder_hid_dim_type",
+    "encoder_hid_dim",
+    "num_class_embeds",
+)
 
 
 class MaskedLinear(nn.Linear):
@@ -79,7 +85,9 @@ class MaskedUNet:
         ValueError: the U-Net has parts that the split does not know (SDXL, class conditions).
     """
 
-    def __init__(self, unet: nn.Module, sites: Sequence[MaskSite] | None = None, *, checkpointing: bool = False):
+    def __init__(
+        self, unet: nn.Module, sites: Sequence[MaskSite] | None = None, *, checkpointing: bool = False
+    ):
         given = [name for name in UNSUPPORTED if getattr(unet.config, name, None) is not None]
         if given:
             raise ValueError(
@@ -167,7 +175,9 @@ class MaskedUNet:
         else:
             sample = block(features.sample, *mine.values())
         consumed = len(self.unet.up_blocks[index].resnets)
-        return Features(sample, features.time, features.text, features.skips[:-consumed], features.forward_size)
+        return Features(
+            sample, features.time, features.text, features.skips[:-consumed], features.forward_size
+        )
 
     def _up(self, index: int, features: Features) -> Features:
         block = self.unet.up_blocks[index]
@@ -189,7 +199,9 @@ class MaskedUNet:
         shapes = {site.name: site.shape for site in self.sites}
         for name, mask in masks.items():
             if name not in shapes:
-                raise ValueError(f"`{name}` is no site of this U-Net. Rebuild the masks with find_sites(unet).")
+                raise ValueError(
+                    f"`{name}` is no site of this U-Net. Rebuild the masks with find_sites(unet)."
+                )
             if tuple(mask.shape) not in (shapes[name], (batch, *shapes[name])):
                 raise ValueError(
                     f"The mask for `{name}` has shape {tuple(mask.shape)}; the weight is {shapes[name]} and "

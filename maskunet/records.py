@@ -141,11 +141,15 @@ class StepEvent:
         ratios = list(self.keep_ratio.values())
         return {
             "step": self.step, "timestep": self.timestep, "update": self.update,
-            **{f"reward_{name}": value for name, value in self.rewards.items()},
-            "loss": self.loss, "keep_ratio": sum(ratios) / len(ratios) if ratios else None,
+            **{f"reward_{name}": _finite(value) for name, value in self.rewards.items()},
+            "loss": _finite(self.loss), "keep_ratio": sum(ratios) / len(ratios) if ratios else None,
             "best": self.best, "final": self.final,
             "seconds": round(self.seconds, 4), "unet_calls": self.unet_calls,
         }  # fmt: skip
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +179,7 @@ class Run:
         state: "done" or "stopped"; a stopped run holds the best so far.
         versions: of Python, of this package and of the libraries that decide the result.
         weights: SHA-256 of each weight file, by role.
+        base_settings: the plain method's settings; those it shares with the method are equal.
         base_rewards, rewards: of base.png and result.png, by name, with "total".
         keep_ratio: mean share of weights kept over all sites and steps; 1.0 without masks.
         base_seconds, seconds: wall time of the base image and of the result.
@@ -204,6 +209,7 @@ class Run:
     result_image: np.ndarray
     base_image: np.ndarray | None = None
     site_keep_ratio: Mapping[str, float] = field(default_factory=dict)
+    base_settings: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     masks: MaskSet | None = None
 

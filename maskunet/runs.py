@@ -65,17 +65,16 @@ def check_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"“{folder.name}” is a file. Give the name of a folder for the run.")
     inside = folder.iterdir() if folder.is_dir() else ()
-    if any(path.name not in FILES and path.suffix != ".zip" for path in inside):
+    if any(p.name not in FILES and not re.fullmatch(r"maskunet-\w+\.zip", p.name) for p in inside):
         raise ValueError(f"The folder “{folder.name}” holds other files. Give another one.")
 
 
 def _write_files(run: Run, folder: Path) -> None:
-    plain = replace(
-        run.request, method="plain", preset="", settings={}, previews=True, keep_masks=False
-    )
     if run.base_image is not None:
-        about = {"request": plain, "settings": {}, "rewards": run.base_rewards, "keep_ratio": 1.0}
-        _write_png(run.base_image, folder / BASE, picture_record(run, **about))
+        settings = dict(run.base_settings)
+        plain = replace(run.request, method="plain", preset="", settings=settings)
+        about = {"settings": settings, "rewards": run.base_rewards, "keep_ratio": 1.0}
+        _write_png(run.base_image, folder / BASE, picture_record(run, request=plain, **about))
     _write_png(run.result_image, folder / RESULT, picture_record(run))
     (folder / RECORD).write_text(_json(run.record(), indent=2) + "\n", encoding="utf-8")
     _write_rows(run.rows, folder / STEPS)
@@ -167,7 +166,7 @@ def run_zip(folder: Path) -> Path:
     if target.is_file():
         return target
     with _disk_errors():
-        handle, fresh = tempfile.mkstemp(dir=folder, suffix=".zip")
+        handle, fresh = tempfile.mkstemp(dir=folder, prefix="maskunet-", suffix=".zip")
         try:
             with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
                 for name in FILES:

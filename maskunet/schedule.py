@@ -29,7 +29,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.prediction_type not in PREDICTIONS:
-            raise ValueError(f"The model predicts “{self.prediction_type}”; known are {', '.join(PREDICTIONS)}.")
+            raise ValueError(
+                f"The model predicts “{self.prediction_type}”; known are {', '.join(PREDICTIONS)}."
+            )
 
     @cached_property
     def _table(self) -> list[float]:

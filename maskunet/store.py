@@ -69,11 +69,17 @@ def load(path: Path) -> MaskSet:
     return MaskSet(model=masks.model, weights=masks.weights, sites=masks.sites, steps=steps)
 
 
-def check(masks: MaskSet, model: str, sites: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse masks that were made for another model than the one with these sites.
+def check(
+    masks: MaskSet, model: str, weights: Mapping[str, str], sites: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse masks that were made for another model than this one.
+
+    Args:
+        masks: as loaded.
+        model, weights, sites: this model's name, its files' SHA-256, and its sites' shapes.
 
     Raises:
-        ValueError: says for which model they were made, and which site differs.
+        ValueError: says for which model they were made, and what differs.
     """
     made_for = f"These masks were made for {masks.model or 'another model'}, not for {model}: "
     if masks.sites.keys() != sites.keys():
@@ -87,6 +93,11 @@ def check(masks: MaskSet, model: str, sites: Mapping[str, tuple[int, ...]]) -> N
                 f"{made_for}{name} is {_by(masks.sites[name])} there and {_by(shape)} here. "
                 f"Make new masks with {model}, or choose the model they were made for."
             )
+    if dict(masks.weights) != dict(weights):
+        raise ValueError(
+            f"{made_for}the sites fit, but the weights are others, so the masks mean nothing here. "
+            f"Make new masks with this {model}."
+        )
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -113,6 +124,8 @@ def _header(path: Path) -> dict[str, Any]:
 
 def _check_header(header: Mapping[str, Any], masks: MaskSet) -> None:
     """Names, dtype and sizes of all tensors must be what the sites and timesteps announce."""
+    if any(min(shape, default=0) < 1 for shape in masks.sites.values()):
+        raise ValueError("a site has no size.")
     wanted = {f"{timestep}/{site}": site for timestep in masks.steps for site in masks.sites}
     if header.keys() != wanted.keys():
         raise ValueError("its tensors are not the sites and timesteps that its header names.")

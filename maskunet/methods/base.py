@@ -1,7 +1,7 @@
 """What every method shares: its SPEC, its settings from preset and overrides, and its reports."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -13,7 +13,6 @@ from maskunet import mask as masks_
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-
 
 DEFAULT_STEPS = 15  # the paper's, for the training-free comparisons
 
@@ -60,7 +59,9 @@ class MethodSpec:
 
 def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
     numbers = (int, float)
-    fits = isinstance(value, numbers if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    fits = isinstance(value, numbers if kind is float else kind) and (
+        kind is bool or not isinstance(value, bool)
+    )
     if not fits or (kind in numbers and not np.isfinite(value)):
         raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r}.")
     low, high = limits.get("min"), limits.get("max")
@@ -94,7 +95,7 @@ class Reporter:
             steps=self.steps,
             timestep=int(timestep),
             image=None if image is None else to_uint8(image)[0],
-            rewards={name: float(value) for name, value in (rewards or {}).items()},
+            rewards=_numbers(rewards or {}),
             keep_ratio=masks_.keep_ratio(masks) if masks else {},
             masks={n: masks_.pack(m) for n, m in masks.items()} if masks and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
@@ -102,6 +103,15 @@ class Reporter:
             peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,
             **plain,
         )
+
+
+def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """One-element tensors as numbers, in one transfer from the device."""
+    if not values:
+        return {}
+    return dict(
+        zip(values, torch.cat([v.detach().float().view(1) for v in values.values()]).tolist(), strict=True)
+    )
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

@@ -90,11 +90,13 @@ def run(
                     output = classifier_free(masked.decode(features, masks), scale)  # Eq. 6, 9
                     x0, _ = model.schedule.x0_eps(output, x_t, t)
                     image = model.decode(x0)
-                    scores = rewards(_views(image, settings.views, generator), [request.prompt] * settings.views)
+                    scores = rewards(
+                        _views(image, settings.views, generator), [request.prompt] * settings.views
+                    )
                     scores = {name: value.mean()[None] for name, value in scores.items()}
                     loss = _loss(scores, settings)
                 report.unet_calls += 1
-                value = float(loss)
+                value = float(loss.detach())
                 if value != value:  # noqa: PLR0124 NaN
                     note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
                 best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
@@ -148,7 +150,13 @@ def _views(image: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 PAPER = Settings()
 OFFICIAL = Settings(
-    updates=10, early_updates=1, early_steps=7, use_updated=False, keep_moments=True, second_order=False, hinge=2.0
+    updates=10,
+    early_updates=1,
+    early_steps=7,
+    use_updated=False,
+    keep_moments=True,
+    second_order=False,
+    hinge=2.0,
 )
 IMPROVED = Settings(
     updates=6, early_updates=0, early_steps=2, keep_best=True, learning_rate=0.05, warm_start=True,

@@ -25,7 +25,9 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    removed: float = field(default=0.066, metadata={"min": 0.0, "max": 1.0, "help": "share of weights removed"})
+    removed: float = field(
+        default=0.066, metadata={"min": 0.0, "max": 1.0, "help": "share of weights removed"}
+    )
     second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
 
 
@@ -41,7 +43,9 @@ def run(
     with MaskedUNet(model.unet) as masked:
         for step, (t, t_prev) in enumerate(pairs):
             masks = {
-                site.name: mask.bernoulli(site.shape, settings.removed, generator).to(model.device, model.dtype)
+                site.name: mask.bernoulli(site.shape, settings.removed, generator).to(
+                    model.device, model.dtype
+                )
                 for site in masked.sites
             }
             with torch.no_grad():

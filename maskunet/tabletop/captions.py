@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 
 from maskunet.tabletop.scenes import (
-    COLORS, OPPOSITE, RELATIONS, SHAPES, TEXTURES, Scene, Thing, holds,
+    COLORS,
+    OPPOSITE,
+    RELATIONS,
+    SHAPES,
+    TEXTURES,
+    Scene,
+    Thing,
+    holds,
 )  # fmt: skip
 
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four"}
@@ -104,7 +111,12 @@ def negatives(scene: Scene, rng: np.random.Generator, count: int) -> tuple[str, 
         if text != true and not _still_true(scene, other, changed):
             false.append(text)
     while len(false) < count:
-        false.append(write((replace(scene[0], shape=_other(SHAPES, scene[0].shape, rng)),), {**how, "kind": "list", "order": [0], "relation": None}))
+        false.append(
+            write(
+                (replace(scene[0], shape=_other(SHAPES, scene[0].shape, rng)),),
+                {**how, "kind": "list", "order": [0], "relation": None},
+            )
+        )
     return true, false
 
 

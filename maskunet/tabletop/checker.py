@@ -46,7 +46,9 @@ class Checker(nn.Module):
     @torch.no_grad()
     def see(self, image: Tensor) -> list[list[Thing]]:
         """The things in each picture of (B, 3, H, W) in [0, 1], strongest first."""
-        maps = self(F.interpolate(image.float(), size=128, mode="area") if image.shape[-1] != 128 else image.float())
+        maps = self(
+            F.interpolate(image.float(), size=128, mode="area") if image.shape[-1] != 128 else image.float()
+        )
         heat = maps["heat"].sigmoid()
         peaks = (heat == F.max_pool2d(heat, 5, 1, 2)) & (heat > THRESHOLD)
         found: list[list[Thing]] = [[] for _ in image]
@@ -83,7 +85,9 @@ def save(checker: Checker, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"width": checker.width}))
-    save_file({k: v.half().contiguous() for k, v in checker.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {k: v.half().contiguous() for k, v in checker.state_dict().items()}, folder / "model.safetensors"
+    )
 
 
 def agreement(checker: Checker, scenes, images: Tensor) -> dict[str, float]:
@@ -97,7 +101,10 @@ def agreement(checker: Checker, scenes, images: Tensor) -> dict[str, float]:
     for batch, pictures in zip(_batches(scenes), images.split(50), strict=True):
         for scene, seen in zip(batch, checker.see(pictures), strict=True):
             matches = [_match(thing, seen) for thing in scene]
-            good = [m is not None and (m.shape, m.color) == (t.shape, t.color) for m, t in zip(matches, scene, strict=True)]
+            good = [
+                m is not None and (m.shape, m.color) == (t.shape, t.color)
+                for m, t in zip(matches, scene, strict=True)
+            ]
             fine = [g and m.texture == t.texture for g, m, t in zip(good, matches, scene, strict=True)]
             right, textured, total = right + sum(good), textured + sum(fine), total + len(scene)
             whole += all(good) and len(seen) == len(scene)

@@ -78,7 +78,9 @@ def fit(
 
 def _average(ema: nn.Module, module: nn.Module, decay: float) -> None:
     with torch.no_grad():
-        pairs = [(a, b) for a, b in zip(ema.parameters(), module.parameters(), strict=True) if b.requires_grad]
+        pairs = [
+            (a, b) for a, b in zip(ema.parameters(), module.parameters(), strict=True) if b.requires_grad
+        ]
         torch._foreach_lerp_([a for a, _ in pairs], [b.detach() for _, b in pairs], 1 - decay)
         for a, b in zip(ema.buffers(), module.buffers(), strict=True):
             a.copy_(b)

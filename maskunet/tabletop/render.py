@@ -270,7 +270,9 @@ def _shade_things(
     occlusion = 0.65 + 0.35 * p[2].clamp(0, 0.6) / 0.6  # the table takes light from the foot
     diffuse = occlusion * (0.50 + 0.10 * nz) + 0.55 * toward
     sky = 0.25 + 0.75 * torch.sigmoid(9 * (reflected[..., 2] - 0.25))
-    body = torch.where(metal[..., None], albedo * (0.45 * diffuse + 0.75 * sky)[..., None], albedo * diffuse[..., None])
+    body = torch.where(
+        metal[..., None], albedo * (0.45 * diffuse + 0.75 * sky)[..., None], albedo * diffuse[..., None]
+    )
     highlight = torch.where(metal, 0.9 * shine**22, 0.28 * shine**26) * lit
     return body + highlight[..., None]
 

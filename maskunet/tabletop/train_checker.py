@@ -16,7 +16,9 @@ from maskunet.tabletop.scenes import Scene, mirrored
 BATCH = 32
 
 
-def train(folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: float, shards: int) -> nn.Module:
+def train(
+    folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: float, shards: int
+) -> nn.Module:
     """Train for some minutes and save the checker; half of each batch are reconstructions, if given."""
     plain, images = data.load(scenes, 0, shards)
     decoded = None
@@ -37,7 +39,7 @@ def train(folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: 
             batch.append(picture[:, :, ::-1] if flip % 2 else picture)
             drawn.append(mirrored(plain[i]) if flip % 2 else plain[i])
         x = torch.from_numpy(np.stack(batch).astype(np.float32)) / 255
-        x = _jitter(x, generator)
+        x = jitter(x, generator)
         with torch.autocast("cpu", torch.bfloat16):
             maps = module(x)
         return _losses(maps, drawn)
@@ -46,10 +48,12 @@ def train(folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: 
         checker_.save(ema, folder / "checker")
         return checker_.agreement(ema, held_out, pictures)
 
-    return fit(module, loss, folder / "checker_state", minutes=minutes, learning_rate=2e-3, on_checkpoint=report)
+    return fit(
+        module, loss, folder / "checker_state", minutes=minutes, learning_rate=2e-3, on_checkpoint=report
+    )
 
 
-def _jitter(x: Tensor, generator: torch.Generator) -> Tensor:
+def jitter(x: Tensor, generator: torch.Generator) -> Tensor:
     """Brightness, contrast, blur and noise, so that slightly wrong pictures are still read."""
     b = len(x)
     gain = 1 + 0.15 * torch.randn(b, 1, 1, 1, generator=generator)

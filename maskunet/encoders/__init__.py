@@ -1,0 +1,1 @@
+"""Frozen networks of the scorers, built lazily: which class, which settings, which key names."""

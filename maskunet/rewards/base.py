@@ -1,0 +1,141 @@
+"""What every reward shares: the SPEC, the preprocessing, reading checkpoints, and the weighted sum."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CACHED_PROMPTS = 64  # text sides kept per reward
+
+
+class Reward(Protocol):
+    """One number per picture, higher is better, with a gradient to the picture."""
+
+    def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
+        """Score (B, 3, H, W) in [0, 1] against B prompts; returns (B,) in float32."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardSpec:
+    """A reward's name, where its checkpoint is from, and how to load it.
+
+    Attributes:
+        weight: omega of Eq. 10 in the paper.
+        repo: Hugging Face repository of the checkpoint, `files` what is needed from it.
+        download_gb: size of that download.
+        load: (folder, device, dtype) -> Reward.
+    """
+
+    name: str
+    title: str
+    summary: str
+    license: str
+    source: str
+    weight: float
+    repo: str
+    files: tuple[str, ...]
+    download_gb: float
+    load: Callable[[Path, torch.device, torch.dtype], Reward]
+
+
+class WeightedRewards:
+    """Several rewards and their weighted sum (Eq. 10).
+
+    Args:
+        parts: (reward, weight) by name.
+    """
+
+    def __init__(self, parts: Mapping[str, tuple[Reward, float]]):
+        self._parts = dict(parts)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each reward."""
+        return {name: weight for name, (_, weight) in self._parts.items()}
+
+    def reweighted(self, weights: Mapping[str, float]) -> "WeightedRewards":
+        """The same networks with other weights; rewards that are not named keep theirs."""
+        return WeightedRewards({n: (r, weights.get(n, w)) for n, (r, w) in self._parts.items()})
+
+    def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
+        """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each."""
+        scores = {name: reward(image, prompts) for name, (reward, _) in self._parts.items()}
+        scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
+        return scores
+
+
+def normalized(image: Tensor, size: int) -> Tensor:
+    """Bicubic resize of the short side, center crop, CLIP's mean and std: (B, 3, size, size).
+
+    Bicubic overshoot is left as it is: clamping would cut the gradient.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) != size:
+        scale = size / min(height, width)
+        shape = (max(size, round(height * scale)), max(size, round(width * scale)))
+        image = F.interpolate(image, shape, mode="bicubic", antialias=True, align_corners=False)
+    top, left = (image.shape[-2] - size) // 2, (image.shape[-1] - size) // 2
+    image = image[..., top : top + size, left : left + size]
+    mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+    return (image - mean) / std
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or .pt file; pickled objects are never run.
+
+    Raises:
+        ValueError: the file is missing, truncated or holds more than tensors.
+    """
+    if not path.is_file():
+        raise ValueError(f"“{path.name}” is missing. Run: python -m maskunet download rewards")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise ValueError(
+            f"“{path.name}” is damaged or holds more than tensors, so it was not loaded. Download it again."
+        ) from error
+    return state.get("state_dict", state)
+
+
+def load_strictly(network: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Load a state dict whose every key and shape must fit.
+
+    Raises:
+        ValueError: they do not; says how many and gives one.
+    """
+    own = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    given = {k: tuple(v.shape) for k, v in state.items()}
+    wrong = sorted(k for k in own.keys() | given.keys() if own.get(k) != given.get(k))
+    if wrong:
+        key = wrong[0]
+        raise ValueError(
+            f"“{name}” does not fit its network in {len(wrong)} entries; `{key}` is {given.get(key, 'absent')} "
+            f"there and {own.get(key, 'unknown')} here. Check that it is the right checkpoint."
+        )
+    network.load_state_dict(state)
+
+
+class PromptCache:
+    """Remembers the text side of the last prompts, so that the loop computes it once."""
+
+    def __init__(self, compute: Callable[[str], object]):
+        self._compute, self._kept = compute, {}
+
+    def __call__(self, prompt: str) -> object:
+        """The text side of a prompt."""
+        if prompt not in self._kept:
+            if len(self._kept) >= CACHED_PROMPTS:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[prompt] = self._compute(prompt)
+        return self._kept[prompt]

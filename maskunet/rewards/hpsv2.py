@@ -1,0 +1,82 @@
+"""HPSv2 (Wu et al. 2023): the cosine of a picture and a prompt in a CLIP tuned on people's choices.
+
+Reads the published checkpoints (v2.1 first, else v2.0), or a folder hpsv2/ with an open_clip config.
+The cosine has no logit scale; compare it within one prompt only.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskunet.encoders import clip
+from maskunet.rewards.base import PromptCache, RewardSpec, load_strictly, normalized, read_checkpoint
+
+CHECKPOINTS = ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt")
+
+
+class HPSv2:
+    """Cosine similarity, typically 0.2 to 0.35 for the published checkpoints."""
+
+    def __init__(self, network: nn.Module, config: dict | None, device, dtype):
+        self.network = network.to(device, dtype).eval().requires_grad_(False)
+        size = network.visual.image_size
+        self.size = size if isinstance(size, int) else size[0]
+        self.tokenizer = clip.tokenizer((config or {}).get("text_cfg", {}).get("context_length", 77))
+        self.device, self.dtype = device, dtype
+        self._text = PromptCache(self._encode)
+
+    def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
+        """See `Reward`."""
+        pictures = self.network.encode_image(normalized(image.to(self.dtype), self.size), normalize=True)
+        texts = torch.cat([self._text(prompt) for prompt in prompts])
+        return (pictures * texts).sum(-1).float()
+
+    @torch.no_grad()
+    def _encode(self, prompt: str) -> Tensor:
+        return F.normalize(self.network.encode_text(self.tokenizer([prompt]).to(self.device)), dim=-1)
+
+
+def load(folder: Path, device: torch.device, dtype: torch.dtype) -> HPSv2:
+    """Load a published checkpoint or a small one in its format, frozen.
+
+    Raises:
+        ValueError: a file is missing, damaged or does not fit.
+    """
+    small = folder / "hpsv2"
+    if (small / "open_clip_config.json").is_file():
+        config = json.loads((small / "open_clip_config.json").read_text())["model_cfg"]
+        path = small / "model.safetensors"
+    else:
+        config = None
+        path = next((folder / n for n in CHECKPOINTS if (folder / n).is_file()), folder / CHECKPOINTS[0])
+    state = read_checkpoint(path)
+    network = clip.build(config)
+    load_strictly(network, {k: v.float() for k, v in state.items()}, path.name)
+    return HPSv2(network, config, device, dtype)
+
+
+def save(folder: Path, network: nn.Module, config: dict) -> None:
+    """Write hpsv2/ under `folder`: open_clip's key names, fp16, and its config."""
+    from safetensors.torch import save_file
+
+    out = folder / "hpsv2"
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous() for k, v in network.state_dict().items()}, out / "model.safetensors")
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}, indent=1))
+
+
+SPEC = RewardSpec(
+    name="hpsv2",
+    title="HPSv2",
+    summary="How much people would prefer the picture for its prompt, a cosine.",
+    license="Apache-2.0",
+    source="Wu et al. 2023, Human Preference Score v2.1 and v2.0",
+    weight=5.0,
+    repo="xswu/HPSv2",
+    files=("HPS_v2.1_compressed.pt",),
+    download_gb=2.0,
+    load=load,
+)

@@ -1,0 +1,46 @@
+"""Intervals: Wilson's for a share, the bootstrap's for a mean or a paired difference."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Z = 1.959964  # 97.5 % quantile of the normal distribution
+RESAMPLES = 10_000
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of n independent trials (Wilson 1927), each end in [0, 1].
+
+    Raises:
+        ValueError: n is not positive.
+    """
+    if n < 1:
+        raise ValueError(f"An interval needs at least one trial, not {n}.")
+    share = successes / n
+    center = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return float(max(0.0, center - half)), float(min(1.0, center + half))
+
+
+def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The 95 % percentile interval of the mean, by resampling; for differences pass them paired.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    data = np.asarray(values, dtype=float)
+    if data.size == 0:
+        raise ValueError("An interval needs at least one value.")
+    rng = np.random.default_rng(seed)
+    means = data[rng.integers(0, data.size, (RESAMPLES, data.size))].mean(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def sign_test(better: int, worse: int) -> float:
+    """The two-sided exact p-value that `better` and `worse` discordant pairs are equally likely."""
+    from math import comb
+
+    n = better + worse
+    tail = sum(comb(n, k) for k in range(max(better, worse), n + 1)) / 2**n
+    return min(1.0, 2 * tail)

@@ -1,0 +1,134 @@
+"""python -m maskunet tabletop ...: make the world's pictures, train its models, measure them.
+
+Run in this order, each with its own --minutes (0 for what is not trained):
+scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, image_reward,
+hpsv2, guidance, card. Every training resumes from its checkpoint.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def main(argv: list[str]) -> int:
+    """Parse `argv` and run one step."""
+    parser = argparse.ArgumentParser(prog="maskunet tabletop", description=__doc__)
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("--folder", type=Path, default=Path("training"), help="scenes, checkpoints, logs")
+    parser.add_argument("--minutes", type=float, default=20.0, help="time box of a training")
+    parser.add_argument("--shards", type=int, default=20, help="thousands of rendered scenes")
+    parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
+    parser.add_argument("--n", type=int, default=100, help="images per task when measuring")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+    STEPS[args.step](args)
+    return 0
+
+
+def _scenes(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import data
+
+    data.make(args.folder / "scenes", args.shards)
+
+
+def _autoencoder(args: argparse.Namespace, decoder_only: bool = False) -> None:
+    from maskunet.tabletop import train_autoencoder
+
+    scenes = args.folder / "scenes"
+    train_autoencoder.train(
+        args.folder, scenes, minutes=args.minutes, shards=args.shards, decoder_only=decoder_only
+    )
+
+
+def _decoder(args: argparse.Namespace) -> None:
+    _autoencoder(args, decoder_only=True)
+
+
+def _tokenizer(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import tokenizer
+
+    tokenizer.make(args.folder / "model" / "tokenizer")
+
+
+def _latents(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import train_unet
+
+    train_unet.encode(args.folder / "vae", args.folder / "scenes", args.folder / "latents", args.shards)
+
+
+def _unet(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import train_unet
+
+    train_unet.train(
+        args.folder, args.folder / "scenes", args.folder / "latents", minutes=args.minutes, shards=args.shards
+    )
+
+
+def _decoded(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import pictures
+
+    folder = args.folder
+    pictures.decoded(folder / "vae", folder / "latents", folder / "decoded", args.shards)
+
+
+def _checker(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import train_checker
+
+    decoded = args.folder / "decoded"
+    train_checker.train(
+        args.folder, args.folder / "scenes", decoded if decoded.exists() else None,
+        minutes=args.minutes, shards=args.shards,
+    )  # fmt: skip
+
+
+def _predictions(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import pictures
+
+    pictures.predictions(args.folder, args.shards)
+
+
+def _image_reward(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import train_rewards
+
+    train_rewards.train_image_reward(args.folder, minutes=args.minutes, shards=args.shards)
+
+
+def _hpsv2(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import train_rewards
+
+    train_rewards.train_hpsv2(args.folder, minutes=args.minutes, shards=args.shards)
+
+
+def _guidance(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import measure
+
+    measure.guidance_curve(WEIGHTS, Path("docs"), n=args.n)
+
+
+def _card(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import measure
+
+    measure.card(WEIGHTS, Path("docs"), n=args.n)
+
+
+STEPS = {
+    "scenes": _scenes,
+    "autoencoder": _autoencoder,
+    "decoder": _decoder,
+    "tokenizer": _tokenizer,
+    "latents": _latents,
+    "unet": _unet,
+    "decoded": _decoded,
+    "checker": _checker,
+    "predictions": _predictions,
+    "image_reward": _image_reward,
+    "hpsv2": _hpsv2,
+    "guidance": _guidance,
+    "card": _card,
+}

@@ -1,0 +1,229 @@
+"""Methods on a small random model: the published behavior, controls, and a model left as it was."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from torch.func import functional_call
+
+from maskunet.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.methods import SPECS
+from maskunet.methods.base import mask_generator
+from maskunet.methods.maskunet_free import OFFICIAL, PAPER
+from maskunet.records import Request
+from maskunet.sites import find_sites
+
+
+class Redness:
+    """Two differentiable stand-ins with the rewards' names: how red, and how smooth, a picture is."""
+
+    def __init__(self, weights=None, broken_at=None):
+        self.weights = weights or {"image_reward": 1.0, "hpsv2": 5.0}
+        self.calls, self.broken_at = 0, broken_at
+
+    def reweighted(self, weights):
+        return Redness(weights, self.broken_at)
+
+    def __call__(self, image, prompts):
+        self.calls += 1
+        red = (image[:, 0] - image[:, 1]).mean((1, 2)) * 20
+        if self.calls == self.broken_at:
+            red = red * math.nan
+        smooth = 1 - (image[..., 1:] - image[..., :-1]).square().mean((1, 2, 3))
+        total = self.weights["image_reward"] * red + self.weights["hpsv2"] * smooth
+        return {"image_reward": red, "hpsv2": smooth, "total": total}
+
+
+def run(model, name, settings=None, rewards=None, **request):
+    asked = Request(prompt="a red cube", method=name, **{"seed": 3, "steps": 4, **request})
+    chosen = settings or SPECS[name].settings(asked.preset)
+    return list(SPECS[name].run(model, rewards or Redness(), asked, chosen))
+
+
+def state(model):
+    return {name: value.clone() for name, value in model.unet.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_method_ends_with_a_scored_picture_and_leaves_the_model_as_it_was(tiny_sd15, name):
+    before = state(tiny_sd15)
+    events = run(tiny_sd15, name)
+    assert events[-1].final
+    assert not any(e.final for e in events[:-1])
+    assert events[-1].image.dtype == np.uint8
+    assert set(events[-1].rewards) == {"image_reward", "hpsv2", "total"}
+    assert events[-1].unet_calls >= 4
+    assert all(torch.equal(value, before[key]) for key, value in tiny_sd15.unet.state_dict().items())
+    assert not any(isinstance(m, MaskedLinear) for m in tiny_sd15.unet.modules())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_same_seed_gives_the_same_picture_and_another_seed_another(tiny_sd15, name):
+    first, again, other = (run(tiny_sd15, name, seed=s)[-1].image for s in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_closing_a_method_early_restores_the_model(tiny_sd15, name):
+    asked = Request(prompt="a red cube", method=name, steps=4)
+    events = SPECS[name].run(tiny_sd15, Redness(), asked, SPECS[name].settings())
+    next(events)
+    events.close()
+    assert not any(isinstance(m, MaskedLinear) for m in tiny_sd15.unet.modules())
+
+
+def test_an_error_in_a_reward_restores_the_model(tiny_sd15):
+    class Fails(Redness):
+        def reweighted(self, weights):
+            return self
+
+        def __call__(self, image, prompts):
+            raise RuntimeError("reward failed")
+
+    with pytest.raises(RuntimeError, match="reward failed"):
+        run(tiny_sd15, "maskunet_free", rewards=Fails())
+    assert not any(isinstance(m, MaskedLinear) for m in tiny_sd15.unet.modules())
+
+
+def test_a_random_mask_that_removes_nothing_gives_the_plain_picture(tiny_sd15):
+    settings = SPECS["random_mask"].settings("", {"removed": 0.0})
+    assert np.array_equal(
+        run(tiny_sd15, "random_mask", settings)[-1].image, run(tiny_sd15, "plain")[-1].image
+    )
+
+
+def test_a_random_mask_removes_the_share_it_was_asked_to(tiny_sd15):
+    settings = SPECS["random_mask"].settings("", {"removed": 0.25})
+    sites = find_sites(tiny_sd15.unet)
+    weights = sum(s.weights for s in sites) * 4
+    kept = sum(
+        e.keep_ratio[s.name] * s.weights for e in run(tiny_sd15, "random_mask", settings)[:4] for s in sites
+    )
+    assert abs(kept / weights - 0.75) < 5 * math.sqrt(0.75 * 0.25 / weights)
+
+
+def test_official_agrees_with_the_published_loop_stepped_by_hand(tiny_sd15):
+    settings = dataclasses.replace(OFFICIAL, updates=3, early_steps=2, hinge=0.5)
+    events = run(tiny_sd15, "maskunet_free", settings, steps=5)
+    losses, ratios, image = published(tiny_sd15, steps=5, early_steps=2, updates=3, hinge=0.5)
+    mine = [e for e in events if not e.final]
+    assert [e.loss for e in mine] == pytest.approx(losses, abs=2e-4)
+    assert [np.mean(list(e.keep_ratio.values())) for e in mine] == pytest.approx(ratios, abs=1e-6)
+    assert np.abs(events[-1].image.astype(int) - image).max() <= 1
+
+
+def published(model, steps, early_steps, updates, hinge):
+    """The published script's behavior: the whole U-Net every time, a scheduler that forgets, one AdamW."""
+    asked = Request(prompt="a red cube", seed=3)
+    generator = mask_generator(asked)
+    sites = find_sites(model.unet)
+    logits = [torch.ones(s.shape, requires_grad=True) for s in sites]
+    optimizer = torch.optim.AdamW(logits, lr=1e-2)
+    text = model.encode(asked.prompt)
+    latents, rewards = model.noise(asked.seed), Redness()
+    losses, ratios = [], []
+    for step in range(steps):
+        with torch.no_grad():
+            for value in logits:
+                value.fill_(1.0)  # the moments stay
+        for _ in range(1 if step < early_steps else updates):
+            scheduler = DPMSolverMultistepScheduler(
+                trained_betas=betas(model), algorithm_type="dpmsolver++", timestep_spacing="linspace"
+            )
+            scheduler.set_timesteps(steps)
+            t = scheduler.timesteps[step]
+            masks = []
+            for value in logits:
+                uniform = torch.rand(value.shape, generator=generator).clamp(1e-7, 1 - 1e-7)
+                soft = torch.sigmoid(value - torch.log(-torch.log(uniform)))
+                masks.append((soft > 0.5).float() - soft.detach() + soft)
+            weights = dict(model.unet.named_parameters())
+            masked = {
+                f"{s.name}.weight": weights[f"{s.name}.weight"] * m for s, m in zip(sites, masks, strict=True)
+            }
+            out = functional_call(model.unet, masked, (torch.cat((latents, latents)), t, text)).sample
+            eps = out[:1] + model.guidance * (out[1:] - out[:1])
+            scheduler.set_begin_index(step)
+            scheduler._init_step_index(t)
+            x0 = scheduler.convert_model_output(eps, sample=latents)
+            stepped = scheduler.step(eps, t, latents)
+            image = model.decode(x0)
+            scores = rewards(image, ["a red cube"])
+            loss = (torch.relu(hinge - scores["image_reward"]) + 5 * (1 - scores["hpsv2"])).sum()
+            # The lab reports the negative of Eq. 10; the published loss is that plus a constant.
+            losses.append(loss.item() - hinge - 5)
+            ratios.append(float(np.mean([float(m.detach().mean()) for m in masks])))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        latents = stepped.prev_sample.detach()
+    return losses, ratios, (image[0].detach().clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(int)
+
+
+def betas(model):
+    alphas = model.schedule.alphas_cumprod.double()
+    previous = torch.cat((torch.ones(1, dtype=torch.float64), alphas[:-1]))
+    return (1 - alphas / previous).numpy()
+
+
+def test_the_paper_preset_uses_the_mask_after_the_last_update(tiny_sd15):
+    settings = dataclasses.replace(PAPER, updates=3)
+    events = run(tiny_sd15, "maskunet_free", settings, steps=2)
+    assert [e.update for e in events if e.step == 0] == [0, 1, 2, 3]
+
+
+def test_updates_with_fixed_noise_raise_the_reward(tiny_sd15):
+    settings = dataclasses.replace(PAPER, updates=12, common_noise=True, learning_rate=0.1)
+    events = [e for e in run(tiny_sd15, "maskunet_free", settings, steps=2) if not e.final]
+    for step in range(2):
+        mine = [e.rewards["total"] for e in events if e.step == step]
+        assert max(mine[1:]) > mine[0]
+
+
+def test_a_reward_that_is_not_a_number_is_said_and_the_run_goes_on(tiny_sd15):
+    events = run(tiny_sd15, "maskunet_free", dataclasses.replace(PAPER, updates=3), Redness(broken_at=3))
+    noted = [e for e in events if e.note]
+    assert len(noted) == 1
+    assert "not a number" in noted[0].note
+    assert events[-1].final
+    assert math.isfinite(events[-1].rewards["total"])
+
+
+def test_masks_are_collected_only_if_asked_for(tiny_sd15):
+    shapes = {s.name: s.weights for s in find_sites(tiny_sd15.unet)}
+    kept = run(tiny_sd15, "random_mask", keep_masks=True)[0].masks
+    assert {name: bits.size for name, bits in kept.items()} == {n: -(-w // 8) for n, w in shapes.items()}
+    assert run(tiny_sd15, "random_mask")[0].masks is None
+
+
+def test_an_all_ones_mask_gives_the_plain_picture_to_the_last_bit(tiny_sd15):
+    text, x_t = tiny_sd15.encode("a red cube"), tiny_sd15.noise(5)
+    with torch.no_grad(), MaskedUNet(tiny_sd15.unet) as masked:
+        ones = {s.name: torch.ones(s.shape) for s in masked.sites}
+        eps = masked.decode(masked.encode(torch.cat((x_t, x_t)), 500, text), ones)
+    with torch.no_grad():
+        assert torch.equal(eps, tiny_sd15.unet(torch.cat((x_t, x_t)), 500, text).sample)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"nonsense": 1}, "has no setting"),
+        ({"updates": -1}, "allowed is"),
+        ({"updates": 2.5}, "must be a int"),
+        ({"noise": "pink"}, "allowed is"),
+        ({"learning_rate": math.nan}, "must be a float"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_sentence(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        SPECS["maskunet_free"].settings("paper", overrides)
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="official, paper, improved"):
+        SPECS["maskunet_free"].settings("best")

@@ -1,0 +1,187 @@
+"""Run folders: everything comes back, bytes repeat, and damaged or foreign files are refused."""
+
+import errno
+import io
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from maskunet import runs, store
+from maskunet.records import MaskSet, Request, Run
+
+PICTURE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+
+
+def make(**changes):
+    rows = (
+        {"step": 0, "update": 0, "reward_total": -1.5, "loss": None, "best": True, "final": False},
+        {"step": 0, "update": 1, "reward_total": 0.25, "loss": 1e-7, "best": False, "extra": 3},
+    )
+    given = {
+        "id": "0123456789ab", "request": Request(prompt="ein rötlicher Würfel 赤", seed=7, steps=4),
+        "settings": {"updates": 3}, "state": "done", "created": "2026-11-23T00:00:00+00:00",
+        "device": "cpu", "dtype": "float32", "versions": {"torch": "2"},
+        "weights": {"unet/x": "ab"},
+        "base_rewards": {"total": -1.0}, "rewards": {"total": 0.5}, "keep_ratio": 0.9,
+        "unet_calls": 9, "base_unet_calls": 4, "seconds": 1.5, "base_seconds": 0.5, "rows": rows,
+        "base_settings": {"second_order": True},
+        "result_image": PICTURE, "base_image": PICTURE[::-1], "site_keep_ratio": {"a": 0.9},
+    }  # fmt: skip
+    return Run(**{**given, **changes})
+
+
+def test_everything_comes_back(tmp_path):
+    masks = MaskSet(
+        model="m", weights={}, sites={"a": (2, 4)}, steps={9: {"a": np.array([129], np.uint8)}}
+    )
+    run = make(masks=masks)
+    folder = runs.write(run, tmp_path / run.id)
+    assert {p.name for p in folder.iterdir()} == set(runs.FILES)
+    again = runs.read(folder)
+    for name in Run.__slots__:
+        if name not in ("result_image", "base_image", "rows", "masks"):
+            assert getattr(again, name) == getattr(run, name), name
+    assert np.array_equal(again.result_image, run.result_image)
+    assert np.array_equal(again.base_image, run.base_image)
+    for read, wrote in zip(again.rows, run.rows, strict=True):
+        assert {k: v for k, v in read.items() if k in wrote} == wrote
+        assert {type(read[k]) for k in wrote} == {type(v) for v in wrote.values()}
+    assert store.load(folder / runs.MASKS).steps[9]["a"].tolist() == [129]
+
+
+def test_a_run_without_base_or_masks_has_no_such_files(tmp_path):
+    run = make(base_image=None, base_rewards={}, base_unet_calls=0)
+    folder = runs.write(run, tmp_path / "x")
+    assert {p.name for p in folder.iterdir()} == {"result.png", "run.json", "steps.csv"}
+    assert runs.read(folder).base_image is None
+
+
+def test_the_pictures_have_the_same_bytes_whenever_and_however_long_it_took(tmp_path):
+    later = replace(
+        make(), id="ba9876543210", created="2027-01-01T00:00:00+00:00", seconds=99.0,
+        base_seconds=9.0, rows=(),
+    )  # fmt: skip
+    first, second = runs.write(make(), tmp_path / "a"), runs.write(later, tmp_path / "b")
+    for name in (runs.BASE, runs.RESULT):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    other = runs.write(make(request=Request(prompt="x", seed=8)), tmp_path / "c")
+    assert (first / runs.RESULT).read_bytes() != (other / runs.RESULT).read_bytes()
+
+
+def test_each_png_says_how_it_was_made(tmp_path):
+    folder = runs.write(make(), tmp_path / "a")
+    result = runs.parse((folder / runs.RESULT).read_bytes())
+    base = runs.parse((folder / runs.BASE).read_bytes())
+    assert runs.request_of(result) == make().request
+    assert result["rewards"] == {"total": 0.5}
+    assert result["settings"] == {"updates": 3}
+    assert runs.request_of(base).method == "plain"
+    assert runs.request_of(base).prompt == make().request.prompt
+    assert (base["rewards"], base["settings"]) == ({"total": -1.0}, {"second_order": True})
+
+
+def test_writing_is_all_or_nothing_and_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device", "/some/where")
+
+    runs.write(make(state="stopped"), tmp_path / "a")
+    monkeypatch.setattr(runs, "_write_rows", full)
+    with pytest.raises(ValueError, match="disk is full") as error:
+        runs.write(make(), tmp_path / "a")
+    assert "/" not in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert runs.read(tmp_path / "a").state == "stopped"
+
+
+def test_an_earlier_run_is_replaced_and_other_files_never_are(tmp_path):
+    runs.write(make(base_image=PICTURE), tmp_path / "a")
+    runs.write(make(base_image=None), tmp_path / "a")
+    assert not (tmp_path / "a" / runs.BASE).exists()
+    (tmp_path / "a" / "thesis.zip").write_text("years of work")
+    for place in (tmp_path / "a", tmp_path / "a" / "thesis.zip"):
+        with pytest.raises(ValueError, match="holds other files|is a file"):
+            runs.write(make(), place)
+    assert (tmp_path / "a" / "thesis.zip").read_text() == "years of work"
+
+
+def test_the_zip_holds_the_files_and_is_made_once(tmp_path):
+    folder = runs.write(make(), tmp_path / "0123456789ab")
+    path = runs.run_zip(folder)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        for name in ("base.png", "result.png", "run.json", "steps.csv"):
+            inside = archive.read(f"maskunet-0123456789ab/{name}")
+            assert inside == (folder / name).read_bytes()
+    before = path.stat().st_mtime_ns
+    assert runs.run_zip(folder) == path
+    assert path.stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="not on the disk"):
+        runs.run_zip(tmp_path / "none")
+
+
+@pytest.mark.parametrize("lost", ["run.json", "result.png", "steps.csv"])
+def test_an_incomplete_or_damaged_run_is_one_sentence(tmp_path, lost):
+    folder = runs.write(make(), tmp_path / "a")
+    (folder / lost).write_bytes(b"\x89PNG\r\n")
+    if lost == "steps.csv":
+        (folder / lost).unlink()
+    with pytest.raises(ValueError, match="incomplete or damaged") as error:
+        runs.read(folder)
+    assert str(tmp_path) not in str(error.value)
+
+
+def png(text=None, size=(4, 4)):
+    info = PngImagePlugin.PngInfo()
+    if text is not None:
+        info.add_itxt(runs.KEY, text)
+    file = io.BytesIO()
+    Image.new("L", size).save(file, "png", pnginfo=info)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "neither a run.json nor a PNG"),
+        (b"\x80\x04\x95 pickle", "neither a run.json nor a PNG"),
+        (b"[1, 2]", "no request"),
+        (b'{"request": 3}', "no request"),
+        (b"[" * 100_000, "neither a run.json nor a PNG"),
+        (b" " * (runs.MAX_RECORD + 1), "larger than 1 MB"),
+        (png(), "holds no run"),
+        (png()[:20], "damaged"),
+        (png(text="not json"), "neither a run.json nor a PNG"),
+        (b"\x89PNG" + b"\0" * runs.MAX_PICTURE, "larger than 32 MB"),
+    ],
+)
+def test_a_file_that_is_no_run_is_refused_in_one_sentence(data, says):
+    with pytest.raises(ValueError, match=says) as error:
+        runs.parse(data)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"seed": 3}, "no prompt"),
+        ({"prompt": "x", "__class__": "y"}, "unknown entry “__class__”"),
+        ({"prompt": "x", "seed": 1e99}, "seed is"),
+        ({"prompt": "x", "settings": {"a": {"b": 1}}}, "setting a must be"),
+    ],
+)
+def test_a_recorded_request_is_checked_like_a_typed_one(request_, says):
+    with pytest.raises(ValueError, match=says):
+        runs.request_of(runs.parse(json.dumps({"request": request_}).encode()))
+
+
+def test_a_run_of_other_weights_is_refused():
+    record = {"weights": {"unet/x": "ab", "vae/x": "cd"}}
+    runs.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "cd"})
+    with pytest.raises(ValueError, match=r"other weights than this tabletop \(vae/x differs\)"):
+        runs.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "ef"})
+    with pytest.raises(ValueError, match="other weights"):
+        runs.check_replay({}, "tabletop", {"unet/x": "ab"})

@@ -1,0 +1,151 @@
+"""Masks on disk: every bit comes back, and nothing else is let in."""
+
+import json
+import pickle
+import struct
+
+import numpy as np
+import pytest
+
+from maskunet import store
+from maskunet.records import MaskSet
+
+SITES = {"up_blocks.1.a.to_q": (4, 5), "up_blocks.1.a.to_k": (4, 8)}
+
+
+@pytest.fixture
+def masks():
+    rng = np.random.default_rng(0)
+    steps = {
+        t: {n: np.packbits(rng.random(int(np.prod(s))) < 0.9) for n, s in SITES.items()}
+        for t in (999, 500, 0)
+    }
+    return MaskSet(model="tabletop", weights={"unet/x": "ab"}, sites=SITES, steps=steps)
+
+
+@pytest.fixture
+def saved(masks, tmp_path):
+    path = tmp_path / "masks.safetensors"
+    store.save(masks, path)
+    return path
+
+
+def rewrite(path, change):
+    """Change the JSON header of a safetensors file, keeping its data."""
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+
+def about(header, **changes):
+    said = json.loads(header["__metadata__"][store.FORMAT])
+    header["__metadata__"][store.FORMAT] = json.dumps({**said, **changes})
+
+
+def test_every_bit_and_the_order_of_steps_come_back(masks, saved):
+    again = store.load(saved)
+    assert (again.model, again.weights, again.sites) == (masks.model, masks.weights, masks.sites)
+    assert list(again.steps) == [999, 500, 0]
+    for timestep, sites in masks.steps.items():
+        for site, bits in sites.items():
+            assert np.array_equal(again.steps[timestep][site], bits)
+
+
+def test_the_same_masks_give_the_same_bytes(masks, saved, tmp_path):
+    store.save(masks, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == saved.read_bytes()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def cut_header(path):
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def huge_header(path):
+    path.write_bytes(struct.pack("<Q", 2**62) + path.read_bytes()[8:])
+
+
+def long_header(path):
+    size = store.MAX_HEADER + 1
+    path.write_bytes(struct.pack("<Q", size) + b" " * size)
+
+
+def pickled(path):
+    path.write_bytes(pickle.dumps({"up_blocks": [1, 2, 3]}))
+
+
+def nested(path):
+    text = b'{"a":' * 200_000
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def other_format(path):
+    rewrite(path, lambda h: h.update(__metadata__={"format": "pt"}))
+
+
+def no_metadata(path):
+    rewrite(path, lambda h: h.pop("__metadata__"))
+
+
+def other_dtype(path):
+    rewrite(path, lambda h: h["999/up_blocks.1.a.to_q"].update(dtype="I8"))
+
+
+def other_shape(path):
+    rewrite(path, lambda h: h["999/up_blocks.1.a.to_q"].update(shape=[1, 3]))
+
+
+def lacking_site(path):
+    rewrite(path, lambda h: about(h, sites={**SITES, "more": [2, 2]}))
+
+
+def wrong_size(path):
+    rewrite(path, lambda h: about(h, sites={**SITES, "up_blocks.1.a.to_q": [4, 6000]}))
+
+
+def negative(path):
+    rewrite(path, lambda h: about(h, sites={**SITES, "up_blocks.1.a.to_q": [-4, -5]}))
+
+
+def no_sites(path):
+    rewrite(path, lambda h: about(h, sites=7))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut, cut_header, huge_header, long_header, pickled, nested, empty, other_format,
+        no_metadata, other_dtype, other_shape, lacking_site, wrong_size, negative, no_sites,
+    ],
+    ids=lambda f: f.__name__,
+)  # fmt: skip
+def test_a_damaged_or_foreign_file_is_refused_in_one_sentence(saved, damage):
+    damage(saved)
+    with pytest.raises(ValueError, match="no masks that can be used") as error:
+        store.load(saved)
+    assert "\n" not in str(error.value)
+    assert str(saved.parent) not in str(error.value)
+
+
+def test_masks_of_another_model_are_refused_and_the_remedy_is_said(masks):
+    store.check(masks, "tabletop", masks.weights, SITES)
+    with pytest.raises(ValueError, match="2 sites, this model has 1"):
+        store.check(masks, "sd15", masks.weights, {"up_blocks.1.a.to_q": (4, 5)})
+    with pytest.raises(ValueError, match="the weights are others"):
+        store.check(masks, "tabletop", {"unet/x": "cd"}, SITES)
+    other = {**SITES, "up_blocks.1.a.to_k": (4, 9)}
+    with pytest.raises(
+        ValueError, match=r"made for tabletop, not for sd15: .* is 4 x 8 there"
+    ) as error:
+        store.check(masks, "sd15", masks.weights, other)
+    assert "Make new masks with sd15" in str(error.value)

@@ -1,0 +1,523 @@
+"""The Studio with a fake model: one job at a time, stop, re-attach, limits, failures, no leaks."""
+
+import dataclasses
+import errno
+import logging
+import math
+import re
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from maskunet import failures, jobs, runs
+from maskunet.library import Loaded
+from maskunet.methods.base import MethodSpec
+from maskunet.records import Card, Request, StepEvent
+from maskunet.studio import Studio
+
+WAIT = 10  # seconds; nothing here takes one
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    updates: int = 3
+    second_order: bool = True
+
+
+class Machine:
+    """A fake device: counts who computes, and does at each update what the test asks for."""
+
+    def __init__(self):
+        self.active = self.peak = self.closed = self.loads = self.plains = 0
+        self.events = []
+        self.gate = threading.Semaphore(0)
+        self.free = True  # do not wait at the gate
+        self.at = {}  # (step, update) -> function
+        self.previews = True
+        self.reward = 0.5
+
+    def run(self, model, rewards, request, settings):
+        self.active += 1
+        self.peak = max(self.peak, self.active)
+        try:
+            for step in range(request.steps):
+                for update in range(settings.updates):
+                    if not self.free:
+                        assert self.gate.acquire(timeout=WAIT)
+                    time.sleep(0.001)
+                    self.at.get((step, update), lambda: None)()
+                    yield self.event(request, step, update, settings.updates)
+            yield self.event(request, request.steps - 1, 0, 0, final=True)
+        finally:
+            self.active -= 1
+            self.closed += 1
+
+    def plain(self, model, rewards, request, settings):
+        self.plains += 1
+        yield from self.run(model, rewards, request, dataclasses.replace(settings, updates=1))
+
+    def event(self, request, step, update, updates, final=False):
+        self.events.append((request.method, step, update))
+        image = np.full((8, 8, 3), request.seed % 200 + step, np.uint8)
+        return StepEvent(
+            step=step, steps=request.steps, timestep=900 - step, update=update, updates=updates,
+            image=image if self.previews or final else None, rewards={"total": self.reward},
+            best=True, final=final, unet_calls=len(self.events), seconds=0.01 * len(self.events),
+        )  # fmt: skip
+
+
+class FakeLibrary:
+    default, device, dtype = "fake", torch.device("cpu"), torch.float32
+
+    def __init__(self, machine):
+        self.machine, self.failure = machine, None
+
+    def cards(self):
+        return [Card(name="fake", title="Fake", summary="")]
+
+    def find(self, name):
+        if name != "fake":
+            raise ValueError(f"There is no model “{name}”. There are: fake.")
+
+    def is_loaded(self, name):
+        return False
+
+    def load(self, name):
+        self.machine.loads += 1
+        if self.failure:
+            raise self.failure
+        model = SimpleNamespace(
+            name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype,
+            guidance=3.5, unet=None,
+        )  # fmt: skip
+        return Loaded(model=model, rewards=None)
+
+    def clear(self):
+        pass
+
+
+@pytest.fixture
+def machine():
+    return Machine()
+
+
+@pytest.fixture
+def studio(machine, tmp_path):
+    made = open_studio(machine, tmp_path)
+    yield made
+    machine.free = True
+    machine.gate.release(1000)
+    made.close()
+
+
+def open_studio(machine, folder, **limits):
+    def spec(name, run):
+        return MethodSpec(
+            name=name, title=name, summary="", source="", presets={"usual": Settings()}, run=run
+        )
+
+    methods = {"plain": spec("plain", machine.plain), "slow": spec("slow", machine.run)}
+    return Studio(folder / "runs", library=FakeLibrary(machine), methods=methods, **limits)
+
+
+def ask(seed=1, **changes):
+    given = {"prompt": "a red cube", "model": "fake", "method": "slow", "steps": 4, "seed": seed}
+    return Request(**{**given, **changes})
+
+
+def finish(studio, job):
+    *_, last = studio.events(job)
+    return last
+
+
+def until(studio, job, phase):
+    return next(e for e in studio.events(job) if e.phase == phase)
+
+
+def soon(condition):
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+# The way of one job
+
+
+def test_a_job_ends_in_a_run_that_is_told_remembered_and_saved(studio, machine, tmp_path):
+    job = studio.start(ask(seed=7))
+    assert re.fullmatch("[0-9a-f]{12}", job)
+    last = finish(studio, job)
+    assert (last.phase, last.job, last.remaining) == ("done", job, 0.0)
+    run = last.run
+    assert (run.id, run.state, run.request.seed, run.request.guidance) == (job, "done", 7, 3.5)
+    assert run.request.preset == "usual"
+    assert (run.result_image == 10).all()
+    assert (run.base_image == 10).all()
+    assert (run.base_unet_calls, run.unet_calls) == (5, 5 + 13)
+    assert (run.device, run.dtype, run.weights) == ("cpu", "float32", {"unet/x": "ab"})
+    assert {"python", "maskunet", "torch", "diffusers", "transformers", "gradio"} <= set(run.versions)
+    assert len(run.rows) == 4 * 3 + 1
+    assert studio.run(job) == run
+    assert np.array_equal(runs.read(tmp_path / "runs" / job).result_image, run.result_image)
+    assert studio.zip(job).is_file()
+
+
+def test_phases_come_in_order_and_their_numbers_grow(studio, machine):
+    machine.free = False
+    job = studio.start(ask())
+    seen = []
+    for event in studio.events(job):
+        if event.number not in [e.number for e in seen]:
+            seen.append(event)
+            machine.gate.release()
+    phases = list(dict.fromkeys(e.phase for e in seen))
+    assert phases == [p for p in ("queued", "loading", "base", "result", "done") if p in phases]
+    assert {"base", "result", "done"} <= set(phases)
+    assert [e.number for e in seen] == sorted(e.number for e in seen)
+    assert all(e.elapsed >= 0 for e in seen)
+
+
+def test_an_equal_plain_picture_is_made_once_and_no_other_is_taken_for_it(studio, machine):
+    first = finish(studio, studio.start(ask()))
+    again = finish(studio, studio.start(ask(settings={"updates": 2})))
+    assert machine.plains == 1
+    assert np.array_equal(first.run.base_image, again.run.base_image)
+    assert again.run.base_rewards == first.run.base_rewards
+    changes = [{"seed": 2}, {"prompt": "b"}, {"negative_prompt": "c"}, {"steps": 3}, {"guidance": 9}]
+    for change in [*changes, {"settings": {"second_order": False}}]:
+        before = machine.plains
+        finish(studio, studio.start(ask(**change)))
+        assert machine.plains == before + 1, change
+
+
+def test_the_time_left_is_estimated_and_known_for_a_request_like_an_earlier_one(studio, machine):
+    machine.free = False
+    job = studio.start(ask())
+    machine.gate.release(4 + 6)
+    soon(lambda: len(machine.events) == 5 + 6)
+    event = until(studio, job, "result")
+    # 11 of the 17 events at 0.01 s each: steps 2 and 3 with 3 updates, and the rest of step 1.
+    assert event.remaining == pytest.approx(0.01 * 11 / 6 * 7, rel=0.01)
+    machine.gate.release(100)
+    total = finish(studio, job).elapsed
+    machine.free = False
+    machine.gate = threading.Semaphore(1)
+    job = studio.start(ask(seed=9))
+    event = until(studio, job, "base")
+    assert 0 <= event.remaining <= total
+    machine.gate.release(100)
+
+
+# One at a time, and how many wait
+
+
+def test_never_two_jobs_at_once_by_any_route(studio, machine):
+    problems = []
+
+    def attempt(i):
+        try:
+            if i % 3:
+                finish(studio, studio.start(ask(seed=i), owner=f"visitor {i}"))
+            else:
+                studio.null_mask(ask(seed=i))
+        except ValueError as error:
+            problems.append(str(error))
+
+    threads = [threading.Thread(target=attempt, args=(i,)) for i in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert machine.closed >= 6
+    assert machine.peak == 1
+
+
+def test_the_queue_is_bounded_and_says_so(machine, tmp_path):
+    machine.free = False
+    studio = open_studio(machine, tmp_path, max_waiting=2)
+    first = studio.start(ask(1))
+    soon(lambda: studio.status().running == 1)
+    waiting = [studio.start(ask(i)) for i in (2, 3)]
+    assert [next(studio.events(job)).ahead for job in waiting] == [1, 2]
+    assert (studio.status().running, studio.status().waiting) == (1, 2)
+    with pytest.raises(ValueError, match="All 2 places in the queue are taken"):
+        studio.start(ask(4))
+    machine.gate.release(1000)
+    assert [finish(studio, job).phase for job in (first, *waiting)] == ["done"] * 3
+    assert finish(studio, studio.start(ask(5))).phase == "done"
+    studio.close()
+
+
+def test_one_job_per_owner_and_a_new_one_when_it_ended(studio, machine):
+    machine.free = False
+    job = studio.start(ask(), owner="anna")
+    with pytest.raises(ValueError, match="picture in the making already"):
+        studio.start(ask(), owner="anna")
+    studio.start(ask(), owner="ben")
+    machine.gate.release(1000)
+    assert finish(studio, job).phase == "done"
+    studio.start(ask(), owner="anna")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model": "other"}, "no model “other”"),
+        ({"method": "other"}, "no method “other”"),
+        ({"preset": "other"}, "no preset “other”"),
+        ({"settings": {"other": 1}}, "no setting “other”"),
+        ({"settings": {"updates": "many"}}, "updates must be a int"),
+    ],
+)
+def test_what_does_not_exist_is_refused_before_it_is_queued(studio, change, says):
+    with pytest.raises(ValueError, match=says):
+        studio.start(ask(**change))
+    assert studio.status().waiting == 0
+
+
+# Stop
+
+
+def test_stop_takes_effect_within_one_update_and_keeps_the_best(studio, machine, tmp_path):
+    machine.free = False
+    job = studio.start(ask(seed=10))
+    machine.gate.release(4 + 5)
+    soon(lambda: len(machine.events) == 5 + 5)
+    studio.stop(job)
+    machine.gate.release(1)
+    last = finish(studio, job)
+    assert len(machine.events) <= 5 + 6
+    assert (last.phase, last.run.state) == ("stopped", "stopped")
+    assert last.message == last.run.note == "Stopped on request."
+    assert (last.run.result_image == 11).all()
+    assert (machine.active, machine.closed) == (0, 2)
+    assert runs.read(tmp_path / "runs" / job).state == "stopped"
+    machine.free = True
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_stop_before_the_methods_first_picture_leaves_no_run(studio, machine, tmp_path):
+    machine.free = False
+    running, waiting = studio.start(ask(1)), studio.start(ask(2))
+    machine.gate.release(2)
+    soon(lambda: len(machine.events) == 2)
+    studio.stop(waiting)
+    assert finish(studio, waiting).phase == "stopped"
+    studio.stop(running)
+    machine.gate.release(1)
+    last = finish(studio, running)
+    assert (last.phase, last.run, machine.active) == ("stopped", None, 0)
+    assert len(machine.events) <= 3
+    assert not (tmp_path / "runs" / running).exists()
+    with pytest.raises(ValueError, match="not here"):
+        studio.run(running)
+
+
+def test_the_time_limit_keeps_the_best_so_far(machine, tmp_path):
+    machine.at[2, 1] = lambda: time.sleep(0.5)
+    studio = open_studio(machine, tmp_path, limit_seconds=0.4)
+    last = finish(studio, studio.start(ask(seed=20)))
+    assert (last.phase, last.run.state) == ("stopped", "stopped")
+    assert last.message == "Stopped at the limit of 0.4 seconds."
+    assert (last.run.result_image == 22).all()
+    machine.at.clear()
+    assert finish(studio, studio.start(ask())).phase == "done"
+    studio.close()
+
+
+def test_close_ends_the_running_and_the_waiting(machine, tmp_path):
+    machine.free = False
+    studio = open_studio(machine, tmp_path)
+    both = [studio.start(ask(i)) for i in (1, 2)]
+    machine.gate.release(4 + 3)
+    soon(lambda: len(machine.events) == 5 + 3)
+    threading.Timer(0.1, machine.gate.release, (1,)).start()
+    studio.close()
+    assert [finish(studio, job).phase for job in both] == ["stopped", "stopped"]
+    assert machine.active == 0
+    with pytest.raises(ValueError, match="being closed"):
+        studio.start(ask())
+
+
+# Readers
+
+
+def test_readers_attach_at_any_time_and_none_misses_the_numbers(studio, machine):
+    machine.free = False
+    job = studio.start(ask())
+    early = studio.events(job)
+    next(early)
+    machine.gate.release(4 + 7)
+    soon(lambda: len(machine.events) == 5 + 7)
+    early.close()  # a closed tab ends the reader, not the job
+    soon(lambda: len(next(studio.events(job)).rows) == 7)
+    late = next(studio.events(job))
+    assert (late.phase, late.step.step) == ("result", 2)
+    machine.gate.release(1000)
+    ends = [finish(studio, job) for _ in range(3)]
+    assert {e.run.id for e in ends} == {job}
+    assert all(len(e.rows) == 13 for e in ends)
+
+
+def test_a_slow_reader_gets_the_newest_and_no_backlog(studio, machine):
+    job = studio.start(ask())
+    events = studio.events(job)
+    next(events)
+    soon(lambda: machine.closed == 2 and studio.status().running == 0)
+    rest = list(events)
+    assert len(rest) == 1
+    assert rest[0].phase == "done"
+
+
+def test_after_takes_up_where_a_reader_left_and_time_passes_without_news(
+    studio, machine, monkeypatch
+):
+    monkeypatch.setattr(jobs, "HEARTBEAT", 0.05)
+    machine.free = False
+    job = studio.start(ask())
+    machine.gate.release(1)
+    soon(lambda: len(machine.events) == 1)
+    soon(lambda: next(studio.events(job)).phase == "base")
+    first = next(studio.events(job))
+    again = next(studio.events(job, after=first.number))
+    assert again.number == first.number
+    assert again.elapsed > first.elapsed + 0.04
+    machine.gate.release(1)
+    newer = next(e for e in studio.events(job, after=first.number) if e.number > first.number)
+    assert newer.step.step == 1
+
+
+def test_a_saved_run_is_found_after_a_restart_and_old_jobs_leave_the_memory(
+    studio, machine, tmp_path, monkeypatch
+):
+    job = studio.start(ask())
+    finish(studio, job)
+    other = open_studio(machine, tmp_path)
+    only = list(other.events(job))
+    assert [(e.phase, e.run.id, len(e.rows)) for e in only] == [("done", job, 13)]
+    other.close()
+    monkeypatch.setattr(jobs, "KEEP_SECONDS", 0)
+    finish(studio, studio.start(ask(2)))
+    assert studio._queue.get(job) is None
+    assert studio.run(job).id == job
+
+
+def test_only_the_newest_runs_stay_on_the_disk(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskunet.studio.MAX_RUNS", 2)
+    (tmp_path / "runs" / "notes").mkdir(parents=True)
+    made = []
+    for seed in range(3):
+        made.append(studio.start(ask(seed)))
+        finish(studio, made[-1])
+        time.sleep(0.02)
+    kept = {p.name for p in (tmp_path / "runs").iterdir()}
+    assert kept == {"notes", *made[1:]}
+
+
+@pytest.mark.parametrize("bad", ["../../etc", "", "0123456789AB", "0123456789abc", "a" * 12 + "\n", None])
+def test_ids_are_checked_before_they_meet_the_disk(studio, bad):
+    for method in (studio.run, studio.zip, studio.stop, lambda i: list(studio.events(i))):
+        with pytest.raises(ValueError, match="12 hexadecimal digits"):
+            method(bad)
+    with pytest.raises(ValueError, match="not"):
+        studio.zip("0123456789ab")
+
+
+# Failures
+
+
+def raises(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory in /opt/x.py"), "^Out of memory"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to"), "^Out of memory"),
+        (MemoryError(), "^Out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device", "/var/x"), "^The disk is full"),
+        (RuntimeError("/some/secret/path broke"), r"^Something failed \(ref [0-9a-f]{6}\)\. The log"),
+        (ValueError("expected (3,) in /some/secret/path"), r"^Something failed \(ref"),
+        (FileNotFoundError(2, "No such file", "/some/secret/path"), r"^Something failed \(ref"),
+    ],
+)
+def test_a_failure_is_one_sentence_without_a_path_and_the_next_run_works(
+    studio, machine, caplog, error, says
+):
+    machine.at[2, 1] = raises(error)
+    with caplog.at_level(logging.ERROR):
+        last = finish(studio, studio.start(ask()))
+    assert (last.phase, last.run, machine.active) == ("failed", None, 0)
+    assert re.search(says, last.message)
+    assert "/" not in last.message
+    assert "\n" not in last.message
+    if reference := re.search(r"ref (\w+)", last.message):
+        logged = [r for r in caplog.records if reference[1] in r.getMessage()]
+        assert logged[0].exc_info[1] is error
+    machine.at.clear()
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_missing_weights_and_a_full_disk_at_the_end_are_one_sentence(studio, machine, monkeypatch):
+    from maskunet import loading
+    from maskunet.models import SPECS
+
+    def missing(name):
+        monkeypatch.setattr(loading, "_cached", lambda *args: None)
+        return loading.find(SPECS["sd15"])
+
+    monkeypatch.setattr(studio._library, "load", missing)
+    message = finish(studio, studio.start(ask())).message
+    assert "not on this machine (4.27 GB)" in message
+    assert "python -m maskunet download sd15" in message
+    monkeypatch.undo()
+    monkeypatch.setattr(runs, "_write_rows", raises(OSError(errno.ENOSPC, "full", "/x")))
+    monkeypatch.setattr(runs, "_write_files", lambda *args: runs._write_rows())
+    last = finish(studio, studio.start(ask()))
+    assert (last.phase, last.message[:16]) == ("failed", "The disk is full")
+    monkeypatch.undo()
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_a_reward_that_is_no_number_stops_and_keeps_the_best_before_it(studio, machine):
+    machine.at[2, 1] = lambda: setattr(machine, "reward", math.nan)
+    last = finish(studio, studio.start(ask(seed=30)))
+    assert (last.phase, last.run.state) == ("stopped", "stopped")
+    assert "total was no number in step 3" in last.message
+    assert (last.run.result_image == 32).all()
+    assert last.run.rewards == {"total": 0.5}
+    assert machine.active == 0
+    machine.at.clear()
+    last = finish(studio, studio.start(ask(seed=30)))  # not a number from the start
+    assert (last.phase, last.run) == ("stopped", None)
+    machine.reward = 1.0
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_a_value_error_of_ours_is_told_and_one_of_others_is_not():
+    try:
+        runs.parse(b"")
+    except ValueError as error:
+        assert failures.foreseen(error).startswith("This file is neither")
+    try:
+        int("x")
+    except ValueError as error:
+        assert failures.foreseen(error) == ""
+
+
+def test_cards_methods_status_and_command_are_plain_data(studio):
+    assert [c.name for c in studio.cards()] == ["fake"]
+    assert {c.name: c.presets for c in studio.methods()} == {"plain": ("usual",), "slow": ("usual",)}
+    status = studio.status()
+    assert re.fullmatch(r"CPU, \d+ cores?", status.device)
+    assert (status.dtype, status.model, status.running, status.waiting) == ("float32", "fake", 0, 0)
+    assert studio.command(ask(seed=7)).startswith("python -m maskunet generate --model=fake")

@@ -1,0 +1,87 @@
+"""Small random parts in the genuine formats, for tests: seconds instead of gigabytes."""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from maskunet.models.base import DiffusionModel, from_folder
+
+WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
+TEXT_WIDTH = {"sd15": 32, "sd2": 48}
+SCHEDULER = {
+    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
+    "set_alpha_to_one": False, "steps_offset": 1,
+}  # fmt: skip
+
+
+def tiny_unet(like: str = "sd15", seed: int = 0) -> UNet2DConditionModel:
+    """Two levels in the block order of SD: no attention in the last down and the first up block."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=TEXT_WIDTH[like], attention_head_dim=2 if like == "sd15" else [2, 4],
+            use_linear_projection=like == "sd2",
+        )  # fmt: skip
+    return unet.eval().requires_grad_(False)
+
+
+def tiny_vae(seed: int = 0) -> AutoencoderKL:
+    """A decoder that doubles the size once."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AutoencoderKL(
+            block_out_channels=(8, 16), norm_num_groups=4, latent_channels=4, sample_size=16,
+            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        )  # fmt: skip
+
+
+def tiny_tokenizer() -> CLIPTokenizer:
+    """Ten words and all letters, 16 tokens long."""
+    letters = [chr(c) for c in range(33, 127)]
+    vocabulary = [*letters, *(f"{c}</w>" for c in letters)]
+    merges = []
+    for word in WORDS:
+        parts = [*word[:-1], f"{word[-1]}</w>"]
+        while len(parts) > 1:
+            merges.append((parts[0], parts[1]))
+            parts = [parts[0] + parts[1], *parts[2:]]
+            if parts[0] not in vocabulary:
+                vocabulary.append(parts[0])
+    merges = list(dict.fromkeys(merges))
+    vocabulary += ["<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={w: i for i, w in enumerate(vocabulary)}, merges=merges, model_max_length=16)
+
+
+def tiny_text_encoder(tokens: int, like: str = "sd15", seed: int = 0) -> CLIPTextModel:
+    """Two layers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = CLIPTextConfig(
+            vocab_size=tokens, hidden_size=TEXT_WIDTH[like], intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=16, bos_token_id=tokens - 2,
+            eos_token_id=tokens - 1, pad_token_id=tokens - 1,
+        )  # fmt: skip
+        return CLIPTextModel(config)
+
+
+def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon") -> Path:
+    """A folder that StableDiffusionPipeline saved, as the hub's are, with safetensors."""
+    tokenizer = tiny_tokenizer()
+    StableDiffusionPipeline(
+        vae=tiny_vae(), unet=tiny_unet(like), tokenizer=tokenizer,
+        text_encoder=tiny_text_encoder(len(tokenizer), like),
+        scheduler=DDIMScheduler(**SCHEDULER, prediction_type=prediction),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(path)  # fmt: skip
+    return path
+
+
+def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
+    """The folder's model as the lab loads it, on the CPU in float32."""
+    folder = tiny_sd_folder(path, like)
+    return from_folder(folder, name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
