@@ -130,7 +130,9 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         runs.check_replay(record, loaded.model.name, loaded.model.weights)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
     with _interruptible() as should_stop:
-        events = compare(loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop)
+        events = compare(
+            loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop
+        )
         run = _show(events, request.method)
     runs.write(run, args.out)
     _summary(run, args.out)

@@ -47,14 +47,10 @@ def compare(
     with the best so far, ("stopped", run). Closing it leaves the model as it was.
 
     Args:
-        model, rewards: on one device; the caller keeps everyone else off them meanwhile.
-        request: what to make.
         with_base: also make the plain picture.
-        bases: last events of plain pictures made before, by everything they depend on; read, and
-            added to.
+        bases: plain pictures' last events by what they depend on; read, and added to.
         should_stop: asked after every event; a sentence other than "" ends the work.
         run_id: 12 hexadecimal digits, or empty to draw them.
-        methods: to choose from.
 
     Raises:
         ValueError: no such method, preset or setting.
@@ -62,28 +58,27 @@ def compare(
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
-    request = filled(request, spec, model)
-    base, plain = None, methods["plain"]
-    plain_settings = _shared_settings(plain, settings)
+    report = _Report(filled(request, spec, model), settings, model)
     if with_base:
+        plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
         known = {} if bases is None else bases
-        for base in _base(model, rewards, request, plain, plain_settings, known):
-            yield "base", base
-            if why := should_stop():
-                raise Stopped(why)
-    report = _Report(request, settings, model)
-    # Closed before anything else happens, so that the model is given back even if saving fails.
-    with closing(spec.run(model, rewards, request, settings)) as events:
+        with closing(_base(model, rewards, report.request, plain, known)) as events:
+            for event in events:
+                yield "base", event
+                report.begin(plain.settings(), event, should_stop())
+    # Closed before anything else happens: the model is given back even if saving fails.
+    with closing(spec.run(model, rewards, report.request, settings)) as events:
         for event in events:
             report.add(event)
             yield "result", event
-            if report.stop(should_stop()):
+            if report.ends(should_stop()):
                 break
-    base_settings = asdict(plain_settings) if base else {}
-    yield report.state, report.run(run_id, base, base_settings)
+    yield report.state, report.run(run_id)
 
 
-def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec) -> float:
+def null_mask(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec
+) -> float:
     """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones."""
 
     def picture(model: DiffusionModel) -> np.ndarray:
@@ -93,7 +88,8 @@ def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request,
     request = replace(filled(request, plain, model), previews=False)
     with MaskedUNet(model.unet) as masked:
         ones = {
-            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites
+            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device)
+            for site in masked.sites
         }
 
         def unet(x_t: torch.Tensor, t: int, text: torch.Tensor) -> SimpleNamespace:
@@ -136,7 +132,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _shared_settings(plain: MethodSpec, settings: Any) -> Any:
+def _shared(plain: MethodSpec, settings: Any) -> Any:
     """Plain's settings with the method's values, so that the masks are the only difference."""
     default = plain.settings()
     shared = {f.name for f in fields(default)} & {f.name for f in fields(settings)}
@@ -148,18 +144,17 @@ def _base(
     rewards: WeightedRewards,
     request: Request,
     plain: MethodSpec,
-    settings: Any,
     known: MutableMapping[tuple, StepEvent],
 ) -> Iterator[StepEvent]:
     """The plain picture's events, or only the last one if this very picture is known."""
     words = (request.prompt, request.negative_prompt, request.seed, request.steps, request.guidance)
     machine = (model.name, *sorted(model.weights.items()), str(model.device), str(model.dtype))
-    key = (*words, *machine, settings)
+    key = (*words, *machine, plain.settings())
     if key in known:
         yield known[key]
         return
     request = replace(request, method="plain", preset="", settings={}, keep_masks=False)
-    with closing(plain.run(model, rewards, request, settings)) as events:
+    with closing(plain.run(model, rewards, request, plain.settings())) as events:
         for event in events:
             yield event
             if event.final:
@@ -179,11 +174,19 @@ class _Report:
     model: DiffusionModel
     state: str = "done"
     note: str = ""
+    base: StepEvent | None = None
+    base_settings: Any = None
     best: StepEvent | None = None
     last: StepEvent | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     kept: dict[int, Mapping[str, float]] = field(default_factory=dict)
     masks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def begin(self, settings: Any, event: StepEvent, why: str) -> None:
+        """Take note of the plain picture's newest event; the last one is kept."""
+        if why:
+            raise Stopped(why)
+        self.base, self.base_settings = event, settings
 
     def add(self, event: StepEvent) -> None:
         """Take note of an event; the best so far is the best picture of the newest step."""
@@ -203,7 +206,7 @@ class _Report:
         if event.masks is not None and (event.best or event.timestep not in self.masks):
             self.masks[event.timestep] = event.masks
 
-    def stop(self, why: str) -> bool:
+    def ends(self, why: str) -> bool:
         """Whether to go no further: asked to, or a reward broke and the method said nothing."""
         broken = len(_finite(self.last.rewards)) < len(self.last.rewards) and not self.last.note
         if self.last.final or not (why or broken):
@@ -212,11 +215,11 @@ class _Report:
         self.note = why or f"{self.note} Stopped; the best before it is kept."
         return True
 
-    def run(self, run_id: str, base: StepEvent | None, base_settings: Mapping[str, Any]) -> Run:
-        """The Run of what happened so far; `base` is the plain picture's last event."""
+    def run(self, run_id: str) -> Run:
+        """The Run of what happened so far."""
         if self.best is None:
             raise Stopped(self.note or "The method ended without a picture.")
-        shapes = self._shapes()
+        shapes, base = self._shapes(), self.base
         return Run(
             id=run_id or secrets.token_hex(6),
             request=self.request,
@@ -227,7 +230,7 @@ class _Report:
             dtype=str(self.model.dtype).removeprefix("torch."),
             versions=versions(),
             weights=dict(self.model.weights),
-            base_settings=base_settings,
+            base_settings=asdict(self.base_settings) if base else {},
             base_rewards=_finite(base.rewards) if base else {},
             rewards=_finite(self.best.rewards),
             keep_ratio=self._keep_ratio(shapes),
@@ -239,7 +242,8 @@ class _Report:
             result_image=self.best.image,
             base_image=base.image if base else None,
             site_keep_ratio={
-                name: sum(step[name] for step in self.kept.values()) / len(self.kept) for name in shapes
+                name: sum(step[name] for step in self.kept.values()) / len(self.kept)
+                for name in shapes
             },
             note=self.note,
             masks=self._mask_set(shapes),
@@ -262,4 +266,6 @@ class _Report:
     def _mask_set(self, shapes: Mapping[str, tuple[int, ...]]) -> MaskSet | None:
         if not self.masks:
             return None
-        return MaskSet(model=self.model.name, weights=self.model.weights, sites=shapes, steps=self.masks)
+        return MaskSet(
+            model=self.model.name, weights=self.model.weights, sites=shapes, steps=self.masks
+        )

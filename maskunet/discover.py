@@ -2,11 +2,13 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
-def discover(package: str) -> dict[str, Any]:
-    """Import the modules of a package in name order and return their SPECs by name.
+def discover(package: str) -> Mapping[str, Any]:
+    """Import the modules of a package in name order and return their SPECs by name, read-only.
 
     `base` is what the plug-ins share and has no SPEC.
 
@@ -26,4 +28,4 @@ def discover(package: str) -> dict[str, Any]:
                 f"{package}/{info.name}.py and {owners[spec.name]}.py both call themselves “{spec.name}”."
             )
         found[spec.name], owners[spec.name] = spec, info.name
-    return found
+    return MappingProxyType(found)

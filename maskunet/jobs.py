@@ -182,6 +182,7 @@ class Queue:
             running = [self._running] if self._running else []
             for job in [*running, *self._waiting]:
                 self.stop(job, reason)
+            self._changed.notify_all()
 
     def _forget(self) -> None:
         """Drop ended jobs that are old or too many; their runs are on the disk."""

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import failures, jobs, runs
+from maskunet import failures, jobs, runs, store
 from maskunet.library import Loaded
+from maskunet.mask import unpack
+from maskunet.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec
 from maskunet.records import Card, Request, StepEvent
+from maskunet.sites import find_sites
 from maskunet.studio import Studio
 
 WAIT = 10  # seconds; nothing here takes one
@@ -25,6 +28,11 @@ WAIT = 10  # seconds; nothing here takes one
 @dataclasses.dataclass(frozen=True)
 class Settings:
     updates: int = 3
+    second_order: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainSettings:
     second_order: bool = True
 
 
@@ -43,14 +51,15 @@ class Machine:
     def run(self, model, rewards, request, settings):
         self.active += 1
         self.peak = max(self.peak, self.active)
+        updates = getattr(settings, "updates", 1)
         try:
             for step in range(request.steps):
-                for update in range(settings.updates):
+                for update in range(updates):
                     if not self.free:
                         assert self.gate.acquire(timeout=WAIT)
                     time.sleep(0.001)
                     self.at.get((step, update), lambda: None)()
-                    yield self.event(request, step, update, settings.updates)
+                    yield self.event(request, step, update, updates)
             yield self.event(request, request.steps - 1, 0, 0, final=True)
         finally:
             self.active -= 1
@@ -58,7 +67,7 @@ class Machine:
 
     def plain(self, model, rewards, request, settings):
         self.plains += 1
-        yield from self.run(model, rewards, request, dataclasses.replace(settings, updates=1))
+        yield from self.run(model, rewards, request, settings)
 
     def event(self, request, step, update, updates, final=False):
         self.events.append((request.method, step, update))
@@ -115,12 +124,16 @@ def studio(machine, tmp_path):
 
 
 def open_studio(machine, folder, **limits):
-    def spec(name, run):
+    def spec(name, run, settings):
         return MethodSpec(
-            name=name, title=name, summary="", source="", presets={"usual": Settings()}, run=run
+            name=name, title=name, summary="", source="", presets={"usual": settings}, run=run
         )
 
-    methods = {"plain": spec("plain", machine.plain), "slow": spec("slow", machine.run)}
+    plain, slow = (
+        spec("plain", machine.plain, PlainSettings()),
+        spec("slow", machine.run, Settings()),
+    )
+    methods = {"plain": plain, "slow": slow}
     return Studio(folder / "runs", library=FakeLibrary(machine), methods=methods, **limits)
 
 
@@ -160,7 +173,9 @@ def test_a_job_ends_in_a_run_that_is_told_remembered_and_saved(studio, machine, 
     assert (run.base_image == 10).all()
     assert (run.base_unet_calls, run.unet_calls) == (5, 5 + 13)
     assert (run.device, run.dtype, run.weights) == ("cpu", "float32", {"unet/x": "ab"})
-    assert {"python", "maskunet", "torch", "diffusers", "transformers", "gradio"} <= set(run.versions)
+    assert {"python", "maskunet", "torch", "diffusers", "transformers", "gradio"} <= set(
+        run.versions
+    )
     assert len(run.rows) == 4 * 3 + 1
     assert studio.run(job) == run
     assert np.array_equal(runs.read(tmp_path / "runs" / job).result_image, run.result_image)
@@ -188,7 +203,13 @@ def test_an_equal_plain_picture_is_made_once_and_no_other_is_taken_for_it(studio
     assert machine.plains == 1
     assert np.array_equal(first.run.base_image, again.run.base_image)
     assert again.run.base_rewards == first.run.base_rewards
-    changes = [{"seed": 2}, {"prompt": "b"}, {"negative_prompt": "c"}, {"steps": 3}, {"guidance": 9}]
+    changes = [
+        {"seed": 2},
+        {"prompt": "b"},
+        {"negative_prompt": "c"},
+        {"steps": 3},
+        {"guidance": 9},
+    ]
     for change in [*changes, {"settings": {"second_order": False}}]:
         before = machine.plains
         finish(studio, studio.start(ask(**change)))
@@ -419,7 +440,9 @@ def test_only_the_newest_runs_stay_on_the_disk(studio, tmp_path, monkeypatch):
     assert kept == {"notes", *made[1:]}
 
 
-@pytest.mark.parametrize("bad", ["../../etc", "", "0123456789AB", "0123456789abc", "a" * 12 + "\n", None])
+@pytest.mark.parametrize(
+    "bad", ["../../etc", "", "0123456789AB", "0123456789abc", "a" * 12 + "\n", None]
+)
 def test_ids_are_checked_before_they_meet_the_disk(studio, bad):
     for method in (studio.run, studio.zip, studio.stop, lambda i: list(studio.events(i))):
         with pytest.raises(ValueError, match="12 hexadecimal digits"):
@@ -445,7 +468,10 @@ def raises(error):
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to"), "^Out of memory"),
         (MemoryError(), "^Out of memory"),
         (OSError(errno.ENOSPC, "No space left on device", "/var/x"), "^The disk is full"),
-        (RuntimeError("/some/secret/path broke"), r"^Something failed \(ref [0-9a-f]{6}\)\. The log"),
+        (
+            RuntimeError("/some/secret/path broke"),
+            r"^Something failed \(ref [0-9a-f]{6}\)\. The log",
+        ),
         (ValueError("expected (3,) in /some/secret/path"), r"^Something failed \(ref"),
         (FileNotFoundError(2, "No such file", "/some/secret/path"), r"^Something failed \(ref"),
     ],
@@ -516,8 +542,109 @@ def test_a_value_error_of_ours_is_told_and_one_of_others_is_not():
 
 def test_cards_methods_status_and_command_are_plain_data(studio):
     assert [c.name for c in studio.cards()] == ["fake"]
-    assert {c.name: c.presets for c in studio.methods()} == {"plain": ("usual",), "slow": ("usual",)}
+    assert {c.name: c.presets for c in studio.methods()} == {
+        "plain": ("usual",),
+        "slow": ("usual",),
+    }
     status = studio.status()
     assert re.fullmatch(r"CPU, \d+ cores?", status.device)
     assert (status.dtype, status.model, status.running, status.waiting) == ("float32", "fake", 0, 0)
     assert studio.command(ask(seed=7)).startswith("python -m maskunet generate --model=fake")
+
+
+# A real small model
+
+
+class Redness:
+    """A differentiable stand-in for the two rewards; breaks at a given call."""
+
+    def __init__(self, broken_at=None):
+        self.calls, self.broken_at = 0, broken_at
+
+    def reweighted(self, weights):
+        return self
+
+    def __call__(self, image, prompts):
+        self.calls += 1
+        if self.calls == self.broken_at:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        red = (image[:, 0] - image[:, 1]).mean((1, 2))
+        return {"image_reward": red, "hpsv2": red, "total": red * 6}
+
+
+@pytest.fixture
+def real(tiny_sd15, tmp_path):
+    made = Studio(tmp_path / "runs", library=FakeLibrary(Machine()))
+    made.rewards = Redness()
+    made._library.load = lambda name: Loaded(model=tiny_sd15, rewards=made.rewards)
+    yield made
+    made.close()
+
+
+REAL = {"method": "maskunet_free", "steps": 3, "settings": {"updates": 2, "early_steps": 0}}
+
+
+def contents(model):
+    tensors = {k: v.clone() for k, v in model.unet.state_dict().items()}
+    kinds = {name: type(module) for name, module in model.unet.named_modules()}
+    return tensors, kinds, [p.requires_grad for p in model.unet.parameters()]
+
+
+def assert_untouched(model, before):
+    tensors, kinds, grads = contents(model)
+    assert kinds == before[1]
+    assert grads == before[2]
+    assert tensors.keys() == before[0].keys()
+    assert all(torch.equal(tensors[k], v) for k, v in before[0].items())
+    assert all(p.grad is None for p in model.unet.parameters())
+
+
+def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(real, tiny_sd15):
+    before = contents(tiny_sd15)
+    first = finish(real, real.start(ask(**REAL)))
+    assert first.phase == "done"
+    assert 0 < first.run.keep_ratio < 1
+    assert_untouched(tiny_sd15, before)
+    job = real.start(ask(**{**REAL, "steps": 60}))
+    soon(lambda: len(next(real.events(job)).rows) > 2)
+    real.stop(job)
+    assert finish(real, job).phase == "stopped"
+    assert_untouched(tiny_sd15, before)
+    real.rewards = Redness(broken_at=6)
+    assert finish(real, real.start(ask(**REAL))).message.startswith("Out of memory")
+    assert_untouched(tiny_sd15, before)
+    real.rewards = Redness()
+    again = finish(real, real.start(ask(**REAL))).run
+    assert np.array_equal(again.result_image, first.run.result_image)
+
+
+def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, tmp_path):
+    job = real.start(ask(**REAL, keep_masks=True))
+    run = finish(real, job).run
+    masks = store.load(tmp_path / "runs" / job / "masks.safetensors")
+    shapes = {site.name: site.shape for site in find_sites(tiny_sd15.unet)}
+    store.check(masks, run.request.model, tiny_sd15.weights, shapes)
+    assert len(masks.steps) == 3
+    bits = [
+        unpack(masks.steps[t][name], shape) for t in masks.steps for name, shape in shapes.items()
+    ]
+    kept = sum(float(b.sum()) for b in bits) / sum(b.numel() for b in bits)
+    assert kept == pytest.approx(run.keep_ratio, abs=1e-6)
+    other = finish(real, real.start(ask(**REAL))).run
+    assert not (tmp_path / "runs" / other.id / "masks.safetensors").exists()
+
+
+def test_masks_of_ones_change_no_pixel_and_a_fault_in_them_would_be_seen(real, monkeypatch):
+    assert real.null_mask(ask(steps=3)) == 0.0
+    decode = MaskedUNet.decode
+    monkeypatch.setattr(MaskedUNet, "decode", lambda *args: decode(*args) + 0.3)
+    assert real.null_mask(ask(steps=3)) > 0
+    with pytest.raises(ValueError, match="no model “other”"):
+        real.null_mask(ask(model="other"))
+
+
+def test_the_plain_picture_uses_the_methods_solver(real):
+    settings = [{"updates": 0, "second_order": order} for order in (True, False)]
+    made = [finish(real, real.start(ask(**{**REAL, "settings": s}))).run for s in settings]
+    assert [run.base_settings["second_order"] for run in made] == [True, False]
+    assert not np.array_equal(made[0].base_image, made[1].base_image)

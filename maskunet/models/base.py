@@ -192,12 +192,15 @@ def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
     """Refuse parts that load one by one but do not make a Stable Diffusion 1.x or 2.x together."""
     unet, vae, text = (parts[part].config for part in ("unet", "vae", "text_encoder"))
     # With its files missing, CLIPTokenizer does not raise: it turns every word into "unknown".
-    words = len(parts["tokenizer"])
+    tokenizer = parts["tokenizer"]
+    words = len(tokenizer)
     if words < 16 or words > text.vocab_size:
         raise ValueError(
             f"The tokenizer of “{folder.name}” has {words:,} entries and its text encoder "
             f"{text.vocab_size:,}: its vocabulary is missing or damaged. Download it again."
         )
+    # Absent from some configurations, which means "unlimited" to transformers.
+    tokenizer.model_max_length = min(tokenizer.model_max_length, text.max_position_embeddings)
     if (
         unet.cross_attention_dim != text.hidden_size
         or unet.addition_embed_type is not None

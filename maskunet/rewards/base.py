@@ -1,17 +1,21 @@
 """What every reward shares: the SPEC, the preprocessing, reading checkpoints, and the weighted sum."""
 
+import json
+import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 CACHED_PROMPTS = 64  # text sides kept per reward
+GET_AGAIN = "Run: python -m maskunet download rewards"
 
 
 class Reward(Protocol):
@@ -29,7 +33,7 @@ class RewardSpec:
     Attributes:
         weight: omega of Eq. 10 in the paper.
         repo: Hugging Face repository of the checkpoint, `files` what is needed from it.
-        download_gb: size of that download.
+        download_gb: size of that download, 10^9 bytes.
         load: (folder, device, dtype) -> Reward.
     """
 
@@ -65,17 +69,26 @@ class WeightedRewards:
         return WeightedRewards({n: (r, weights.get(n, w)) for n, (r, w) in self._parts.items()})
 
     def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
-        """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each."""
+        """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
+
+        Raises:
+            ValueError: not one prompt per picture.
+        """
+        if len(image) != len(prompts):
+            raise ValueError(
+                f"{len(image)} pictures and {len(prompts)} prompts were given. Give one prompt per picture."
+            )
         scores = {name: reward(image, prompts) for name, (reward, _) in self._parts.items()}
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores
 
 
 def normalized(image: Tensor, size: int) -> Tensor:
-    """Bicubic resize of the short side, center crop, CLIP's mean and std: (B, 3, size, size).
+    """Bicubic resize of the short side, center crop, CLIP's mean and std: (B, 3, size, size), float32.
 
     Bicubic overshoot is left as it is: clamping would cut the gradient.
     """
+    image = image.float()  # half precision would lose more here than in the networks
     height, width = image.shape[-2:]
     if min(height, width) != size:
         scale = size / min(height, width)
@@ -91,28 +104,67 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or .pt file; pickled objects are never run.
 
     Raises:
-        ValueError: the file is missing, truncated or holds more than tensors.
+        ValueError: the file is missing, cut off or holds more than tensors; names the file only.
     """
     if not path.is_file():
-        raise ValueError(f"“{path.name}” is missing. Run: python -m maskunet download rewards")
+        raise ValueError(f"“{path.name}” is missing. {GET_AGAIN}")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        whole = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=whole)
     except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) and whole:
+            raise ValueError(
+                f"“{path.name}” holds Python objects besides tensors, which could run code, so it was not "
+                "loaded. Take the file from its own repository, or save its tensors alone."
+            ) from error
         raise ValueError(
-            f"“{path.name}” is damaged or holds more than tensors, so it was not loaded. Download it again."
+            f"“{path.name}” is cut off or no checkpoint: its {path.stat().st_size:,} bytes cannot be read. "
+            f"Delete it. {GET_AGAIN}"
         ) from error
-    return state.get("state_dict", state)
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"“{path.name}” is no state dict: tensors by name were expected. {GET_AGAIN}")
+    return state
 
 
-def load_strictly(network: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Load a state dict whose every key and shape must fit.
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
 
     Raises:
-        ValueError: they do not; says how many and gives one.
+        ValueError: the file is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"“{path.name}” is no valid JSON ({error}). Correct it or get it again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"“{path.name}” is no JSON object with names and values. Get it again.")
+    return found
+
+
+def load_frozen(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    name: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    exact: str = "",
+) -> nn.Module:
+    """Give a network built without weights those of a state dict, and freeze it.
+
+    Args:
+        network: parameters on the meta device, so that no second copy of them is ever made.
+        state: every key and shape must fit.
+        name: the checkpoint's, for the error.
+        exact: parameters whose names begin so are kept in float32.
+
+    Raises:
+        ValueError: a key or shape does not fit; says how many and gives one.
     """
     own = {k: tuple(v.shape) for k, v in network.state_dict().items()}
     given = {k: tuple(v.shape) for k, v in state.items()}
@@ -123,16 +175,18 @@ def load_strictly(network: torch.nn.Module, state: Mapping[str, Tensor], name: s
             f"“{name}” does not fit its network in {len(wrong)} entries; `{key}` is {given.get(key, 'absent')} "
             f"there and {own.get(key, 'unknown')} here. Check that it is the right checkpoint."
         )
-    network.load_state_dict(state)
+    kinds = {k: torch.float32 if exact and k.startswith(exact) else dtype for k in state}
+    network.load_state_dict({k: v.to(device, kinds[k]) for k, v in state.items()}, assign=True)
+    return network.to(device).eval().requires_grad_(False)
 
 
 class PromptCache:
     """Remembers the text side of the last prompts, so that the loop computes it once."""
 
-    def __init__(self, compute: Callable[[str], object]):
+    def __init__(self, compute: Callable[[str], Tensor]):
         self._compute, self._kept = compute, {}
 
-    def __call__(self, prompt: str) -> object:
+    def __call__(self, prompt: str) -> Tensor:
         """The text side of a prompt."""
         if prompt not in self._kept:
             if len(self._kept) >= CACHED_PROMPTS:

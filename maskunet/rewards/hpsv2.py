@@ -6,13 +6,21 @@ The cosine has no logit scale; compare it within one prompt only.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskunet.encoders import clip
-from maskunet.rewards.base import PromptCache, RewardSpec, load_strictly, normalized, read_checkpoint
+from maskunet.rewards.base import (
+    PromptCache,
+    RewardSpec,
+    load_frozen,
+    normalized,
+    read_checkpoint,
+    read_json,
+)
 
 CHECKPOINTS = ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt")
 
@@ -20,23 +28,21 @@ CHECKPOINTS = ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt")
 class HPSv2:
     """Cosine similarity, typically 0.2 to 0.35 for the published checkpoints."""
 
-    def __init__(self, network: nn.Module, config: dict | None, device, dtype):
-        self.network = network.to(device, dtype).eval().requires_grad_(False)
-        size = network.visual.image_size
-        self.size = size if isinstance(size, int) else size[0]
-        self.tokenizer = clip.tokenizer((config or {}).get("text_cfg", {}).get("context_length", 77))
-        self.device, self.dtype = device, dtype
+    def __init__(self, network: nn.Module, tokenizer: Any, device: torch.device, dtype: torch.dtype):
+        self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
+        self.size = network.visual.image_size[0]
         self._text = PromptCache(self._encode)
 
     def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
         """See `Reward`."""
-        pictures = self.network.encode_image(normalized(image.to(self.dtype), self.size), normalize=True)
-        texts = torch.cat([self._text(prompt) for prompt in prompts])
-        return (pictures * texts).sum(-1).float()
+        seen = self.network.encode_image(normalized(image, self.size).to(self.dtype))
+        told = torch.stack([self._text(prompt) for prompt in prompts])
+        # In float32: bfloat16 would round a cosine of 0.3 to steps of 0.002.
+        return F.cosine_similarity(seen.float(), told, dim=-1)
 
     @torch.no_grad()
     def _encode(self, prompt: str) -> Tensor:
-        return F.normalize(self.network.encode_text(self.tokenizer([prompt]).to(self.device)), dim=-1)
+        return self.network.encode_text(self.tokenizer([prompt]).to(self.device))[0].float()
 
 
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> HPSv2:
@@ -47,15 +53,22 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> HPSv2:
     """
     small = folder / "hpsv2"
     if (small / "open_clip_config.json").is_file():
-        config = json.loads((small / "open_clip_config.json").read_text())["model_cfg"]
+        config = read_json(small / "open_clip_config.json").get("model_cfg")
+        if not config:
+            raise ValueError("“open_clip_config.json” has no `model_cfg`, the sizes of the CLIP network.")
         path = small / "model.safetensors"
     else:
         config = None
         path = next((folder / n for n in CHECKPOINTS if (folder / n).is_file()), folder / CHECKPOINTS[0])
     state = read_checkpoint(path)
-    network = clip.build(config)
-    load_strictly(network, {k: v.float() for k, v in state.items()}, path.name)
-    return HPSv2(network, config, device, dtype)
+    network = clip.without_weights(config)
+    tokenizer = clip.tokenizer(network.context_length)
+    if network.vocab_size < tokenizer.vocab_size:
+        raise ValueError(
+            f"“{path.name}” knows {network.vocab_size:,} tokens and open_clip's tokenizer makes "
+            f"{tokenizer.vocab_size:,}. Only checkpoints trained with that tokenizer can be read."
+        )
+    return HPSv2(load_frozen(network, state, path.name, device=device, dtype=dtype), tokenizer, device, dtype)
 
 
 def save(folder: Path, network: nn.Module, config: dict) -> None:

@@ -5,47 +5,74 @@ of its sizes and a WordPiece vocabulary.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from maskunet.encoders.blip import FULL_SIZE, ImageRewardNetwork, from_published, to_published
-from maskunet.rewards.base import PromptCache, RewardSpec, load_strictly, normalized, read_checkpoint
+from maskunet.encoders.blip import (
+    FULL_SIZE,
+    ImageRewardNetwork,
+    from_published,
+    to_published,
+    without_weights,
+)
+from maskunet.rewards.base import (
+    GET_AGAIN,
+    PromptCache,
+    RewardSpec,
+    load_frozen,
+    normalized,
+    read_checkpoint,
+    read_json,
+)
 
 MEAN, STD, MAX_LENGTH = 0.16717362830052426, 1.0333394966054072, 35
+# Settings of the published text tower that no shape tells, and its tokenizer's special tokens.
+PUBLISHED_TEXT = (("num_attention_heads", 12), ("layer_norm_eps", 1e-12), ("hidden_act", "gelu"))
+PUBLISHED_TOKENS = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102}
 
 
 class ImageReward:
     """The score (head(h_class) - mean) / std, about standard normal on real prompts and pictures."""
 
-    def __init__(self, network: ImageRewardNetwork, tokenizer, config: dict, device, dtype):
-        self.network = network.to(device, dtype).eval().requires_grad_(False)
+    def __init__(
+        self,
+        network: ImageRewardNetwork,
+        tokenizer: Any,
+        config: Mapping[str, Any],
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+    ):
+        self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
         self.size, self.length = config["image_size"], config.get("max_length", MAX_LENGTH)
         self.mean, self.std = config.get("mean", MEAN), config.get("std", STD)
-        self.tokenizer, self.device, self.dtype = tokenizer, device, dtype
         self._tokens = PromptCache(self._tokenize)
 
     def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
         """See `Reward`."""
-        states = self.network.patches(normalized(image.to(self.dtype), self.size))
-        if len(set(prompts)) == 1:
-            tokens, attended = (part.expand(len(prompts), -1) for part in self._tokens(prompts[0]))
-        else:
-            tokens, attended = self._tokenize(prompts)
-        return (self.network.match(states, tokens, attended).float() - self.mean) / self.std
+        rows = [self._tokens(prompt) for prompt in prompts]
+        # Padded to the longest only: padding changes nothing but the time.
+        tokens = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id)
+        attended = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        raw = self.network(normalized(image, self.size).to(self.dtype), tokens, attended)
+        return (raw.float() - self.mean) / self.std
 
-    def _tokenize(self, prompts: str | list[str]) -> tuple[Tensor, Tensor]:
-        texts = [prompts] if isinstance(prompts, str) else prompts
-        # Padding changes nothing but the time, so a single prompt is not padded.
-        out = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=self.length, return_tensors="pt"
-        )
-        return out.input_ids.to(self.device), out.attention_mask.to(self.device)
+    def _tokenize(self, prompt: str) -> Tensor:
+        found = self.tokenizer(prompt, truncation=True, max_length=self.length).input_ids
+        return torch.tensor(found, device=self.device)
 
 
-def make_tokenizer(source: Path, vocabulary: int):
+def make_tokenizer(source: Path, vocabulary: int) -> Any:
     """A BERT WordPiece tokenizer from a folder with vocab.txt.
+
+    Args:
+        source: the folder.
+        vocabulary: tokens the network knows; BLIP added two that scoring never uses.
 
     Raises:
         ValueError: there is none, or it is not the checkpoint's: transformers would silently read
@@ -54,15 +81,26 @@ def make_tokenizer(source: Path, vocabulary: int):
     from transformers import BertTokenizer
 
     path = source / "vocab.txt"
-    words = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    special = [w for w in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if w not in words]
-    if special or not vocabulary - 2 <= len(words) <= vocabulary:
+    words = path.read_text(encoding="utf-8").rstrip("\n").split("\n") if path.is_file() else []
+    numbers = {word: number for number, word in enumerate(words)}
+    published = vocabulary == FULL_SIZE["vocabulary"]
+    placed = all(
+        word in numbers and (not published or numbers[word] == n) for word, n in PUBLISHED_TOKENS.items()
+    )
+    if not placed or not vocabulary - 2 <= len(numbers) == len(words) <= vocabulary:
         raise ValueError(
-            f"ImageReward needs the vocabulary it was trained with, a vocab.txt of {vocabulary - 2:,} to "
-            f"{vocabulary:,} lines beside it; {len(words):,} were found. For the published checkpoint it is "
-            "bert-base-uncased's."
+            f"ImageReward needs the vocabulary it was trained with, a “vocab.txt” of {vocabulary - 2:,} to "
+            f"{vocabulary:,} different lines with the special tokens in their places; {len(words):,} lines "
+            f"were found. For the published checkpoint it is bert-base-uncased's. {GET_AGAIN}"
         )
-    return BertTokenizer(vocab=str(path), do_lower_case=True)
+    tokenizer = BertTokenizer(vocab=numbers, do_lower_case=True)
+    special = {w: tokenizer.convert_tokens_to_ids(w) for w in PUBLISHED_TOKENS}
+    if len(tokenizer) != len(words) or any(numbers[w] != n for w, n in special.items()):
+        raise ValueError(
+            f"transformers made a tokenizer of {len(tokenizer):,} entries from the {len(words):,} lines of "
+            "“vocab.txt”. Install a version of it that requirements.txt allows."
+        )
+    return tokenizer
 
 
 def load(folder: Path, device: torch.device, dtype: torch.dtype) -> ImageReward:
@@ -71,25 +109,28 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> ImageReward:
     Raises:
         ValueError: a file is missing, damaged or does not fit.
     """
-    small = folder / "image_reward"
-    if (small / "config.json").is_file():
-        source, path, config = (
-            small,
-            small / "model.safetensors",
-            json.loads((small / "config.json").read_text()),
-        )
+    source, config = folder / "image_reward", FULL_SIZE
+    if (source / "config.json").is_file():
+        path, config = source / "model.safetensors", read_json(source / "config.json")
     else:
-        source, path, config = folder, folder / "ImageReward.pt", dict(FULL_SIZE)
-    state = from_published(read_checkpoint(path))
+        source, path = folder, folder / "ImageReward.pt"
+        _check_published(folder / "med_config.json")
+    network = without_weights(config)
     tokenizer = make_tokenizer(source, config["vocabulary"])
-    with torch.device("meta"):
-        network = ImageRewardNetwork(config)
-    network.to_empty(device="cpu")
-    # Not in any checkpoint, so it would stay uninitialized.
-    positions = network.text_encoder.embeddings.position_ids
-    positions.copy_(torch.arange(positions.shape[-1])[None])
-    load_strictly(network, {k: v.float() for k, v in state.items()}, path.name)
-    return ImageReward(network, tokenizer, config, device, dtype)
+    state = from_published(read_checkpoint(path))
+    # The head is small, and bfloat16 would round a score of 1 to steps of 0.008.
+    load_frozen(network, state, path.name, device=device, dtype=dtype, exact="mlp.")
+    return ImageReward(network, tokenizer, config, device=device, dtype=dtype)
+
+
+def _check_published(path: Path) -> None:
+    found = read_json(path) if path.is_file() else {}
+    for key, value in PUBLISHED_TEXT:
+        if found.get(key, value) != value:
+            raise ValueError(
+                f"“{path.name}” says `{key}` is {found[key]}; the published ImageReward has {value}. "
+                f"The file is another checkpoint's. {GET_AGAIN}"
+            )
 
 
 def save(folder: Path, network: ImageRewardNetwork, config: dict, vocabulary: list[str]) -> None:

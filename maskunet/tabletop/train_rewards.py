@@ -159,7 +159,7 @@ IMAGE_REWARD = {
 HPSV2 = {
     "embed_dim": 160,
     "vision_cfg": {"image_size": 128, "patch_size": 16, "width": 160, "head_width": 32, "layers": 5},
-    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 3},
+    "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 56, "heads": 2, "layers": 3},
 }
 
 

@@ -139,4 +139,4 @@ def export(pair: nn.Module, tokenizer, folder: Path, scale: float) -> None:
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).save_pretrained(folder / "model", safe_serialization=True)
+    ).save_pretrained(folder / "model", safe_serialization=True, max_shard_size="9MB")

@@ -1,0 +1,221 @@
+"""The page: a header, the controls, and four tabs that look at one run."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from maskunet.records import JobEvent, Run, Status
+from maskunet.ui import about, compare, controls, endpoint, gallery, history, live, optimize, pictures, words
+
+CSS = Path(__file__).with_name("style.css")
+STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
+WATCHERS = 32  # pages that can follow jobs at once
+DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
+QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+
+def theme() -> gr.Theme:
+    """System fonts, neutral grays, one accent: no request to another server."""
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+    return gr.themes.Base(
+        primary_hue="teal", neutral_hue="zinc", radius_size="md", text_size="md", font=fonts, font_mono=mono
+    ).set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_text_color="white",
+        block_border_width="0px",
+        block_shadow="none",
+        block_background_fill="transparent",
+        block_label_background_fill="transparent",
+        body_background_fill="white",
+        body_background_fill_dark="*neutral_950",
+    )
+
+
+def build(studio: Any, shelf: dict[str, Run] | None = None) -> gr.Blocks:
+    """Build the page over a Studio; `shelf` are the precomputed runs, by default the gallery's."""
+    page = Page(studio, gallery.load() if shelf is None else shelf)
+    with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
+        page.draw(demo)
+    return demo
+
+
+class Page:
+    """The components of one page and the handlers between them; plain values only, no model."""
+
+    def __init__(self, studio: Any, shelf: dict[str, Run]):
+        self.studio, self.shelf = studio, shelf
+        self.models, self.methods = studio.cards(), studio.methods()
+        self.presets = {card.name: card.presets for card in self.methods}
+        self.titles = {card.name: card.title for card in (*self.models, *self.methods)}
+
+    def draw(self, demo: gr.Blocks) -> None:
+        """Lay out everything and wire it."""
+        owner = gr.BrowserState("", secret=STORE["secret"], storage_key=STORE["storage_key"].format("owner"))
+        job = gr.BrowserState({}, secret=STORE["secret"], storage_key=STORE["storage_key"].format("job"))
+        kept = gr.BrowserState([], secret=STORE["secret"], storage_key=STORE["storage_key"].format("runs"))
+        shown = gr.State("")
+        header = gr.HTML(self.header(), elem_id="header")
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=0, min_width=300, elem_id="controls"):
+                self.c = controls.build(self.models, self.methods)
+            with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs"):
+                with gr.Tab("Compare", id="compare"):
+                    self.compare = compare.build(self.studio, self.shelf)
+                with gr.Tab("Optimize", id="optimize"):
+                    self.optimize = optimize.build()
+                with gr.Tab("History", id="history"):
+                    self.history = history.build()
+                with gr.Tab("About and API", id="about"):
+                    about.build(self.models)
+        endpoint.build(self.studio)
+        self._wire(demo, owner, job, kept, shown, header)
+
+    def _wire(self, demo, owner, job, kept, shown, header) -> None:
+        c, tail = self.c, {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": WATCHERS}
+        watched = [
+            c.status, c.generate, c.stop, header, *self.compare.live(), self.optimize.view, *self.optimize.files(),
+            shown, kept, self.history.grid,
+        ]  # fmt: skip
+        started = gr.on(
+            [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), owner], [job, owner, c.status, c.generate],
+            **QUICK,
+        )  # fmt: skip
+        started.success(self.follow, [job, kept], watched, **tail)
+        c.stop.click(self.stop, job, c.status, **QUICK)
+        demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK).then(
+            self.follow, [job, kept], watched, **tail
+        )
+        for trigger in self.compare.picks:
+            trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **QUICK)
+        self.compare.wire(c, shown, self.find)
+        self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
+
+    def link_fields(self) -> list[Any]:
+        """What a link can set."""
+        c = self.c
+        return [c.prompt, c.negative, c.seed, c.model, c.method, c.preset]
+
+    def header(self) -> str:
+        """Name, one sentence, and the machine in chips."""
+        status: Status = self.studio.status()
+        busy = "idle" if not status.running else f"busy, {status.waiting} waiting"
+        chips = (
+            ("Model", self.titles.get(status.model, status.model)),
+            ("Device", f"{status.device}, {status.dtype}"),
+            ("Queue", busy),
+        )
+        items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
+        return f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div><ul>{items}</ul></header>"
+
+    def start(self, *values: Any) -> tuple[Any, ...]:
+        """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
+        *fields, owner = values
+        owner = owner or secrets.token_hex(8)
+        try:
+            asked = controls.request(*fields)
+            if asked.preset not in self.presets.get(asked.method, ()):
+                asked = replace(asked, preset="")  # the method changed a moment ago: its default
+            job = {"id": self.studio.start(asked, owner=owner), "prompt": asked.prompt}
+            job |= {"model": asked.model, "method": asked.method}
+        except ValueError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        return job, owner, '<div class="status">…</div>', gr.Button(interactive=False)
+
+    def stop(self, job: dict) -> str:
+        """Ask the job to end after its current update."""
+        try:
+            self.studio.stop(job["id"])
+        except ValueError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        return '<div class="status" role="status">Stopping after this update…</div>'
+
+    def restore(self, owner: str, request: gr.Request) -> tuple[Any, ...]:
+        """Give this browser an id, and fill in what its link says; nothing runs."""
+        query = dict(request.query_params) if request else {}
+        owner = owner or secrets.token_hex(8)
+        names = ("prompt", "negative_prompt", "seed", "model", "method", "preset")
+        fields = [gr.skip() if query.get(name) is None else query[name] for name in names]
+        if query.get("seed") is not None:
+            fields[2] = int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 11 else gr.skip()
+        if query.get("model") not in {card.name for card in self.models}:
+            fields[3] = gr.skip()
+        method = query.get("method")
+        if method not in self.presets:
+            fields[4] = fields[5] = gr.skip()
+        else:
+            preset = query.get("preset")
+            preset = preset if preset in self.presets[method] else self.presets[method][0]
+            fields[5] = gr.Dropdown(choices=list(self.presets[method]), value=preset)
+        return owner, *fields
+
+    def follow(self, job: dict, kept: list[dict]) -> Iterator[tuple[Any, ...]]:
+        """Show a job from now to its end; also after a reload, also when it is over already."""
+        try:
+            events = self.studio.events(job["id"]) if job else None
+            first = next(events) if events else None
+        except (ValueError, StopIteration):
+            first = None
+        if first is None:
+            yield self.idle(kept)
+            return
+        titles = [self.titles.get(job[name], job[name]) for name in ("model", "method")]
+        watcher = live.Watcher(job["prompt"], *titles)
+        yield self.moment(first, watcher, kept)
+        for event in events:
+            yield self.moment(event, watcher, kept)
+
+    def idle(self, kept: list[dict]) -> tuple[Any, ...]:
+        """Nothing runs: the first precomputed pair, or words."""
+        run = next(iter(self.shelf.values()), None)
+        return (
+            "", gr.Button(interactive=True), gr.Button(visible=False), self.header(),
+            *self.compare.show(run, self.titles, precomputed=True),
+            pictures.empty(words.EMPTY_OPTIMIZE) if run is None else optimize.still(run, self.titles),
+            *self.optimize.offer(None, self.studio),
+            run.id if run else "", kept, history.grid(kept),
+        )  # fmt: skip
+
+    def moment(self, event: JobEvent, watcher: live.Watcher, kept: list[dict]) -> tuple[Any, ...]:
+        """Every output for one event."""
+        if event.phase in ("done", "stopped") and event.run is not None:
+            kept = history.remember(kept, event.run)
+            return (
+                live.status(event), gr.Button(interactive=True), gr.Button(visible=False), self.header(),
+                *self.compare.show(event.run, self.titles),
+                optimize.still(event.run, self.titles, watcher.strip()),
+                *self.optimize.offer(event.run, self.studio),
+                event.run.id, kept, history.grid(kept),
+            )  # fmt: skip
+        over = event.phase in ("failed", "stopped")
+        watcher.see(event)
+        skip = gr.skip()
+        return (
+            live.status(event), gr.Button(interactive=over), gr.Button(visible=not over),
+            self.header() if event.number < 3 or over else skip,
+            *self.compare.watch(watcher, over), watcher.optimize(event),
+            *self.optimize.offer(None, self.studio), skip, skip, skip,
+        )  # fmt: skip
+
+    def find(self, run_id: str) -> Run | None:
+        """A run by id, from the gallery or the studio; None if it is gone."""
+        if run_id in self.shelf:
+            return self.shelf[run_id]
+        try:
+            return self.studio.run(run_id)
+        except ValueError:
+            return None
+
+    def show(self, run_id: str) -> tuple[Any, ...]:
+        """Put a run on the stage."""
+        run = self.find(run_id)
+        if run is None:
+            raise gr.Error(words.GONE, print_exception=False)
+        return *self.compare.show(run, self.titles, run_id in self.shelf), run_id

@@ -1,0 +1,77 @@
+"""Small live line charts as SVG: they follow the page's theme and need no library in the browser."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from maskunet.ui import words
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 130, 46, 12, 10, 20
+
+
+def charts(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One chart per reward and one of the keep ratio, over all updates so far."""
+    found = []
+    for name, title in words.CHARTS.items():
+        key = name if name == "keep_ratio" else f"reward_{name}"
+        points = [(i, row[key]) for i, row in enumerate(rows) if row.get(key) is not None and not row["final"]]
+        if points:
+            found.append(line(title, points, _starts(rows), [row.get("timestep") for row in rows], name))
+    if not found:
+        return ""
+    return f'<div class="charts">{"".join(found)}</div><p class="hint">{words.CHART_HINT}</p>'
+
+
+def _starts(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Where each denoising step begins."""
+    return [i for i, row in enumerate(rows) if i == 0 or row["step"] != rows[i - 1]["step"]]
+
+
+def line(
+    title: str, points: Sequence[tuple[int, float]], starts: Sequence[int], times: Sequence[Any], name: str
+) -> str:
+    """One line chart; hovering a point tells its value."""
+    values = [v for _, v in points]
+    low, high = min(values), max(values)
+    if high - low < 1e-9:
+        low, high = low - 0.5 * max(abs(low), 0.1), high + 0.5 * max(abs(high), 0.1)
+    last = max(points[-1][0], 1)
+    width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def x(i: float) -> float:
+        return LEFT + width * i / last
+
+    def y(v: float) -> float:
+        return TOP + height * (high - v) / (high - low)
+
+    grid = "".join(
+        f'<line class="step" x1="{x(i):.1f}" x2="{x(i):.1f}" y1="{TOP}" y2="{TOP + height}"/>' for i in starts
+    )
+    labels = "".join(
+        f'<text class="tick" x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{_number(v, name)}</text>'
+        for v in (low, high)
+    )
+    path = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in points)
+    slot = max(width / (last + 1), 2)
+    hover = "".join(
+        f'<rect x="{x(i) - slot / 2:.1f}" y="{TOP}" width="{slot:.1f}" height="{height}">'
+        f"<title>update {i + 1}, t {times[i]}: {_number(v, name)}</title></rect>"
+        for i, v in points
+    )
+    head = f'<div class="head"><span>{escape(title)}</span><b>{_number(values[-1], name)}</b></div>'
+    about = f"{title} over {len(points)} updates, from {_number(values[0], name)} to {_number(values[-1], name)}"
+    return (
+        f'<div class="chart {name}">{head}'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(about, quote=True)}">'
+        f'{grid}{labels}<polyline points="{path}"/>'
+        f'<circle cx="{x(points[-1][0]):.1f}" cy="{y(values[-1]):.1f}" r="3.5"/>'
+        f'<text class="tick" x="{LEFT}" y="{HEIGHT - 4}">update 1</text>'
+        f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{last + 1}</text>'
+        f'<g class="hover">{hover}</g></svg></div>'
+    )
+
+
+def _number(value: float, name: str) -> str:
+    if name == "keep_ratio":
+        return f"{value:.1%}"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"

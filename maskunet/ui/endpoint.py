@@ -1,0 +1,73 @@
+"""The one public endpoint, /compare: streams previews, ends with both pictures and their numbers."""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from maskunet.records import JobEvent
+from maskunet.ui import controls
+
+CALLERS = 8  # calls that can wait at once; the studio runs one at a time
+
+
+def build(studio: Any) -> None:
+    """Add the endpoint; its components are never shown."""
+    first, method = studio.cards()[0], "maskunet_free"
+    with gr.Row(visible=False):
+        inputs = [
+            gr.Textbox(label="prompt"),
+            gr.Textbox(label="negative_prompt"),
+            gr.Number(label="seed", value=0),
+            gr.Textbox(label="model", value=first.name),
+            gr.Textbox(label="method", value=method),
+            gr.Textbox(label="preset"),
+        ]
+        outputs = [
+            gr.Image(label="base", format="png", type="numpy"),
+            gr.Image(label="result", format="png", type="numpy"),
+            gr.JSON(label="facts"),
+        ]
+        button = gr.Button()
+
+    def compare(
+        prompt: str, negative_prompt: str, seed: float, model: str, method: str, preset: str
+    ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+        """Make the unmasked and the masked picture of a prompt from the same noise."""
+        try:
+            asked = controls.request(prompt, negative_prompt, seed, model, method, preset, None, None)
+            job = studio.start(asked)
+            base = None
+            for event in studio.events(job):
+                base, output = _output(event, base)
+                if output is not None:
+                    yield output
+        except ValueError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+
+    button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=CALLERS)
+
+
+def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, Any]] | None]:
+    """The base picture so far, and what to send for an event."""
+    if event.phase == "failed":
+        raise ValueError(event.message)
+    run = event.run
+    if run is not None:
+        facts = {
+            "base_rewards": dict(run.base_rewards),
+            "rewards": dict(run.rewards),
+            "keep_ratio": run.keep_ratio,
+            "unet_calls": run.unet_calls,
+            "seconds": run.seconds,
+            "run_id": run.id,
+            "state": run.state,
+        }
+        return base, (run.base_image, run.result_image, facts)
+    if event.step is None or event.step.image is None:
+        return base, None
+    progress = {"phase": event.phase, "step": event.step.step + 1, "steps": event.step.steps}
+    if event.phase == "base":
+        return event.step.image, (event.step.image, None, progress)
+    return base, (base, event.step.image, progress)

@@ -1,0 +1,24 @@
+"""The precomputed runs that come with the project: real run folders, labeled as precomputed."""
+
+import logging
+from pathlib import Path
+
+from maskunet import runs
+from maskunet.records import Run
+
+logger = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parents[2] / "examples" / "gallery"
+
+
+def load(folder: Path = FOLDER) -> dict[str, Run]:
+    """Every readable run of the gallery by id, in the order of the folders' names."""
+    found = {}
+    for path in sorted(folder.glob("*/run.json")):
+        try:
+            run = runs.read(path.parent)
+        except (ValueError, OSError):
+            logger.warning("the gallery's run %s cannot be read", path.parent.name, exc_info=True)
+            continue
+        found[run.id] = run
+    return found

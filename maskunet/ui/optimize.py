@@ -1,0 +1,56 @@
+"""The Optimize tab: every update of the mask as it happens, or the whole course of a finished run."""
+
+import csv
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from maskunet.records import Run
+from maskunet.ui import charts, pictures, words
+
+
+@dataclass(frozen=True, slots=True)
+class Optimize:
+    """The tab's components."""
+
+    view: gr.HTML
+    numbers: gr.DownloadButton
+
+    def files(self) -> list[Any]:
+        """The outputs of `offer`."""
+        return [self.numbers]
+
+    def offer(self, run: Run | None, studio: Any) -> tuple[Any, ...]:
+        """The numbers behind the curves, once there is a run."""
+        if run is None or not run.rows:
+            return (gr.DownloadButton(visible=False),)
+        return (gr.DownloadButton(value=str(numbers(run)), visible=True),)
+
+
+def build() -> Optimize:
+    """Draw the tab."""
+    view = gr.HTML(pictures.empty(words.EMPTY_OPTIMIZE), elem_id="optimize")
+    return Optimize(view, gr.DownloadButton(
+        words.DOWNLOAD_NUMBERS, size="sm", visible=False, elem_id="numbers"
+    ))
+
+
+def still(run: Run, titles: dict[str, str], strip: str = "") -> str:
+    """A finished run: its pictures, its curves, and the strip if this page has watched it."""
+    shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
+    curves = charts.charts(run.rows)
+    return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"
+
+
+def numbers(run: Run) -> Path:
+    """The rows as a CSV file in the temporary folder, where gradio may serve it from."""
+    columns = list(dict.fromkeys(name for row in run.rows for name in row))
+    path = Path(tempfile.mkdtemp(prefix="maskunet-")) / f"steps-{run.id}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(run.rows)
+    return path

@@ -1,0 +1,105 @@
+"""Pictures and numbers as HTML fragments: previews, the pair, facts. All text is escaped here."""
+
+import base64
+from html import escape
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from maskunet.records import Run
+from maskunet.ui import words
+
+PREVIEW = 256  # pixels along the edge of what is streamed
+
+
+def uri(image: np.ndarray, size: int = PREVIEW, kind: str = "jpeg") -> str:
+    """A data URI of an (H, W, 3) uint8 picture, at most `size` pixels along an edge."""
+    picture = Image.fromarray(image)
+    if max(picture.size) > size:
+        picture.thumbnail((size, size))
+    out = BytesIO()
+    picture.save(out, kind, **({"quality": 88} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def figure(image: np.ndarray | None, caption: str, alt: str, size: int = PREVIEW, kind: str = "jpeg") -> str:
+    """One picture with its caption, or an empty frame while there is none."""
+    inside = (
+        '<div class="blank"></div>'
+        if image is None
+        else f'<img src="{uri(image, size, kind)}" alt="{escape(alt, quote=True)}">'
+    )
+    return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def pair(base: np.ndarray | None, result: np.ndarray | None, names: tuple[str, str], prompt: str, **kind) -> str:
+    """Two pictures side by side."""
+    left = figure(base, names[0], f"{names[0]}: {prompt}", **kind)
+    right = figure(result, names[1], f"{names[1]}: {prompt}", **kind)
+    return f'<div class="pair">{left}{right}</div>'
+
+
+def difference(run: Run) -> str:
+    """Where the two pictures of a run differ."""
+    if run.base_image is None:
+        return empty(words.EMPTY_PAIR)
+    gap = np.abs(run.result_image.astype(int) - run.base_image.astype(int))
+    shown = figure(
+        np.clip(gap * 3, 0, 255).astype(np.uint8),
+        f"{words.DIFFERENCE_NOTE} Mean {gap.mean():.2f}, largest {gap.max()} of 255.",
+        "Difference of the two pictures",
+        1024,
+        "png",
+    )
+    return f'<div class="pair one">{shown}</div>'
+
+
+def names(run: Run, titles: dict[str, str]) -> tuple[str, str]:
+    """What stands under the two pictures: always the model, then the method."""
+    model = titles.get(run.request.model, run.request.model)
+    return f"{model}, unmasked", f"{model}, {titles.get(run.request.method, run.request.method)}"
+
+
+def facts(run: Run, titles: dict[str, str], precomputed: bool = False) -> str:
+    """What was asked and what came out, in a sentence and four numbers."""
+    request = run.request
+    badge = f'<span class="badge">{words.PRECOMPUTED}</span> ' if precomputed else ""
+    where = f"on {run.device}, {run.created[:10]}"
+    state = f' <span class="badge warn">{words.PHASES["stopped"]}</span>' if run.state == "stopped" else ""
+    method = titles.get(request.method, request.method)
+    preset = f", preset {request.preset}" if request.preset else ""
+    line = (
+        f"{badge}“{escape(request.prompt)}”, seed {request.seed}. "
+        f"{escape(titles.get(request.model, request.model))}; {escape(method)}{escape(preset)}; "
+        f"{escape(where)}.{state}"
+    )
+    note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
+    tiles = [
+        ("Removed", f"{1 - run.keep_ratio:.1%}", "of the weights that carry a mask, mean over steps"),
+        _reward_tile(run),
+        ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
+        ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),
+    ]
+    cells = "".join(
+        f"<div><dt>{name}</dt><dd>{value}<small>{detail}</small></dd></div>" for name, value, detail in tiles
+    )
+    return f'<p class="said">{line}</p>{note}<dl class="facts">{cells}</dl>'
+
+
+def _reward_tile(run: Run) -> tuple[str, str, str]:
+    after = run.rewards.get("total", float("nan"))
+    if not run.base_rewards:
+        return "Reward", f"{after:.2f}", "of the result"
+    before = run.base_rewards["total"]
+    detail = ", ".join(
+        f"{words.CHARTS.get(name, name)} {run.base_rewards[name]:.2f} → {run.rewards[name]:.2f}"
+        for name in run.rewards
+        if name != "total" and name in run.base_rewards
+    )
+    return "Reward", f"{before:.2f} → {after:.2f}", escape(detail)
+
+
+def empty(text: str) -> str:
+    """A quiet placeholder."""
+    return f'<div class="empty">{escape(text)}</div>'

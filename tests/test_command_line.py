@@ -1,0 +1,303 @@
+"""python -m maskunet: the same pictures again, one sentence for every mistake, quick to start."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import maskunet
+from maskunet import runs
+from maskunet.__main__ import main
+from maskunet.command import command_line
+from maskunet.library import Loaded
+from maskunet.records import Request
+
+
+class Judge:
+    """Stands in for the rewards; calls `at` at every use."""
+
+    def __init__(self):
+        self.at = lambda: None
+
+    def reweighted(self, weights):
+        return self
+
+    def __call__(self, image, prompts):
+        self.at()
+        red = (image[:, 0] - image[:, 1]).mean((1, 2))
+        return {"image_reward": red, "hpsv2": red, "total": red * 6}
+
+
+@pytest.fixture
+def judge(tiny_sd15, monkeypatch):
+    """Puts a small random model in the library's place, under the name it is asked for."""
+    judge = Judge()
+
+    class Shelf:
+        device = torch.device("cpu")
+
+        def __init__(self, model, weights, device):
+            if model not in ("auto", "tiny"):
+                raise NotImplementedError(model)
+            self.default = "tiny"
+
+        def load(self, name):
+            return Loaded(model=tiny_sd15, rewards=judge)
+
+    monkeypatch.setattr("maskunet.library.Library", Shelf)
+    return judge
+
+
+QUICK = ["--prompt", "a red cube", "--steps", "3", "--set", "updates=2", "--set", "early_steps=0"]
+
+
+def generate(out, *more):
+    return main(["generate", *more, "--out", str(out)])
+
+
+def python(*words, **environment):
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, timeout=60,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_generate_writes_the_run_and_says_what_came_out(judge, tmp_path, capsys):
+    code = generate(tmp_path / "a", *QUICK, "--method=maskunet_free", "--preset=paper", "--seed=7")
+    assert code == 0
+    run = runs.read(tmp_path / "a")
+    assert (run.request.seed, run.request.preset, run.request.steps) == (7, "paper", 3)
+    assert (run.settings["updates"], run.settings["learning_rate"]) == (2, 0.01)
+    assert run.request.settings == {"updates": 2, "early_steps": 0}
+    assert run.base_image is not None
+    out, err = capsys.readouterr()
+    assert out.startswith("done: ")
+    assert f"{run.rewards['total']:.4f}" in out
+    assert "plain: 100%" in err
+    assert "maskunet_free: 100%" in err
+
+
+def test_no_base_and_keep_masks(judge, tmp_path, capsys):
+    assert generate(tmp_path / "a", *QUICK, "--no-base", "--keep-masks") == 0
+    names = {p.name for p in (tmp_path / "a").iterdir()}
+    assert names == {"result.png", "run.json", "steps.csv", "masks.safetensors"}
+
+
+@pytest.mark.parametrize("source", ["run.json", "result.png"])
+@pytest.mark.parametrize("more", [[], ["--no-base", "--keep-masks", "--guidance=2"]])
+def test_a_replay_gives_the_same_bytes(judge, tmp_path, source, more):
+    assert generate(tmp_path / "a", *QUICK, "--seed=5", *more) == 0
+    assert generate(tmp_path / "b", "--replay", str(tmp_path / "a" / source)) == 0
+    first, again = tmp_path / "a", tmp_path / "b"
+    assert (first / "result.png").read_bytes() == (again / "result.png").read_bytes()
+    if source == "run.json":
+        assert {p.name for p in first.iterdir()} == {p.name for p in again.iterdir()}
+        pictures = {"base.png", "masks.safetensors"} & {p.name for p in first.iterdir()}
+        assert all((first / n).read_bytes() == (again / n).read_bytes() for n in pictures)
+    assert generate(tmp_path / "c", *QUICK, "--seed=6", *more) == 0
+    assert (first / "result.png").read_bytes() != (tmp_path / "c" / "result.png").read_bytes()
+
+
+def test_a_replay_of_the_base_picture_gives_its_pixels(judge, tmp_path):
+    assert generate(tmp_path / "a", *QUICK) == 0
+    assert generate(tmp_path / "b", "--replay", str(tmp_path / "a" / "base.png")) == 0
+    base, again = runs.read(tmp_path / "a").base_image, runs.read(tmp_path / "b").result_image
+    assert np.array_equal(base, again)
+
+
+def test_ctrl_c_keeps_the_best_so_far(judge, tmp_path, capsys):
+    calls = []
+
+    def press():
+        calls.append(1)
+        if len(calls) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    judge.at = press
+    before = signal.getsignal(signal.SIGINT)
+    assert generate(tmp_path / "a", *QUICK) == 0
+    run = runs.read(tmp_path / "a")
+    assert (run.state, run.note) == ("stopped", "Stopped on request.")
+    assert len(calls) == 6
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+REQUESTS = [
+    {"prompt": "a red cube"},
+    {"prompt": "--prompt -x 'y' \"z\" $HOME `ls` \\ \n<b>&"},
+    {"prompt": "赤 красный", "negative_prompt": "-blue = sky", "seed": 2**32 - 1},
+    {"prompt": "x", "preset": "paper", "steps": 7, "guidance": 1.5, "keep_masks": True},
+    {
+        "prompt": "x",
+        "settings": {"updates": 3, "learning_rate": 0.5, "keep_best": True, "noise": "none"},
+    },
+]
+
+
+@pytest.mark.parametrize("given", REQUESTS)
+def test_the_command_line_of_a_request_makes_this_very_request(given, judge, tmp_path, monkeypatch):
+    seen = []
+
+    def compare(model, rewards, request, **more):
+        seen.append(request)
+        raise ValueError
+
+    monkeypatch.setattr("maskunet.compare.compare", compare)
+    monkeypatch.chdir(tmp_path)
+    request = Request(model="tiny", **given)
+    words = shlex.split(command_line(request))
+    assert words[:3] == ["python", "-m", "maskunet"]
+    with pytest.raises(ValueError, match="^$"):
+        main(words[3:])
+    assert seen == [request]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--prompt", ""], "prompt is empty"),
+        (["--prompt", "a" * 10_000], "10,000 characters"),
+        (["--prompt", "a\x07b"], "control characters"),
+        (["--prompt", "x", "--seed", "-1"], "seed is -1"),
+        (["--prompt", "x", "--seed", "one"], "invalid int value"),
+        (["--prompt", "x", "--steps", "0"], "steps is 0"),
+        (["--prompt", "x", "--guidance", "nan"], "guidance scale must be a number"),
+        (["--prompt", "x", "--set", "updates"], "is not KEY=VALUE"),
+        (["--prompt", "x", "--set", "updates=NaN"], "updates must be a int"),
+        (["--prompt", "x", "--set", "speed=1"], "no setting “speed”"),
+        (["--prompt", "x", "--method", "magic"], "no method “magic”"),
+        (["--prompt", "x", "--preset", "magic"], "no preset “magic”"),
+        (["--replay", "nowhere.json"], "“nowhere.json” cannot be read"),
+        (["--replay", "x.json", "--prompt", "x"], "not allowed with argument"),
+        ([], "one of the arguments --prompt --replay is required"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(judge, tmp_path, capsys, words, says):
+    try:
+        code = generate(tmp_path / "a", *words)
+    except SystemExit as exit_:
+        code = exit_.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_models_and_devices_that_are_not_here_are_one_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    cases = {
+        ("--model", "sd99"): "There is no model “sd99”",
+        ("--model", "sd15"): "python -m maskunet download sd15",
+        ("--weights", str(tmp_path / "empty")): "“empty” holds no Stable Diffusion model",
+        ("--device", "abacus"): "There is no device “abacus”",
+    }
+    for words, says in cases.items():
+        done = python(
+            "-m", "maskunet", "generate", *words, "--prompt=x", f"--out={tmp_path / 'o'}",
+            HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1",
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (2, "")
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert str(tmp_path) not in done.stderr
+
+
+def test_a_run_of_another_model_says_so(judge, tmp_path, capsys):
+    assert generate(tmp_path / "a", *QUICK) == 0
+    path = tmp_path / "a" / "run.json"
+    record = json.loads(path.read_text())
+    capsys.readouterr()
+    record["weights"] = dict.fromkeys(record["weights"], "0" * 64)
+    (tmp_path / "other.json").write_text(json.dumps(record))
+    assert generate(tmp_path / "b", "--replay", str(tmp_path / "other.json")) == 2
+    err = capsys.readouterr().err
+    assert "made with other weights than this tiny" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_with_other_files_is_refused_before_any_work(judge, tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("x")
+    judge.at = lambda: pytest.fail("work began")
+    assert generate(tmp_path, *QUICK) == 2
+    assert "holds other files" in capsys.readouterr().err
+
+
+def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(
+    judge, tmp_path, capsys, monkeypatch
+):
+    class Blind:
+        def see(self, image):
+            return [[] for _ in image]
+
+    monkeypatch.setattr("maskunet.tabletop.checker.load", lambda folder: Blind())
+    words = ["evaluate", "--method=plain", "--steps=2", "--tasks=single", "--n=3", "--seed=1"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "| single | 3 | 0.000 | 0.000 to" in table
+    saved = json.loads((tmp_path / "evaluation.json").read_text())
+    assert len(saved["rows"]) == 3
+    assert saved["about"]["request"]["method"] == "plain"
+    assert (saved["about"]["request"]["steps"], saved["about"]["seed"]) == (2, 1)
+    assert "prompt" not in saved["about"]["request"]
+
+
+def test_download_needs_an_agreement(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(
+        "maskunet.download.download", lambda name, consent: asked.append((name, consent))
+    )
+    for terminal, answer, words, agreed in (
+        (False, "", [], False), (False, "", ["--yes"], True), (True, "n", [], False),
+        (True, "", [], False), (True, "y", [], True),
+    ):  # fmt: skip
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda t=terminal: t))
+        monkeypatch.setattr(
+            "builtins.input", lambda text, a=answer: a if "4.27 GB" in text else "?"
+        )
+        main(["download", "sd15", *words])
+        assert asked.pop() == ("sd15", agreed)
+
+
+def test_tabletop_commands_are_handed_on_whole(monkeypatch):
+    module = ModuleType("maskunet.tabletop.commands")
+    seen = []
+    module.main = lambda argv: seen.append(argv) or 3
+    monkeypatch.setitem(sys.modules, "maskunet.tabletop.commands", module)
+    monkeypatch.setattr("maskunet.tabletop.commands", module, raising=False)
+    assert main(["tabletop", "train", "--minutes", "3"]) == 3
+    assert seen == [["train", "--minutes", "3"]]
+
+
+def test_importing_the_package_is_quick_and_brings_nothing_heavy():
+    code = (
+        "import time; t = time.perf_counter(); import sys, maskunet, maskunet.__main__;"
+        "print(time.perf_counter() - t, 'torch' in sys.modules, 'gradio' in sys.modules)"
+    )
+    seconds, *heavy = python("-c", code).stdout.split()
+    assert float(seconds) < 2
+    assert heavy == ["False", "False"]
+
+
+def test_listing_every_spec_brings_no_heavy_library():
+    code = (
+        "import sys, maskunet.models, maskunet.methods, maskunet.rewards;"
+        "print(*sorted({'diffusers', 'transformers', 'open_clip', 'gradio'} & set(sys.modules)))"
+    )
+    done = python("-c", code)
+    assert (done.returncode, done.stdout.strip()) == (0, "")
+
+
+def test_every_public_name_is_there_and_no_other():
+    for name in maskunet.__all__:
+        assert getattr(maskunet, name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = maskunet.nothing
