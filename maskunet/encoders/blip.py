@@ -65,14 +65,16 @@ class ImageRewardNetwork(nn.Module):
             num_hidden_layers=c["vision_layers"], num_attention_heads=c["vision_heads"],
             image_size=c["image_size"], patch_size=c["patch_size"], layer_norm_eps=1e-6, hidden_act="gelu",
             attn_implementation="eager",
+            initializer_range=0.02,  # transformers' default of 1e-10 sends no signal to train on
         )  # fmt: skip
         text = BlipTextConfig(
             vocab_size=c["vocabulary"], hidden_size=c["text_width"], encoder_hidden_size=c["vision_width"],
             intermediate_size=c["text_intermediate"], num_hidden_layers=c["text_layers"],
             num_attention_heads=c["text_heads"], max_position_embeddings=c["max_positions"],
             layer_norm_eps=1e-12, hidden_act="gelu", hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0, is_decoder=True, pad_token_id=0,
-            attn_implementation="eager",
+            attention_probs_dropout_prob=0.0, is_decoder=True, attn_implementation="eager",
+            # Unused here; transformers wants them within the vocabulary.
+            bos_token_id=c["vocabulary"] - 2, eos_token_id=2, pad_token_id=0, sep_token_id=3,
         )  # fmt: skip
         self.vision_model = BlipVisionModel(vision)
         self.text_encoder = BlipTextModel(text, add_pooling_layer=False)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 CACHED_PROMPTS = 64  # text sides kept per reward
-GET_AGAIN = "Run: python -m maskunet download rewards"
+GET_AGAIN = "Get it again (the public ones: python -m maskunet download rewards)."
 
 
 class Reward(Protocol):
@@ -172,8 +172,9 @@ def load_frozen(
     if wrong:
         key = wrong[0]
         raise ValueError(
-            f"“{name}” does not fit its network in {len(wrong)} entries; `{key}` is {given.get(key, 'absent')} "
-            f"there and {own.get(key, 'unknown')} here. Check that it is the right checkpoint."
+            f"“{name}” does not fit its network in {len(wrong)} entries; `{key}` is "
+            f"{given.get(key, 'absent')} there and {own.get(key, 'unknown')} here. Check that it is the "
+            "right checkpoint."
         )
     kinds = {k: torch.float32 if exact and k.startswith(exact) else dtype for k in state}
     network.load_state_dict({k: v.to(device, kinds[k]) for k, v in state.items()}, assign=True)

@@ -203,7 +203,7 @@ def train_hpsv2(folder: Path, *, minutes: float, shards: int) -> None:
     from maskunet.encoders import clip
     from maskunet.rewards import hpsv2
 
-    network = clip.build(HPSV2)
+    network = clip.build(HPSV2, plain_attention=True)
     network.visual.output_tokens = True
     tokenizer = clip.tokenizer(HPSV2["text_cfg"]["context_length"])
 

@@ -1,0 +1,55 @@
+"""Which weights may be masked, counted on the real sizes without their memory."""
+
+from collections import Counter
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch import nn
+
+from maskunet.sites import find_sites
+from tests.tiny import tiny_unet
+
+
+def full_size(**config):
+    with torch.device("meta"):
+        return UNet2DConditionModel(sample_size=64, **config)
+
+
+def test_sd15_has_72_sites_and_49029120_weights():
+    sites = find_sites(full_size(cross_attention_dim=768))
+    assert len(sites) == 72
+    assert sum(site.weights for site in sites) == 49_029_120
+    assert Counter(site.block for site in sites) == {1: 24, 2: 24, 3: 24}
+    assert Counter((site.attention, site.role) for site in sites) == {
+        (kind, role): 9 for kind in ("self", "cross") for role in ("q", "k", "v", "out")
+    }
+
+
+def test_sd2_has_72_sites_and_52469760_weights():
+    unet = full_size(cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True)
+    sites = find_sites(unet)
+    assert (len(sites), sum(site.weights for site in sites)) == (72, 52_469_760)
+
+
+def test_a_wrapped_layer_is_found_at_its_base_and_adapters_are_no_sites():
+    unet = tiny_unet()
+    plain = {site.name: site.shape for site in find_sites(unet)}
+    for name in plain:
+        layer = unet.get_submodule(name)
+        wrapper = nn.Linear(layer.in_features, layer.out_features)
+        wrapper.base_layer = layer
+        wrapper.lora_A = nn.ModuleDict({"default": nn.Linear(layer.in_features, 2, bias=False)})
+        wrapper.lora_B = nn.ModuleDict({"default": nn.Linear(2, layer.out_features, bias=False)})
+        unet.set_submodule(name, wrapper)
+    wrapped = {site.name: site.shape for site in find_sites(unet)}
+    assert wrapped == {f"{name}.base_layer": shape for name, shape in plain.items()}
+
+
+def test_a_unet_without_attention_in_its_up_blocks_is_refused():
+    unet = UNet2DConditionModel(
+        block_out_channels=(8, 16), norm_num_groups=4, layers_per_block=1, cross_attention_dim=8,
+        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="CrossAttnUpBlock2D"):
+        find_sites(unet)
