@@ -130,9 +130,7 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         runs.check_replay(record, loaded.model.name, loaded.model.weights)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
     with _interruptible() as should_stop:
-        events = compare(
-            loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop
-        )
+        events = compare(loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop)
         run = _show(events, request.method)
     runs.write(run, args.out)
     _summary(run, args.out)
@@ -180,10 +178,9 @@ def _show(events: Iterator[tuple[str, Any]], method: str) -> Any:
             name = "plain" if phase == "base" else method
             bar, shown = tqdm(total=item.steps, desc=name, unit="step", file=sys.stderr), phase
         bar.n = item.steps if item.final else item.step
-        if item.updates:
-            bar.set_postfix_str(f"update {item.update}/{item.updates}", refresh=False)
-        if "total" in item.rewards:
-            bar.set_postfix_str(f"reward {item.rewards['total']:.3f}", refresh=False)
+        update = [f"update {item.update}/{item.updates}"] if item.updates and not item.final else []
+        reward = [f"reward {item.rewards['total']:.3f}"] if "total" in item.rewards else []
+        bar.set_postfix_str(", ".join(update + reward), refresh=False)
         bar.refresh()
     return None
 

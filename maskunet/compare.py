@@ -76,9 +76,7 @@ def compare(
     yield report.state, report.run(run_id)
 
 
-def null_mask(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec
-) -> float:
+def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec) -> float:
     """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones."""
 
     def picture(model: DiffusionModel) -> np.ndarray:
@@ -88,8 +86,7 @@ def null_mask(
     request = replace(filled(request, plain, model), previews=False)
     with MaskedUNet(model.unet) as masked:
         ones = {
-            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device)
-            for site in masked.sites
+            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites
         }
 
         def unet(x_t: torch.Tensor, t: int, text: torch.Tensor) -> SimpleNamespace:
@@ -242,8 +239,7 @@ class _Report:
             result_image=self.best.image,
             base_image=base.image if base else None,
             site_keep_ratio={
-                name: sum(step[name] for step in self.kept.values()) / len(self.kept)
-                for name in shapes
+                name: sum(step[name] for step in self.kept.values()) / len(self.kept) for name in shapes
             },
             note=self.note,
             masks=self._mask_set(shapes),
@@ -266,6 +262,4 @@ class _Report:
     def _mask_set(self, shapes: Mapping[str, tuple[int, ...]]) -> MaskSet | None:
         if not self.masks:
             return None
-        return MaskSet(
-            model=self.model.name, weights=self.model.weights, sites=shapes, steps=self.masks
-        )
+        return MaskSet(model=self.model.name, weights=self.model.weights, sites=shapes, steps=self.masks)

@@ -44,16 +44,23 @@ def write(run: Run, folder: Path) -> Path:
         try:
             _write_files(run, fresh)
             fresh.chmod(0o755)
-            if folder.is_dir():
-                earlier = folder.rename(f"{fresh}-earlier")
-                fresh.rename(folder)
-                shutil.rmtree(earlier)
-            else:
-                fresh.rename(folder)
+            _put_in_place(fresh, folder)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
     return folder
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    earlier = folder.rename(f"{fresh}-earlier") if folder.is_dir() else None
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if earlier is not None:
+            earlier.rename(folder)
+        raise
+    if earlier is not None:
+        shutil.rmtree(earlier)
 
 
 def check_place(folder: Path) -> None:

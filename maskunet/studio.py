@@ -190,7 +190,16 @@ class Studio:
         self._worker.join(timeout=60)
         self._library.clear()
 
+    def _warm_up(self) -> None:
+        """Load the default model before anyone asks: the first preview comes sooner."""
+        try:
+            with self._computing:
+                self._library.load(self._library.default)
+        except Exception as error:  # told to whoever asks for this model
+            logger.info("The default model was not loaded: %s", error)
+
     def _work(self) -> None:
+        self._warm_up()
         while (job := self._queue.next()) is not None:
             phase, news = "failed", {}
             try:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(p for folder in ("maskunet", "visualize") for p in (ROOT / folder).rglob("*.py")) + [ROOT / "app.py"]
+FILES = sorted(p for folder in ("maskunet", "visualize") for p in (ROOT / folder).rglob("*.py")) + [
+    ROOT / "app.py"
+]
 HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate"}
 PLUG_INS = ("models", "rewards", "methods", "metrics")
 WITHOUT_TORCH = ("maskunet/ui/", "visualize/", "maskunet/records.py", "maskunet/discover.py", "app.py")

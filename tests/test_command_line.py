@@ -231,9 +231,7 @@ def test_a_folder_with_other_files_is_refused_before_any_work(judge, tmp_path, c
     assert "holds other files" in capsys.readouterr().err
 
 
-def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(
-    judge, tmp_path, capsys, monkeypatch
-):
+def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(judge, tmp_path, capsys, monkeypatch):
     class Blind:
         def see(self, image):
             return [[] for _ in image]
@@ -252,17 +250,13 @@ def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(
 
 def test_download_needs_an_agreement(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(
-        "maskunet.download.download", lambda name, consent: asked.append((name, consent))
-    )
+    monkeypatch.setattr("maskunet.download.download", lambda name, consent: asked.append((name, consent)))
     for terminal, answer, words, agreed in (
         (False, "", [], False), (False, "", ["--yes"], True), (True, "n", [], False),
         (True, "", [], False), (True, "y", [], True),
     ):  # fmt: skip
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda t=terminal: t))
-        monkeypatch.setattr(
-            "builtins.input", lambda text, a=answer: a if "4.27 GB" in text else "?"
-        )
+        monkeypatch.setattr("builtins.input", lambda text, a=answer: a if "4.27 GB" in text else "?")
         main(["download", "sd15", *words])
         assert asked.pop() == ("sd15", agreed)
 

@@ -30,7 +30,9 @@ def test_keep_probability_matches_the_samples(kind, logit):
 
 
 def test_the_published_noise_removes_6_6_percent_at_the_start():
-    assert float(1 - mask.keep_probability(torch.tensor(1.0), "one_sided")) == pytest.approx(math.exp(-math.e))
+    assert float(1 - mask.keep_probability(torch.tensor(1.0), "one_sided")) == pytest.approx(
+        math.exp(-math.e)
+    )
 
 
 def test_the_same_seed_draws_the_same_noise_and_another_kind_is_refused():

@@ -78,7 +78,10 @@ def test_recomputation_in_the_backward_pass_sees_the_masks_of_its_own_call():
 
     def gradient(checkpointing):
         with MaskedUNet(unet, checkpointing=checkpointing) as masked:
-            logits = [{n: m.clone().requires_grad_() for n, m in random_masks(masked.sites, seed=s).items()} for s in (1, 2)]
+            logits = [
+                {n: m.clone().requires_grad_() for n, m in random_masks(masked.sites, seed=s).items()}
+                for s in (1, 2)
+            ]
             features = masked.encode(*given)
             loss = sum(masked.decode(features, each).square().sum() for each in logits)
             loss.backward()

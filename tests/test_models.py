@@ -167,9 +167,7 @@ def without_vocabulary(folder):
 
 def inpainting(folder):
     unet = UNet2DConditionModel.from_pretrained(folder / "unet")
-    UNet2DConditionModel.from_config({**unet.config, "in_channels": 9}).save_pretrained(
-        folder / "unet"
-    )
+    UNet2DConditionModel.from_config({**unet.config, "in_channels": 9}).save_pretrained(folder / "unet")
 
 
 def other_text_width(folder):
@@ -210,10 +208,14 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
-def test_a_pickle_is_refused_and_never_run(folder, tmp_path):
+@pytest.mark.parametrize("harmless", [False, True])
+def test_a_pickle_is_refused_and_never_run(folder, tmp_path, harmless):
     for path in folder.glob("*/*.safetensors"):
         stem = "pytorch_model" if path.parent.name == "text_encoder" else path.stem
-        (path.parent / f"{stem}.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+        if harmless:
+            torch.save(load_file(path), path.parent / f"{stem}.bin")
+        else:
+            (path.parent / f"{stem}.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
         path.unlink()
     with pytest.raises(ValueError, match="not in safetensors format"):
         load(folder)
@@ -298,9 +300,7 @@ def test_weights_in_the_hugging_face_cache_are_found_and_an_incomplete_download_
         loading.find(SPECS["sd15"])
 
 
-def test_public_rewards_are_found_in_their_place_or_the_size_and_the_command_are_said(
-    tmp_path, monkeypatch
-):
+def test_public_rewards_are_found_in_their_place_or_the_size_and_the_command_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
     with pytest.raises(loading.MissingWeights, match="download rewards"):
         loading.find_rewards(SPECS["sd15"])
@@ -352,9 +352,7 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        download.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 9e10)
-    )
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 9e10))
     return calls
 
 
@@ -390,9 +388,7 @@ def test_nothing_is_downloaded_without_consent_offline_or_onto_a_full_disk(hub, 
         m.setattr(constants, "HF_HUB_OFFLINE", True)
         with pytest.raises(ValueError, match="HF_HUB_OFFLINE is set"):
             download.download("sd15", consent=True)
-    monkeypatch.setattr(
-        download.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 2e9)
-    )
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 2e9))
     with pytest.raises(ValueError, match="only 2.0 GB are free"):
         download.download("sd15", consent=True)
     for name in ("tabletop", "folder", "sd99"):
@@ -444,9 +440,7 @@ def specs(originals):
     """An embedded model, a public one that is not here, and the folder model."""
 
     def spec(name, **more):
-        return ModelSpec(
-            name=name, title=name, summary="", license="x", rewards=originals["sd15"], **more
-        )
+        return ModelSpec(name=name, title=name, summary="", license="x", rewards=originals["sd15"], **more)
 
     return {
         "folder": spec("folder"),
@@ -494,9 +488,7 @@ def test_a_folder_given_stands_for_one_model_and_a_folder_of_folders_for_each_by
 
 
 def test_a_wrong_model_or_folder_is_refused_at_once(shelf, tmp_path):
-    with pytest.raises(
-        ValueError, match="There is no model “sd3”. There are: folder, sd15, tabletop"
-    ):
+    with pytest.raises(ValueError, match="There is no model “sd3”. There are: folder, sd15, tabletop"):
         Library("sd3", device="cpu", specs=shelf)
     with pytest.raises(ValueError, match="holds no Stable Diffusion model") as error:
         Library(weights=tmp_path, device="cpu", specs=shelf)

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,9 +36,7 @@ def make(**changes):
 
 
 def test_everything_comes_back(tmp_path):
-    masks = MaskSet(
-        model="m", weights={}, sites={"a": (2, 4)}, steps={9: {"a": np.array([129], np.uint8)}}
-    )
+    masks = MaskSet(model="m", weights={}, sites={"a": (2, 4)}, steps={9: {"a": np.array([129], np.uint8)}})
     run = make(masks=masks)
     folder = runs.write(run, tmp_path / run.id)
     assert {p.name for p in folder.iterdir()} == set(runs.FILES)
@@ -93,6 +92,22 @@ def test_writing_is_all_or_nothing_and_a_full_disk_is_one_sentence(tmp_path, mon
     with pytest.raises(ValueError, match="disk is full") as error:
         runs.write(make(), tmp_path / "a")
     assert "/" not in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert runs.read(tmp_path / "a").state == "stopped"
+
+
+def test_an_earlier_run_survives_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    rename = Path.rename
+
+    def stuck(path, target):
+        if path.name.startswith(".run-") and not path.name.endswith("-earlier"):
+            raise OSError(errno.EACCES, "denied", str(path))
+        return rename(path, target)
+
+    runs.write(make(state="stopped"), tmp_path / "a")
+    monkeypatch.setattr(Path, "rename", stuck)
+    with pytest.raises(ValueError, match="cannot be written"):
+        runs.write(make(), tmp_path / "a")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert runs.read(tmp_path / "a").state == "stopped"
 

@@ -144,8 +144,6 @@ def test_masks_of_another_model_are_refused_and_the_remedy_is_said(masks):
     with pytest.raises(ValueError, match="the weights are others"):
         store.check(masks, "tabletop", {"unet/x": "cd"}, SITES)
     other = {**SITES, "up_blocks.1.a.to_k": (4, 9)}
-    with pytest.raises(
-        ValueError, match=r"made for tabletop, not for sd15: .* is 4 x 8 there"
-    ) as error:
+    with pytest.raises(ValueError, match=r"made for tabletop, not for sd15: .* is 4 x 8 there") as error:
         store.check(masks, "sd15", masks.weights, other)
     assert "Make new masks with sd15" in str(error.value)

@@ -23,7 +23,7 @@ CLIP = {
     "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
 }
-PROMPTS = ("a red cube", "Two blue spheres, left of a zebra", "red and blue and " * 20 + "two cubes")
+PROMPTS = ("a red cube", "Two blue spheres, left of a zebra", "red and blue, " * 20 + "two cubes")
 
 
 def made(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

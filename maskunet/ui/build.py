@@ -16,6 +16,8 @@ CSS = Path(__file__).with_name("style.css")
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 WATCHERS = 32  # pages that can follow jobs at once
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
+# What may refuse goes through the queue: without it gradio does not show the sentence.
+LOUD = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": WATCHERS}
 QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -79,22 +81,25 @@ class Page:
         self._wire(demo, owner, job, kept, shown, header)
 
     def _wire(self, demo, owner, job, kept, shown, header) -> None:
-        c, tail = self.c, {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": WATCHERS}
+        c, tail = (
+            self.c,
+            {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": WATCHERS},
+        )
         watched = [
             c.status, c.generate, c.stop, header, *self.compare.live(), self.optimize.view, *self.optimize.files(),
             shown, kept, self.history.grid,
         ]  # fmt: skip
         started = gr.on(
             [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), owner], [job, owner, c.status, c.generate],
-            **QUICK,
+            **LOUD,
         )  # fmt: skip
-        started.success(self.follow, [job, kept], watched, **tail)
-        c.stop.click(self.stop, job, c.status, **QUICK)
+        started.success(self.follow, [job, kept], watched, **LOUD)
+        c.stop.click(self.stop, job, c.status, **LOUD)
         demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK).then(
-            self.follow, [job, kept], watched, **tail
+            self.follow, [job, kept], watched, **LOUD
         )
         for trigger in self.compare.picks:
-            trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **QUICK)
+            trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **LOUD)
         self.compare.wire(c, shown, self.find)
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
 
@@ -144,7 +149,9 @@ class Page:
         names = ("prompt", "negative_prompt", "seed", "model", "method", "preset")
         fields = [gr.skip() if query.get(name) is None else query[name] for name in names]
         if query.get("seed") is not None:
-            fields[2] = int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 11 else gr.skip()
+            fields[2] = (
+                int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 11 else gr.skip()
+            )
         if query.get("model") not in {card.name for card in self.models}:
             fields[3] = gr.skip()
         method = query.get("method")

@@ -14,7 +14,9 @@ def charts(rows: Sequence[Mapping[str, Any]]) -> str:
     found = []
     for name, title in words.CHARTS.items():
         key = name if name == "keep_ratio" else f"reward_{name}"
-        points = [(i, row[key]) for i, row in enumerate(rows) if row.get(key) is not None and not row["final"]]
+        points = [
+            (i, row[key]) for i, row in enumerate(rows) if row.get(key) is not None and not row["final"]
+        ]
         if points:
             found.append(line(title, points, _starts(rows), [row.get("timestep") for row in rows], name))
     if not found:
@@ -59,7 +61,9 @@ def line(
         for i, v in points
     )
     head = f'<div class="head"><span>{escape(title)}</span><b>{_number(values[-1], name)}</b></div>'
-    about = f"{title} over {len(points)} updates, from {_number(values[0], name)} to {_number(values[-1], name)}"
+    about = (
+        f"{title} over {len(points)} updates, from {_number(values[0], name)} to {_number(values[-1], name)}"
+    )
     return (
         f'<div class="chart {name}">{head}'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(about, quote=True)}">'

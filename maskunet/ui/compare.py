@@ -58,7 +58,9 @@ class Compare:
             gr.HTML("", visible=False),
             gr.ImageSlider((base, run.result_image), visible=True),
             gr.HTML(under(names), visible=True),
-            gr.HTML(pictures.pair(base, run.result_image, names, prompt, size=1024, kind="png"), visible=False),
+            gr.HTML(
+                pictures.pair(base, run.result_image, names, prompt, size=1024, kind="png"), visible=False
+            ),
             gr.HTML(pictures.difference(run), visible=False),
             gr.Radio(value=words.VIEWS[0], visible=True),
             gr.HTML(pictures.facts(run, titles, precomputed), visible=True),

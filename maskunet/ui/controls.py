@@ -66,14 +66,28 @@ def build(models: list[Card], methods: list[Card]) -> Controls:
     )  # fmt: skip
     with gr.Accordion(words.MORE, open=False):
         negative = gr.Textbox(label=words.NEGATIVE, lines=1)
-        steps = gr.Number(label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO)
+        steps = gr.Number(
+            label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO
+        )
         guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
     status = gr.HTML("", elem_id="status")
     found = Controls(
-        prompt, negative, seed, model, choice, preset, steps, guidance, generate, stop, status, vocabulary, shuffle
+        prompt,
+        negative,
+        seed,
+        model,
+        choice,
+        preset,
+        steps,
+        guidance,
+        generate,
+        stop,
+        status,
+        vocabulary,
+        shuffle,
     )
     _wire(found, models, methods)
     return found
@@ -114,8 +128,10 @@ def chips(card: Card) -> str:
     if not card.vocabulary:
         return ""
     rows = "".join(
-        f'<div><span>{escape(kind)}</span>'
-        + "".join(f'<button type="button" data-word="{escape(w, quote=True)}">{escape(w)}</button>' for w in names)
+        f"<div><span>{escape(kind)}</span>"
+        + "".join(
+            f'<button type="button" data-word="{escape(w, quote=True)}">{escape(w)}</button>' for w in names
+        )
         + "</div>"
         for kind, names in card.vocabulary.items()
     )

@@ -10,7 +10,7 @@ from maskunet.records import Run
 from maskunet.ui import pictures, words
 
 LENGTH = 24  # runs listed; thumbnails are small, so the browser's storage holds them
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+LOUD = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 SCRIPT = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-run]');
@@ -39,7 +39,8 @@ class History:
             course = _course(page, run_id)
             return *stage, run_id, course, gr.skip(), gr.skip()
 
-        self.grid.select(act, kept, [*live, shown, optimize.view, kept, self.grid], **QUICK)
+        outputs = [*live, shown, optimize.view, kept, self.grid]
+        self.grid.select(act, kept, outputs, trigger_mode="multiple", **LOUD)
 
 
 def _course(page: Any, run_id: str) -> Any:

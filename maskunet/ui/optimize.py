@@ -33,9 +33,9 @@ class Optimize:
 def build() -> Optimize:
     """Draw the tab."""
     view = gr.HTML(pictures.empty(words.EMPTY_OPTIMIZE), elem_id="optimize")
-    return Optimize(view, gr.DownloadButton(
-        words.DOWNLOAD_NUMBERS, size="sm", visible=False, elem_id="numbers"
-    ))
+    return Optimize(
+        view, gr.DownloadButton(words.DOWNLOAD_NUMBERS, size="sm", visible=False, elem_id="numbers")
+    )
 
 
 def still(run: Run, titles: dict[str, str], strip: str = "") -> str:

@@ -37,7 +37,9 @@ PRECOMPUTED = "Precomputed"
 EMPTY_PAIR = "No picture yet. Press “Generate both”."
 EMPTY_OPTIMIZE = "Start a run with a MaskUNet method to watch every update here."
 EMPTY_HISTORY = "Your runs will be listed here."
-HISTORY_NOTE = "The list is kept in this browser, the pictures by the server, which keeps its newest 200 runs."
+HISTORY_NOTE = (
+    "The list is kept in this browser, the pictures by the server, which keeps its newest 200 runs."
+)
 OPEN = "Open"
 DELETE = "Remove from list"
 GONE = "The server has no such run any more; it may have been restarted."

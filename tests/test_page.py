@@ -1,0 +1,309 @@
+"""The page as a visitor meets it: a real browser and a real client, a real Studio, a small random model."""
+
+import shutil
+import threading
+import time
+
+import pytest
+
+from maskunet.library import Library
+from maskunet.models.base import ModelSpec
+from maskunet.studio import Studio
+from maskunet.ui import build as page
+from tests.tiny import tiny_rewards_folder, tiny_sd_folder
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine; apt-get install chromium")
+SOON = 30_000  # milliseconds; a slow machine under load
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page")
+    spec = ModelSpec(
+        name="tiny",
+        title="Tiny random",
+        summary="Random weights.",
+        license="none",
+        guidance=3.0,
+        folder=tiny_sd_folder(path / "model"),
+        rewards=tiny_rewards_folder(path / "rewards"),
+        vocabulary={"color": ("red", "blue")},
+    )
+    return Library("tiny", device="cpu", specs={"tiny": spec})
+
+
+@pytest.fixture(scope="module")
+def lab(library, tmp_path_factory):
+    """The address of a running page, and its studio."""
+    runs = tmp_path_factory.mktemp("runs")
+    studio = Studio(runs, library=library, max_waiting=2)
+    demo = page.build(studio, {})
+    demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
+    _, url, _ = demo.launch(
+        prevent_thread_lock=True, quiet=True, theme=page.theme(), css_paths=[page.CSS],
+        allowed_paths=[str(runs)], ssr_mode=False, run_history=False, enable_monitoring=False, show_error=False,
+    )  # fmt: skip
+    yield url.rstrip("/"), studio
+    demo.close()
+    studio.close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, lab):
+    """Open the page in a browser of its own; what it asks for and complains about is kept."""
+    contexts = []
+
+    def open_page(query="", *, context=None, **options):
+        context = context or chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(SOON)
+        tab.foreign, tab.complaints = [], []
+        tab.on("request", lambda r: r.url.startswith((lab[0], "data:", "blob:")) or tab.foreign.append(r.url))
+        tab.on("console", lambda m: m.type == "error" and tab.complaints.append(m.text))
+        tab.goto(lab[0] + "/" + query)
+        tab.wait_for_selector("#generate")
+        tab.wait_for_selector("#running .empty, #running .pair, #facts .facts")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def fill(tab, prompt="a red cube", method=None):
+    tab.locator("#prompt textarea").fill(prompt)
+    if method:
+        tab.get_by_label(method).check()
+
+
+def generate(tab):
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#facts .facts", state="visible")
+
+
+@needs_browser
+def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
+    tab = visit()
+    fill(tab, method="Random mask")
+    generate(tab)
+    assert tab.locator("#slider img").count() >= 2
+    assert "a red cube" in tab.locator("#facts .said").inner_text()
+    assert "Tiny random" in tab.locator(".under").inner_text()
+    tab.get_by_label("Side by side").check()
+    tab.wait_for_selector("#beside img", state="visible")
+    assert all(image.get_attribute("alt") for image in tab.locator("#beside img").all())
+    tab.get_by_label("Difference").check()
+    tab.wait_for_selector("#difference img", state="visible")
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download run").click()
+    assert download.value.suggested_filename.endswith(".zip")
+    assert (tab.foreign, tab.complaints) == ([], [])
+
+
+@needs_browser
+def test_every_update_is_shown_and_stop_keeps_the_best(visit):
+    tab = visit()
+    fill(tab, method="MaskUNet, training-free")
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#stop", state="visible")
+    tab.get_by_role("tab", name="Optimize").click()
+    tab.wait_for_selector("#optimize .charts svg")
+    tab.wait_for_selector("#optimize .strip img")
+    tab.locator("#stop").click()
+    tab.wait_for_selector("#stop", state="hidden")
+    tab.get_by_role("tab", name="Compare").click()
+    tab.wait_for_selector("#facts .facts", state="visible")
+    assert "Stopped" in tab.locator("#facts").inner_text()
+
+
+@needs_browser
+def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
+    tab = visit()
+    fill(tab, "a dog and a cat", "MaskUNet, training-free")
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#stop", state="visible")
+    tab.reload()
+    tab.wait_for_selector("#facts .facts, #running .pair img", state="visible")
+    stranger = visit()
+    assert stranger.locator("#running .empty").count() == 1
+    assert "a dog" not in stranger.content()
+    if tab.locator("#stop").is_visible():
+        tab.locator("#stop").click()
+    tab.wait_for_selector("#facts .facts", state="visible")
+    assert "a dog and a cat" in tab.locator("#facts .said").inner_text()
+
+
+@needs_browser
+def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
+    tab = visit()
+    fill(tab, "a blue sphere", "Unmasked")
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#status .status")
+    time.sleep(0.5)
+    tab.close()
+    again = visit(context=tab.context)
+    again.wait_for_selector("#facts .facts", state="visible")
+    again.get_by_role("tab", name="History").click()
+    again.wait_for_selector("#history article")
+    assert "a blue sphere" in again.locator("#history").inner_text()
+    again.get_by_role("button", name="Open").click()
+    again.get_by_role("button", name="Remove from list").click()
+    again.wait_for_selector("#history .empty")
+
+
+@needs_browser
+def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
+    tab = visit("?prompt=a+blue+cat&seed=123&method=random_mask&preset=light")
+    tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue cat'")
+    assert tab.get_by_label("Seed", exact=True).input_value() == "123"
+    assert tab.get_by_label("Random mask").is_checked()
+    status = lab[1].status()
+    assert (status.running, status.waiting) == (0, 0)
+
+
+@needs_browser
+@pytest.mark.parametrize("prompt", ["<img src=x onerror=alert(1)> & <b>bold</b>", "猫 и кошка", "red; rm -rf"])
+def test_any_text_is_only_text(visit, prompt):
+    tab = visit()
+    tab.on("dialog", lambda d: pytest.fail("a script of the prompt ran"))
+    fill(tab, prompt, "Unmasked")
+    generate(tab)
+    assert prompt in tab.locator("#facts .said").inner_text()
+    assert tab.locator("#facts img").count() == 0
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("prompt", "sentence"), [("", "is empty"), ("x" * 10_000, "10,000 characters"), ("a\x07b", "control characters")]
+)
+def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
+    tab = visit()
+    tab.locator("#prompt textarea").evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }", prompt
+    )
+    tab.locator("#generate").click()
+    tab.get_by_text(sentence).first.wait_for()
+    assert tab.locator("#generate").is_enabled()
+
+
+@needs_browser
+def test_a_mask_of_ones_is_measured_on_the_page(visit):
+    tab = visit()
+    fill(tab, method="Unmasked")
+    generate(tab)
+    tab.get_by_role("button", name="Check: mask of ones").click()
+    tab.get_by_text("Largest pixel difference: 0 of 255").wait_for()
+
+
+@needs_browser
+def test_a_word_of_the_vocabulary_is_added_by_a_click(visit):
+    tab = visit()
+    fill(tab, "a cube and a")
+    tab.locator("#vocabulary summary").click()
+    tab.locator("#vocabulary button", has_text="blue").click()
+    tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a cube and a blue'")
+
+
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_nothing_is_wider_than_the_window(visit, theme, width):
+    tab = visit(f"?__theme={theme}", viewport={"width": width, "height": 844})
+    fill(tab, method="Random mask")
+    generate(tab)
+    for name in ("Compare", "Optimize", "History"):
+        found = tab.get_by_role("tab", name=name)
+        if found.is_visible():
+            found.click()
+            tab.wait_for_timeout(300)
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.complaints == []
+
+
+@needs_browser
+def test_the_keyboard_reaches_prompt_and_button(visit):
+    tab = visit()
+    tab.locator("#prompt textarea").focus()
+    reached = set()
+    for _ in range(30):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.id || document.activeElement.innerText"))
+    assert "generate" in reached
+
+
+@pytest.fixture
+def client(lab, tmp_path):
+    from gradio_client import Client
+
+    return Client(lab[0], verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+
+
+ASK = {
+    "prompt": "a red cube", "negative_prompt": "", "seed": 7, "model": "tiny", "method": "random_mask",
+    "preset": "", "api_name": "/compare",
+}  # fmt: skip
+
+
+def test_compare_is_the_only_endpoint(client):
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/compare"]
+
+
+def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(client):
+    job = client.submit(**ASK)
+    base, result, facts = job.result(timeout=120)
+    assert base
+    assert result
+    assert set(facts) >= {"base_rewards", "rewards", "keep_ratio", "unet_calls", "seconds", "run_id"}
+    assert 0.9 < facts["keep_ratio"] < 0.97
+    assert any(output[2].get("phase") == "base" for output in job.outputs())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"prompt": ""}, "prompt is empty"),
+        ({"prompt": "x" * 2000}, "2,000 characters"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**40}, "seed"),
+        ({"seed": 1.5}, "whole number"),
+        ({"model": "../etc"}, "must be a name"),
+        ({"model": "sd99"}, "no model"),
+        ({"method": "magic"}, "no method"),
+        ({"preset": "best"}, "no preset"),
+    ],
+)
+def test_bad_calls_get_one_clear_sentence(client, change, sentence):
+    with pytest.raises(Exception, match=sentence) as caught:
+        client.predict(**{**ASK, **change})
+    assert "Traceback" not in str(caught.value)
+
+
+def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
+    from gradio_client import Client
+
+    found = {}
+
+    def call(seed):
+        client = Client(lab[0], verbose=False, download_files=str(tmp_path / str(seed)), analytics_enabled=False)
+        found[seed] = client.predict(**{**ASK, "seed": seed})[2]
+
+    threads = [threading.Thread(target=call, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    runs = {seed: lab[1].run(facts["run_id"]) for seed, facts in found.items()}
+    assert {seed: run.request.seed for seed, run in runs.items()} == {1: 1, 2: 2}
