@@ -111,8 +111,6 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     from dataclasses import replace
 
     from maskunet import runs
-    from maskunet.compare import compare
-    from maskunet.library import Library
 
     runs.check_place(args.out)
     record: dict[str, Any] = {}
@@ -124,6 +122,10 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         request = _request(
             args, args.prompt, negative_prompt=args.negative_prompt, keep_masks=args.keep_masks
         )
+    # Mistakes so far were told at once; from here on it takes seconds.
+    from maskunet.compare import compare
+    from maskunet.library import Library
+
     library = Library(request.model, args.weights, args.device)
     loaded = library.load(library.default)
     if record:

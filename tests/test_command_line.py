@@ -191,23 +191,31 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(judge, tmp_path, capsys, word
     assert not (tmp_path / "a").exists()
 
 
-def test_models_and_devices_that_are_not_here_are_one_sentence(tmp_path):
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--model", "sd99"], "There is no model “sd99”"),
+        (["--model", "sd15"], "python -m maskunet download sd15"),
+        (["--weights", "empty"], "“empty” holds no Stable Diffusion model"),
+        (["--weights", "absent"], "“absent” holds no Stable Diffusion model"),
+        (["--device", "abacus"], "There is no device “abacus”"),
+    ],
+)
+def test_models_and_devices_that_are_not_here_are_one_sentence(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "empty").mkdir()
-    cases = {
-        ("--model", "sd99"): "There is no model “sd99”",
-        ("--model", "sd15"): "python -m maskunet download sd15",
-        ("--weights", str(tmp_path / "empty")): "“empty” holds no Stable Diffusion model",
-        ("--device", "abacus"): "There is no device “abacus”",
-    }
-    for words, says in cases.items():
-        done = python(
-            "-m", "maskunet", "generate", *words, "--prompt=x", f"--out={tmp_path / 'o'}",
-            HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1",
-        )  # fmt: skip
-        assert (done.returncode, done.stdout) == (2, "")
-        assert says in done.stderr
-        assert done.stderr.count("\n") == 1
-        assert str(tmp_path) not in done.stderr
+    assert generate(tmp_path / "a", *words, "--prompt=x") == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err
+    assert str(tmp_path) not in err
+
+
+def test_the_module_runs_as_a_command_and_a_mistake_shows_no_traceback(tmp_path):
+    done = python("-m", "maskunet", "generate", "--prompt=", f"--out={tmp_path / 'a'}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "The prompt is empty. Write what the picture should show.\n"
 
 
 def test_a_run_of_another_model_says_so(judge, tmp_path, capsys):

@@ -229,8 +229,8 @@ def test_the_time_left_is_estimated_and_known_for_a_request_like_an_earlier_one(
     machine.free = False
     job = studio.start(ask())
     machine.gate.release(4 + 6)
-    soon(lambda: len(machine.events) == 5 + 6)
-    event = until(studio, job, "result")
+    soon(lambda: len(next(studio.events(job)).rows) == 6)
+    event = next(studio.events(job))
     # 11 of the 17 events at 0.01 s each: steps 2 and 3 with 3 updates, and the rest of step 1.
     assert event.remaining == pytest.approx(0.01 * 11 / 6 * 7, rel=0.01)
     machine.gate.release(100)
@@ -352,12 +352,15 @@ def test_stop_before_the_methods_first_picture_leaves_no_run(studio, machine, tm
         studio.run(running)
 
 
-def test_the_time_limit_keeps_the_best_so_far(machine, tmp_path):
-    machine.at[2, 1] = lambda: time.sleep(0.5)
-    studio = open_studio(machine, tmp_path, limit_seconds=0.4)
+def test_the_time_limit_keeps_the_best_so_far(machine, tmp_path, monkeypatch):
+    late = []
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * len(late))
+    monkeypatch.setattr("maskunet.studio.time", clock)
+    machine.at[2, 1] = lambda: late.append(1)
+    studio = open_studio(machine, tmp_path, limit_seconds=900)
     last = finish(studio, studio.start(ask(seed=20)))
     assert (last.phase, last.run.state) == ("stopped", "stopped")
-    assert last.message == "Stopped at the limit of 0.4 seconds."
+    assert last.message == "Stopped at the limit of 900 seconds."
     assert (last.run.result_image == 22).all()
     machine.at.clear()
     assert finish(studio, studio.start(ask())).phase == "done"
@@ -370,7 +373,12 @@ def test_close_ends_the_running_and_the_waiting(machine, tmp_path):
     both = [studio.start(ask(i)) for i in (1, 2)]
     machine.gate.release(4 + 3)
     soon(lambda: len(machine.events) == 5 + 3)
-    threading.Timer(0.1, machine.gate.release, (1,)).start()
+
+    def go_on():
+        soon(lambda: studio._queue._closed)
+        machine.gate.release(1)
+
+    threading.Thread(target=go_on).start()
     studio.close()
     assert [finish(studio, job).phase for job in both] == ["stopped", "stopped"]
     assert machine.active == 0
