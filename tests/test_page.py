@@ -13,7 +13,9 @@ from maskunet.ui import build as page
 from tests.tiny import tiny_rewards_folder, tiny_sd_folder
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine; apt-get install chromium")
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM, reason="no chromium on this machine; apt-get install chromium"
+)
 SOON = 30_000  # milliseconds; a slow machine under load
 
 
@@ -175,7 +177,9 @@ def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
 
 
 @needs_browser
-@pytest.mark.parametrize("prompt", ["<img src=x onerror=alert(1)> & <b>bold</b>", "猫 и кошка", "red; rm -rf"])
+@pytest.mark.parametrize(
+    "prompt", ["<img src=x onerror=alert(1)> & <b>bold</b>", "猫 и кошка", "red; rm -rf"]
+)
 def test_any_text_is_only_text(visit, prompt):
     tab = visit()
     tab.on("dialog", lambda d: pytest.fail("a script of the prompt ran"))
@@ -187,7 +191,8 @@ def test_any_text_is_only_text(visit, prompt):
 
 @needs_browser
 @pytest.mark.parametrize(
-    ("prompt", "sentence"), [("", "is empty"), ("x" * 10_000, "10,000 characters"), ("a\x07b", "control characters")]
+    ("prompt", "sentence"),
+    [("", "is empty"), ("x" * 10_000, "10,000 characters"), ("a\x07b", "control characters")],
 )
 def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
     tab = visit()
@@ -305,7 +310,9 @@ def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
     found = {}
 
     def call(seed):
-        client = Client(lab[0], verbose=False, download_files=str(tmp_path / str(seed)), analytics_enabled=False)
+        client = Client(
+            lab[0], verbose=False, download_files=str(tmp_path / str(seed)), analytics_enabled=False
+        )
         found[seed] = client.predict(**{**ASK, "seed": seed})[2]
 
     threads = [threading.Thread(target=call, args=(seed,)) for seed in (1, 2)]

@@ -75,7 +75,11 @@ def test_listing_the_rewards_is_quick_and_imports_no_network_library():
         "print(len(r.SPECS), spent, sorted(heavy & set(sys.modules)))"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
     )
     count, spent, heavy = told.stdout.split(maxsplit=2)
     assert int(count) == len(SPECS)
@@ -149,7 +153,10 @@ def hpsv2_keys():
     keys = {"visual.class_embedding": (1280,), "visual.positional_embedding": (257, 1280)}
     keys |= {"visual.proj": (1280, 1024), "visual.conv1.weight": (1280, 3, 14, 14), "logit_scale": ()}
     keys |= {"positional_embedding": (77, 1024), "token_embedding.weight": (49408, 1024)}
-    keys |= {"text_projection": (1024, 1024), **layer("visual", {"ln_pre": norm(1280), "ln_post": norm(1280)})}
+    keys |= {
+        "text_projection": (1024, 1024),
+        **layer("visual", {"ln_pre": norm(1280), "ln_post": norm(1280)}),
+    }
     keys |= {"ln_final.weight": (1024,), "ln_final.bias": (1024,)}
     for tower, w, layers in (("visual.transformer", 1280, 32), ("transformer", 1024, 24)):
         for i in range(layers):
@@ -351,7 +358,9 @@ def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(fault, published):
         }
         path.write_text("\n".join(changed[fault]) + "\n")
     lines = {"missing": 0, "five words": 5}.get(fault, len(words))
-    assert f"a “vocab.txt” of {len(words)} to" in (message := refusal(lambda: load("image_reward", published)))
+    assert f"a “vocab.txt” of {len(words)} to" in (
+        message := refusal(lambda: load("image_reward", published))
+    )
     assert f"; {lines} lines were found" in message
 
 
@@ -359,7 +368,9 @@ def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(fault, published):
 def test_a_file_that_is_cut_off_or_missing_is_refused(name, small, published, tmp_path_factory):
     path = published / {"image_reward": "ImageReward.pt", "hpsv2": "HPS_v2.1_compressed.pt"}[name]
     path.write_bytes(path.read_bytes()[:9000])
-    assert f"“{path.name}” is cut off or no checkpoint: its 9,000 bytes" in refusal(lambda: load(name, published))
+    assert f"“{path.name}” is cut off or no checkpoint: its 9,000 bytes" in refusal(
+        lambda: load(name, published)
+    )
     path.unlink()
     assert f"“{path.name}” is missing" in refusal(lambda: load(name, published))
     whole = (small / name / "model.safetensors").read_bytes()

@@ -2,7 +2,7 @@
 
 Run in this order, each with its own --minutes (0 for what is not trained):
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, image_reward,
-hpsv2, guidance, card. Every training resumes from its checkpoint.
+hpsv2, install, guidance, card, gallery. Every training resumes from its checkpoint.
 """
 
 import argparse
@@ -117,6 +117,22 @@ def _card(args: argparse.Namespace) -> None:
     measure.card(WEIGHTS, Path("docs"), n=args.n)
 
 
+def _gallery(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import measure
+
+    measure.gallery(Path("examples") / "gallery")
+
+
+def _install(args: argparse.Namespace) -> None:
+    """Put the trained models where the package finds them."""
+    import shutil
+
+    for name in ("model", "checker", "rewards/image_reward", "rewards/hpsv2"):
+        target = WEIGHTS / Path(name).name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(args.folder / name, target)
+
+
 STEPS = {
     "scenes": _scenes,
     "autoencoder": _autoencoder,
@@ -129,6 +145,8 @@ STEPS = {
     "predictions": _predictions,
     "image_reward": _image_reward,
     "hpsv2": _hpsv2,
+    "install": _install,
     "guidance": _guidance,
     "card": _card,
+    "gallery": _gallery,
 }

@@ -46,12 +46,16 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
         )
         right = sum(row["correct"] for row in rows)
         low, high = wilson(right, len(rows))
-        curve.append({"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high})
+        curve.append(
+            {"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high}
+        )
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
     best = max(curve, key=lambda point: point["correct"])["guidance"]
     docs.mkdir(exist_ok=True)
     command = f"python -m maskunet tabletop guidance --n {n}"
-    (docs / "guidance.json").write_text(json.dumps({"command": command, "best": best, "curve": curve}, indent=1))
+    (docs / "guidance.json").write_text(
+        json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
+    )
     (weights / "guidance.json").write_text(json.dumps({"guidance": best}))
     _draw(curve, best, docs / "guidance.svg")
 
@@ -62,7 +66,9 @@ def _draw(curve: list[dict[str, float]], best: float, path: Path) -> None:
     figure = Figure(figsize=(5.5, 3), layout="constrained")
     axes = figure.add_subplot()
     scales = [point["guidance"] for point in curve]
-    axes.fill_between(scales, [p["low"] for p in curve], [p["high"] for p in curve], color="#0f766e", alpha=0.18)
+    axes.fill_between(
+        scales, [p["low"] for p in curve], [p["high"] for p in curve], color="#0f766e", alpha=0.18
+    )
     axes.plot(scales, [p["correct"] for p in curve], color="#0f766e", marker="o", markersize=4)
     axes.axvline(best, color="#888", linewidth=0.8)
     axes.set(xlabel="guidance scale", ylabel="share correct", ylim=(0, 1))
@@ -115,7 +121,11 @@ def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, 
         "checker": checker_.agreement(judge, scenes, pictures),
         "checker_after_autoencoder": checker_.agreement(judge, scenes, back),
         "rewards": {
-            name: _told_apart(rewards.reweighted({other: float(other == name) for other in rewards.weights}), scenes, pictures)
+            name: _told_apart(
+                rewards.reweighted({other: float(other == name) for other in rewards.weights}),
+                scenes,
+                pictures,
+            )
             for name in rewards.weights
         },
     }
@@ -156,3 +166,24 @@ def _card_text(found: dict[str, Any], tasks: str) -> str:
         f"with a color-shape pair that was never rendered for training: {found['held_out']['n']} of them, "
         f"{found['held_out']['correct']:.3f} correct.\n\n{tasks}\n"
     )
+
+
+def gallery(folder: Path) -> None:
+    """Make the precomputed runs: preset `official` on the first test prompt of each task, seed 1.
+
+    The rule leaves no choice by eye; successes and failures come as they come.
+    """
+    from maskunet import runs
+    from maskunet.compare import compare
+    from maskunet.records import Request
+    from maskunet.tabletop.tasks import TASKS, cases
+
+    model, rewards, _ = _parts(Path(__file__).parent / "weights")
+    for number, task in enumerate(reversed(TASKS)):
+        case = cases(task, 1)[0]
+        request = Request(
+            prompt=case.prompt, seed=1, method="maskunet_free", preset="official", previews=False
+        )
+        *_, (_, run) = compare(model, rewards, request)
+        runs.write(run, folder / f"{number}-{task}")
+        log.info("%s: %s", task, case.prompt)
