@@ -36,7 +36,6 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
     from maskunet.ui import build as page
 
     studio = Studio(args.runs.resolve(), args.model, args.weights, args.device)
-    studio.warm()
     demo = page.build(studio)
     demo.queue(max_size=WAITING, default_concurrency_limit=IDLE, api_open=False)
     demo.launch(

@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--tasks", default="all", help="task names with commas, or all")
     evaluate.add_argument("--n", type=int, default=100, help="images per task")
     evaluate.add_argument("--seed", type=int, default=1)
+    evaluate.add_argument(
+        "--against", type=Path, action="append", default=[], metavar="DIR",
+        help="an earlier evaluation to compare with, image by image",
+    )  # fmt: skip
     evaluate.add_argument("--split", choices=("test", "train"), default="test")
     evaluate.add_argument("--out", type=Path, required=True, help="folder for the tables")
     evaluate.set_defaults(command=_evaluate)
@@ -238,6 +242,10 @@ def _evaluate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     }  # fmt: skip
     evaluate.save(args.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")
+    for folder in args.against:
+        sys.stdout.write(
+            evaluate.paired_line(folder.name, evaluate.paired(rows, evaluate.load(folder))) + "\n"
+        )
 
 
 def _download(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

@@ -125,9 +125,25 @@ def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> di
     }  # fmt: skip
 
 
+def paired_line(name: str, found: Mapping[str, Any]) -> str:
+    """What `paired` found, as one sentence."""
+    return (
+        f"Against {name}, {found['n']} pairs: total reward {found['reward']:+.3f} "
+        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}); correct {found['fixed']} more, {found['broken']} "
+        f"fewer, sign test p = {found['p']:.3f}."
+    )
+
+
 def load(folder: Path) -> list[dict[str, Any]]:
-    """The rows of an evaluation's folder."""
-    return json.loads((folder / "evaluation.json").read_text())["rows"]
+    """The rows of an evaluation's folder.
+
+    Raises:
+        ValueError: the folder holds no evaluation.
+    """
+    try:
+        return json.loads((folder / "evaluation.json").read_text())["rows"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error
 
 
 def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:

@@ -184,21 +184,6 @@ class Studio:
             self._computing.release()
         raise ValueError(message)
 
-    def warm(self) -> threading.Thread:
-        """Load the default model in the background, so that the first picture need not wait for it."""
-
-        def load() -> None:
-            with self._computing:
-                try:
-                    self._library.load(self._library.default)
-                except Exception:
-                    logger.warning("the default model was not loaded ahead", exc_info=True)
-
-        thread = threading.Thread(target=load, name="warm", daemon=True)
-        if not self._library.missing(self._library.default):
-            thread.start()
-        return thread
-
     def close(self) -> None:
         """End all work after its current update and let go of the models."""
         self._queue.close("Stopped because the program was closed.")

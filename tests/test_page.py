@@ -296,14 +296,6 @@ def test_bad_calls_get_one_clear_sentence(client, change, sentence):
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_studio_can_load_its_model_ahead(library, tmp_path):
-    library.clear()
-    studio = Studio(tmp_path, library=library)
-    studio.warm().join(60)
-    assert library.is_loaded("tiny")
-    studio.close()
-
-
 def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
     from gradio_client import Client
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from maskunet.evaluate import load, paired, paired_line, save, summarize
 from maskunet.statistics import bootstrap, sign_test, wilson
 
 
@@ -22,3 +23,33 @@ def test_the_bootstrap_covers_the_mean_of_normal_samples_about_95_times_in_100()
 def test_the_sign_test_is_exact():
     assert sign_test(8, 0) == pytest.approx(2 / 2**8)
     assert sign_test(5, 5) == 1.0
+
+
+def row(prompt, seed, reward, correct):
+    return {
+        "task": "two", "prompt": prompt, "seed": seed, "correct": correct, "held_out": False,
+        "rewards": {"total": reward}, "keep_ratio": 1.0, "seconds": 1.0, "unet_calls": 15,
+    }  # fmt: skip
+
+
+def test_evaluations_are_compared_image_by_image():
+    ours = [row("a", i, 1.0 + i, True) for i in range(6)]
+    theirs = [row("a", i, 0.5 + i, i < 3) for i in range(6)]
+    found = paired(ours, [*theirs, row("b", 0, 9.0, True)])
+    assert (found["n"], found["fixed"], found["broken"]) == (6, 3, 0)
+    assert found["reward"] == found["low"] == found["high"] == pytest.approx(0.5)
+    assert "6 pairs" in paired_line("plain", found)
+    with pytest.raises(ValueError, match="share no prompt"):
+        paired(ours, [row("b", 0, 9.0, True)])
+
+
+def test_a_summary_has_a_line_per_task_and_one_for_all(tmp_path):
+    rows = [row("a", i, float(i), i % 2 == 0) for i in range(10)]
+    lines = summarize(rows)
+    assert [line["task"] for line in lines] == ["two", "all"]
+    assert lines[0]["correct"] == 0.5
+    assert (lines[0]["low"], lines[0]["high"]) == wilson(5, 10)
+    save(tmp_path, rows, {"n": 10})
+    assert load(tmp_path) == rows
+    with pytest.raises(ValueError, match="holds no evaluation"):
+        load(tmp_path / "nothing")

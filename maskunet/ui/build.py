@@ -81,10 +81,7 @@ class Page:
         self._wire(demo, owner, job, kept, shown, header)
 
     def _wire(self, demo, owner, job, kept, shown, header) -> None:
-        c, tail = (
-            self.c,
-            {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": WATCHERS},
-        )
+        c = self.c
         watched = [
             c.status, c.generate, c.stop, header, *self.compare.live(), self.optimize.view, *self.optimize.files(),
             shown, kept, self.history.grid,
