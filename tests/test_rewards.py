@@ -256,7 +256,7 @@ def test_half_precision_networks_still_give_scores_finer_than_half_precision(nam
     image = torch.cat([picture().roll(i, -1) for i in range(8)])
     exact, half = (load(name, small, d)(image, [PROMPTS[0]] * 8) for d in (torch.float32, torch.bfloat16))
     assert half.dtype == torch.float32
-    assert (half - exact).abs().max() < 0.05 * exact.abs().max()
+    assert (half - exact).abs().max() < 0.1 * exact.abs().max()
     assert (half != half.bfloat16()).any()
 
 

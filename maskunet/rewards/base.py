@@ -86,15 +86,15 @@ class WeightedRewards:
 def normalized(image: Tensor, size: int) -> Tensor:
     """Bicubic resize of the short side, center crop, CLIP's mean and std: (B, 3, size, size), float32.
 
-    Bicubic overshoot is left as it is: clamping would cut the gradient.
+    Rounds as torchvision's Resize and CenterCrop do, which the published rewards use. Bicubic
+    overshoot is left as it is: clamping would cut the gradient.
     """
     image = image.float()  # half precision would lose more here than in the networks
-    height, width = image.shape[-2:]
-    if min(height, width) != size:
-        scale = size / min(height, width)
-        shape = (max(size, round(height * scale)), max(size, round(width * scale)))
+    sides = image.shape[-2:]
+    if min(sides) != size:
+        shape = [int(size * side / min(sides)) for side in sides]
         image = F.interpolate(image, shape, mode="bicubic", antialias=True, align_corners=False)
-    top, left = (image.shape[-2] - size) // 2, (image.shape[-1] - size) // 2
+    top, left = (round((side - size) / 2) for side in image.shape[-2:])
     image = image[..., top : top + size, left : left + size]
     mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
     return (image - mean) / std

@@ -2,7 +2,8 @@
 
 Run in this order, each with its own --minutes (0 for what is not trained):
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, image_reward,
-hpsv2, install, guidance, card, gallery. Every training resumes from its checkpoint.
+hpsv2, install, guidance, card, gallery. Every training resumes from its checkpoint; `restore` begins a training folder from the
+shipped models, so that latents and more training of the U-Net need no earlier checkpoint.
 """
 
 import argparse
@@ -133,7 +134,16 @@ def _install(args: argparse.Namespace) -> None:
         shutil.copytree(args.folder / name, target)
 
 
+def _restore(args: argparse.Namespace) -> None:
+    """Begin a training folder from the shipped models, where the checkpoints are gone."""
+    import shutil
+
+    shutil.copytree(WEIGHTS / "model", args.folder / "model", dirs_exist_ok=True)
+    shutil.copytree(WEIGHTS / "model" / "vae", args.folder / "vae", dirs_exist_ok=True)
+
+
 STEPS = {
+    "restore": _restore,
     "scenes": _scenes,
     "autoencoder": _autoencoder,
     "decoder": _decoder,

@@ -47,6 +47,15 @@ class TextToImage(nn.Module):
         )  # fmt: skip
         self.text_encoder = CLIPTextModel._from_config(config, attn_implementation="eager")
 
+    def take(self, model: Path) -> None:
+        """Load the networks of a saved model; without the optimizer's state."""
+        from diffusers import UNet2DConditionModel
+        from transformers import CLIPTextModel
+
+        self.unet.load_state_dict(UNet2DConditionModel.from_pretrained(model / "unet").float().state_dict())
+        text = CLIPTextModel.from_pretrained(model / "text_encoder", dtype=torch.float32)
+        self.text_encoder.load_state_dict(text.state_dict())
+
 
 def encode(vae_folder: Path, scenes: Path, out: Path, shards: int) -> None:
     """Cache the latents of every shard and of its mirror image, and the scale that makes their std 1."""
@@ -76,6 +85,8 @@ def _encode(vae: nn.Module, images: Tensor) -> Tensor:
 def train(folder: Path, scenes: Path, latents: Path, *, minutes: float, shards: int) -> nn.Module:
     """Train for some minutes; every checkpoint is saved as a StableDiffusionPipeline folder.
 
+    Without a checkpoint it goes on from the weights in model/, if there are any.
+
     Args:
         folder: holds vae/ and model/tokenizer, receives the checkpoint, the log and model/.
         scenes, latents: what `data.make` and `encode` wrote.
@@ -85,6 +96,8 @@ def train(folder: Path, scenes: Path, latents: Path, *, minutes: float, shards: 
 
     tokenizer = CLIPTokenizer.from_pretrained(folder / "model" / "tokenizer")
     pair = TextToImage(len(tokenizer))
+    if (folder / "model" / "unet").is_dir():  # no checkpoint, but a model: go on from its weights
+        pair.take(folder / "model")
     alphas = DDIMScheduler(**SCHEDULER).alphas_cumprod
     scale = json.loads((latents / "scale.json").read_text())
     plain = data.load(scenes, 0, shards)[0]

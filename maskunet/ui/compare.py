@@ -91,7 +91,8 @@ class Compare:
                 gap = self.studio.null_mask(controls.request(*fields))
             except ValueError as error:
                 raise gr.Error(escape(str(error)), print_exception=False) from error
-            return f'<p class="said">Largest pixel difference: <b>{gap:g}</b> of 255.</p>'
+            said = f'<p class="said">Largest pixel difference: <b>{gap:g}</b> of 255.</p>'
+            return f'{said}<p class="hint">{words.NULL_MASK_INFO}</p>'
 
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
         self.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUICK)
@@ -120,9 +121,17 @@ def build(studio: Any, shelf: dict[str, Run]) -> Compare:
     null_said = gr.HTML("", elem_id="null")
     picks = _picks(shelf)
     with gr.Accordion(words.REPEAT, open=False):
-        command = gr.Code(language="shell", label="Command line", interactive=False, wrap_lines=True)
-        client = gr.Code(language="python", label="Python client", interactive=False, wrap_lines=True)
-        gr.Markdown(words.NULL_MASK_INFO, elem_classes="hint")
+        command = gr.Code(
+            language="shell", label="Command line", interactive=False, wrap_lines=True, lines=2, max_lines=6
+        )
+        client = gr.Code(
+            language="python",
+            label="Python client",
+            interactive=False,
+            wrap_lines=True,
+            lines=6,
+            max_lines=10,
+        )
     query = gr.Textbox(visible=False)
     return Compare(
         studio, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
