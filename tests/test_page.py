@@ -10,7 +10,8 @@ from maskunet.library import Library
 from maskunet.models.base import ModelSpec
 from maskunet.studio import Studio
 from maskunet.ui import build as page
-from tests.tiny import tiny_rewards_folder, tiny_sd_folder
+from tests.tiny import tiny_sd_folder
+from tests.tiny_rewards import write_small
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
@@ -29,7 +30,7 @@ def library(tmp_path_factory):
         license="none",
         guidance=3.0,
         folder=tiny_sd_folder(path / "model"),
-        rewards=tiny_rewards_folder(path / "rewards"),
+        rewards=write_small(path / "rewards"),
         vocabulary={"color": ("red", "blue")},
     )
     return Library("tiny", device="cpu", specs={"tiny": spec})

@@ -15,7 +15,7 @@ from maskunet.discover import discover
 from maskunet.encoders import blip, clip
 from maskunet.failures import foreseen
 from maskunet.rewards import SPECS, image_reward, load_rewards
-from maskunet.rewards.base import CACHED_PROMPTS, PromptCache, WeightedRewards, normalized, read_checkpoint
+from maskunet.rewards.base import CACHED_PROMPTS, PromptCache, normalized, read_checkpoint
 from tests.tiny_rewards import BLIP, CLIP, PROMPTS, made, picture, write_small, write_vocabulary
 
 CPU, NAMES = torch.device("cpu"), list(SPECS)

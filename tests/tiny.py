@@ -6,9 +6,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from maskunet.encoders import blip, clip
 from maskunet.models.base import DiffusionModel, from_folder
-from maskunet.rewards import hpsv2, image_reward
 
 WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
 TEXT_WIDTH = {"sd15": 32, "sd2": 48}
@@ -16,19 +14,6 @@ SCHEDULER = {
     "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
     "set_alpha_to_one": False, "steps_offset": 1,
 }  # fmt: skip
-
-
-SMALL_BLIP = {
-    "image_size": 32, "patch_size": 16, "vision_width": 32, "vision_layers": 2, "vision_heads": 2,
-    "text_width": 24, "text_layers": 2, "text_heads": 2, "text_intermediate": 48, "max_positions": 40,
-    "head_widths": [16, 12, 8, 4], "max_length": 35,
-}  # fmt: skip
-SMALL_CLIP = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 2},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
-}
-WORDPIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "blue", "cube", "sphere", "and"]
 
 
 def tiny_unet(like: str = "sd15", seed: int = 0) -> UNet2DConditionModel:
@@ -100,13 +85,3 @@ def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
     """The folder's model as the lab loads it, on the CPU in float32."""
     folder = tiny_sd_folder(path, like)
     return from_folder(folder, name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
-
-
-def tiny_rewards_folder(path: Path) -> Path:
-    """Both rewards, small and random, in the genuine formats."""
-    config = {**SMALL_BLIP, "vocabulary": len(WORDPIECES)}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        image_reward.save(path, blip.ImageRewardNetwork(config), config, WORDPIECES)
-        hpsv2.save(path, clip.build(SMALL_CLIP), SMALL_CLIP)
-    return path
