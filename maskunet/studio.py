@@ -163,6 +163,14 @@ class Studio:
         """
         return runs.run_zip(self._runs / _checked(run_id))
 
+    def numbers(self, run_id: str) -> Path:
+        """The run's steps.csv: one row per update.
+
+        Raises:
+            ValueError: the id is malformed.
+        """
+        return self._runs / _checked(run_id) / runs.STEPS
+
     def null_mask(self, request: Request) -> float:
         """The control: largest pixel difference between plain and the same under masks of ones.
 

@@ -1,8 +1,10 @@
 """The page as a visitor meets it: a real browser and a real client, a real Studio, a small random model."""
 
+import csv
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,10 @@ def test_every_update_is_shown_and_stop_keeps_the_best(visit):
     tab.wait_for_selector("#optimize .strip img")
     tab.locator("#stop").click()
     tab.wait_for_selector("#stop", state="hidden")
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download numbers").click()
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert {"step", "update", "reward_total", "keep_ratio"} <= set(rows[0])
     tab.get_by_role("tab", name="Compare").click()
     tab.wait_for_selector("#facts .facts", state="visible")
     assert "Stopped" in tab.locator("#facts").inner_text()

@@ -1,9 +1,6 @@
 """The Optimize tab: every update of the mask as it happens, or the whole course of a finished run."""
 
-import csv
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -27,7 +24,7 @@ class Optimize:
         """The numbers behind the curves, once there is a run."""
         if run is None or not run.rows:
             return (gr.DownloadButton(visible=False),)
-        return (gr.DownloadButton(value=str(numbers(run)), visible=True),)
+        return (gr.DownloadButton(value=str(studio.numbers(run.id)), visible=True),)
 
 
 def build() -> Optimize:
@@ -43,14 +40,3 @@ def still(run: Run, titles: dict[str, str], strip: str = "") -> str:
     shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
     curves = charts.charts(run.rows)
     return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"
-
-
-def numbers(run: Run) -> Path:
-    """The rows as a CSV file in the temporary folder, where gradio may serve it from."""
-    columns = list(dict.fromkeys(name for row in run.rows for name in row))
-    path = Path(tempfile.mkdtemp(prefix="maskunet-")) / f"steps-{run.id}.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(run.rows)
-    return path
