@@ -51,10 +51,10 @@ def evaluate(
 
 def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, Any]:
     """Run a method's events to the end and judge the final image."""
-    ratios, final = [], None
+    ratios, final = {}, None  # by step: of the mask the solver went on with
     for event in events:
         if event.keep_ratio and event.best:
-            ratios.append(sum(event.keep_ratio.values()) / len(event.keep_ratio))
+            ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
         final = event if event.final else final
     image = torch.from_numpy(final.image.copy()).permute(2, 0, 1)[None].float() / 255
     return {
@@ -64,7 +64,7 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
         "correct": case.satisfied(checker.see(image)[0]),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
-        "keep_ratio": sum(ratios) / len(ratios) if ratios else 1.0,
+        "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
         "seconds": final.seconds,
         "unet_calls": final.unet_calls,
     }

@@ -114,7 +114,8 @@ class StepEvent:
         seconds: since the method began.
         unet_calls: U-Net evaluations so far, both halves of a guided one as one.
         peak_bytes: peak accelerator memory so far, or None on a CPU.
-        best: whether this is the best of its step so far. final: whether `image` is the result.
+        best: whether the solver would go on with this mask if the step ended here.
+        final: whether `image` is the result.
         masks: packed bits by site (`mask.pack`) used for the solver step, if they were asked for.
         note: something a person should know, such as a reward that was not a number.
     """
