@@ -24,6 +24,7 @@ UPSTREAM = {
     "hpsv2": (-0.0255724, 0.1434277, 0.1297957),
     "image_reward": (5.6400228, 5.0138807, 5.3930497),
 }
+UPSTREAM_WIDE = {"hpsv2": -0.0208193, "image_reward": 5.2285519}  # and for 32 by 48 pixels of `picture(48)`
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +201,8 @@ def test_published_checkpoints_score_as_the_upstream_packages_score_them(name, p
     reward = load(name, published)
     scores = [float(reward(picture(), [prompt])) for prompt in PROMPTS]
     assert scores == pytest.approx(UPSTREAM[name], rel=1e-5, abs=1e-6)
+    wide = float(reward(picture(48)[..., :32, :], [PROMPTS[0]]))
+    assert wide == pytest.approx(UPSTREAM_WIDE[name], rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -254,10 +257,13 @@ def test_a_batch_scores_as_its_pictures_alone_though_its_prompts_differ_in_lengt
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_networks_still_give_scores_finer_than_half_precision(name, small):
     image = torch.cat([picture().roll(i, -1) for i in range(8)])
-    exact, half = (load(name, small, d)(image, [PROMPTS[0]] * 8) for d in (torch.float32, torch.bfloat16))
+    rewards = [load(name, small, dtype) for dtype in (torch.float32, torch.bfloat16)]
+    exact, half = (reward(image, [PROMPTS[0]] * 8) for reward in rewards)
     assert half.dtype == torch.float32
     assert (half - exact).abs().max() < 0.1 * exact.abs().max()
-    assert (half != half.bfloat16()).any()
+    # What the network gave; the normalization of ImageReward's score would hide its rounding.
+    raw = half * getattr(rewards[1], "std", 1) + getattr(rewards[1], "mean", 0)
+    assert (raw - raw.bfloat16()).abs().max() > 1e-4 * raw.abs().max()
 
 
 def test_the_text_side_is_computed_once_per_prompt_and_only_so_many_are_kept():
@@ -289,7 +295,7 @@ def test_the_weighted_sum_is_equation_10(small):
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (70, 33), (20, 20), (32, 32), (32, 40)])
-def test_the_preprocessing_is_the_one_of_torchvision_that_hpsv2_used(shape):
+def test_the_center_crop_is_the_one_of_torchvision_that_image_reward_uses(shape):
     from torchvision import transforms as t
 
     image = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
@@ -297,6 +303,21 @@ def test_the_preprocessing_is_the_one_of_torchvision_that_hpsv2_used(shape):
     resize = t.Resize(32, t.InterpolationMode.BICUBIC, antialias=True)
     expected = t.Compose([resize, t.CenterCrop(32), t.Normalize(mean, std)])(image)
     torch.testing.assert_close(normalized(image, 32), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (70, 33), (20, 20), (32, 32), (20, 31), (20, 32)])
+def test_the_whole_picture_is_fitted_and_padded_with_black_as_hpsv2_does(shape):
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as t
+
+    image = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    height, width = (round(side * 32 / max(shape)) for side in shape)
+    small = t.resize(image, [height, width], InterpolationMode.BICUBIC, antialias=True)
+    before = (32 - width) // 2, (32 - height) // 2
+    padded = t.pad(small, [*before, 32 - width - before[0], 32 - height - before[1]])
+    mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+    expected = t.normalize(padded, mean, std)
+    torch.testing.assert_close(normalized(image, 32, whole=True), expected, rtol=0, atol=1e-5)
 
 
 def test_plain_attention_gives_the_same_numbers_without_the_fused_kernel(monkeypatch):

@@ -4,6 +4,7 @@ MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
 prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -97,11 +98,11 @@ def run(
                     loss = _loss(scores, settings)
                 report.unet_calls += 1
                 value = float(loss.detach())
-                if value != value:  # noqa: PLR0124 NaN
+                if not math.isfinite(value):
                     note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
                 best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
                 if best or chosen is None:
-                    chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()})
+                    chosen = (value, x0.detach())
                 yield report(
                     step, t, image=image if request.previews else None, rewards=scores, masks=masks,
                     loss=value, update=update, updates=updates, best=best, note=note,
@@ -112,7 +113,7 @@ def run(
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                     optimizer.step()
-            _, x0, _ = chosen
+            _, x0 = chosen
             x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
             history = history if settings.second_order else None
     yield finish(model, rewards, request, report, x_t)

@@ -83,19 +83,30 @@ class WeightedRewards:
         return scores
 
 
-def normalized(image: Tensor, size: int) -> Tensor:
-    """Bicubic resize of the short side, center crop, CLIP's mean and std: (B, 3, size, size), float32.
+def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:
+    """Bicubic resize, made square, CLIP's mean and std: (B, 3, size, size), float32.
 
-    Rounds as torchvision's Resize and CenterCrop do, which the published rewards use. Bicubic
-    overshoot is left as it is: clamping would cut the gradient.
+    Rounds as the published rewards do. Bicubic overshoot is left as it is: clamping would cut the
+    gradient.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1].
+        size: of the network's picture, pixels.
+        whole: fit the long side and pad with black, as HPSv2 does; else fit the short side and crop
+            the center, as ImageReward does. Square pictures come out the same.
     """
     image = image.float()  # half precision would lose more here than in the networks
-    sides = image.shape[-2:]
-    if min(sides) != size:
-        shape = [int(size * side / min(sides)) for side in sides]
+    sides = list(image.shape[-2:])
+    scale = size / max(sides)
+    shape = [round(side * scale) if whole else int(size * side / min(sides)) for side in sides]
+    if shape != sides:
         image = F.interpolate(image, shape, mode="bicubic", antialias=True, align_corners=False)
-    top, left = (round((side - size) / 2) for side in image.shape[-2:])
-    image = image[..., top : top + size, left : left + size]
+    if whole:
+        top, left = ((size - side) // 2 for side in shape)
+        image = F.pad(image, (left, size - shape[1] - left, top, size - shape[0] - top))
+    else:
+        top, left = (round((side - size) / 2) for side in shape)
+        image = image[..., top : top + size, left : left + size]
     mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
     return (image - mean) / std
 

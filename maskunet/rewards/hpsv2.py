@@ -35,7 +35,8 @@ class HPSv2:
 
     def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
         """See `Reward`."""
-        seen = self.network.encode_image(normalized(image, self.size).to(self.dtype))
+        pixels = normalized(image, self.size, whole=True)
+        seen = self.network.encode_image(pixels.to(self.dtype))
         told = torch.stack([self._text(prompt) for prompt in prompts])
         # In float32: bfloat16 would round a cosine of 0.3 to steps of 0.002.
         return F.cosine_similarity(seen.float(), told, dim=-1)

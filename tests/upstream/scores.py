@@ -2,7 +2,8 @@
 
 python scores.py FOLDER, with the repository's root on PYTHONPATH. Writes ImageReward.pt,
 med_config.json, HPS_v2.1_compressed.pt, and scores.json: per reward the scores of tiny_rewards.PROMPTS
-for tiny_rewards.picture, and the gradient of the first score to the network's input.
+for tiny_rewards.picture, the gradient of the first score to the network's input, and the score of the
+first prompt for a picture that is not square.
 """
 
 import json
@@ -56,7 +57,8 @@ def image_reward(folder: Path) -> dict[str, list]:
     )
     pixels = scorer.preprocess(image)[None].requires_grad_()
     scorer.score_gard(tokens.input_ids, tokens.attention_mask, pixels).sum().backward()
-    return {"scores": scores, "gradient": pixels.grad.flatten().tolist()}
+    other = scorer.score(PROMPTS[0], to_pil_image(picture(48)[0, :, :32]))
+    return {"scores": scores, "gradient": pixels.grad.flatten().tolist(), "wide": other}
 
 
 def hpsv2(folder: Path) -> dict[str, list]:
@@ -69,7 +71,8 @@ def hpsv2(folder: Path) -> dict[str, list]:
     network = Network(**CLIP, output_dict=True)
     path = folder / "HPS_v2.1_compressed.pt"
     torch.save({"state_dict": made(network.state_dict())}, path)
-    preprocess = image_transform(CLIP["vision_cfg"]["image_size"], is_train=False)
+    # What `create_model_and_transforms` makes of img_score's light_augmentation=True.
+    preprocess = image_transform(CLIP["vision_cfg"]["image_size"], is_train=False, resize_longest_max=True)
     img_score.device = "cpu"
     img_score.model_dict.update(model=network, preprocess_val=preprocess)
     image = to_pil_image(picture()[0])
@@ -77,7 +80,9 @@ def hpsv2(folder: Path) -> dict[str, list]:
     pixels = preprocess(image)[None].requires_grad_()
     seen = network.encode_image(pixels, normalize=True)
     (seen * network.encode_text(tokenize([PROMPTS[0]]), normalize=True)).sum().backward()
-    return {"scores": scores, "gradient": pixels.grad.flatten().tolist()}
+    wide = to_pil_image(picture(48)[0, :, :32])
+    other = float(img_score.score(wide, PROMPTS[0], cp=str(path))[0])
+    return {"scores": scores, "gradient": pixels.grad.flatten().tolist(), "wide": other}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ def test_upstream_checkpoint_scores_and_gradient_are_the_same(name, upstream, mo
     reward = SPECS[name].load(folder, torch.device("cpu"), torch.float32)
     scores = [float(reward(picture(), [prompt])) for prompt in PROMPTS]
     assert scores == pytest.approx(expected[name]["scores"], rel=1e-5, abs=1e-6)
+    wide = float(reward(picture(48)[..., :32, :], [PROMPTS[0]]))
+    assert wide == pytest.approx(expected[name]["wide"], rel=1e-5, abs=1e-6)
 
     image = picture().requires_grad_()
     (gradient,) = torch.autograd.grad(reward(image, [PROMPTS[0]]).sum(), image)
