@@ -19,14 +19,40 @@ def test_straight_through_is_hard_forward_and_soft_backward_for_any_rank(shape):
     torch.testing.assert_close(logits.grad, soft * (1 - soft) / 0.7)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.9])
+def test_a_mask_with_a_gradient_holds_nothing_but_zeros_and_ones(threshold, dtype):
+    logits = (3 * torch.randn(10_000, generator=torch.Generator().manual_seed(1))).to(dtype)
+    hard = mask.straight_through(logits, threshold=threshold)
+    assert torch.equal(hard, (torch.sigmoid(logits) > threshold).to(dtype))
+    assert torch.equal(mask.straight_through(logits.requires_grad_(), threshold=threshold), hard)
+
+
+def test_the_gradient_is_taken_where_the_noise_moved_the_logit():
+    logits = torch.zeros(3, requires_grad=True)
+    noise = torch.tensor([-4.0, 0.5, 2.0])
+    made = mask.straight_through(logits, noise)
+    made.sum().backward()
+    assert made.tolist() == [0.0, 1.0, 1.0]
+    torch.testing.assert_close(logits.grad, torch.sigmoid(noise) * torch.sigmoid(-noise))
+
+
 @pytest.mark.parametrize("kind", ["one_sided", "logistic"])
-@pytest.mark.parametrize("logit", [-1.0, 0.0, 1.0])
-def test_keep_probability_matches_the_samples(kind, logit):
+@pytest.mark.parametrize("logit", [-2.0, -1.0, 0.0, 1.0])
+def test_weights_are_kept_as_often_as_the_closed_form_says(kind, logit):
     n = 200_000
     logits = torch.full((n,), logit)
     kept = mask.straight_through(logits, mask.noise_like(logits, kind, torch.Generator().manual_seed(2)))
-    p = float(mask.keep_probability(logits[:1], kind))
+    p = 1 - math.exp(-math.exp(logit)) if kind == "one_sided" else 1 / (1 + math.exp(-logit))
+    assert float(mask.keep_probability(logits[:1], kind)) == pytest.approx(p, rel=1e-5)
     assert abs(float(kept.mean()) - p) < 5 * math.sqrt(p * (1 - p) / n)
+
+
+def test_without_noise_the_sign_of_the_logit_decides():
+    logits = torch.tensor([-1.0, -1e-3, 1e-3, 1.0])
+    noise = mask.noise_like(logits, "none", torch.Generator())
+    kept = mask.straight_through(logits, noise)
+    assert kept.tolist() == mask.keep_probability(logits, "none").tolist() == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_the_published_noise_removes_6_6_percent_at_the_start():
@@ -35,35 +61,67 @@ def test_the_published_noise_removes_6_6_percent_at_the_start():
     )
 
 
-def test_the_same_seed_draws_the_same_noise_and_another_kind_is_refused():
+@pytest.mark.parametrize("kind", ["one_sided", "logistic"])
+def test_the_same_seed_draws_the_same_noise_whatever_else_is_drawn(kind):
     logits = torch.zeros(50)
-    first, again = (mask.noise_like(logits, "one_sided", torch.Generator().manual_seed(3)) for _ in range(2))
-    assert torch.equal(first, again)
-    with pytest.raises(ValueError, match="one_sided, logistic, none"):
-        mask.noise_like(logits, "pink", torch.Generator())
+
+    def draw(seed):
+        return mask.noise_like(logits, kind, torch.Generator().manual_seed(seed))
+
+    with torch.random.fork_rng():
+        before = torch.get_rng_state()
+        first = draw(3)
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(1)
+        assert torch.equal(draw(3), first)
+    assert not torch.equal(draw(4), first)
+    assert torch.equal(
+        mask.noise_like(logits.bfloat16(), kind, torch.Generator().manual_seed(3)), first.bfloat16()
+    )
+
+
+def test_an_unknown_noise_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="“pink”.*one_sided, logistic, none"):
+        mask.noise_like(torch.zeros(2), "pink", torch.Generator())
 
 
 def test_bernoulli_removes_the_share_it_was_asked_to():
     made = mask.bernoulli((400, 400), 0.3, torch.Generator().manual_seed(4))
     assert set(made.unique().tolist()) == {0.0, 1.0}
     assert abs(float(made.mean()) - 0.7) < 5 * math.sqrt(0.21 / 160_000)
+    assert not mask.bernoulli((9, 9), 1.0, torch.Generator()).any()
+    assert mask.bernoulli((9, 9), 0.0, torch.Generator()).all()
+
+
+@pytest.mark.parametrize("removed", [-0.1, 1.5, math.nan])
+def test_a_removed_ratio_outside_0_to_1_is_refused(removed):
     with pytest.raises(ValueError, match="0 to 1"):
-        mask.bernoulli((2, 2), 1.5, torch.Generator())
+        mask.bernoulli((2, 2), removed, torch.Generator())
 
 
 def test_keep_ratio_is_the_mean_of_each_mask():
-    masks = {"a": torch.ones(4, 4), "b": torch.tensor([[1.0, 0.0], [0.0, 0.0]])}
-    assert mask.keep_ratio(masks) == {"a": 1.0, "b": 0.25}
+    masks = {"b": torch.ones(4, 4, requires_grad=True), "a": torch.tensor([[1.0, 0.0], [0.0, 0.0]])}
+    assert mask.keep_ratio(masks) == {"b": 1.0, "a": 0.25}
+    per_sample = torch.stack((torch.ones(2, 2), torch.zeros(2, 2))).bfloat16()
+    assert mask.keep_ratio({"a": per_sample}) == {"a": 0.5}
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (3, 7), (1, 1)])
+@pytest.mark.parametrize("shape", [(8, 8), (3, 7), (1, 1), (2, 3, 5)])
 def test_packing_to_bits_and_back_loses_nothing(shape):
     made = mask.bernoulli(shape, 0.5, torch.Generator().manual_seed(5))
-    bits = mask.pack(made)
+    bits = mask.pack(made.requires_grad_())
+    assert bits.dtype == np.uint8
     assert bits.nbytes == -(-made.numel() // 8)
-    assert torch.equal(mask.unpack(bits, shape), made)
+    again = mask.unpack(bits, shape)
+    assert again.dtype == torch.float32
+    assert torch.equal(again, made)
 
 
-def test_bits_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match="cannot hold"):
-        mask.unpack(np.zeros(3, np.uint8), (8, 8))
+def test_the_first_weight_is_the_highest_bit():
+    assert mask.pack(torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 1, 1]])).tolist() == [0b10000001, 0b10000000]
+
+
+@pytest.mark.parametrize("given", [7, 9])
+def test_bits_of_another_shape_are_refused(given):
+    with pytest.raises(ValueError, match=rf"{given} bytes cannot hold .*\(8, 8\).* 8"):
+        mask.unpack(np.zeros(given, np.uint8), (8, 8))
