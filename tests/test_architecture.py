@@ -1,62 +1,190 @@
 """Who may import whom, read from the source."""
 
 import ast
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(p for folder in ("maskunet", "visualize") for p in (ROOT / folder).rglob("*.py")) + [
-    ROOT / "app.py"
-]
-HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate"}
-PLUG_INS = ("models", "rewards", "methods", "metrics")
+PACKAGES = ("maskunet", "visualize")
+CODE = [ROOT / "app.py", *(p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py")))]
+
+HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate", "gradio"}
 WITHOUT_TORCH = ("maskunet/ui/", "visualize/", "maskunet/records.py", "maskunet/discover.py", "app.py")
+ROOMS = ("maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "visualize/")
 
-
-def imports(path, top_only):
-    """The modules a file names in imports; `top_only` leaves out those inside functions."""
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_only else ast.walk(tree)
-    found = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+# What of this project may be used; the first line that fits counts, and a file without one is free to
+# use everything but the page.
+DOORS = {
+    "maskunet/records.py": (),
+    "maskunet/discover.py": (),
+    "maskunet/mask.py": (),
+    "maskunet/schedule.py": (),
+    "maskunet/sites.py": (),
+    "maskunet/guidance.py": (),
+    "maskunet/masked_unet.py": ("maskunet.sites", "maskunet.mask"),
+    "maskunet/store.py": ("maskunet.records",),
+    "maskunet/encoders/": (),
+    "maskunet/models/tabletop.py": ("maskunet.models.base", "maskunet.tabletop"),
+    "maskunet/models/": ("maskunet.models.base", "maskunet.schedule", "maskunet.discover"),
+    "maskunet/rewards/": ("maskunet.rewards.base", "maskunet.encoders", "maskunet.discover"),
+    "maskunet/methods/": (
+        "maskunet.methods.base", "maskunet.models.base", "maskunet.rewards.base", "maskunet.records",
+        "maskunet.masked_unet", "maskunet.generator", "maskunet.guidance", "maskunet.attention_maps",
+        "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.discover",
+    ),
+    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.runs", "visualize"),
+    "visualize/": ("visualize", "maskunet.records", "maskunet.discover"),
+    "app.py": ("maskunet.ui", "maskunet.studio"),
+}  # fmt: skip
+# What of other projects may be used, where that is a short list.
+LIBRARIES = {
+    "maskunet/records.py": {"numpy"},
+    "maskunet/discover.py": set(),
+    "maskunet/mask.py": {"numpy", "torch"},
+    "maskunet/schedule.py": {"numpy", "torch"},
+    "maskunet/sites.py": {"torch"},
+    "maskunet/guidance.py": {"torch"},
+    "maskunet/masked_unet.py": {"torch"},
+    "visualize/": {"numpy", "matplotlib", "sklearn"},
+}
 
 
 def name(path):
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_rooms_are_entered_through_their_doors(path):
-    used, roots = imports(path, False), {m.split(".")[0] for m in imports(path, False)}
-    if not name(path).startswith(("maskunet/ui/", "app.py")):
-        assert not any(m == "gradio" or m.startswith("maskunet.ui") for m in used)
+def nodes(tree, on_import):
+    """Every node, or only those that run when the file is imported: no function's inside."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if not (on_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+            yield from nodes(node, on_import)
+
+
+def imports(source, on_import=False):
+    """The modules a source names; `from a import b` counts as a.b, which may be a module or not."""
+    found = set()
+    for node in nodes(ast.parse(source), on_import):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def under(module, packages):
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
+
+
+def first_fit(path, table):
+    return next((value for start, value in table.items() if name(path).startswith(start)), None)
+
+
+def broken_rules(path, source):
+    """What a file does that it may not, one sentence each."""
+    used, at_once = imports(source), imports(source, on_import=True)
+    ours = {m for m in used if under(m, ("maskunet", "visualize", "app", "tests", "examples"))}
+    theirs = {m.split(".")[0] for m in used - ours} - set(sys.stdlib_module_names)
+    doors, libraries = first_fit(path, DOORS), first_fit(path, LIBRARIES)
+    page = name(path).startswith(("maskunet/ui/", "app.py"))
+
+    rules = {m: "imports are absolute" for m in used if m.startswith(".")}
+    if doors is not None:
+        rules |= {m: "not a door of this room" for m in ours if not under(m, doors)}
+    if not page:
+        rules |= {m: "only the page may" for m in used if under(m, ("gradio", "maskunet.ui", "app"))}
     if name(path).startswith(WITHOUT_TORCH):
-        assert "torch" not in roots
-    if name(path).startswith("maskunet/ui/"):
-        allowed = ("maskunet.ui", "maskunet.records", "maskunet.runs", "visualize")
-        assert all(m.startswith(allowed) or m == "maskunet" for m in used if m.startswith("maskunet"))
+        rules |= {m: "no torch here" for m in used if under(m, HEAVY - {"gradio"} | {"torch"})}
+    if not name(path).startswith("maskunet/ui/"):
+        rules |= {m: "only inside functions" for m in at_once if under(m, HEAVY)}
+    if libraries is not None:
+        rules |= dict.fromkeys(theirs - libraries, "not a library for this file")
+    rules |= {m: "tests and examples are no libraries" for m in ours if under(m, ("tests", "examples"))}
+    return {f"{name(path)} imports {module}: {rule}" for module, rule in rules.items()}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_heavy_libraries_wait_until_they_are_needed(path):
-    assert not {m.split(".")[0] for m in imports(path, True)} & HEAVY
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_rooms_are_entered_through_their_doors(path):
+    assert not broken_rules(path, path.read_text())
 
 
-@pytest.mark.parametrize("room", PLUG_INS)
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("maskunet/studio.py", "from maskunet.ui import build"),
+        ("maskunet/studio.py", "import app"),
+        ("maskunet/jobs.py", "def f():\n    import gradio"),
+        ("maskunet/jobs.py", "from tests import tiny"),
+        ("maskunet/ui/live.py", "def f():\n    import torch.nn as nn"),
+        ("maskunet/ui/live.py", "from maskunet import compare"),
+        ("maskunet/ui/live.py", "from maskunet.studio import Studio"),
+        ("maskunet/mask.py", "from maskunet.records import Run"),
+        ("maskunet/mask.py", "import scipy.stats"),
+        ("maskunet/records.py", "import torch"),
+        ("maskunet/records.py", "from . import mask"),
+        ("maskunet/masked_unet.py", "import maskunet.schedule"),
+        ("maskunet/models/sd15.py", "from maskunet.models.sd2 import SPEC"),
+        ("maskunet/methods/plain.py", "from maskunet.methods import random_mask"),
+        ("maskunet/methods/plain.py", "from maskunet import tabletop"),
+        ("maskunet/rewards/hpsv2.py", "try:\n    import open_clip\nexcept ImportError:\n    pass"),
+        ("maskunet/encoders/clip.py", "class A:\n    from transformers import CLIPModel"),
+        ("maskunet/sites_of.py", "if True:\n    import diffusers"),
+        ("visualize/curve.py", "def f():\n    from maskunet.mask import unpack"),
+        ("app.py", "import gradio\nfrom maskunet.methods import SPECS"),
+    ],
+)
+def test_a_wrong_door_would_be_noticed(path, source):
+    assert broken_rules(ROOT / path, source)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if (ROOT / room).is_dir()])
 def test_plug_ins_know_only_their_base(room):
-    for path in (ROOT / "maskunet" / room).glob("*.py"):
-        if path.stem not in ("__init__", "base"):
-            siblings = {m for m in imports(path, False) if m.startswith(f"maskunet.{room}.")}
-            assert {m.split(".")[2] for m in siblings} <= {"base"}, path.name
+    package = room.rstrip("/").replace("/", ".")
+    files = [p for p in (ROOT / room).glob("*.py") if p.stem not in ("__init__", "base")]
+    assert files
+    for path in files:
+        siblings = {m for m in imports(path.read_text()) if under(m, [package])}
+        assert all(under(m, [f"{package}.base"]) or m == f"{package}.base" for m in siblings), path.name
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", CODE, ids=name)
 def test_files_stay_short_and_are_named_for_what_they_do(path):
     assert len(path.read_text().splitlines()) <= 350
     assert path.stem not in ("utils", "helpers", "common", "manager", "misc")
+
+
+# A path from the root of somebody's machine, but not the path of an address such as https://host/tmp/x.
+MACHINE = re.compile(r"(?<![\w.}~-])/(?:work|opt|tmp|home|root|mnt|Users)\b(?!-)|\b[A-Z]:\\")
+
+
+def written(*kinds):
+    """The files of these kinds, and those without a kind; not the tests nor what a user's runs wrote."""
+    found = [p for p in ROOT.iterdir() if p.is_file()]
+    found += [p for folder in (*PACKAGES, "examples", "docs", ".ci") for p in (ROOT / folder).rglob("*")]
+    return [p for p in found if p.suffix in kinds or p.name in ("LICENSE", "run")]
+
+
+def places(paths):
+    texts = {name(p): p.read_text(encoding="utf-8") for p in paths if p.is_file()}
+    return {f"{file}: {found.group()}" for file, text in texts.items() if (found := MACHINE.search(text))}
+
+
+def test_no_code_and_no_document_names_a_place_on_somebodys_machine():
+    paths = written(".py", ".md", ".toml", ".txt", ".css", ".yml")
+    assert {ROOT / "app.py", ROOT / "README.md", ROOT / "requirements.txt", *CODE} <= set(paths)
+    assert not places(paths)
+
+
+def test_no_shipped_configuration_names_a_place_on_somebodys_machine():
+    assert not places(written(".json"))
+
+
+def test_a_place_on_somebodys_machine_is_told_from_an_address():
+    for given in ("cd /work/main", "'/opt'", "--find-links=/tmp/wheels", '{"_name_or_path": "/home/me/sd"}'):
+        assert MACHINE.search(given), given
+    for given in ("https://example.org/work/1", "and/or", "./opt/x", "{base}/tmp", "/worker", "w/opt"):
+        assert not MACHINE.search(given), given

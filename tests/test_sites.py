@@ -12,12 +12,17 @@ from tests.tiny import TEXT_WIDTH, tiny_unet
 
 
 def full_size(**config):
+    """The published U-Net's sizes, written out so that no library default decides them."""
     with torch.device("meta"):
-        return UNet2DConditionModel(sample_size=64, **config)
+        return UNet2DConditionModel(
+            sample_size=64, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
+            down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3, **config,
+        )  # fmt: skip
 
 
 def test_sd15_has_72_sites_and_49029120_weights():
-    sites = find_sites(full_size(cross_attention_dim=768))
+    sites = find_sites(full_size(cross_attention_dim=768, attention_head_dim=8))
     assert len(sites) == 72
     assert sum(site.weights for site in sites) == 49_029_120
     assert Counter(site.block for site in sites) == {1: 24, 2: 24, 3: 24}

@@ -23,7 +23,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
     parser.add_argument("--n", type=int, default=100, help="images per task when measuring")
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("maskunet").setLevel(logging.INFO)  # the command line shows warnings only
     if args.threads:
         import torch
 

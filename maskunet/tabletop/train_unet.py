@@ -142,7 +142,7 @@ def export(pair: nn.Module, tokenizer, folder: Path, scale: float) -> None:
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 
     vae = AutoencoderKL.from_pretrained(folder / "vae")
-    vae.register_to_config(scaling_factor=scale)
+    vae.register_to_config(scaling_factor=scale, _name_or_path="")
     StableDiffusionPipeline(
         vae=vae.half(),
         unet=copy.deepcopy(pair.unet).half(),
