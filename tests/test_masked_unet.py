@@ -157,6 +157,7 @@ def test_after_leaving_nothing_has_changed_also_after_an_exception(failing):
     def use():
         with MaskedUNet(unet) as masked:
             assert list(unet.state_dict()) == keys
+            assert not any(module.training for module in unet.modules())
             for site in masked.sites:
                 assert isinstance(unet.get_submodule(site.name), MaskedLinear)
             masked.decode(masked.encode(*given), random_masks(masked.sites))
