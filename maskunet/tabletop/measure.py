@@ -179,7 +179,7 @@ def gallery(folder: Path) -> None:
     from maskunet.tabletop.tasks import TASKS, cases
 
     model, rewards, _ = _parts(Path(__file__).parent / "weights")
-    for number, task in enumerate(reversed(TASKS)):
+    for number, task in enumerate(TASKS):
         case = cases(task, 1)[0]
         request = Request(
             prompt=case.prompt, seed=1, method="maskunet_free", preset="official", previews=False
