@@ -37,7 +37,7 @@ class MaskedLinear(nn.Linear):
         self.mask: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, ..., I) to (B, ..., O)."""
+        """(B, N, ..., I) to (B, N, ..., O); with a mask per sample there must be a token axis N."""
         if self.mask is None:
             return F.linear(x, self.weight, self.bias)
         weight = self.weight * self.mask
@@ -93,7 +93,11 @@ class MaskedUNet:
             raise ValueError(
                 f"This U-Net uses {', '.join(given)}; masks are supported on Stable Diffusion 1.x and 2.x U-Nets."
             )
-        self.unet, self.sites, self.checkpointing = unet, tuple(sites or find_sites(unet)), checkpointing
+        self.unet, self.sites, self.checkpointing = (
+            unet,
+            tuple(find_sites(unet) if sites is None else sites),
+            checkpointing,
+        )
         self._first = min(site.block for site in self.sites)
         self._originals: dict[str, nn.Linear] = {}
         self._layers: dict[str, MaskedLinear] = {}

@@ -295,9 +295,13 @@ def test_a_second_context_on_one_unet_is_refused_and_the_first_goes_on():
     assert dict(unet.named_modules()) == before
 
 
-def test_decode_outside_the_context_is_refused():
+def test_decode_outside_the_context_is_refused_before_and_after():
     masked = MaskedUNet(tiny_unet())
     features = masked.encode(*inputs())
+    with pytest.raises(RuntimeError, match="with MaskedUNet"):
+        masked.decode(features)
+    with masked:
+        masked.decode(features, random_masks(masked.sites))
     with pytest.raises(RuntimeError, match="with MaskedUNet"):
         masked.decode(features)
 
