@@ -178,7 +178,7 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
     from maskunet.rewards import image_reward
 
     words = vocabulary()
-    config = {**IMAGE_REWARD, "vocabulary": len(words), "mean": 0.0, "std": 1.0}
+    config = {**IMAGE_REWARD, "vocabulary": len(words)}
     network = ImageRewardNetwork(config)
     (folder / "words").mkdir(parents=True, exist_ok=True)
     (folder / "words" / "vocab.txt").write_text("\n".join(words) + "\n")
@@ -191,10 +191,22 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
         found = module.match(states.repeat_interleave(each, 0), tokens.input_ids, tokens.attention_mask)
         return found.view(len(images), each), states[:, 1:]
 
+    pixels, questions = held_out()
+
+    def save(ema: nn.Module) -> None:
+        # As published, scores are standard normal: here over fresh renders with a true and a false caption.
+        with torch.no_grad():
+            raw = torch.cat([
+                score(ema, pixels[i : i + 50], [text for pair in questions[i : i + 50] for text in pair])[0]
+                for i in range(0, len(pixels), 50)
+            ])  # fmt: skip
+        scaled = {**config, "mean": float(raw.mean()), "std": float(raw.std())}
+        image_reward.save(folder / "rewards", ema, scaled, words)
+
     train(
         network, score, config["vision_width"], Examples(folder / "scenes", shards, _predictions(folder), 1),
         folder / "image_reward_state", minutes=minutes, learning_rate=1e-3, in_batch=False,
-        save=lambda ema: image_reward.save(folder / "rewards", ema, config, words),
+        save=save,
     )  # fmt: skip
 
 

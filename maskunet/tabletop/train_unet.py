@@ -13,7 +13,8 @@ from maskunet.tabletop.fit import fit
 from maskunet.tabletop.scenes import Scene, mirrored
 from maskunet.tabletop.tokenizer import LENGTH
 
-BATCH, CAPTION_DROPOUT, SNR_LIMIT = 64, 0.1, 5.0
+BATCH, CAPTION_DROPOUT = 64, 0.1
+SNR_LIMIT, SNR_FLOOR = 5.0, 0.2  # what stands where is decided where the noise is strongest
 TEXT_WIDTH = 128
 UNET = {
     "sample_size": 16, "in_channels": 4, "out_channels": 4, "layers_per_block": 1,
@@ -123,7 +124,9 @@ def train(folder: Path, scenes: Path, latents: Path, *, minutes: float, shards: 
         with torch.autocast("cpu", torch.bfloat16):
             eps = pair.unet(x_t, t, pair.text_encoder(tokens)[0]).sample
         error = (eps.float() - noise).square().mean((1, 2, 3))
-        return {"eps": (error * snr.clamp(max=SNR_LIMIT) / snr).mean()}
+        # The error of x0 weighted by min(SNR, 5) (Hang et al. 2023) plus a floor; eps = x0 error x SNR.
+        weight = (snr.clamp(max=SNR_LIMIT) + SNR_FLOOR) / snr
+        return {"eps": (error * weight).mean()}
 
     def report(ema: nn.Module) -> dict[str, float]:
         export(ema, tokenizer, folder, scale)
