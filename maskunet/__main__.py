@@ -212,8 +212,9 @@ def _evaluate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
 
     import maskunet.tabletop
     from maskunet import evaluate
-    from maskunet.compare import filled, method_of, versions
+    from maskunet.compare import filled, method_of
     from maskunet.library import Library
+    from maskunet.recorder import versions
     from maskunet.tabletop import checker
 
     if args.n < 1:

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from maskunet.course import Course
+from maskunet.site_stats import SiteStats
+
 MAX_PROMPT = 1000  # characters; every text encoder here truncates far below
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 100
@@ -116,7 +119,8 @@ class StepEvent:
         peak_bytes: peak accelerator memory so far, or None on a CPU.
         best: whether the solver would go on with this mask if the step ended here.
         final: whether `image` is the result.
-        masks: packed bits by site (`mask.pack`) used for the solver step, if they were asked for.
+        stats: what the step's masks do, site by site; with a step's last event only.
+        masks: packed bits by site (`mask.pack`) of the same masks, if they were asked for.
         note: something a person should know, such as a reward that was not a number.
     """
 
@@ -134,6 +138,7 @@ class StepEvent:
     peak_bytes: int | None = None
     best: bool = False
     final: bool = False
+    stats: SiteStats | None = None
     masks: Mapping[str, np.ndarray] | None = None
     note: str = ""
 
@@ -187,6 +192,8 @@ class Run:
         rows: `StepEvent.row` of every event of the method.
         base_image, result_image: (H, W, 3) uint8; base_image is None if none was made.
         note: one sentence on why a run ended early, or empty.
+        course: what was seen at each step, of both pictures; None without previews or a base.
+        stats: what its masks did at every site and step, None without masks.
         masks: those used at each step, if they were asked for.
     """
 
@@ -209,14 +216,15 @@ class Run:
     rows: tuple[Mapping[str, Any], ...]
     result_image: np.ndarray
     base_image: np.ndarray | None = None
-    site_keep_ratio: Mapping[str, float] = field(default_factory=dict)
     base_settings: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    course: Course | None = None
+    stats: SiteStats | None = None
     masks: MaskSet | None = None
 
     def record(self) -> dict[str, Any]:
-        """Everything but the pictures, the masks and the rows, ready for run.json."""
-        apart = ("rows", "result_image", "base_image", "masks", "request")
+        """Everything but pictures, masks, their statistics and rows, ready for run.json."""
+        apart = ("rows", "result_image", "base_image", "course", "stats", "masks", "request")
         names = [name for name in self.__slots__ if name not in apart]
         return {"request": asdict(self.request), **{name: getattr(self, name) for name in names}}
 

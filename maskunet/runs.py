@@ -21,11 +21,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from maskunet import store
+from maskunet import course, site_stats, store
 from maskunet.records import Request, Run
+from maskunet.site_stats import SiteStats
 
-FILES = ("base.png", "result.png", "run.json", "steps.csv", "masks.safetensors")
-BASE, RESULT, RECORD, STEPS, MASKS = FILES
+FILES = (
+    "base.png", "result.png", "run.json", "steps.csv", "masks.safetensors", "sites.npz", "sites.csv", "steps.webp",
+    "maps.npz",
+)  # fmt: skip
+BASE, RESULT, RECORD, STEPS, MASKS, SITES, SITES_TABLE, FRAMES, MAPS = FILES
 KEY = "maskunet"  # of the text chunk in a PNG
 MAX_RECORD = 2**20  # bytes of a run.json
 MAX_PICTURE = 32 * 2**20  # bytes of a PNG given for a replay
@@ -87,6 +91,11 @@ def _write_files(run: Run, folder: Path) -> None:
     _write_rows(run.rows, folder / STEPS)
     if run.masks is not None:
         store.save(run.masks, folder / MASKS)
+    if run.stats is not None:
+        site_stats.save(run.stats, folder / SITES)
+        _write_rows(run.stats.rows(), folder / SITES_TABLE)
+    if run.course is not None:
+        course.save(run.course, folder / FRAMES, folder / MAPS)
 
 
 def picture_record(run: Run, **changes: Any) -> dict[str, Any]:
@@ -135,6 +144,8 @@ def read(folder: Path) -> Run:
         with (folder / STEPS).open(newline="", encoding="utf-8") as file:
             rows = tuple({k: _value(v) for k, v in row.items()} for row in csv.DictReader(file))
         base = _pixels(folder / BASE) if (folder / BASE).is_file() else None
+        stats, note = _read_stats(folder)
+        record["note"] = " ".join(filter(None, (record.get("note"), note)))
         known = {f.name for f in fields(Run)}
         return Run(
             **{name: value for name, value in record.items() if name in known - {"request"}},
@@ -142,9 +153,21 @@ def read(folder: Path) -> Run:
             rows=rows,
             base_image=base,
             result_image=_pixels(folder / RESULT),
+            stats=stats,
+            course=course.load(folder / FRAMES, folder / MAPS),
         )
     except (OSError, TypeError, KeyError, ValueError) as error:
         raise ValueError(f"The run “{folder.name}” is incomplete or damaged.") from error
+
+
+def _read_stats(folder: Path) -> tuple[SiteStats | None, str]:
+    """A run's statistics, or none and why: the pictures can be shown without them."""
+    if not (folder / SITES).is_file():
+        return None, ""
+    try:
+        return site_stats.load(folder / SITES), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def _value(text: str | None) -> Any:

@@ -16,12 +16,13 @@ import torch
 
 from maskunet import loading, runs
 from maskunet.command import command_line
-from maskunet.compare import Stopped, compare, method_of, null_mask
+from maskunet.compare import compare, method_of, null_mask
 from maskunet.failures import sentence
 from maskunet.jobs import Job, Queue
 from maskunet.library import Library
 from maskunet.methods import SPECS
 from maskunet.methods.base import MethodSpec
+from maskunet.recorder import Stopped, Trace
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Studio:
         self._library = library or Library(model, weights, device)
         self._methods, self._limit = methods, limit_seconds
         self._queue = Queue(max_waiting)
-        self._bases: dict[tuple, StepEvent] = _Recent()
+        self._bases: dict[tuple, Trace] = _Recent()
         self._usual: dict[tuple, float] = _Recent()
         self._computing = threading.Lock()  # one at a time on the device, by any route
         self._worker = threading.Thread(target=self._work, name="studio", daemon=True)

@@ -12,13 +12,22 @@ PACKAGES = ("maskunet", "visualize")
 CODE = [ROOT / "app.py", *(p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py")))]
 
 HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate", "gradio"}
-WITHOUT_TORCH = ("maskunet/ui/", "visualize/", "maskunet/records.py", "maskunet/discover.py", "app.py")
+WITHOUT_TORCH = (
+    "maskunet/ui/",
+    "visualize/",
+    "maskunet/records.py",
+    "maskunet/site_stats.py",
+    "maskunet/discover.py",
+    "app.py",
+)
 ROOMS = ("maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "visualize/")
 
 # What of this project may be used; the first line that fits counts, and a file without one is free to
 # use everything but the page.
 DOORS = {
-    "maskunet/records.py": (),
+    "maskunet/site_stats.py": (),
+    "maskunet/course.py": (),
+    "maskunet/records.py": ("maskunet.site_stats", "maskunet.course"),
     "maskunet/discover.py": (),
     "maskunet/mask.py": (),
     "maskunet/schedule.py": (),
@@ -26,29 +35,39 @@ DOORS = {
     "maskunet/guidance.py": (),
     "maskunet/masked_unet.py": ("maskunet.sites", "maskunet.mask"),
     "maskunet/store.py": ("maskunet.records",),
+    "maskunet/collect.py": ("maskunet.site_stats", "maskunet.sites"),
     "maskunet/encoders/": (),
+    "maskunet/feature_set.py": (),
+    "maskunet/features.py": ("maskunet.feature_set",),
+    "maskunet/metrics/": ("maskunet.metrics.base", "maskunet.statistics", "maskunet.discover"),
     "maskunet/models/tabletop.py": ("maskunet.models.base", "maskunet.tabletop"),
     "maskunet/models/": ("maskunet.models.base", "maskunet.schedule", "maskunet.discover"),
     "maskunet/rewards/": ("maskunet.rewards.base", "maskunet.encoders", "maskunet.discover"),
     "maskunet/methods/": (
         "maskunet.methods.base", "maskunet.models.base", "maskunet.rewards.base", "maskunet.records",
         "maskunet.masked_unet", "maskunet.generator", "maskunet.guidance", "maskunet.attention_maps",
-        "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.discover",
+        "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.sites", "maskunet.site_stats", "maskunet.collect",
+        "maskunet.discover",
     ),
-    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.runs", "visualize"),
-    "visualize/": ("visualize", "maskunet.records", "maskunet.discover"),
+    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "visualize"),
+    "visualize/": ("visualize", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.discover"),
     "app.py": ("maskunet.ui", "maskunet.studio"),
 }  # fmt: skip
 # What of other projects may be used, where that is a short list.
 LIBRARIES = {
     "maskunet/records.py": {"numpy"},
+    "maskunet/site_stats.py": {"numpy"},
+    "maskunet/course.py": {"numpy", "PIL"},
     "maskunet/discover.py": set(),
     "maskunet/mask.py": {"numpy", "torch"},
     "maskunet/schedule.py": {"numpy", "torch"},
     "maskunet/sites.py": {"torch"},
     "maskunet/guidance.py": {"torch"},
     "maskunet/masked_unet.py": {"torch"},
-    "visualize/": {"numpy", "matplotlib", "sklearn"},
+    "maskunet/feature_set.py": {"numpy"},
+    "maskunet/features.py": {"numpy", "PIL"},
+    "maskunet/metrics/": {"numpy", "scipy", "sklearn"},
+    "visualize/": {"numpy", "matplotlib", "sklearn", "umap"},
 }
 
 
@@ -132,6 +151,8 @@ def test_rooms_are_entered_through_their_doors(path):
         ("maskunet/methods/plain.py", "from maskunet import tabletop"),
         ("maskunet/rewards/hpsv2.py", "try:\n    import open_clip\nexcept ImportError:\n    pass"),
         ("maskunet/encoders/clip.py", "class A:\n    from transformers import CLIPModel"),
+        ("maskunet/metrics/kernel.py", "from maskunet.metrics import frechet\nfrom maskunet import features"),
+        ("maskunet/features.py", "def f():\n    import torch"),
         ("maskunet/sites_of.py", "if True:\n    import diffusers"),
         ("visualize/curve.py", "def f():\n    from maskunet.mask import unpack"),
         ("app.py", "import gradio\nfrom maskunet.methods import SPECS"),

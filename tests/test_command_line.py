@@ -87,7 +87,7 @@ def test_generate_writes_the_run_and_says_what_came_out(judge, tmp_path, capsys)
 def test_no_base_and_keep_masks(judge, tmp_path, capsys):
     assert generate(tmp_path / "a", *QUICK, "--no-base", "--keep-masks") == 0
     names = {p.name for p in (tmp_path / "a").iterdir()}
-    assert names == {"result.png", "run.json", "steps.csv", "masks.safetensors"}
+    assert names == {"result.png", "run.json", "steps.csv", "masks.safetensors", "sites.npz", "sites.csv"}
 
 
 @pytest.mark.parametrize("source", ["run.json", "result.png"])

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from maskunet import runs, store
+from maskunet.course import Course
 from maskunet.records import MaskSet, Request, Run
+from tests.tiny_stats import Sites, random_masks, stats_of
 
 PICTURE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
 
@@ -30,19 +32,28 @@ def make(**changes):
         "base_rewards": {"total": -1.0}, "rewards": {"total": 0.5}, "keep_ratio": 0.9,
         "unet_calls": 9, "base_unet_calls": 4, "seconds": 1.5, "base_seconds": 0.5, "rows": rows,
         "base_settings": {"second_order": True},
-        "result_image": PICTURE, "base_image": PICTURE[::-1], "site_keep_ratio": {"a": 0.9},
+        "result_image": PICTURE, "base_image": PICTURE[::-1],
     }  # fmt: skip
     return Run(**{**given, **changes})
 
 
 def test_everything_comes_back(tmp_path):
     masks = MaskSet(model="m", weights={}, sites={"a": (2, 4)}, steps={9: {"a": np.array([129], np.uint8)}})
-    run = make(masks=masks)
+    frames = np.full((2, 8, 8, 3), 60, np.uint8)
+    course = Course(
+        timesteps=(9, 4),
+        base=frames,
+        result=frames + 100,
+        maps={1: np.arange(96, dtype=np.uint8).reshape(2, 2, 4, 2, 3)},
+    )
+    sites = Sites({1: (6, 4)})
+    stats = stats_of(sites, [random_masks(sites, 0.5)])
+    run = make(masks=masks, course=course, stats=stats)
     folder = runs.write(run, tmp_path / run.id)
     assert {p.name for p in folder.iterdir()} == set(runs.FILES)
     again = runs.read(folder)
     for name in Run.__slots__:
-        if name not in ("result_image", "base_image", "rows", "masks"):
+        if name not in ("result_image", "base_image", "rows", "masks", "course", "stats"):
             assert getattr(again, name) == getattr(run, name), name
     assert np.array_equal(again.result_image, run.result_image)
     assert np.array_equal(again.base_image, run.base_image)
@@ -50,6 +61,19 @@ def test_everything_comes_back(tmp_path):
         assert {k: v for k, v in read.items() if k in wrote} == wrote
         assert {type(read[k]) for k in wrote} == {type(v) for v in wrote.values()}
     assert store.load(folder / runs.MASKS).steps[9]["a"].tolist() == [129]
+    assert np.array_equal(again.stats.removed, stats.removed)
+    assert again.course.timesteps == (9, 4) and np.array_equal(again.course.maps[1], course.maps[1])
+    for side in ("base", "result"):  # the step pictures are lossy
+        assert np.abs(getattr(again.course, side).astype(int) - getattr(course, side)).max() < 8
+
+
+def test_a_run_whose_statistics_are_damaged_can_still_be_seen(tmp_path):
+    sites = Sites({1: (6, 4)})
+    folder = runs.write(make(stats=stats_of(sites, [random_masks(sites, 0.5)])), tmp_path / "x")
+    (folder / runs.SITES).write_bytes((folder / runs.SITES).read_bytes()[:200])
+    again = runs.read(folder)
+    assert again.stats is None and "statistics are missing, damaged" in again.note
+    assert np.array_equal(again.result_image, PICTURE)
 
 
 def test_a_run_without_base_or_masks_has_no_such_files(tmp_path):

@@ -101,7 +101,7 @@ class FakeLibrary:
             raise self.failure
         model = SimpleNamespace(
             name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype,
-            guidance=3.5, unet=None,
+            guidance=3.5, unet=SimpleNamespace(up_blocks=()),
         )  # fmt: skip
         return Loaded(model=model, rewards=None)
 

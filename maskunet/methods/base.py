@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from maskunet import mask as masks_
+from maskunet.collect import Collector
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
+from maskunet.site_stats import SiteStats
+from maskunet.sites import find_sites
 
 DEFAULT_STEPS = 15  # the paper's, for the training-free comparisons
 
@@ -77,6 +80,7 @@ class Reporter:
     def __init__(self, model: DiffusionModel, steps: int, keep_masks: bool = False):
         self.model, self.steps, self.keep_masks = model, steps, keep_masks
         self.began, self.unet_calls = time.perf_counter(), 0
+        self._collector: Collector | None = None
 
     def __call__(
         self,
@@ -86,9 +90,19 @@ class Reporter:
         image: Tensor | None = None,
         rewards: Mapping[str, Tensor] | None = None,
         masks: Mapping[str, Tensor] | None = None,
+        used: Mapping[str, Tensor] | None = None,
+        logits: Mapping[str, Tensor] | None = None,
         **plain: Any,
     ) -> StepEvent:
-        """Report a step; `image` is (1, 3, H, W) in [0, 1], `rewards` are (1,) each, `plain` as is."""
+        """Report an update or a step.
+
+        Args:
+            image: (1, 3, H, W) in [0, 1]. rewards: (1,) each.
+            masks: this update's, by site name.
+            used: with a step's last event, the masks its solver step uses, and `logits`, what they
+                came from: these are counted.
+            plain: further attributes of the event, as they are.
+        """
         cuda = self.model.device.type == "cuda"
         return StepEvent(
             step=step,
@@ -97,12 +111,20 @@ class Reporter:
             image=None if image is None else to_uint8(image)[0],
             rewards=_numbers(rewards or {}),
             keep_ratio=masks_.keep_ratio(masks) if masks else {},
-            masks={n: masks_.pack(m) for n, m in masks.items()} if masks and self.keep_masks else None,
+            stats=self._count(timestep, used, logits) if used else None,
+            masks={n: masks_.pack(m) for n, m in used.items()} if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
             unet_calls=self.unet_calls,
             peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,
             **plain,
         )
+
+    def _count(
+        self, timestep: int, used: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None
+    ) -> SiteStats:
+        if self._collector is None:
+            self._collector = Collector(self.model.unet, find_sites(self.model.unet))
+        return self._collector(int(timestep), used, logits)
 
 
 def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:

@@ -83,7 +83,8 @@ def run(
                 features = masked.encode(torch.cat((x_t, x_t)), t, text)
             updates = settings.early_updates if step < settings.early_steps else settings.updates
             noise, chosen, note = None, None, ""
-            for update in range(max(updates + settings.use_updated, 1)):
+            looks = max(updates + settings.use_updated, 1)
+            for update in range(looks):
                 if noise is None or not settings.common_noise:
                     noise = {n: mask.noise_like(v, settings.noise, generator) for n, v in logits.items()}
                 with torch.enable_grad():
@@ -102,18 +103,21 @@ def run(
                     note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
                 best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
                 if best or chosen is None:
-                    chosen = (value, x0.detach())
+                    chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()})
+                if moves := update < updates and not note:
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                last = update + 1 == looks or note
                 yield report(
                     step, t, image=image if request.previews else None, rewards=scores, masks=masks,
+                    used=chosen[2] if last else None, logits=logits,
                     loss=value, update=update, updates=updates, best=best, note=note,
                 )  # fmt: skip
                 if note:
                     break
-                if update < updates:
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
+                if moves:
                     optimizer.step()
-            _, x0 = chosen
+            _, x0, _ = chosen
             x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
             history = history if settings.second_order else None
     yield finish(model, rewards, request, report, x_t)
@@ -126,6 +130,7 @@ def _reset(
     with torch.no_grad():
         for value in logits.values():
             value.fill_(settings.start)
+            value.grad = None
     if optimizer is not None and settings.keep_moments:
         return optimizer
     return torch.optim.AdamW([v.requires_grad_() for v in logits.values()], lr=settings.learning_rate)

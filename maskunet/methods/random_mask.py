@@ -56,7 +56,7 @@ def run(
                 preview = model.decode(x0) if request.previews and t_prev >= 0 else None
             history = history if settings.second_order else None
             report.unet_calls += 1
-            yield report(step, t, image=preview, masks=masks, best=True)
+            yield report(step, t, image=preview, masks=masks, used=masks, best=True)
     yield finish(model, rewards, request, report, x_t)
 
 

@@ -1,0 +1,105 @@
+"""Count what a run's masks remove, on the device and while the run goes on.
+
+All sites are counted together in a dozen operations and one transfer per denoising step, and no weight
+ever leaves the device.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from maskunet.site_stats import HISTOGRAM_BINS, HISTOGRAM_REACH, SiteStats
+from maskunet.sites import MaskSite
+
+COUNTS = ("removed", "removed_before", "removed_first", "shared_before", "shared_first")
+MOMENTS = ("logit_mean", "logit_std", "gradient_norm")
+
+
+class Collector:
+    """Counts one run's masks; ask it once per denoising step, in order.
+
+    Args:
+        unet: the frozen U-Net the sites are in.
+        sites: where its masks go.
+    """
+
+    def __init__(self, unet: nn.Module, sites: Sequence[MaskSite]):
+        self.sites = tuple(sites)
+        weights = [unet.get_submodule(site.name).weight.detach().float() for site in self.sites]
+        std = torch.stack([weight.std() for weight in weights])
+        # For every weight of every site: which site, and which bin of its histogram, in one number.
+        self._cells = torch.cat([
+            _bins(weight, spread).flatten() + number * HISTOGRAM_BINS
+            for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
+        ])  # fmt: skip
+        self._about = {
+            "sites": tuple(s.name for s in self.sites),
+            "blocks": np.array([s.block for s in self.sites]),
+            "attentions": tuple(s.attention for s in self.sites),
+            "roles": tuple(s.role for s in self.sites),
+            "weights": np.array([s.weights for s in self.sites]),
+            "std": std.cpu().numpy(),
+            "histogram_all": self._histogram(self._cells).cpu().numpy().astype(np.uint32),
+        }
+        self._first: Tensor | None = None
+        self._previous: Tensor | None = None
+        self._counts: tuple[np.ndarray, np.ndarray] | None = None  # removed at the first, the previous step
+
+    @torch.no_grad()
+    def __call__(
+        self, timestep: int, masks: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None = None
+    ) -> SiteStats:
+        """Count the masks that a solver step used.
+
+        Args:
+            timestep: the step's training timestep.
+            masks: 0/1 for every site, (O, I), or (B, O, I) of which the last, a conditional one, counts.
+            logits: what they came from, with their newest gradients where there are any.
+        """
+        flat = [masks[site.name].reshape(-1, site.weights)[-1] for site in self.sites]
+        removed = torch.cat(flat) < 0.5
+        where = removed.nonzero()[:, 0]  # few: everything below is small
+        cells = self._cells[where]
+        if self._previous is None:
+            self._first = self._previous = removed
+        sets = (cells, cells[self._previous[where]], cells[self._first[where]])
+        here, shared_before, shared_first = torch.stack([self._histogram(s) for s in sets]).cpu().numpy()
+        if self._counts is None:
+            self._counts = here.sum(-1), here.sum(-1)
+        (first, before), self._counts = self._counts, (self._counts[0], here.sum(-1))
+        self._previous = removed
+        counts = (here.sum(-1), before, first, shared_before.sum(-1), shared_first.sum(-1))
+        moments = np.full((3, len(self.sites)), np.nan)
+        if logits:
+            moments = _moments([logits[site.name] for site in self.sites]).cpu().numpy()
+        return SiteStats(
+            **self._about,
+            **{name: each[None] for name, each in zip(COUNTS, counts, strict=True)},
+            **{name: each[None].astype(np.float32) for name, each in zip(MOMENTS, moments, strict=True)},
+            timesteps=np.array([timestep]),
+            histogram=here[None].astype(np.uint32),
+        )
+
+    def _histogram(self, cells: Tensor) -> Tensor:
+        """(S, bins) how many of these weights lie in each cell."""
+        counts = torch.bincount(cells, minlength=len(self.sites) * HISTOGRAM_BINS)
+        return counts.view(len(self.sites), HISTOGRAM_BINS)
+
+
+def _bins(weight: Tensor, std: Tensor) -> Tensor:
+    """The histogram bin of every weight, int16; what is farther out than the reach counts at the ends."""
+    width = 2 * HISTOGRAM_REACH / HISTOGRAM_BINS
+    scaled = (weight / std.clamp(min=1e-12) + HISTOGRAM_REACH) / width
+    return scaled.floor().clamp(0, HISTOGRAM_BINS - 1).short()
+
+
+def _moments(logits: Sequence[Tensor]) -> Tensor:
+    """(3, S) mean and standard deviation of the logits and the L2 norm of their gradient, NaN if none."""
+    values = [each.detach().float() for each in logits]
+    nothing = torch.full((), torch.nan, device=values[0].device)
+    norms = [nothing if each.grad is None else each.grad.float().norm() for each in logits]
+    return torch.stack([
+        torch.stack([v.mean() for v in values]), torch.stack([v.std() for v in values]), torch.stack(norms)
+    ])  # fmt: skip
