@@ -20,7 +20,7 @@ def main(out: Path, request: Request = REQUEST) -> Path:
     run = item  # the last thing that compare gives is the Run
     print(f"unmasked {run.base_rewards['total']:.3f}, masked {run.rewards['total']:.3f}")
     runs.write(run, out)
-    reward_curve.draw(run.rows).savefig(out.with_suffix(".png"), dpi=150)
+    reward_curve.draw(run).savefig(out.with_suffix(".png"), dpi=150)
     return out
 
 

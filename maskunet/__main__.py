@@ -1,4 +1,4 @@
-"""python -m maskunet generate, evaluate, download, tabletop; imports wait for the command."""
+"""python -m maskunet generate, evaluate, features, figures, study, download, tabletop; imports wait for the command."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from maskunet import __version__
+from maskunet import __version__, features_command, figures, study_command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--out", type=Path, required=True, help="folder for the tables")
     evaluate.set_defaults(command=_evaluate)
 
+    features_command.add(commands)
+    figures.add(commands)
+    study_command.add(commands)
     download = commands.add_parser("download", help="get weights that are not embedded")
     download.add_argument("name", help="a base model, or rewards")
     download.add_argument("--yes", action="store_true", help="agree to the download's size")
@@ -114,13 +117,13 @@ def _request(args: argparse.Namespace, prompt: str, **more: Any) -> Any:
 def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from dataclasses import replace
 
-    from maskunet import runs
+    from maskunet import replay, runs
 
     runs.check_place(args.out)
     record: dict[str, Any] = {}
     if args.replay:
         record = _record(args.replay, parser)
-        request = runs.request_of(record)
+        request = replay.request_of(record)
         request = replace(request, keep_masks=request.keep_masks or args.keep_masks)
     else:
         request = _request(
@@ -133,7 +136,7 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     library = Library(request.model, args.weights, args.device)
     loaded = library.load(library.default)
     if record:
-        runs.check_replay(record, loaded.model.name, loaded.model.weights)
+        replay.check_replay(record, loaded.model.name, loaded.model.weights)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
     with _interruptible() as should_stop:
         events = compare(loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop)
@@ -143,11 +146,11 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
 
 
 def _record(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
-    from maskunet import runs
+    from maskunet import replay
 
     try:
         with path.open("rb") as file:
-            return runs.parse(file.read(runs.MAX_PICTURE + 1))
+            return replay.parse(file.read(replay.MAX_PICTURE + 1))
     except OSError:
         parser.error(f"“{path.name}” cannot be read")
 

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskunet.site_stats import HISTOGRAM_BINS, HISTOGRAM_REACH, SiteStats
+from maskunet.site_stats import COUNTS, HISTOGRAM_BINS, HISTOGRAM_REACH, SiteStats
 from maskunet.sites import MaskSite
 
-COUNTS = ("removed", "removed_before", "removed_first", "shared_before", "shared_first")
 MOMENTS = ("logit_mean", "logit_std", "gradient_norm")
 
 

@@ -1,10 +1,10 @@
-"""Mask mathematics: how logits become 0/1 masks with a gradient, and how masks become bits.
+"""Mask mathematics: 0/1 masks from logits, from chance and from the weights' values, and masks as bits.
 
 MaskUNet (CVPR 2025), Eq. 5: m = 1 if sigmoid((l + g) / tau) > delta, else 0, with the gradient of the
 sigmoid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -63,9 +63,89 @@ def bernoulli(shape: tuple[int, ...], removed: float, generator: torch.Generator
     Raises:
         ValueError: `removed` is outside [0, 1].
     """
+    _check_ratio(removed)
+    return (torch.rand(shape, generator=generator) >= removed).float()
+
+
+def window(weight: Tensor, center: float, width: float) -> Tensor:
+    """A mask that removes the weights whose value lies in a window, in the weight's shape and type.
+
+    Removed is center - width / 2 <= w / std < center + width / 2, with std the standard deviation of
+    this weight, so that one window fits all sites. A width of 0 removes nothing.
+
+    Args:
+        weight: of one site, on any device. center, width: in standard deviations.
+
+    Raises:
+        ValueError: the width is negative.
+    """
+    if not width >= 0:
+        raise ValueError(f"The window's width is {width}; allowed is 0 or more.")
+    scaled = _scaled(weight)
+    inside = (scaled >= center - width / 2) & (scaled < center + width / 2)
+    return (~inside).to(weight.dtype)
+
+
+def window_width(weights: Iterable[Tensor], center: float, removed: float) -> float:
+    """How wide the `window` around `center` must be to remove this share of all the weights together.
+
+    Args:
+        weights: of all sites. center: in standard deviations of each. removed: 0 to 1.
+
+    Returns:
+        The width in standard deviations; 0 for a share of 0.
+
+    Raises:
+        ValueError: `removed` is outside [0, 1].
+    """
+    distances = torch.cat([(_scaled(weight) - center).abs().flatten() for weight in weights])
+    return 2 * float(_cuts(distances, [removed])[0])
+
+
+def magnitude(weight: Tensor, limit: Tensor | float) -> Tensor:
+    """A mask that removes the weights whose absolute value is below `limit`, in their shape and type."""
+    return (weight.abs().float() >= limit).to(weight.dtype)
+
+
+def magnitude_limits(weight: Tensor, removed: Sequence[float]) -> Tensor:
+    """The limits at which `magnitude` removes these shares of one site's weights; one sort serves all.
+
+    Args:
+        weight: of one site, n weights. removed: each 0 to 1, rounded to whole weights.
+
+    Returns:
+        (len(removed),) float32 on the weight's device. Weights of equal magnitude go or stay together,
+        so in half precision a little less than asked may go.
+
+    Raises:
+        ValueError: a ratio is outside [0, 1].
+    """
+    return _cuts(weight.abs().flatten().float(), removed)
+
+
+def _scaled(weight: Tensor) -> Tensor:
+    """In units of its own standard deviation, float32; the unit of the statistics' histograms."""
+    weight = weight.float()
+    return weight / weight.std().clamp(min=1e-12)
+
+
+def _cuts(values: Tensor, removed: Sequence[float]) -> Tensor:
+    """For each share, the number half way between the last value to go and the first to stay.
+
+    Args:
+        values: (n,) all at least 0; a share of 0 gives 0, a share of 1 more than the largest.
+    """
+    for ratio in removed:
+        _check_ratio(ratio)
+    gone = torch.tensor([round(ratio * len(values)) for ratio in removed], device=values.device)
+    ordered = values.sort().values
+    ordered = torch.cat((-ordered[:1], ordered, ordered[-1:] + 1))
+    return (ordered[gone] + ordered[gone + 1]) / 2
+
+
+def _check_ratio(removed: float) -> None:
     if not 0 <= removed <= 1:
         raise ValueError(f"The removed ratio is {removed}; allowed is 0 to 1.")
-    return (torch.rand(shape, generator=generator) >= removed).float()
 
 
 def keep_ratio(masks: Mapping[str, Tensor]) -> dict[str, float]:

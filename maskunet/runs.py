@@ -1,11 +1,10 @@
-"""Run folders: two pictures, run.json, steps.csv and masks; written at once, read back, replayed.
+"""Run folders: two pictures, run.json, steps.csv and masks; written at once, read back.
 
 A picture's PNG holds what determines it (no times, no id), so that a replay gives the same bytes.
 """
 
 import csv
 import errno
-import io
 import json
 import os
 import re
@@ -21,8 +20,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from maskunet import course, site_stats, store
-from maskunet.records import Request, Run
+from maskunet import course, replay, site_stats, store
+from maskunet.records import MaskSet, Run
 from maskunet.site_stats import SiteStats
 
 FILES = (
@@ -30,9 +29,7 @@ FILES = (
     "maps.npz",
 )  # fmt: skip
 BASE, RESULT, RECORD, STEPS, MASKS, SITES, SITES_TABLE, FRAMES, MAPS = FILES
-KEY = "maskunet"  # of the text chunk in a PNG
-MAX_RECORD = 2**20  # bytes of a run.json
-MAX_PICTURE = 32 * 2**20  # bytes of a PNG given for a replay
+MAX_ZIP = 256 * 2**20  # bytes of an uploaded run, unpacked
 
 
 def write(run: Run, folder: Path) -> Path:
@@ -109,7 +106,7 @@ def picture_record(run: Run, **changes: Any) -> dict[str, Any]:
 
 def _write_png(image: np.ndarray, path: Path, record: Mapping[str, Any]) -> None:
     text = PngImagePlugin.PngInfo()
-    text.add_itxt(KEY, _json(record))
+    text.add_itxt(replay.KEY, _json(record))
     Image.fromarray(image).save(path, pnginfo=text)
 
 
@@ -140,7 +137,7 @@ def read(folder: Path) -> Run:
         ValueError: the folder holds no complete run.
     """
     try:
-        record = parse((folder / RECORD).read_bytes())
+        record = replay.parse((folder / RECORD).read_bytes())
         with (folder / STEPS).open(newline="", encoding="utf-8") as file:
             rows = tuple({k: _value(v) for k, v in row.items()} for row in csv.DictReader(file))
         base = _pixels(folder / BASE) if (folder / BASE).is_file() else None
@@ -149,7 +146,7 @@ def read(folder: Path) -> Run:
         known = {f.name for f in fields(Run)}
         return Run(
             **{name: value for name, value in record.items() if name in known - {"request"}},
-            request=request_of(record),
+            request=replay.request_of(record),
             rows=rows,
             base_image=base,
             result_image=_pixels(folder / RESULT),
@@ -168,6 +165,43 @@ def _read_stats(folder: Path) -> tuple[SiteStats | None, str]:
         return site_stats.load(folder / SITES), ""
     except ValueError as error:
         return None, str(error)
+
+
+def masks(folder: Path) -> MaskSet | None:
+    """The masks that a run kept, or None.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    return store.load(folder / MASKS) if (folder / MASKS).is_file() else None
+
+
+def unzip(path: Path, folder: Path) -> Run:
+    """Unpack what `run_zip` made into a new folder and read it; nothing stays if it is no run.
+
+    Raises:
+        ValueError: no such zip, larger than a run can be, or it holds no complete run.
+    """
+    refused = ValueError("This file is no run that was downloaded here. Give the .zip of “Download run”.")
+    fresh = Path(tempfile.mkdtemp(dir=folder, prefix=".run-"))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [e for e in archive.infolist() if Path(e.filename).name in FILES]
+            if sum(entry.file_size for entry in entries) > MAX_ZIP or len(entries) > len(FILES):
+                raise refused
+            for entry in entries:  # by its last name only: a zip cannot say where its files go
+                (fresh / Path(entry.filename).name).write_bytes(archive.read(entry))
+        run = read(fresh)
+        if not re.fullmatch("[0-9a-f]{12}", run.id):
+            raise refused
+        if not (folder / run.id).exists():
+            fresh.chmod(0o755)
+            fresh.rename(folder / run.id)
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise refused from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return run
 
 
 def _value(text: str | None) -> Any:
@@ -208,69 +242,6 @@ def run_zip(folder: Path) -> Path:
             Path(fresh).unlink(missing_ok=True)
             raise
     return target
-
-
-def parse(data: bytes) -> dict[str, Any]:
-    """The record in a run.json or in a PNG that a run wrote.
-
-    Raises:
-        ValueError: too large, or neither of the two.
-    """
-    if data.startswith(b"\x89PNG"):
-        data = _png_text(data)
-    if len(data) > MAX_RECORD:
-        raise ValueError(f"This run.json is larger than {MAX_RECORD // 2**20} MB; it was not read.")
-    try:
-        record = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ValueError("This file is neither a run.json nor a PNG that a run wrote.") from None
-    if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
-        raise ValueError("This file has no request in it. Give a run.json or a PNG of a run.")
-    return record
-
-
-def _png_text(data: bytes) -> bytes:
-    if len(data) > MAX_PICTURE:
-        raise ValueError(f"This PNG is larger than {MAX_PICTURE // 2**20} MB; it was not read.")
-    try:
-        # Reads the chunks before the pixels only: a picture that unpacks to gigabytes is harmless.
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            text = image.info.get(KEY, "")
-    except Exception:
-        raise ValueError("This PNG is damaged. Give a run.json or a PNG of a run.") from None
-    if not text:
-        raise ValueError("This PNG holds no run: it was not made here, or its text was removed.")
-    return str(text).encode()
-
-
-def request_of(record: Mapping[str, Any]) -> Request:
-    """The request in a record from `parse`, checked like one typed by hand.
-
-    Raises:
-        ValueError: a value is unknown or out of range; says which.
-    """
-    known = {f.name for f in fields(Request)}
-    given = record["request"]
-    if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"The run's request has an unknown entry “{str(unknown[0])[:40]}”.")
-    if "prompt" not in given:
-        raise ValueError("The run's request has no prompt.")
-    return Request(**given)
-
-
-def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, str]) -> None:
-    """Refuse to replay a run with weights other than its own: the picture would be another one.
-
-    Raises:
-        ValueError: says which file differs.
-    """
-    recorded = record.get("weights")
-    for name, digest in weights.items():
-        if not isinstance(recorded, dict) or recorded.get(name) != digest:
-            raise ValueError(
-                f"This run was made with other weights than this {model} ({name} differs), so the "
-                "same picture cannot come out. Give the folder of its weights with --weights."
-            )
 
 
 @contextmanager

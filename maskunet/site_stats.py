@@ -18,10 +18,10 @@ FORMAT = "maskunet-sites-1"
 MAX_BYTES = 64 * 2**20
 
 
+COUNTS = ("removed", "removed_before", "removed_first", "shared_before", "shared_first")
 # The arrays that grow with the steps; the others say what is counted.
 PER_STEP = (
-    "timesteps", "removed", "removed_before", "removed_first", "shared_before", "shared_first", "histogram",
-    "logit_mean", "logit_std", "gradient_norm",
+    "timesteps", *COUNTS, "histogram", "logit_mean", "logit_std", "gradient_norm",
 )  # fmt: skip
 
 
@@ -67,6 +67,42 @@ class SiteStats:
         """Consecutive steps of one run as one table."""
         grown = {name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_STEP}
         return replace(parts[0], **grown)
+
+    def pooled(self, sites: Sequence[int], name: str) -> "SiteStats":
+        """Several sites taken as one: counts are added, so a large site counts for more."""
+        index, weights = np.asarray(sites), self.weights[list(sites)]
+        share = weights / weights.sum()
+        mean = (self.logit_mean[:, index] * share).sum(1, keepdims=True)
+        square = ((self.logit_std[:, index] ** 2 + self.logit_mean[:, index] ** 2) * share).sum(
+            1, keepdims=True
+        )
+        added = {key: getattr(self, key)[:, index].sum(1, keepdims=True) for key in (*COUNTS, "histogram")}
+        return replace(
+            self,
+            **added,
+            sites=(name,),
+            blocks=self.blocks[index[:1]],
+            attentions=self.attentions[:1],
+            roles=self.roles[:1],
+            weights=weights.sum(keepdims=True),
+            std=np.full(1, np.nan) if len(index) > 1 else self.std[index],
+            histogram_all=self.histogram_all[index].sum(0, keepdims=True),
+            logit_mean=mean,
+            logit_std=np.sqrt(np.maximum(square - mean**2, 0)),
+            gradient_norm=np.sqrt((self.gradient_norm[:, index] ** 2).sum(1, keepdims=True)),
+        )
+
+    def at(self, site: str | None) -> "SiteStats":
+        """One site alone by its name, or all taken as one.
+
+        Raises:
+            ValueError: no such site.
+        """
+        if site is None:
+            return self.pooled(range(len(self.sites)), "all sites")
+        if site not in self.sites:
+            raise ValueError(f"This run has no site “{site}”. Choose one of its {len(self.sites)}.")
+        return self.pooled([self.sites.index(site)], site)
 
     @property
     def ratio(self) -> np.ndarray:

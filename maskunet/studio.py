@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import re
-import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -14,22 +12,24 @@ from pathlib import Path
 
 import torch
 
-from maskunet import loading, runs
+from maskunet import loading
 from maskunet.command import command_line
 from maskunet.compare import compare, method_of, null_mask
 from maskunet.failures import sentence
 from maskunet.jobs import Job, Queue
 from maskunet.library import Library
 from maskunet.methods import SPECS
-from maskunet.methods.base import MethodSpec
+from maskunet.methods.base import DEFAULT_STEPS, MethodSpec
+from maskunet.models.base import DiffusionModel
 from maskunet.recorder import Stopped, Trace
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
+from maskunet.shelf import Shelf, checked
+from maskunet.sites import find_sites
 
 logger = logging.getLogger(__name__)
 
 MAX_RECENT = 32  # plain pictures, and durations, kept in memory
-MAX_RUNS = 200  # run folders kept on the disk; the oldest go first
-RUN_ID = re.compile("[0-9a-f]{12}")
+KEEP_MASKS = 8 * 2**20  # bytes of packed masks below which a run keeps them unasked
 
 
 class Studio:
@@ -61,7 +61,7 @@ class Studio:
         library: Library | None = None,
         methods: Mapping[str, MethodSpec] = SPECS,
     ):
-        self._runs = Path(runs)
+        self.shelf = Shelf(runs)
         self._library = library or Library(model, weights, device)
         self._methods, self._limit = methods, limit_seconds
         self._queue = Queue(max_waiting)
@@ -125,7 +125,7 @@ class Studio:
         Raises:
             ValueError: no such job or run.
         """
-        known = self._queue.get(_checked(job))
+        known = self._queue.get(checked(job))
         if known is not None:
             yield from self._queue.follow(known, after)
             return
@@ -138,39 +138,18 @@ class Studio:
         Raises:
             ValueError: no such job.
         """
-        known = self._queue.get(_checked(job))
+        known = self._queue.get(checked(job))
         if known is None:
             raise ValueError("This job has ended or is not known here any more.")
         self._queue.stop(known, "Stopped on request.")
 
     def run(self, run_id: str) -> Run:
-        """A finished run, from memory or from the disk, without its masks.
+        """A finished run, without its masks.
 
         Raises:
             ValueError: the id is malformed or there is no such run here any more.
         """
-        job = self._queue.get(_checked(run_id))
-        if job is not None and job.run is not None:
-            return job.run
-        if not (self._runs / run_id).is_dir():
-            raise ValueError(f"This run is not here any more: the newest {MAX_RUNS} are kept.")
-        return runs.read(self._runs / run_id)
-
-    def zip(self, run_id: str) -> Path:
-        """One zip of a run's files.
-
-        Raises:
-            ValueError: as `run`, or the disk is full.
-        """
-        return runs.run_zip(self._runs / _checked(run_id))
-
-    def numbers(self, run_id: str) -> Path:
-        """The run's steps.csv: one row per update.
-
-        Raises:
-            ValueError: the id is malformed.
-        """
-        return self._runs / _checked(run_id) / runs.STEPS
+        return self.shelf.read(run_id)
 
     def null_mask(self, request: Request) -> float:
         """The control: largest pixel difference between plain and the same under masks of ones.
@@ -239,7 +218,7 @@ class Studio:
         pictures = compare(
             loaded.model,
             loaded.rewards,
-            job.request,
+            _with_masks(job.request, loaded.model),
             bases=self._bases,
             should_stop=should_stop,
             run_id=job.id,
@@ -252,14 +231,11 @@ class Studio:
         return self._keep(job, item)
 
     def _keep(self, job: Job, run: Run) -> Run:
-        """Save a run, remember how long it took, and make room on the disk."""
+        """Save a run and remember how long it took."""
         if run.state == "done":
             self._usual[_effort(job.request)] = time.monotonic() - job.worked
-        runs.write(run, self._runs / run.id)
-        saved = [p for p in self._runs.iterdir() if RUN_ID.fullmatch(p.name)]
-        for old in sorted(saved, key=lambda p: p.stat().st_mtime)[:-MAX_RUNS]:
-            shutil.rmtree(old, ignore_errors=True)
-        return replace(run, masks=None)
+        self.shelf.keep(run)
+        return replace(run, masks=None, course=None)  # those are read from the disk when asked for
 
     def _tidy(self) -> None:
         gc.collect()
@@ -268,10 +244,11 @@ class Studio:
                 torch.cuda.empty_cache()
 
 
-def _checked(run_id: str) -> str:
-    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
-        raise ValueError("A run's id is 12 hexadecimal digits.")
-    return run_id
+def _with_masks(request: Request, model: DiffusionModel) -> Request:
+    """Small models' masks are kept unasked, so that the explorer can lay two runs over each other."""
+    weights = sum(site.weights for site in find_sites(model.unet))
+    small = weights / 8 * (request.steps or DEFAULT_STEPS) <= KEEP_MASKS
+    return replace(request, keep_masks=request.keep_masks or small)
 
 
 def _effort(request: Request) -> tuple:

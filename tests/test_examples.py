@@ -46,6 +46,22 @@ def test_a_reward_of_ones_own_goes_up():
     assert after > before
 
 
+def test_random_masks_at_three_ratios_are_counted_and_drawn(tmp_path, capsys):
+    example = load("05")
+    found = example.main(tmp_path / "grid.png", replace(example.REQUEST, steps=2))
+    assert [line["removed"] for line in found["summary"]] == list(example.RATIOS)
+    assert all(line["n"] == found["plain"]["n"] == example.SEEDS for line in found["summary"])
+    assert f"| {example.SEEDS} | {found['summary'][0]['win_rate']:.3f} |" in capsys.readouterr().out
+    assert (tmp_path / "grid.png").stat().st_size > 10_000
+
+
+def test_pictures_through_the_autoencoder_are_measured_against_renders(tmp_path):
+    scores = {score.name: score for score in load("06").main(tmp_path / "features.png", 20)}
+    assert scores["frechet"].low < scores["frechet"].value
+    assert scores["precision"].n == scores["precision"].n_reference == 20
+    assert (tmp_path / "features.png").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize("name", ["reward_curve"])
 def test_a_run_without_rewards_over_updates_is_refused(name):
     from visualize import SPECS

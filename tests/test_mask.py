@@ -99,6 +99,84 @@ def test_a_removed_ratio_outside_0_to_1_is_refused(removed):
         mask.bernoulli((2, 2), removed, torch.Generator())
 
 
+# 999 values, evenly apart, in no order: a share of them is a share of that stretch. They are not quite
+# symmetric, so that no two are of the same magnitude.
+EVEN = 0.0015 + torch.linspace(-3, 3, 999)[torch.randperm(999, generator=torch.Generator().manual_seed(6))]
+EVEN = EVEN.view(27, 37)
+
+
+@pytest.mark.parametrize("scale", [0.02, 1.0, 50.0])
+@pytest.mark.parametrize(("center", "width"), [(0.0, 0.5), (1.0, 0.27), (-1.5, 0.1), (9.0, 1.0)])
+def test_a_window_removes_what_lies_in_it_in_units_of_the_weights_own_spread(scale, center, width):
+    std = float(EVEN.std())
+    low, high = (center - width / 2) * std, (center + width / 2) * std
+    made = mask.window(scale * EVEN, center, width)
+    assert torch.equal(made, 1 - ((low <= EVEN) & (high > EVEN)).float())
+
+
+def test_a_window_is_closed_below_and_open_above():
+    weight = torch.tensor([[-1.0, 0.0, 1.0, -1.0, 1.0]])  # of standard deviation 1
+    assert mask.window(weight, 0.0, 2.0).tolist() == [[0.0, 0.0, 1.0, 0.0, 1.0]]
+    assert mask.window(weight, 0.0, 0.0).all()
+
+
+def test_a_window_of_a_negative_width_is_refused():
+    for width in (-0.1, math.nan):
+        with pytest.raises(ValueError, match="0 or more"):
+            mask.window(EVEN, 0.0, width)
+
+
+@pytest.mark.parametrize("removed", [0.0, 0.005, 0.066, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("center", [0.0, 1.0, -4.0])
+def test_a_window_is_as_wide_as_its_share_of_all_sites_weights_needs(center, removed):
+    sites = [EVEN, 7 * EVEN.flatten()[:500].view(20, 25)]
+    width = mask.window_width(sites, center, removed)
+    gone = sum(int((mask.window(site, center, width) == 0).sum()) for site in sites)
+    assert gone == round(removed * 1499)
+    assert width == 0.0 if removed == 0 else width > 0
+
+
+def test_around_the_middle_of_even_values_the_width_is_the_share_of_the_whole():
+    width = mask.window_width([EVEN], 0.0, 0.25)
+    assert width * float(EVEN.std()) == pytest.approx(0.25 * 6, abs=6 / 998)
+
+
+def test_magnitude_removes_the_share_of_the_smallest_it_was_asked_to():
+    ratios = [0.2, 0.0, 0.066, 1.0, 0.2]
+    limits = mask.magnitude_limits(0.1 * EVEN, ratios)
+    assert limits[0] == limits[4]
+    for ratio, limit in zip(ratios, limits, strict=True):
+        made = mask.magnitude(0.1 * EVEN, limit)
+        assert int((made == 0).sum()) == round(ratio * 999)
+        if 0 < ratio < 1:
+            assert EVEN[made == 0].abs().max() < EVEN[made == 1].abs().min()
+            assert float(limit) == pytest.approx(0.1 * 3 * ratio, abs=0.1 * 6 / 998)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_masks_by_value_keep_the_weights_type_and_their_ratio(dtype):
+    weight = torch.randn(300, 300, generator=torch.Generator().manual_seed(7)).to(dtype)
+    by_size = mask.magnitude(weight, mask.magnitude_limits(weight, [0.1])[0])
+    by_window = mask.window(weight, 1.0, mask.window_width([weight], 1.0, 0.1))
+    for made in (by_size, by_window):
+        assert made.dtype == dtype
+        assert 1 - float(made.float().mean()) == pytest.approx(0.1, abs=0.004)  # equal values go together
+
+
+def test_weights_of_equal_magnitude_stay_together():
+    weight = torch.tensor([[1.0, -1.0, 1.0, 3.0]])
+    assert mask.magnitude(weight, mask.magnitude_limits(weight, [0.25])[0]).all()
+    assert mask.magnitude(weight, mask.magnitude_limits(weight, [0.75])[0]).tolist() == [[0.0, 0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("removed", [-0.1, 1.5, math.nan])
+def test_shares_by_value_outside_0_to_1_are_refused(removed):
+    with pytest.raises(ValueError, match="0 to 1"):
+        mask.magnitude_limits(EVEN, [0.1, removed])
+    with pytest.raises(ValueError, match="0 to 1"):
+        mask.window_width([EVEN], 0.0, removed)
+
+
 def test_keep_ratio_is_the_mean_of_each_mask():
     masks = {"b": torch.ones(4, 4, requires_grad=True), "a": torch.tensor([[1.0, 0.0], [0.0, 0.0]])}
     assert mask.keep_ratio(masks) == {"b": 1.0, "a": 0.25}

@@ -9,11 +9,14 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch.func import functional_call
 
+from maskunet import mask
+from maskunet.mask import pack
 from maskunet.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.methods import SPECS
-from maskunet.methods.base import mask_generator
+from maskunet.methods.base import mask_generator, to_uint8
 from maskunet.methods.maskunet_free import OFFICIAL, PAPER
 from maskunet.records import Request
+from maskunet.schedule import dpmpp_2m_step
 from maskunet.sites import find_sites
 
 
@@ -104,6 +107,94 @@ def test_a_random_mask_removes_the_share_it_was_asked_to(tiny_sd15):
         e.keep_ratio[s.name] * s.weights for e in run(tiny_sd15, "random_mask", settings)[:4] for s in sites
     )
     assert abs(kept / weights - 0.75) < 5 * math.sqrt(0.75 * 0.25 / weights)
+
+
+EARLIER = {"start": (0.066, True), "start_first_order": (0.066, False), "light": (0.01, True)}
+
+
+@pytest.mark.parametrize("preset", EARLIER)
+def test_the_presets_by_chance_are_to_the_last_bit_those_of_the_first_release(tiny_sd15, preset):
+    removed, second_order = EARLIER[preset]
+    asked = Request(prompt="a red cube", seed=3)
+    generator, x_t, history = mask_generator(asked), tiny_sd15.noise(3), None
+    text, schedule, bits = tiny_sd15.encode(asked.prompt), tiny_sd15.schedule, []
+    for t, t_prev in schedule.linspace_pairs(4):
+        with torch.no_grad(), MaskedUNet(tiny_sd15.unet) as masked:
+            masks = {
+                s.name: (torch.rand(s.shape, generator=generator) >= removed).float() for s in masked.sites
+            }
+            both = masked.decode(masked.encode(torch.cat((x_t, x_t)), t, text), masks)
+            eps = both[:1] + tiny_sd15.guidance * (both[1:] - both[:1])
+            x0, _ = schedule.x0_eps(eps, x_t, t)
+            x_t, history = dpmpp_2m_step(schedule, x_t, x0, history if second_order else None, t, t_prev)
+        bits.append({name: pack(each).tobytes() for name, each in masks.items()})
+    events = run(tiny_sd15, "random_mask", SPECS["random_mask"].settings(preset), keep_masks=True)
+    assert [{name: each.tobytes() for name, each in e.masks.items()} for e in events[:-1]] == bits
+    with torch.no_grad():
+        assert np.array_equal(events[-1].image, to_uint8(tiny_sd15.decode(x_t))[0])
+
+
+def removed_by_step(model, **settings):
+    """(steps, sites) removed ratios of the method random_mask, and the packed masks by step."""
+    chosen = SPECS["random_mask"].settings("", settings)
+    events = run(model, "random_mask", chosen, keep_masks=True)[:-1]
+    ratios = [[1 - e.keep_ratio[s.name] for s in find_sites(model.unet)] for e in events]
+    return np.array(ratios), [{n: bits.tobytes() for n, bits in e.masks.items()} for e in events]
+
+
+def test_the_ratio_goes_in_a_straight_line_from_the_first_step_to_the_last(tiny_sd15):
+    ratios, _ = removed_by_step(tiny_sd15, kind="magnitude", removed=0.1, removed_last=0.4)
+    sizes = [s.weights for s in find_sites(tiny_sd15.unet)]
+    expected = [[round(r * size) / size for size in sizes] for r in (0.1, 0.2, 0.3, 0.4)]
+    assert ratios == pytest.approx(np.array(expected), abs=1e-6)
+    chance, masks = removed_by_step(tiny_sd15, removed=0.0, removed_last=1.0)
+    assert (chance[0].max(), chance[-1].min()) == (0.0, 1.0)
+    assert chance[1].mean() == pytest.approx(1 / 3, abs=0.05)
+    assert masks[1] != masks[2]
+
+
+@pytest.mark.parametrize("settings", [{"kind": "window", "center": -0.5}, {"kind": "magnitude"}])
+def test_masks_by_value_stay_while_nothing_moves_and_are_alike_for_all_seeds(
+    tiny_sd15, settings, monkeypatch
+):
+    made, kind = [], settings["kind"]
+    real = getattr(mask, kind)
+    monkeypatch.setattr(mask, kind, lambda *given: made.append(1) or real(*given))
+    _, first = removed_by_step(tiny_sd15, **settings)
+    assert first == [first[0]] * 4
+    assert len(made) == len(find_sites(tiny_sd15.unet))  # once per site, not once per step
+    other = run(
+        tiny_sd15, "random_mask", SPECS["random_mask"].settings("", settings), keep_masks=True, seed=9
+    )
+    assert {n: bits.tobytes() for n, bits in other[0].masks.items()} == first[0]
+
+
+def test_a_moving_window_removes_other_weights_at_every_step(tiny_sd15):
+    given = {"kind": "window", "center": -1.0, "center_last": 2.0, "width": 0.5}
+    _, masks = removed_by_step(tiny_sd15, **given)
+    site = find_sites(tiny_sd15.unet)[0]
+    weight = tiny_sd15.unet.get_submodule(site.name).weight
+    for center, at_step in zip((-1.0, 0.0, 1.0, 2.0), masks, strict=True):
+        assert at_step[site.name] == pack(mask.window(weight, center, 0.5)).tobytes()
+
+
+def test_a_window_of_no_width_and_no_magnitude_give_the_plain_picture(tiny_sd15):
+    plain = run(tiny_sd15, "plain")[-1].image
+    for given in ({"kind": "window", "width": 0.0}, {"kind": "magnitude", "removed": 0.0}):
+        settings = SPECS["random_mask"].settings("", given)
+        assert np.array_equal(run(tiny_sd15, "random_mask", settings)[-1].image, plain)
+
+
+def test_a_setting_that_may_be_left_out_is_a_number_or_nothing():
+    settings = SPECS["random_mask"].settings
+    assert settings("moving_window", {"center_last": None}).center_last is None
+    assert settings("", {"removed_last": 0.2}).removed_last == 0.2
+    with pytest.raises(ValueError, match=r"removed_last is 1\.5; allowed is 0\.0 to 1\.0"):
+        settings("", {"removed_last": 1.5})
+    with pytest.raises(ValueError, match="removed must be a float, not None"):
+        settings("", {"removed": None})
+    with pytest.raises(ValueError, match="removed_last must be a float"):
+        settings("", {"removed_last": "much"})
 
 
 def test_official_agrees_with_the_published_loop_stepped_by_hand(tiny_sd15):

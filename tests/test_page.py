@@ -1,67 +1,22 @@
 """The page as a visitor meets it: a real browser and a real client, a real Studio, a small random model."""
 
 import csv
-import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from maskunet.library import Library
-from maskunet.models.base import ModelSpec
 from maskunet.studio import Studio
-from maskunet.ui import build as page
-from tests.tiny import tiny_sd_folder
-from tests.tiny_rewards import write_small
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(
-    not CHROMIUM, reason="no chromium on this machine; apt-get install chromium"
-)
-SOON = 60_000  # milliseconds; a slow machine under load
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    path = tmp_path_factory.mktemp("page")
-    spec = ModelSpec(
-        name="tiny",
-        title="Tiny random",
-        summary="Random weights.",
-        license="none",
-        guidance=3.0,
-        folder=tiny_sd_folder(path / "model"),
-        rewards=write_small(path / "rewards"),
-        vocabulary={"color": ("red", "blue")},
-    )
-    return Library("tiny", device="cpu", specs={"tiny": spec})
+from tests.serving import SOON, needs_browser, served
 
 
 @pytest.fixture(scope="module")
 def lab(library, tmp_path_factory):
     """The address of a running page, and its studio."""
-    runs = tmp_path_factory.mktemp("runs")
-    studio = Studio(runs, library=library, max_waiting=2)
-    demo = page.build(studio, {})
-    demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
-    _, url, _ = demo.launch(
-        prevent_thread_lock=True, quiet=True, theme=page.theme(), css_paths=[page.CSS],
-        allowed_paths=[str(runs)], ssr_mode=False, run_history=False, enable_monitoring=False, show_error=False,
-    )  # fmt: skip
-    yield url.rstrip("/"), studio
-    demo.close()
-    studio.close()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as driver:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library, max_waiting=2)
+    with served(studio, {}) as url:
+        yield url, studio
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from maskunet import runs, store
+from maskunet import replay, runs, store
 from maskunet.course import Course
 from maskunet.records import MaskSet, Request, Run
 from tests.tiny_stats import Sites, random_masks, stats_of
@@ -97,13 +97,13 @@ def test_the_pictures_have_the_same_bytes_whenever_and_however_long_it_took(tmp_
 
 def test_each_png_says_how_it_was_made(tmp_path):
     folder = runs.write(make(), tmp_path / "a")
-    result = runs.parse((folder / runs.RESULT).read_bytes())
-    base = runs.parse((folder / runs.BASE).read_bytes())
-    assert runs.request_of(result) == make().request
+    result = replay.parse((folder / runs.RESULT).read_bytes())
+    base = replay.parse((folder / runs.BASE).read_bytes())
+    assert replay.request_of(result) == make().request
     assert result["rewards"] == {"total": 0.5}
     assert result["settings"] == {"updates": 3}
-    assert runs.request_of(base).method == "plain"
-    assert runs.request_of(base).prompt == make().request.prompt
+    assert replay.request_of(base).method == "plain"
+    assert replay.request_of(base).prompt == make().request.prompt
     assert (base["rewards"], base["settings"]) == ({"total": -1.0}, {"second_order": True})
 
 
@@ -176,7 +176,7 @@ def test_an_incomplete_or_damaged_run_is_one_sentence(tmp_path, lost):
 def png(text=None, size=(4, 4)):
     info = PngImagePlugin.PngInfo()
     if text is not None:
-        info.add_itxt(runs.KEY, text)
+        info.add_itxt(replay.KEY, text)
     file = io.BytesIO()
     Image.new("L", size).save(file, "png", pnginfo=info)
     return file.getvalue()
@@ -190,16 +190,16 @@ def png(text=None, size=(4, 4)):
         (b"[1, 2]", "no request"),
         (b'{"request": 3}', "no request"),
         (b"[" * 100_000, "neither a run.json nor a PNG"),
-        (b" " * (runs.MAX_RECORD + 1), "larger than 1 MB"),
+        (b" " * (replay.MAX_RECORD + 1), "larger than 1 MB"),
         (png(), "holds no run"),
         (png()[:20], "damaged"),
         (png(text="not json"), "neither a run.json nor a PNG"),
-        (b"\x89PNG" + b"\0" * runs.MAX_PICTURE, "larger than 32 MB"),
+        (b"\x89PNG" + b"\0" * replay.MAX_PICTURE, "larger than 32 MB"),
     ],
 )
 def test_a_file_that_is_no_run_is_refused_in_one_sentence(data, says):
     with pytest.raises(ValueError, match=says) as error:
-        runs.parse(data)
+        replay.parse(data)
     assert "\n" not in str(error.value)
 
 
@@ -214,13 +214,13 @@ def test_a_file_that_is_no_run_is_refused_in_one_sentence(data, says):
 )
 def test_a_recorded_request_is_checked_like_a_typed_one(request_, says):
     with pytest.raises(ValueError, match=says):
-        runs.request_of(runs.parse(json.dumps({"request": request_}).encode()))
+        replay.request_of(replay.parse(json.dumps({"request": request_}).encode()))
 
 
 def test_a_run_of_other_weights_is_refused():
     record = {"weights": {"unet/x": "ab", "vae/x": "cd"}}
-    runs.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "cd"})
+    replay.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "cd"})
     with pytest.raises(ValueError, match=r"other weights than this tabletop \(vae/x differs\)"):
-        runs.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "ef"})
+        replay.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "ef"})
     with pytest.raises(ValueError, match="other weights"):
-        runs.check_replay({}, "tabletop", {"unet/x": "ab"})
+        replay.check_replay({}, "tabletop", {"unet/x": "ab"})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import failures, jobs, runs, store
+from maskunet import failures, jobs, replay, runs, store
 from maskunet.library import Loaded
 from maskunet.mask import unpack
 from maskunet.masked_unet import MaskedUNet
@@ -21,8 +21,10 @@ from maskunet.methods.base import MethodSpec
 from maskunet.records import Card, Request, StepEvent
 from maskunet.sites import find_sites
 from maskunet.studio import Studio
+from tests.tiny import tiny_unet
 
 WAIT = 10  # seconds; nothing here takes one
+UNET = tiny_unet()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,7 @@ class FakeLibrary:
             raise self.failure
         model = SimpleNamespace(
             name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype,
-            guidance=3.5, unet=SimpleNamespace(up_blocks=()),
+            guidance=3.5, unet=UNET,
         )  # fmt: skip
         return Loaded(model=model, rewards=None)
 
@@ -173,10 +175,13 @@ def test_a_job_ends_in_a_run_that_is_told_remembered_and_saved(studio, machine, 
     assert (run.device, run.dtype, run.weights) == ("cpu", "float32", {"unet/x": "ab"})
     assert {"python", "maskunet", "torch", "diffusers", "transformers", "gradio"} <= set(run.versions)
     assert len(run.rows) == 4 * 3 + 1
-    assert studio.run(job) == run
+    again = studio.run(job)
+    for name in ("request", "rewards", "settings", "versions", "keep_ratio", "state"):
+        assert getattr(again, name) == getattr(run, name)
+    assert len(again.rows) == len(run.rows) and again.course.base.shape == (4, 8, 8, 3)
     assert studio.status().running == 0
     assert np.array_equal(runs.read(tmp_path / "runs" / job).result_image, run.result_image)
-    assert studio.zip(job).is_file()
+    assert studio.shelf.zip(job).is_file()
 
 
 def test_the_default_model_is_loaded_before_anyone_asks(studio, machine, tmp_path):
@@ -448,7 +453,7 @@ def test_a_saved_run_is_found_after_a_restart_and_old_jobs_leave_the_memory(
 
 
 def test_only_the_newest_runs_stay_on_the_disk(studio, tmp_path, monkeypatch):
-    monkeypatch.setattr("maskunet.studio.MAX_RUNS", 2)
+    monkeypatch.setattr("maskunet.shelf.MAX_RUNS", 2)
     (tmp_path / "runs" / "notes").mkdir(parents=True)
     made = []
     for seed in range(3):
@@ -461,11 +466,11 @@ def test_only_the_newest_runs_stay_on_the_disk(studio, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("bad", ["../../etc", "", "0123456789AB", "0123456789abc", "a" * 12 + "\n", None])
 def test_ids_are_checked_before_they_meet_the_disk(studio, bad):
-    for method in (studio.run, studio.zip, studio.stop, lambda i: list(studio.events(i))):
+    for method in (studio.run, studio.shelf.zip, studio.stop, lambda i: list(studio.events(i))):
         with pytest.raises(ValueError, match="12 hexadecimal digits"):
             method(bad)
     with pytest.raises(ValueError, match="not"):
-        studio.zip("0123456789ab")
+        studio.shelf.zip("0123456789ab")
 
 
 # Failures
@@ -548,7 +553,7 @@ def test_a_reward_that_is_no_number_stops_and_keeps_the_best_before_it(studio, m
 
 def test_a_value_error_of_ours_is_told_and_one_of_others_is_not():
     try:
-        runs.parse(b"")
+        replay.parse(b"")
     except ValueError as error:
         assert failures.foreseen(error).startswith("This file is neither")
     try:
@@ -640,7 +645,7 @@ def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(real, tiny_sd15)
     assert np.array_equal(again.result_image, first.run.result_image)
 
 
-def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, tmp_path):
+def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, tmp_path, monkeypatch):
     job = real.start(ask(**REAL, keep_masks=True))
     run = finish(real, job).run
     masks = store.load(tmp_path / "runs" / job / "masks.safetensors")
@@ -650,6 +655,7 @@ def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, 
     bits = [unpack(masks.steps[t][name], shape) for t in masks.steps for name, shape in shapes.items()]
     kept = sum(float(b.sum()) for b in bits) / sum(b.numel() for b in bits)
     assert kept == pytest.approx(run.keep_ratio, abs=1e-6)
+    monkeypatch.setattr("maskunet.studio.KEEP_MASKS", 0)  # as for a large model
     other = finish(real, real.start(ask(**REAL))).run
     assert not (tmp_path / "runs" / other.id / "masks.safetensors").exists()
 

@@ -1,10 +1,10 @@
 """Rewards and keep ratio over all updates of a run, with the denoising steps marked."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from maskunet.records import Run
 from visualize.base import COLORS, PlotSpec, column, panels
 
 TITLES = {
@@ -15,15 +15,18 @@ TITLES = {
 }
 
 
-def draw(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def table(run: Run) -> list[dict[str, Any]]:
+    """One row per update, as steps.csv has them."""
+    return [dict(row) for row in run.rows]
+
+
+def draw(run: Run) -> Figure:
     """Draw the course of one run.
 
-    Args:
-        rows: `Run.rows`, or steps.csv read as dictionaries of numbers.
-
     Raises:
-        ValueError: no row holds a reward; the method optimized nothing.
+        ValueError: no update has a reward; the method optimized nothing.
     """
+    rows = run.rows
     shown = [name for name in TITLES if any(row.get(name) is not None for row in rows if not row["final"])]
     if not shown:
         raise ValueError("This run has no rewards over its updates. Take one of a training-free method.")
@@ -44,4 +47,6 @@ SPEC = PlotSpec(
     title="Reward curves",
     summary="Each reward, their sum and the keep ratio over every update.",
     draw=draw,
+    table=table,
+    of_run=True,
 )

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from types import NoneType
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -56,7 +57,9 @@ class MethodSpec:
         for key, value in (overrides or {}).items():
             if key not in known:
                 raise ValueError(f"{self.name} has no setting “{key}”. It has: {', '.join(known)}.")
-            _check(key, value, type(getattr(chosen, key)), known[key].metadata)
+            kind, *more = get_args(known[key].type) or (known[key].type,)
+            if value is not None or NoneType not in more:  # such as float | None, which may be left out
+                _check(key, value, kind, known[key].metadata)
         return replace(chosen, **(overrides or {}))
 
 

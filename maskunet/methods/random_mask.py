@@ -1,9 +1,12 @@
-"""The control: an i.i.d. random mask of a given ratio, a new one at every timestep, no optimization."""
+"""The controls: masks that nothing optimizes, drawn by chance or read off the weights' values."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from maskunet import mask
 from maskunet.guidance import classifier_free
@@ -14,40 +17,52 @@ from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.schedule import dpmpp_2m_step
 
+KINDS = ("iid", "window", "magnitude")
+BySite = Mapping[str, Tensor]
+
+
+def _range(low: float, high: float, text: str) -> dict:
+    return {"min": low, "max": high, "help": text}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What to remove at random.
+    """What to remove, from the first denoising step to the last, with a straight line between them.
 
     Attributes:
-        removed: probability of each weight to be removed, 0 to 1. 0.066 is what the training-free
-            method starts with: exp(-e) for one-sided noise and logits of 1.
+        kind: "iid" draws every weight by itself, anew at every step; "window" removes the weights whose
+            value lies in a window; "magnitude" the smallest ones of every site.
+        removed: of "iid" the probability of each weight to go, of "magnitude" the share of each site,
+            0 to 1. 0.066 is what the training-free method starts with: exp(-e) for one-sided noise and
+            logits of 1.
+        removed_last: the same at the last step; None for no change.
+        center: middle of the window, in standard deviations of each site's weights, and `width`, its
+            whole width. center_last: the middle at the last step; None for no change.
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    removed: float = field(
-        default=0.066, metadata={"min": 0.0, "max": 1.0, "help": "share of weights removed"}
-    )
+    kind: str = field(default="iid", metadata={"choices": KINDS, "help": "how weights are chosen"})
+    removed: float = field(default=0.066, metadata=_range(0.0, 1.0, "share of weights removed"))
+    removed_last: float | None = field(default=None, metadata=_range(0.0, 1.0, "share at the last step"))
+    center: float = field(default=1.0, metadata=_range(-10.0, 10.0, "middle of the window, std"))
+    center_last: float | None = field(default=None, metadata=_range(-10.0, 10.0, "middle at the last step"))
+    width: float = field(default=0.25, metadata=_range(0.0, 100.0, "width of the window, std"))
     second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
 
 
 def run(
     model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
 ) -> Iterator[StepEvent]:
-    """Sample under random masks; one event per step and a final one."""
+    """Sample under masks of the chosen kind; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
     report = Reporter(model, len(pairs), request.keep_masks)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed), None
     generator = mask_generator(request)
     with MaskedUNet(model.unet) as masked:
-        for step, (t, t_prev) in enumerate(pairs):
-            masks = {
-                site.name: mask.bernoulli(site.shape, settings.removed, generator).to(
-                    model.device, model.dtype
-                )
-                for site in masked.sites
-            }
+        weights = {site.name: model.unet.get_submodule(site.name).weight.detach() for site in masked.sites}
+        masks_by_step = COURSES[settings.kind](weights, settings, len(pairs), generator)
+        for step, ((t, t_prev), masks) in enumerate(zip(pairs, masks_by_step, strict=True)):
             with torch.no_grad():
                 features = masked.encode(torch.cat((x_t, x_t)), t, text)
                 output = classifier_free(masked.decode(features, masks), scale)
@@ -60,15 +75,56 @@ def run(
     yield finish(model, rewards, request, report, x_t)
 
 
+def _iid(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:
+    """New masks at every step."""
+    for removed in _line(settings.removed, settings.removed_last, steps):
+        yield {n: mask.bernoulli(tuple(w.shape), removed, generator).to(w) for n, w in weights.items()}
+
+
+def _window(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:
+    centers = _line(settings.center, settings.center_last, steps)
+    return _held(
+        centers, lambda step: {n: mask.window(w, centers[step], settings.width) for n, w in weights.items()}
+    )
+
+
+def _magnitude(
+    weights: BySite, settings: Settings, steps: int, generator: torch.Generator
+) -> Iterator[BySite]:
+    ratios = _line(settings.removed, settings.removed_last, steps)
+    limits = {n: mask.magnitude_limits(w, ratios) for n, w in weights.items()}
+    return _held(ratios, lambda step: {n: mask.magnitude(w, limits[n][step]) for n, w in weights.items()})
+
+
+def _held(values: Sequence[float], masks_at: Callable[[int], BySite]) -> Iterator[BySite]:
+    """Each step's masks, made anew only where the value they depend on changes."""
+    for step, (before, value) in enumerate(pairwise((None, *values))):
+        if value != before:
+            masks = masks_at(step)
+        yield masks
+
+
+COURSES = dict(zip(KINDS, (_iid, _window, _magnitude), strict=True))
+
+
+def _line(first: float, last: float | None, steps: int) -> list[float]:
+    """One value per step, evenly from the first to the last."""
+    return np.linspace(first, first if last is None else last, steps).tolist()
+
+
 SPEC = MethodSpec(
     name="random_mask",
     title="Random mask",
-    summary="Removes weights at random, a new draw at every timestep: the control of equal ratio.",
-    source="the motivation study of MaskUNet (CVPR 2025), Fig. 1, here independent per weight",
+    summary="Removes weights by chance or by their value, without looking at the picture: the control.",
+    source="the motivation study of MaskUNet (CVPR 2025), section 1; in its Fig. 1 the removed weights lie in "
+    "narrow windows of values that move over the steps",
     presets={
         "start": Settings(),
         "start_first_order": Settings(second_order=False),
         "light": Settings(removed=0.01),
+        "window": Settings(kind="window"),
+        "moving_window": Settings(kind="window", center=-1.0, center_last=1.0),
+        "magnitude": Settings(kind="magnitude"),
     },
     run=run,
 )

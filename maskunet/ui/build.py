@@ -1,4 +1,4 @@
-"""The page: a header, the controls, and four tabs that look at one run."""
+"""The page: a header, the controls, and five tabs that look at one run."""
 
 import secrets
 from collections.abc import Iterator
@@ -9,8 +9,21 @@ from typing import Any
 
 import gradio as gr
 
-from maskunet.records import JobEvent, Run, Status
-from maskunet.ui import about, compare, controls, endpoint, gallery, history, live, optimize, pictures, words
+from maskunet import runs
+from maskunet.records import JobEvent, MaskSet, Run, Status
+from maskunet.ui import (
+    about,
+    compare,
+    controls,
+    endpoint,
+    explore,
+    gallery,
+    history,
+    live,
+    optimize,
+    pictures,
+    words,
+)
 
 CSS = Path(__file__).with_name("style.css")
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
@@ -73,9 +86,11 @@ class Page:
                     self.compare = compare.build(self.studio, self.shelf)
                 with gr.Tab("Optimize", id="optimize"):
                     self.optimize = optimize.build()
+                with gr.Tab("Explore", id="explore"):
+                    self.explore = explore.build()
                 with gr.Tab("History", id="history"):
                     self.history = history.build()
-                with gr.Tab("About and API", id="about"):
+                with gr.Tab("About", id="about"):
                     about.build(self.models)
         endpoint.build(self.studio)
         self._wire(demo, owner, job, kept, shown, header)
@@ -98,6 +113,7 @@ class Page:
         for trigger in self.compare.picks:
             trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **LOUD)
         self.compare.wire(c, shown, self.find)
+        self.explore.wire(self, shown, kept)
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
 
     def link_fields(self) -> list[Any]:
@@ -216,6 +232,11 @@ class Page:
             return self.studio.run(run_id)
         except ValueError:
             return None
+
+    def masks(self, run_id: str) -> MaskSet | None:
+        """The masks a run kept, or None."""
+        folder = gallery.folder(run_id) if run_id in self.shelf else None
+        return self.studio.shelf.masks(run_id) if folder is None else runs.masks(folder)
 
     def show(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage."""

@@ -67,7 +67,7 @@ class Compare:
             gr.Row(visible=True),
             gr.DownloadButton(visible=False)
             if precomputed
-            else gr.DownloadButton(value=str(self.studio.zip(run.id)), visible=True),
+            else gr.DownloadButton(value=str(self.studio.shelf.zip(run.id)), visible=True),
             link(run),
             self.studio.command(run.request),
             snippet(run),

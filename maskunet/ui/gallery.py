@@ -22,3 +22,8 @@ def load(folder: Path = FOLDER) -> dict[str, Run]:
             continue
         found[run.id] = run
     return found
+
+
+def folder(run_id: str, among: Path = FOLDER) -> Path | None:
+    """Where the gallery's run of that id is."""
+    return next((path.parent for path in among.glob("*/run.json") if f'"{run_id}"' in path.read_text()), None)

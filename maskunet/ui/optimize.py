@@ -24,7 +24,7 @@ class Optimize:
         """The numbers behind the curves, once there is a run."""
         if run is None or not run.rows:
             return (gr.DownloadButton(visible=False),)
-        return (gr.DownloadButton(value=str(studio.numbers(run.id)), visible=True),)
+        return (gr.DownloadButton(value=str(studio.shelf.numbers(run.id)), visible=True),)
 
 
 def build() -> Optimize:

@@ -53,6 +53,46 @@ CHARTS = {
 CHART_HINT = "One point per update; vertical lines are denoising steps."
 FILMSTRIP = "Predicted image after each step"
 FILMSTRIP_NOTE = "Frames from before a reload are not shown."
+EMPTY_EXPLORE = "Nothing to explore yet. Make a run, or open a precomputed one."
+NO_STATISTICS = (
+    "This run removed no weights, or was made before its statistics were kept. Choose a method that masks."
+)
+NO_STRIP = "This run kept no pictures of its steps."
+NO_MASKS = (
+    "To lay two runs' masks over each other, both must have kept them: runs of small models do; elsewhere "
+    "use --keep-masks."
+)
+NO_OTHER = "none"
+RUN_A, RUN_B = "Run", "Pin a second run (B)"
+UPLOAD = "Open a run (.zip)"
+DRAW_FIGURES = "Draw figures for print"
+DOWNLOAD_FIGURES = "Download figures (.zip)"
+HEAT = "Removed weights by site and step"
+HEAT_HINT = "Hover for the number, click to select. A row's name selects the site, a column's head the step."
+ALL_SITES = "all sites"
+NOTHING_REMOVED = "This run removed no weight at any site: its mask is all ones."
+BY_VALUE = "Removed weights by value"
+BY_VALUE_HINT = (
+    "Shares of all and of the removed weights per bin. Where the outline follows the filled bars, "
+    "values were removed as they come."
+)
+STANDARDIZED = "weight / standard deviation of its site"
+SHARE, SITES, STEP, REMOVED, ALL_WEIGHTS = "share", "sites", "step", "removed", "all weights"
+RATIOS = "Mask ratios over the sites"
+RATIO, LOGITS, MEAN, GRADIENT = "Removed ratio", "Logits", "mean logit", "Gradient norm"
+OVERLAP, OVERLAPS, OVERLAP_AB = "overlap (IoU)", "Overlap of masks", "Overlap of A and B"
+STEP_BEFORE, FIRST_STEP, CHANCE = "with the step before", "with the first step", "by chance"
+OVERLAP_HINT = (
+    "Intersection over union of the removed sets; by chance is that of independent masks of equal ratios."
+)
+COLUMNS = "By timestep, with the predicted image"
+MAPS = "Feature maps"
+MAPS_HINT = (
+    "Outputs of the up blocks as three principal components of the unmasked run's, the same for both rows."
+)
+SIDES = ("Unmasked", "Masked")
+STRIP = "Predicted images, step by step"
+PLAY, PAUSE = "Play", "Pause"
 PHASES = {
     "queued": "Waiting",
     "loading": "Loading the model",
@@ -119,3 +159,26 @@ def seconds(value: float) -> str:
 def queued(ahead: int) -> str:
     """The place in the queue."""
     return "Next in line" if ahead == 0 else f"{ahead} ahead in the queue"
+
+
+def group(place: str, attention: str) -> str:
+    """Heading of one attention's sites; `place` is block, layer and transformer block with points."""
+    block, layer, *inner = place.split(".")
+    deeper = f".{inner[0]}" if inner and inner[0] != "0" else ""
+    return f"Up block {block}, layer {layer}{deeper}, {attention}-attention"
+
+
+def site(name: str | None) -> str:
+    """A site as people read it, without what all names share."""
+    return ALL_SITES if name is None else name.replace("transformer_blocks.", "").replace("attentions.", "")
+
+
+def at_step(number: int, timestep: int) -> str:
+    """Where the strip of images is."""
+    return f"step {number}, timestep {timestep}"
+
+
+def run(prompt: str, seed: int, method: str) -> str:
+    """A run in a list."""
+    short = prompt if len(prompt) <= 48 else f"{prompt[:47]}…"
+    return f"{short}, seed {seed}, {method}"

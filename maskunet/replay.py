@@ -1,0 +1,78 @@
+"""What a run.json, or the PNG of a run, says of how it was made; checked like something typed by hand."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from PIL import Image
+
+from maskunet.records import Request
+
+KEY = "maskunet"  # of the text chunk in a PNG
+MAX_RECORD = 2**20  # bytes of a run.json
+MAX_PICTURE = 32 * 2**20  # bytes of a PNG
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """The record in a run.json or in a PNG that a run wrote.
+
+    Raises:
+        ValueError: too large, or neither of the two.
+    """
+    if data.startswith(b"\x89PNG"):
+        data = _png_text(data)
+    if len(data) > MAX_RECORD:
+        raise ValueError(f"This run.json is larger than {MAX_RECORD // 2**20} MB; it was not read.")
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("This file is neither a run.json nor a PNG that a run wrote.") from None
+    if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
+        raise ValueError("This file has no request in it. Give a run.json or a PNG of a run.")
+    return record
+
+
+def _png_text(data: bytes) -> bytes:
+    if len(data) > MAX_PICTURE:
+        raise ValueError(f"This PNG is larger than {MAX_PICTURE // 2**20} MB; it was not read.")
+    try:
+        # Reads the chunks before the pixels only: a picture that unpacks to gigabytes is harmless.
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            text = image.info.get(KEY, "")
+    except Exception:
+        raise ValueError("This PNG is damaged. Give a run.json or a PNG of a run.") from None
+    if not text:
+        raise ValueError("This PNG holds no run: it was not made here, or its text was removed.")
+    return str(text).encode()
+
+
+def request_of(record: Mapping[str, Any]) -> Request:
+    """The request in a record from `parse`, checked like one typed by hand.
+
+    Raises:
+        ValueError: a value is unknown or out of range; says which.
+    """
+    known = {f.name for f in fields(Request)}
+    given = record["request"]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"The run's request has an unknown entry “{str(unknown[0])[:40]}”.")
+    if "prompt" not in given:
+        raise ValueError("The run's request has no prompt.")
+    return Request(**given)
+
+
+def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, str]) -> None:
+    """Refuse to replay a run with weights other than its own: the picture would be another one.
+
+    Raises:
+        ValueError: says which file differs.
+    """
+    recorded = record.get("weights")
+    for name, digest in weights.items():
+        if not isinstance(recorded, dict) or recorded.get(name) != digest:
+            raise ValueError(
+                f"This run was made with other weights than this {model} ({name} differs), so the "
+                "same picture cannot come out. Give the folder of its weights with --weights."
+            )

@@ -1,0 +1,67 @@
+"""The run folders of one server, by id: the newest are kept, any can be read, downloaded or brought."""
+
+import re
+import shutil
+from pathlib import Path
+
+from maskunet import figures, runs
+from maskunet.records import MaskSet, Run
+
+MAX_RUNS = 200  # run folders kept on the disk; the oldest go first
+RUN_ID = re.compile("[0-9a-f]{12}")
+
+
+def checked(run_id: str) -> str:
+    """The id itself.
+
+    Raises:
+        ValueError: it is none, so it must not meet the disk.
+    """
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
+        raise ValueError("A run's id is 12 hexadecimal digits.")
+    return run_id
+
+
+class Shelf:
+    """Every method raises ValueError, one sentence, for a malformed id or a run that is not here.
+
+    Args:
+        folder: of the run folders; made when the first run is kept.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = Path(folder)
+
+    def keep(self, run: Run) -> None:
+        """Save a run and make room on the disk."""
+        runs.write(run, self._folder / run.id)
+        saved = [p for p in self._folder.iterdir() if RUN_ID.fullmatch(p.name)]
+        for old in sorted(saved, key=lambda p: p.stat().st_mtime)[:-MAX_RUNS]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def read(self, run_id: str) -> Run:
+        """A run, without its masks."""
+        if not (self._folder / checked(run_id)).is_dir():
+            raise ValueError(f"This run is not here any more: the newest {MAX_RUNS} are kept.")
+        return runs.read(self._folder / run_id)
+
+    def masks(self, run_id: str) -> MaskSet | None:
+        """The masks it kept, or None."""
+        return runs.masks(self._folder / checked(run_id))
+
+    def numbers(self, run_id: str) -> Path:
+        """Its steps.csv: one row per update."""
+        return self._folder / checked(run_id) / runs.STEPS
+
+    def zip(self, run_id: str) -> Path:
+        """One zip of its files."""
+        return runs.run_zip(self._folder / checked(run_id))
+
+    def take(self, archive: Path) -> str:
+        """Keep a run that was downloaded as a zip, here or elsewhere, and return its id."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return runs.unzip(archive, self._folder).id
+
+    def figures(self, run: Run) -> Path:
+        """One zip of every plot of a run, which may be none of these, and the numbers behind each."""
+        return figures.archive(run, self._folder / ".figures")

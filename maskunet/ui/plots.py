@@ -1,0 +1,146 @@
+"""Plots of the explorer as SVG that follows the page's theme, each with its numbers as a CSV link."""
+
+import base64
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 200, 44, 10, 22, 34
+Rows = Sequence[Mapping[str, Any]]
+Series = tuple[str, str, str]  # the rows' column, its label, its CSS class
+
+
+def percent(value: float) -> str:
+    """A share as people read it."""
+    return f"{100 * value:.3g} %"
+
+
+def number(value: float) -> str:
+    """A number in three digits."""
+    return f"{value:.3g}"
+
+
+def link(rows: Rows, name: str) -> str:
+    """A link that holds the rows as a CSV file: nothing is asked of the server."""
+    out = io.StringIO(newline="")
+    table = csv.DictWriter(out, list(dict.fromkeys(key for row in rows for key in row)))
+    table.writeheader()
+    table.writerows(rows)
+    data = base64.b64encode(out.getvalue().encode()).decode()
+    return f'<a class="csv" download="{name}.csv" href="data:text/csv;base64,{data}">CSV</a>'
+
+
+def framed(title: str, inside: str, rows: Rows, name: str, hint: str = "") -> str:
+    """A titled plot with its numbers and a sentence on how to read it."""
+    head = f'<div class="head"><h4>{escape(title)}</h4>{link(rows, name)}</div>'
+    said = f'<p class="hint">{escape(hint)}</p>' if hint else ""
+    return f'<section class="plot" id="plot-{name}">{head}{inside}{said}</section>'
+
+
+class Axes:
+    """Maps values to the drawing; `x` and `y` give coordinates, `frame` the axes with their labels."""
+
+    def __init__(self, x: tuple[float, float], y: tuple[float, float]):
+        self.low, self.high = x
+        self.floor, self.top = y
+        self.width, self.height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def x(self, value: float) -> float:
+        return LEFT + self.width * (value - self.low) / ((self.high - self.low) or 1)
+
+    def y(self, value: float) -> float:
+        return TOP + self.height * (self.top - value) / ((self.top - self.floor) or 1)
+
+    def frame(self, xlabel: str, ylabel: str, xs: Callable[[float], str], ys: Callable[[float], str]) -> str:
+        """Base line, ends of both axes, and what they are."""
+        base = TOP + self.height
+        middle = (self.low + self.high) / 2
+        ticks = "".join(
+            f'<text class="tick" x="{self.x(v):.1f}" y="{base + 14}" text-anchor="{anchor}">{xs(v)}</text>'
+            for v, anchor in ((self.low, "start"), (middle, "middle"), (self.high, "end"))
+        )
+        sides = "".join(
+            f'<text class="tick" x="{LEFT - 6}" y="{self.y(v) + 4:.1f}" text-anchor="end">{ys(v)}</text>'
+            for v in (self.floor, self.top)
+        )
+        return (
+            f'<line class="base" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>{ticks}{sides}'
+            f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(xlabel)}</text>'
+            f'<text class="tick" x="{LEFT}" y="{TOP - 10}">{escape(ylabel)}</text>'
+        )
+
+
+def _svg(inside: str, about: str) -> str:
+    label = escape(about, quote=True)
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{inside}</svg>'
+
+
+def legend(series: Sequence[Series]) -> str:
+    """Names of the series in their colors."""
+    if len(series) < 2:
+        return ""
+    items = "".join(f'<span class="{cls}">{escape(label)}</span>' for _, label, cls in series)
+    return f'<div class="legend">{items}</div>'
+
+
+def bars(
+    rows: Rows, series: Sequence[Series], *, xlabel: str, ylabel: str, xs: Callable[[float], str] = number,
+    ys: Callable[[float], str] = number, unit: str = "",
+) -> str:  # fmt: skip
+    """Bars from `low` to `high` of each row; the first series is filled, the others are outlines."""
+    top = max((row[key] for row in rows for key, *_ in series), default=0) or 1
+    axes = Axes((rows[0]["low"], rows[-1]["high"]), (0, top))
+    parts = []
+    for i, (key, _, cls) in enumerate(series):
+        if i:
+            points = " ".join(
+                f"{axes.x(row[end]):.1f},{axes.y(row[key]):.1f}" for row in rows for end in ("low", "high")
+            )
+            parts.append(f'<polyline class="{cls}" points="{points}"/>')
+            continue
+        parts += [
+            f'<rect class="{cls}" x="{axes.x(row["low"]):.2f}" y="{axes.y(row[key]):.2f}" '
+            f'width="{max(axes.x(row["high"]) - axes.x(row["low"]) - 0.5, 0.5):.2f}" '
+            f'height="{axes.y(0) - axes.y(row[key]):.2f}"/>'
+            for row in rows
+        ]
+    for row in rows:  # one invisible column per bin tells all its values
+        told = "; ".join(f"{label} {ys(row[key])}{unit}" for key, label, _ in series)
+        parts.append(
+            f'<rect class="hover" x="{axes.x(row["low"]):.2f}" y="{TOP}" height="{axes.height}" '
+            f'width="{axes.x(row["high"]) - axes.x(row["low"]):.2f}"><title>{xs(row["low"])} to '
+            f"{xs(row['high'])}: {escape(told)}</title></rect>"
+        )
+    about = f"{ylabel} over {xlabel}, {len(rows)} bins, highest {ys(top)}"
+    return legend(series) + _svg(axes.frame(xlabel, ylabel, xs, ys) + "".join(parts), about)
+
+
+def lines(
+    rows: Rows, series: Sequence[Series], *, x: str, xlabel: str, ylabel: str, ys: Callable[[float], str] = number,
+    mark: float | None = None, floor: float | None = 0.0,
+) -> str:  # fmt: skip
+    """One line per series over the column `x`; None is a gap. `mark` draws a vertical line."""
+    values = [row[key] for row in rows for key, *_ in series if row.get(key) is not None]
+    if not values:
+        return '<p class="hint">There are no numbers to draw here.</p>'
+    low, top = min([*values, *([] if floor is None else [floor])]), max(values)
+    if top - low < 1e-12:
+        low, top = low - 0.5 * max(abs(low), 0.1), top + 0.5 * max(abs(top), 0.1)
+    axes = Axes((rows[0][x], rows[-1][x]), (low, top))
+    parts = [axes.frame(xlabel, ylabel, number, ys)]
+    if mark is not None:
+        at = f"{axes.x(mark):.1f}"
+        parts.append(f'<line class="mark" x1="{at}" x2="{at}" y1="{TOP}" y2="{TOP + axes.height}"/>')
+    for key, label, cls in series:
+        known = [(row[x], row[key]) for row in rows if row.get(key) is not None]
+        points = " ".join(f"{axes.x(a):.1f},{axes.y(b):.1f}" for a, b in known)
+        parts.append(f'<polyline class="{cls}" points="{points}"/>')
+        parts += [
+            f'<circle class="{cls}" cx="{axes.x(a):.1f}" cy="{axes.y(b):.1f}" r="3">'
+            f"<title>{escape(label)}, {xlabel} {number(a)}: {ys(b)}</title></circle>"
+            for a, b in known
+        ]
+    about = f"{ylabel} over {xlabel}, from {ys(min(values))} to {ys(max(values))}"
+    return legend(series) + _svg("".join(parts), about)
