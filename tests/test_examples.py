@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskunet import runs
+from visualize import SPECS
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
 
@@ -62,9 +63,13 @@ def test_pictures_through_the_autoencoder_are_measured_against_renders(tmp_path)
     assert (tmp_path / "features.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("name", ["reward_curve"])
-def test_a_run_without_rewards_over_updates_is_refused(name):
-    from visualize import SPECS
-
+def test_masks_are_explored_and_drawn_beside_a_random_one(tmp_path, capsys):
+    example = load("04")
+    made = example.main(tmp_path, replace(example.REQUEST, steps=3))
+    told = capsys.readouterr().out
+    for method, run in made.items():
+        most = run.stats.sites[int(run.stats.ratio[-1].argmax())]
+        assert f"at the last step {most} loses most" in told
+        assert (tmp_path / method / "removed_heat.png").stat().st_size > 10_000
     with pytest.raises(ValueError, match="no rewards"):
-        SPECS[name].draw([{"step": 0, "final": False}])
+        SPECS["reward_curve"].draw(replace(made["random_mask"], rows=()))

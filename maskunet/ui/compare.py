@@ -140,13 +140,16 @@ def build(studio: Any, shelf: dict[str, Run]) -> Compare:
 
 
 def _picks(shelf: dict[str, Run]) -> tuple[tuple[gr.Button, str], ...]:
-    """One button per precomputed run; clicking runs nothing."""
+    """One button per prompt of the precomputed runs, for its first; clicking runs nothing."""
     if not shelf:
         return ()
+    first: dict[str, str] = {}
+    for run_id, run in shelf.items():
+        first.setdefault(run.request.prompt, run_id)
     gr.HTML(f'<h4 class="picks">{words.PRECOMPUTED}</h4>')
     with gr.Row(elem_id="picks"):
         return tuple(
-            (gr.Button(run.request.prompt, size="sm", min_width=120), run_id) for run_id, run in shelf.items()
+            (gr.Button(prompt, size="sm", min_width=120), run_id) for prompt, run_id in first.items()
         )
 
 
