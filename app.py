@@ -22,11 +22,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--share", action="store_true", help="a public link; needs --auth")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for this login")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
+    parser.add_argument("--images", type=Path, help="folder whose folders of pictures the page may compare")
     args = parser.parse_args(argv)
     if args.share and not args.auth:
         parser.error("--share puts the page on the internet; give --auth NAME:PASSWORD with it")
     if args.auth and ":" not in args.auth:
         parser.error("--auth takes NAME:PASSWORD")
+    if args.images and not args.images.is_dir():
+        parser.error(f"--images takes a folder that holds folders of pictures; “{args.images.name}” is none")
     return args
 
 
@@ -35,7 +38,8 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
     from maskunet.studio import Studio
     from maskunet.ui import build as page
 
-    studio = Studio(args.runs.resolve(), args.model, args.weights, args.device)
+    images = args.images and args.images.resolve()
+    studio = Studio(args.runs.resolve(), args.model, args.weights, args.device, images=images)
     demo = page.build(studio)
     demo.queue(max_size=WAITING, default_concurrency_limit=IDLE, api_open=False)
     demo.launch(

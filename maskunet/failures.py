@@ -25,7 +25,7 @@ def sentence(error: BaseException) -> str:
 def foreseen(error: BaseException) -> str:
     """The error in one sentence that says what to do, or nothing if it was not foreseen.
 
-    A ValueError raised by a line of this package was written for a person and is passed on.
+    A ValueError raised by a line of this project was written for a person and is passed on.
     """
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or _is_memory(error):
         return (
@@ -46,9 +46,9 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether the error was raised by a line of this package."""
+    """Whether the error was raised by a line of this project."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module.startswith("maskunet.")
+    return module.startswith(("maskunet.", "visualize."))

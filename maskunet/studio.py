@@ -16,6 +16,7 @@ from maskunet import loading
 from maskunet.command import command_line
 from maskunet.compare import compare, method_of, null_mask
 from maskunet.failures import sentence
+from maskunet.feature_studio import FeatureStudio
 from maskunet.jobs import Job, Queue
 from maskunet.library import Library
 from maskunet.methods import SPECS
@@ -44,9 +45,14 @@ class Studio:
         limit_seconds: wall-clock limit of one request's work; its best so far is kept.
         library: the models to use; `model`, `weights` and `device` are ignored then.
         methods: the methods to use.
+        images: folder whose folders of pictures `features` offers, or None.
+
+    Attributes:
+        shelf: the runs on the disk.
+        features: sets of pictures side by side, see `FeatureStudio`.
 
     Raises:
-        ValueError: no such model or device, or `weights` holds no model.
+        ValueError: no such model or device, `weights` holds no model, or `images` is no folder.
     """
 
     def __init__(
@@ -60,9 +66,11 @@ class Studio:
         limit_seconds: float = 900,
         library: Library | None = None,
         methods: Mapping[str, MethodSpec] = SPECS,
+        images: Path | None = None,
     ):
         self.shelf = Shelf(runs)
         self._library = library or Library(model, weights, device)
+        self.features = FeatureStudio(images=images, device=str(self._library.device))
         self._methods, self._limit = methods, limit_seconds
         self._queue = Queue(max_waiting)
         self._bases: dict[tuple, Trace] = _Recent()
@@ -174,6 +182,7 @@ class Studio:
 
     def close(self) -> None:
         """End all work after its current update and let go of the models."""
+        self.features.close()
         self._queue.close("Stopped because the program was closed.")
         self._worker.join(timeout=60)
         self._library.clear()

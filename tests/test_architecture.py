@@ -18,6 +18,7 @@ WITHOUT_TORCH = (
     "maskunet/records.py",
     "maskunet/site_stats.py",
     "maskunet/discover.py",
+    "maskunet/feature_records.py",
     "app.py",
 )
 ROOMS = ("maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "visualize/")
@@ -39,6 +40,11 @@ DOORS = {
     "maskunet/encoders/": (),
     "maskunet/feature_set.py": (),
     "maskunet/features.py": ("maskunet.feature_set",),
+    "maskunet/feature_records.py": (),
+    "maskunet/feature_studio.py": (
+        "maskunet.feature_set", "maskunet.feature_work", "maskunet.features", "maskunet.feature_records",
+        "maskunet.records", "maskunet.extractors",
+    ),
     "maskunet/metrics/": ("maskunet.metrics.base", "maskunet.statistics", "maskunet.discover"),
     "maskunet/models/tabletop.py": ("maskunet.models.base", "maskunet.tabletop"),
     "maskunet/models/": ("maskunet.models.base", "maskunet.schedule", "maskunet.discover"),
@@ -49,7 +55,7 @@ DOORS = {
         "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.sites", "maskunet.site_stats", "maskunet.collect",
         "maskunet.discover",
     ),
-    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "visualize"),
+    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "maskunet.feature_records", "visualize"),
     "visualize/": ("visualize", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.discover"),
     "app.py": ("maskunet.ui", "maskunet.studio"),
 }  # fmt: skip
@@ -66,6 +72,8 @@ LIBRARIES = {
     "maskunet/masked_unet.py": {"torch"},
     "maskunet/feature_set.py": {"numpy"},
     "maskunet/features.py": {"numpy", "PIL"},
+    "maskunet/feature_records.py": {"numpy"},
+    "maskunet/feature_studio.py": set(),
     "maskunet/metrics/": {"numpy", "scipy", "sklearn"},
     "visualize/": {"numpy", "matplotlib", "sklearn", "umap"},
 }

@@ -97,7 +97,8 @@ def negatives(scene: Scene, rng: np.random.Generator, count: int) -> tuple[str, 
     """A true caption and `count` captions that differ in one respect and are false.
 
     Colors swapped between things, one color, shape or texture changed, a number changed, left and
-    right exchanged, a thing too many or too few.
+    right exchanged, a thing too many or too few. Of several, one exchanges the relation if there is one:
+    it is the hardest to learn.
     """
     how = plan(scene, rng)
     if how["kind"] == "list":  # a negative needs something named that can be wrong
@@ -107,7 +108,8 @@ def negatives(scene: Scene, rng: np.random.Generator, count: int) -> tuple[str, 
     for _ in range(40 * count):
         if len(false) == count:
             break
-        other, changed = _corrupt(scene, how, rng)
+        hardest = how["relation"] and count > 1 and not false
+        other, changed = _corrupt(scene, how, rng, "relation" if hardest else "")
         text = write(other, changed)
         if text != true and not _still_true(scene, other, changed):
             false.append(text)
@@ -125,7 +127,7 @@ def _other(choices, value, rng: np.random.Generator) -> str:
     return str(rng.choice([c for c in choices if c != value]))
 
 
-def _corrupt(scene: Scene, how: dict, rng: np.random.Generator) -> tuple[Scene, dict]:
+def _corrupt(scene: Scene, how: dict, rng: np.random.Generator, move: str = "") -> tuple[Scene, dict]:
     things, changed = list(scene), dict(how)
     i = int(rng.integers(len(things)))
     moves = ["color", "shape", "texture"]
@@ -134,7 +136,7 @@ def _corrupt(scene: Scene, how: dict, rng: np.random.Generator) -> tuple[Scene, 
     elif len(things) > 1:
         moves += ["swap"] * 4
         moves += ["relation"] * 4 if how["relation"] else ["drop"]
-    move = rng.choice(moves)
+    move = move or str(rng.choice(moves))
     if move == "swap":
         j = int(rng.choice([k for k in range(len(things)) if k != i]))
         name = str(rng.choice(("color", "color", "texture", "shape")))
@@ -152,11 +154,11 @@ def _corrupt(scene: Scene, how: dict, rng: np.random.Generator) -> tuple[Scene, 
         changed["order"] = [*how["order"], len(things) - 1]
         changed["named"] = [*how["named"], ("color",)]
     else:
-        choices = {"color": COLORS, "shape": SHAPES, "texture": TEXTURES}[str(move)]
+        choices = {"color": COLORS, "shape": SHAPES, "texture": TEXTURES}[move]
         every = range(len(things)) if how["kind"] == "count" else [i]
-        value = _other(choices, getattr(things[i], str(move)), rng)
+        value = _other(choices, getattr(things[i], move), rng)
         for k in every:
-            things[k] = replace(things[k], **{str(move): value})
+            things[k] = replace(things[k], **{move: value})
     return tuple(things), changed
 
 

@@ -2,7 +2,7 @@
 
 Run in this order, each with its own --minutes (0 for what is not trained):
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, image_reward,
-hpsv2, install, guidance, card, gallery. Every training resumes from its checkpoint; `restore` begins a training folder from the
+hpsv2, install, guidance, card, gallery, features. Every training resumes from its checkpoint; `restore` begins a training folder from the
 shipped models, so that latents and more training of the U-Net need no earlier checkpoint.
 """
 
@@ -125,6 +125,12 @@ def _gallery(args: argparse.Namespace) -> None:
     measure.gallery(Path("examples") / "gallery")
 
 
+def _features(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import measure_features
+
+    measure_features.make(args.folder / "features", Path("examples") / "features" / "tabletop.npz", n=args.n)
+
+
 def _install(args: argparse.Namespace) -> None:
     """Put the trained models where the package finds them."""
     import shutil
@@ -160,4 +166,5 @@ STEPS = {
     "guidance": _guidance,
     "card": _card,
     "gallery": _gallery,
+    "features": _features,
 }
