@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import re
 import zipfile
 from dataclasses import replace
@@ -14,7 +15,7 @@ from maskunet import figures, runs
 from maskunet.compare import compare
 from maskunet.records import Request
 from maskunet.studio import Studio
-from maskunet.ui import explore, explore_views
+from maskunet.ui import explore, explore_views, study_views
 from tests.serving import SOON, needs_browser, served
 from tests.test_methods import Redness
 from tests.tiny_stats import Sites, random_masks, stats_of
@@ -219,3 +220,21 @@ def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(chromium
         )
         assert alts and not complaints
         context.close()
+
+
+def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):
+    assert study_views.section(tmp_path) == ""
+    line = {
+        "curve": "iid", "removed": 0.1, "n": 9, "unchanged": 0, "win_rate": 0.25, "win_low": 0.1, "win_high": 0.5,
+        "reward": -0.5, "reward_low": -1.0, "reward_high": 0.1, "correct": 0.5, "correct_low": 0.3, "correct_high": 0.7,
+    }  # fmt: skip
+    more = {**line, "removed": 0.2, "win_rate": 0.75}
+    null = {**line, "removed": 0.0, "unchanged": 9, "win_rate": 0.0}
+    plain = {"n": 9, "correct": 0.6, "correct_low": 0.4, "correct_high": 0.8}
+    found = {"about": {"command": "python <x>"}, "plain": plain, "summary": [null, line, more]}
+    (tmp_path / "study.json").write_text(json.dumps(found))
+    html = study_views.section(tmp_path)
+    assert "Precomputed" in html and "python &lt;x&gt;" in html and "n = 9" in html
+    wins = tables(html)["random_masks_win_rate"]
+    assert [(float(row["removed"]), float(row["iid"])) for row in wins] == [(0.1, 0.25), (0.2, 0.75)]
+    assert len(tables(html)["random_masks_reward"]) == 3

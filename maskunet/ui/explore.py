@@ -9,7 +9,7 @@ import gradio as gr
 
 from maskunet.records import Run
 from maskunet.ui import explore_views as views
-from maskunet.ui import pictures, plots, words
+from maskunet.ui import pictures, plots, study_views, words
 from visualize import SPECS
 
 HERE = Path(__file__).parent
@@ -118,6 +118,7 @@ def build() -> Explore:
     with gr.Row(elem_id="figures-row"):
         draw = gr.Button(words.DRAW_FIGURES, size="sm", visible=False)
         figures = gr.DownloadButton(words.DOWNLOAD_FIGURES, size="sm", visible=False)
+    gr.HTML(study_views.section(), elem_id="study")
     return Explore(
         run,
         other,

@@ -119,28 +119,46 @@ def bars(
 
 def lines(
     rows: Rows, series: Sequence[Series], *, x: str, xlabel: str, ylabel: str, ys: Callable[[float], str] = number,
-    mark: float | None = None, floor: float | None = 0.0,
+    mark: float | None = None, level: float | None = None, floor: float | None = 0.0, xs: Callable[[float], str] = number,
 ) -> str:  # fmt: skip
-    """One line per series over the column `x`; None is a gap. `mark` draws a vertical line."""
-    values = [row[key] for row in rows for key, *_ in series if row.get(key) is not None]
+    """One line per series over the column `x`; None is a gap.
+
+    Where the rows have KEY_low and KEY_high, a band shows them. `mark` draws a vertical line, `level` a
+    horizontal one.
+    """
+    ends = [f"{key}{end}" for key, *_ in series for end in ("", "_low", "_high")]
+    values = [row[key] for row in rows for key in ends if row.get(key) is not None]
+    values += [] if level is None else [level]
     if not values:
         return '<p class="hint">There are no numbers to draw here.</p>'
     low, top = min([*values, *([] if floor is None else [floor])]), max(values)
     if top - low < 1e-12:
         low, top = low - 0.5 * max(abs(low), 0.1), top + 0.5 * max(abs(top), 0.1)
     axes = Axes((rows[0][x], rows[-1][x]), (low, top))
-    parts = [axes.frame(xlabel, ylabel, number, ys)]
+    parts = [axes.frame(xlabel, ylabel, xs, ys)]
+    if level is not None:
+        at = f"{axes.y(level):.1f}"
+        parts.append(f'<line class="mark" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
     if mark is not None:
         at = f"{axes.x(mark):.1f}"
         parts.append(f'<line class="mark" x1="{at}" x2="{at}" y1="{TOP}" y2="{TOP + axes.height}"/>')
     for key, label, cls in series:
         known = [(row[x], row[key]) for row in rows if row.get(key) is not None]
         points = " ".join(f"{axes.x(a):.1f},{axes.y(b):.1f}" for a, b in known)
+        parts.append(_band(axes, [row for row in rows if row.get(f"{key}_low") is not None], x, key, cls))
         parts.append(f'<polyline class="{cls}" points="{points}"/>')
         parts += [
             f'<circle class="{cls}" cx="{axes.x(a):.1f}" cy="{axes.y(b):.1f}" r="3">'
-            f"<title>{escape(label)}, {xlabel} {number(a)}: {ys(b)}</title></circle>"
+            f"<title>{escape(label)}, {xlabel} {xs(a)}: {ys(b)}</title></circle>"
             for a, b in known
         ]
     about = f"{ylabel} over {xlabel}, from {ys(min(values))} to {ys(max(values))}"
     return legend(series) + _svg("".join(parts), about)
+
+
+def _band(axes: Axes, rows: Rows, x: str, key: str, cls: str) -> str:
+    if not rows:
+        return ""
+    lower = [f"{axes.x(row[x]):.1f},{axes.y(row[f'{key}_low']):.1f}" for row in rows]
+    upper = [f"{axes.x(row[x]):.1f},{axes.y(row[f'{key}_high']):.1f}" for row in reversed(rows)]
+    return f'<polygon class="band {cls}" points="{" ".join([*lower, *upper])}"/>'

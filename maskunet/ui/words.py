@@ -92,7 +92,48 @@ MAPS_HINT = (
 )
 SIDES = ("Unmasked", "Masked")
 STRIP = "Predicted images, step by step"
+STUDY = "How often does a random mask win?"
+STUDY_HINT = (
+    "Bands are 95 % intervals that take pictures as independent; the dashed line is no effect, or the unmasked "
+    "pictures' share. Made by"
+)
+WIN_RATE, REWARD_GAIN, CORRECT = "share whose reward rises", "reward difference", "share correct"
+ASKED = "removed"
 PLAY, PAUSE = "Play", "Pause"
+# The Features tab.
+FEATURES = "Features"
+SETS, REFERENCE, EMBEDDING, PERPLEXITY = "Sets", "Reference", "Embedding", "Perplexity"
+REFERENCE_INFO = "For the measures."
+FEATURES_SEED_INFO = "Of embedding and intervals."
+EXTRACTOR, EXTRACTOR_INFO = "Extractor", "The network for folders of pictures."
+MOST, MOST_INFO = "Pictures per folder", "At most; drawn by the seed."
+DRAW, STOP_DRAWING = "Draw", "Stop"
+DRAWING_STOPPED = "Stopped. Features that were extracted are kept, so that the next drawing is faster."
+EMPTY_FEATURES = (
+    "There are no sets of pictures here yet. To make those of the tabletop model: python -m maskunet tabletop "
+    "features. To compare folders of your own: python app.py --images DIR, the folder above them."
+)
+NOTHING_DRAWN = "Choose sets and press “Draw”: every point is a picture, pictures that are alike lie close."
+NOTHING_CHOSEN = "Click a picture or draw a rectangle around several to see them here."
+PLANE_HINT = "Hover or use the arrow keys for a picture; click or press Enter, or draw a rectangle, to list."
+MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
+CHOSEN = {  # said in the browser, which fills in what stands in braces
+    "none": "No picture is chosen.",
+    "some": "{n} chosen: {counts}.",
+    "many": "{n} chosen: {counts}; the first {shown} are shown.",
+    "count": "{n} of {name}",
+    "picture": "Picture {i} of {n} of {name}: {text}",
+    "file": "{name}, {file}",
+}
+VALUE, INTERVAL, NOT_MEASURED = "value", "95 % interval", "not measured"
+HOW_MEASURED = "How to read these"
+DRAWING_PHASES = {
+    "waiting": "Waiting for other visitors’ drawings",
+    "starting": "Starting",
+    "extracting": "Extracting",
+    "embedding": "Computing",
+    "measuring": "Measuring",
+}
 PHASES = {
     "queued": "Waiting",
     "loading": "Loading the model",
@@ -182,3 +223,29 @@ def run(prompt: str, seed: int, method: str) -> str:
     """A run in a list."""
     short = prompt if len(prompt) <= 48 else f"{prompt[:47]}…"
     return f"{short}, seed {seed}, {method}"
+
+
+def a_set(title: str, n: int, precomputed: bool) -> str:
+    """A set of pictures in a list."""
+    return f"{title} (n = {n:,}{', precomputed' if precomputed else ''})"
+
+
+def perplexity_info(largest: int, n: int) -> str:
+    """What perplexities t-SNE and UMAP take for so many pictures."""
+    if largest < 1:
+        return f"Too few pictures for t-SNE: {n:,}, at least 4 are needed. Take PCA, or more pictures."
+    return f"1 to {largest:,} for {n:,} pictures."
+
+
+def drawing(phase: str, name: str, done: int, total: int) -> str:
+    """How far a drawing is."""
+    count = f", {done:,} of {total:,}" if total else ""
+    return f"{DRAWING_PHASES[phase]} {name}".rstrip() + count
+
+
+def study(n: int, correct: float, plain: int) -> str:
+    """What the study of random masks compared."""
+    return (
+        f"Random masks on tabletop against the unmasked picture of the same prompt and seed, n = {n} per point. "
+        f"By the checker, {100 * correct:.0f} % of the {plain} unmasked pictures are correct."
+    )
