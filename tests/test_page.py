@@ -114,6 +114,20 @@ def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
 
 
 @needs_browser
+def test_stop_works_right_after_a_reload(visit, lab):
+    tab = visit()
+    fill(tab, "a red dog", "MaskUNet, training-free")
+    make_it_long(tab)
+    tab.locator("#generate").click()
+    tab.wait_for_function("document.querySelector('#status').innerText.includes('Masked')")
+    tab.reload()
+    tab.locator("#stop").click()
+    tab.wait_for_selector("#facts .badge.warn", state="visible")
+    assert "Stopped on request" in tab.locator("#facts").inner_text()
+    assert lab[1].status().running == 0
+
+
+@needs_browser
 def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
     tab = visit()
     fill(tab, "a blue sphere", "Unmasked")
