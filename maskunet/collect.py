@@ -57,8 +57,7 @@ class Collector:
             masks: 0/1 for every site, (O, I), or (B, O, I) of which the last, a conditional one, counts.
             logits: what they came from, with their newest gradients where there are any.
         """
-        flat = [masks[site.name].reshape(-1, site.weights)[-1] for site in self.sites]
-        removed = torch.cat(flat) < 0.5
+        removed = torch.cat([masks[site.name].reshape(-1, site.weights)[-1] < 0.5 for site in self.sites])
         where = removed.nonzero()[:, 0]  # few: everything below is small
         cells = self._cells[where]
         if self._previous is None:

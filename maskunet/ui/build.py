@@ -1,4 +1,4 @@
-"""The page: a header, the controls, and five tabs that look at one run."""
+"""The page: a header, the controls, tabs that look at one run, and one that looks at sets of pictures."""
 
 import secrets
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from maskunet.ui import (
     controls,
     endpoint,
     explore,
+    features,
     gallery,
     history,
     live,
@@ -88,6 +89,8 @@ class Page:
                     self.optimize = optimize.build()
                 with gr.Tab("Explore", id="explore"):
                     self.explore = explore.build()
+                with gr.Tab(words.FEATURES, id="features"):
+                    self.features = features.build(self.studio.features)
                 with gr.Tab("History", id="history"):
                     self.history = history.build()
                 with gr.Tab("About", id="about"):
@@ -114,6 +117,7 @@ class Page:
             trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **LOUD)
         self.compare.wire(c, shown, self.find)
         self.explore.wire(self, shown, kept)
+        self.features.wire(demo)
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
 
     def link_fields(self) -> list[Any]:

@@ -108,7 +108,10 @@ FEATURES_SEED_INFO = "Of embedding and intervals."
 EXTRACTOR, EXTRACTOR_INFO = "Extractor", "The network for folders of pictures."
 MOST, MOST_INFO = "Pictures per folder", "At most; drawn by the seed."
 DRAW, STOP_DRAWING = "Draw", "Stop"
-DRAWING_STOPPED = "Stopped. Features that were extracted are kept, so that the next drawing is faster."
+DRAWING_ENDS = {
+    "done": "",
+    "stopped": "Stopped. Features that were extracted are kept, so that the next drawing is faster.",
+}
 EMPTY_FEATURES = (
     "There are no sets of pictures here yet. To make those of the tabletop model: python -m maskunet tabletop "
     "features. To compare folders of your own: python app.py --images DIR, the folder above them."
