@@ -50,7 +50,7 @@ def test_the_judges_know_the_world(loaded, judge):
     found = measure.judges(loaded.model, loaded.rewards, judge, count=100)
     assert found["psnr"] > 31
     assert found["checker"]["things"] >= 0.98
-    assert all(share > 0.85 for share in found["rewards"].values())
+    assert all(share > 0.87 for share in found["rewards"].values())
 
 
 def test_single_things_and_colors_are_mostly_right(loaded, judge):

@@ -54,7 +54,7 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
             {"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high}
         )
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
-    best = max(curve, key=lambda point: point["correct"])["guidance"]
+    best = _best(curve)
     docs.mkdir(exist_ok=True)
     command = f"python -m maskunet tabletop guidance --n {n}"
     (docs / "guidance.json").write_text(
@@ -62,6 +62,13 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
     )
     (weights / "guidance.json").write_text(json.dumps({"guidance": best}))
     _draw(curve, best, docs / "guidance.svg")
+
+
+def _best(curve: list[dict[str, float]]) -> float:
+    """The scale with the most correct pictures; of several, the middle one, the lower of two."""
+    most = max(point["correct"] for point in curve)
+    scales = [point["guidance"] for point in curve if point["correct"] == most]
+    return scales[(len(scales) - 1) // 2]
 
 
 def _draw(curve: list[dict[str, float]], best: float, path: Path) -> None:
