@@ -2,8 +2,9 @@
 
 Run in this order, each with its own --minutes (0 for what is not trained):
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, image_reward,
-hpsv2, install, guidance, card, gallery, features. Every training resumes from its checkpoint; `restore` begins a training folder from the
-shipped models, so that latents and more training of the U-Net need no earlier checkpoint.
+hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
+`restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
+no earlier checkpoint. `results` puts the evaluations under docs/ side by side.
 """
 
 import argparse
@@ -125,6 +126,12 @@ def _gallery(args: argparse.Namespace) -> None:
     measure.gallery(Path("examples") / "gallery")
 
 
+def _results(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import measure_results
+
+    measure_results.write(Path("docs") / "evaluations")
+
+
 def _features(args: argparse.Namespace) -> None:
     from maskunet.tabletop import measure_features
 
@@ -167,4 +174,5 @@ STEPS = {
     "card": _card,
     "gallery": _gallery,
     "features": _features,
+    "results": _results,
 }

@@ -1,0 +1,29 @@
+"""Saved evaluations side by side: the table's numbers are the rows', pairs meet at prompt and seed."""
+
+import pytest
+
+from maskunet import evaluate
+from maskunet.tabletop import measure_results
+
+
+def rows(rewards, correct):
+    return [
+        {"task": "single", "prompt": f"p{i}", "seed": i, "correct": c, "held_out": False, "rewards": {"total": r},
+         "keep_ratio": 0.9, "seconds": 2.0, "unet_calls": 3}
+        for i, (r, c) in enumerate(zip(rewards, correct, strict=True))
+    ]  # fmt: skip
+
+
+def test_the_page_shows_every_evaluation_and_the_known_pairs(tmp_path):
+    evaluate.save(tmp_path / "official", rows([1.0, 2.0, 3.0], [True, True, False]), {})
+    evaluate.save(tmp_path / "plain_first_order", rows([0.0, 1.0, 2.0], [False, True, False]), {})
+    text = measure_results.write(tmp_path)
+    assert "| official | 3 | 0.667 |" in text and "| plain_first_order | 3 | 0.333 |" in text
+    assert "**official**. Against plain_first_order, 3 pairs: total reward +1.000" in text
+    assert "correct 1 more, 0 fewer" in text and "random_mask" not in text
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no evaluations"):
+        measure_results.write(tmp_path)
