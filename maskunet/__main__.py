@@ -1,4 +1,4 @@
-"""python -m maskunet generate, evaluate, features, figures, study, download, tabletop; imports wait for the command."""
+"""python -m maskunet COMMAND: one parser for all commands; imports wait for the command."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from maskunet import __version__, features_command, figures, study_command
+from maskunet import __version__, bench_command, features_command, figures, study_command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--out", type=Path, required=True, help="folder for the tables")
     evaluate.set_defaults(command=_evaluate)
 
+    bench_command.add(commands)
     features_command.add(commands)
     figures.add(commands)
     study_command.add(commands)

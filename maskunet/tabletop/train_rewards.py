@@ -21,7 +21,7 @@ from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.checker import GROUPS
 from maskunet.tabletop.fit import fit
 from maskunet.tabletop.render import project, render
-from maskunet.tabletop.scenes import Scene, mirrored
+from maskunet.tabletop.scenes import RELATIONS, Scene, holds, mirrored
 from maskunet.tabletop.train_checker import jitter
 
 BATCH, NEGATIVES = 32, 3
@@ -33,28 +33,38 @@ states (B, P, W) in raster order."""
 
 
 class Namer(nn.Module):
-    """Reads from each patch whether a thing is centered there and what it is; used in training only."""
+    """Reads from each patch whether a thing is centered there, what and where it is, how it stands to others.
+
+    Used in training only. Without the places and relations neither reward learns what "left of" means:
+    half of the pictures are mirrored, so nothing else asks the patches to tell left from right.
+    """
 
     def __init__(self, width: int):
         super().__init__()
-        self.head = nn.Linear(width, 1 + sum(len(names) for names in GROUPS.values()))
+        names = [len(names) for names in GROUPS.values()]
+        self.parts = [1, *names, len(RELATIONS), 2]
+        self.head = nn.Linear(width, sum(self.parts))
 
     def forward(self, patches: Tensor, scenes: list[Scene]) -> Tensor:
         """The naming loss of patch states (B, P, W), a scalar."""
         side = int(patches.shape[1] ** 0.5)
         maps = self.head(patches.float()).unflatten(1, (side, side))
         there = torch.zeros(maps.shape[:3])
-        where, things = [], []
+        where, things, relations, places = [], [], [], []
         for b, scene in enumerate(scenes):
+            relations += [[any(holds(r, t, o) for o in scene if o is not t) for r in RELATIONS] for t in scene]
             at = project([(t.x, t.y, t.radius * 0.8) for t in scene]).clamp(0, 0.999) * side
+            places.append(at / side)
             for thing, (u, v) in zip(scene, at.long().tolist(), strict=True):
                 there[b, v, u] = 1
                 where.append((b, v, u))
                 things.append(thing)
         b, v, u = torch.tensor(where).unbind(1)
-        found = maps[b, v, u].split([1, *(len(names) for names in GROUPS.values())], -1)
+        _, *named, relation, place = maps[b, v, u].split(self.parts, -1)
         loss = F.binary_cross_entropy_with_logits(maps[..., 0], there)
-        for logits, (group, names) in zip(found[1:], GROUPS.items(), strict=True):
+        loss = loss + F.binary_cross_entropy_with_logits(relation, torch.tensor(relations).float())
+        loss = loss + 2 * F.l1_loss(place, torch.cat(places))
+        for logits, (group, names) in zip(named, GROUPS.items(), strict=True):
             wanted = torch.tensor([names.index(getattr(t, group)) for t in things])
             loss = loss + 0.3 * F.cross_entropy(logits, wanted)
         return loss
