@@ -52,8 +52,8 @@ def statistics_overhead(unet: nn.Module, rounds: int) -> dict[str, float]:
         def step(masks: dict[str, Tensor]) -> None:
             masked.decode(masked.encode(x_t, 500, text), masks)
 
-        start = _seconds(device, Collector, unet, masked.sites)
         collector = Collector(unet, masked.sites)
+        start = _seconds(device, Collector, unet, masked.sites)  # the second one: the first warms up
         for number in range(rounds + 1):
             masks = {s.name: bernoulli(s.shape, REMOVED, generator).to(device, dtype) for s in masked.sites}
             pair = _seconds(device, step, masks), _seconds(device, collector, 500 - number, masks)

@@ -1,7 +1,8 @@
 """Count what a run's masks remove, on the device and while the run goes on.
 
-All sites are counted together in a dozen operations and one transfer per denoising step, and no weight
-ever leaves the device.
+All sites are counted together in a few operations and one transfer per denoising step: every weight has a
+number that says its site, its histogram bin and in which masks it was removed, and these are counted once.
+No weight ever leaves the device.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,9 +29,12 @@ class Collector:
         self.sites = tuple(sites)
         weights = [unet.get_submodule(site.name).weight.detach().float() for site in self.sites]
         std = torch.stack([weight.std() for weight in weights])
-        # For every weight of every site: which site, and which bin of its histogram, in one number.
+        # For every weight of every site: which site, and which bin of its histogram, in one number. It has
+        # room for three bits above: removed at the previous step, at the first, and at this one.
+        self._size = len(self.sites) * HISTOGRAM_BINS
+        kind = torch.int16 if 8 * self._size < 2**15 else torch.int32
         self._cells = torch.cat([
-            _bins(weight, spread).flatten() + number * HISTOGRAM_BINS
+            _bins(weight, spread).to(kind).flatten() + number * HISTOGRAM_BINS
             for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
         ])  # fmt: skip
         self._about = {
@@ -40,10 +44,9 @@ class Collector:
             "roles": tuple(s.role for s in self.sites),
             "weights": np.array([s.weights for s in self.sites]),
             "std": std.cpu().numpy(),
-            "histogram_all": self._histogram(self._cells).cpu().numpy().astype(np.uint32),
+            "histogram_all": self._histograms(self._cells, 1)[0].cpu().numpy().astype(np.uint32),
         }
-        self._first: Tensor | None = None
-        self._previous: Tensor | None = None
+        self._previous: Tensor | None = None  # removed at the previous step
         self._counts: tuple[np.ndarray, np.ndarray] | None = None  # removed at the first, the previous step
 
     @torch.no_grad()
@@ -57,13 +60,13 @@ class Collector:
             masks: 0/1 for every site, (O, I), or (B, O, I) of which the last, a conditional one, counts.
             logits: what they came from, with their newest gradients where there are any.
         """
-        removed = torch.cat([masks[site.name].reshape(-1, site.weights)[-1] < 0.5 for site in self.sites])
-        where = removed.nonzero()[:, 0]  # few: everything below is small
-        cells = self._cells[where]
+        removed = torch.cat([self._of_one(masks[site.name]) for site in self.sites]) < 0.5
         if self._previous is None:
-            self._first = self._previous = removed
-        sets = (cells, cells[self._previous[where]], cells[self._first[where]])
-        here, shared_before, shared_first = torch.stack([self._histogram(s) for s in sets]).cpu().numpy()
+            self._previous = removed
+            self._cells.add_(removed, alpha=2 * self._size)
+        key = self._cells.add(self._previous, alpha=self._size).add_(removed, alpha=4 * self._size)
+        found = self._histograms(key, 8)[4:].cpu().numpy()  # by removed at the first and the previous step
+        here, shared_before, shared_first = found.sum(0), found[1] + found[3], found[2] + found[3]
         if self._counts is None:
             self._counts = here.sum(-1), here.sum(-1)
         (first, before), self._counts = self._counts, (self._counts[0], here.sum(-1))
@@ -80,17 +83,22 @@ class Collector:
             histogram=here[None].astype(np.uint32),
         )
 
-    def _histogram(self, cells: Tensor) -> Tensor:
-        """(S, bins) how many of these weights lie in each cell."""
-        counts = torch.bincount(cells, minlength=len(self.sites) * HISTOGRAM_BINS)
-        return counts.view(len(self.sites), HISTOGRAM_BINS)
+    @staticmethod
+    def _of_one(mask: Tensor) -> Tensor:
+        """A mask as one row; of a batch the last."""
+        return (mask[-1] if mask.ndim == 3 else mask).reshape(-1)
+
+    def _histograms(self, key: Tensor, count: int) -> Tensor:
+        """(count, S, bins) how many weights have each number."""
+        counts = torch.bincount(key, minlength=count * self._size)
+        return counts.view(count, len(self.sites), HISTOGRAM_BINS)
 
 
 def _bins(weight: Tensor, std: Tensor) -> Tensor:
-    """The histogram bin of every weight, int16; what is farther out than the reach counts at the ends."""
+    """The histogram bin of every weight; what is farther out than the reach counts at the ends."""
     width = 2 * HISTOGRAM_REACH / HISTOGRAM_BINS
     scaled = (weight / std.clamp(min=1e-12) + HISTOGRAM_REACH) / width
-    return scaled.floor().clamp(0, HISTOGRAM_BINS - 1).short()
+    return scaled.floor().clamp(0, HISTOGRAM_BINS - 1)
 
 
 def _moments(logits: Sequence[Tensor]) -> Tensor:

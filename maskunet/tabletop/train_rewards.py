@@ -21,22 +21,23 @@ from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.checker import GROUPS
 from maskunet.tabletop.fit import fit
 from maskunet.tabletop.render import project, render
-from maskunet.tabletop.scenes import RELATIONS, Scene, holds, mirrored
+from maskunet.tabletop.scenes import RELATIONS, SHAPES, Scene, Thing, holds, mirrored
 from maskunet.tabletop.train_checker import jitter
 
 BATCH, NEGATIVES = 32, 3
 HELD_OUT_SHARD = 9_001
 
 Score = Callable[[Tensor, list[str]], tuple[Tensor, Tensor]]
-"""Images (B, 3, 128, 128) in [0, 1] and B * K captions, image by image, to scores (B, K) and patch
-states (B, P, W) in raster order."""
+"""Images (B, 3, 128, 128) in [0, 1] and B * K captions, image by image, to scores (B, K) and states
+(B, 1 + P, W): the picture's own, then the patches' in raster order."""
 
 
 class Namer(nn.Module):
-    """Reads from each patch whether a thing is centered there, what and where it is, how it stands to others.
+    """Reads from each patch whether a thing is centered there, what and where it is, how it stands to others,
+    and from the picture's own state which shapes stand how.
 
-    Used in training only. Without the places and relations neither reward learns what "left of" means:
-    half of the pictures are mirrored, so nothing else asks the patches to tell left from right.
+    Used in training only. Without places and relations neither reward learns what "left of" means: half of
+    the pictures are mirrored, so nothing else asks for the difference.
     """
 
     def __init__(self, width: int):
@@ -44,15 +45,27 @@ class Namer(nn.Module):
         names = [len(names) for names in GROUPS.values()]
         self.parts = [1, *names, len(RELATIONS), 2]
         self.head = nn.Linear(width, sum(self.parts))
+        self.whole = nn.Linear(width, len(SHAPES) * len(RELATIONS))
 
-    def forward(self, patches: Tensor, scenes: list[Scene]) -> Tensor:
-        """The naming loss of patch states (B, P, W), a scalar."""
+    def forward(self, states: Tensor, scenes: list[Scene]) -> Tensor:
+        """The naming loss of states (B, 1 + P, W), a scalar."""
+        states = states.float()
+        return self._whole(states[:, 0], scenes) + self._patches(states[:, 1:], scenes)
+
+    def _whole(self, states: Tensor, scenes: list[Scene]) -> Tensor:
+        wanted = torch.zeros(len(scenes), len(SHAPES), len(RELATIONS))
+        for b, scene in enumerate(scenes):
+            for thing in scene:
+                wanted[b, SHAPES.index(thing.shape)] += torch.tensor(_stands(thing, scene))
+        return F.binary_cross_entropy_with_logits(self.whole(states), wanted.clamp(max=1).flatten(1))
+
+    def _patches(self, patches: Tensor, scenes: list[Scene]) -> Tensor:
         side = int(patches.shape[1] ** 0.5)
-        maps = self.head(patches.float()).unflatten(1, (side, side))
+        maps = self.head(patches).unflatten(1, (side, side))
         there = torch.zeros(maps.shape[:3])
         where, things, relations, places = [], [], [], []
         for b, scene in enumerate(scenes):
-            relations += [[any(holds(r, t, o) for o in scene if o is not t) for r in RELATIONS] for t in scene]
+            relations += [_stands(thing, scene) for thing in scene]
             at = project([(t.x, t.y, t.radius * 0.8) for t in scene]).clamp(0, 0.999) * side
             places.append(at / side)
             for thing, (u, v) in zip(scene, at.long().tolist(), strict=True):
@@ -62,12 +75,18 @@ class Namer(nn.Module):
         b, v, u = torch.tensor(where).unbind(1)
         _, *named, relation, place = maps[b, v, u].split(self.parts, -1)
         loss = F.binary_cross_entropy_with_logits(maps[..., 0], there)
-        loss = loss + F.binary_cross_entropy_with_logits(relation, torch.tensor(relations).float())
+        loss = loss + F.binary_cross_entropy_with_logits(relation, torch.tensor(relations))
         loss = loss + 2 * F.l1_loss(place, torch.cat(places))
         for logits, (group, names) in zip(named, GROUPS.items(), strict=True):
             wanted = torch.tensor([names.index(getattr(t, group)) for t in things])
             loss = loss + 0.3 * F.cross_entropy(logits, wanted)
         return loss
+
+
+def _stands(thing: Thing, scene: Scene) -> list[float]:
+    """For each relation 1 if the thing stands so to another one of the scene, else 0."""
+    others = [other for other in scene if other is not thing]
+    return [float(any(holds(relation, thing, other) for other in others)) for relation in RELATIONS]
 
 
 class Examples:
@@ -108,7 +127,7 @@ def train(
     """Train one reward for some minutes.
 
     Args:
-        module: the network, `score` how it scores, `width` of its patch states.
+        module: the network, `score` how it scores, `width` of its states.
         folder: receives the checkpoint and the log. save: writes the averaged network.
         in_batch: also tell each picture's caption from the other pictures' captions (two towers
             get that for one product; a cross-attending network would pay for every pair).
@@ -119,8 +138,8 @@ def train(
     def loss(generator: torch.Generator) -> dict[str, Tensor]:
         images, scenes, texts = examples(generator)
         with torch.autocast("cpu", torch.bfloat16):
-            scores, patches = score(module, images, [t for row in texts for t in row])
-        losses = {"name": both["namer"](patches, scenes)}
+            scores, states = score(module, images, [t for row in texts for t in row])
+        losses = {"name": both["namer"](states, scenes)}
         wanted = torch.zeros(len(scores), dtype=torch.long)
         if in_batch:  # scores are (B, B * K): every caption of the batch against every picture
             own = torch.arange(BATCH)[:, None] * (1 + NEGATIVES) + torch.arange(1 + NEGATIVES)
@@ -199,7 +218,7 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
         tokens = tokenizer(texts, padding=True, truncation=True, max_length=35, return_tensors="pt")
         each = len(texts) // len(images)
         found = module.match(states.repeat_interleave(each, 0), tokens.input_ids, tokens.attention_mask)
-        return found.view(len(images), each), states[:, 1:]
+        return found.view(len(images), each), states
 
     pixels, questions = held_out()
 
@@ -233,7 +252,7 @@ def train_hpsv2(folder: Path, *, minutes: float, shards: int) -> None:
         pooled, patches = module.visual(normalized(images, 128))
         told = F.normalize(module.encode_text(tokenizer(texts)).float(), dim=-1)
         cosine = F.normalize(pooled.float(), dim=-1) @ told.mT
-        return cosine * module.logit_scale.exp(), patches
+        return cosine * module.logit_scale.exp(), torch.cat((pooled[:, None], patches), 1)
 
     train(
         network, score, HPSV2["vision_cfg"]["width"], Examples(folder / "scenes", shards, _predictions(folder), 2),
