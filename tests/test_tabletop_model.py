@@ -50,13 +50,18 @@ def test_the_judges_know_the_world(loaded, judge):
     found = measure.judges(loaded.model, loaded.rewards, judge, count=100)
     assert found["psnr"] > 31
     assert found["checker"]["things"] >= 0.98
-    assert all(share > 0.87 for share in found["rewards"].values())
+    assert all(share >= 0.92 for share in found["rewards"].values())
 
 
-def test_single_things_and_colors_are_mostly_right(loaded, judge):
+def test_things_colors_and_pairs_are_mostly_right(loaded, judge):
     request = Request(prompt="-", method="plain")
-    rows = list(evaluate(loaded.model, loaded.rewards, judge, request, tasks="single,colors", n=8, seed=77))
-    assert sum(row["correct"] for row in rows) >= 11
+    rows = list(
+        evaluate(loaded.model, loaded.rewards, judge, request, tasks="single,two,colors", n=8, seed=77)
+    )
+    right = {task: sum(r["correct"] for r in rows if r["task"] == task) for task in ("single", "two", "colors")}
+    assert right["single"] >= 7
+    assert right["colors"] >= 7
+    assert right["two"] >= 6
 
 
 def test_the_checker_does_not_see_things_on_an_empty_table_or_in_noise(judge):

@@ -105,8 +105,10 @@ class Explore:
 def build() -> Explore:
     """Draw the tab."""
     with gr.Row(elem_id="picker"):
-        run = gr.Dropdown([], label=words.RUN_A, allow_custom_value=True)
-        other = gr.Dropdown([(words.NO_OTHER, "")], value="", label=words.RUN_B, allow_custom_value=True)
+        run = gr.Dropdown([], label=words.RUN_A, allow_custom_value=True, min_width=260)
+        other = gr.Dropdown(
+            [(words.NO_OTHER, "")], value="", label=words.RUN_B, allow_custom_value=True, min_width=260
+        )
         upload = gr.UploadButton(words.UPLOAD, file_types=[".zip"], size="sm", scale=0, min_width=130)
     said = gr.HTML("")
     heat = gr.HTML(
