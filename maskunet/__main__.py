@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from maskunet import __version__, bench_command, features_command, figures, study_command
+from maskunet import __version__, bench_command, features_command, figures, study_command, train_command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     features_command.add(commands)
     figures.add(commands)
     study_command.add(commands)
+    train_command.add(commands, _setting)
     download = commands.add_parser("download", help="get weights that are not embedded")
     download.add_argument("name", help="a base model, or rewards")
     download.add_argument("--yes", action="store_true", help="agree to the download's size")

@@ -34,6 +34,8 @@ class Library:
             each under its model's name.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
         specs: the models to choose from.
+        trained: folder of what the user trained, by the model's name: generators, or folders of
+            trainings, each under its name.
 
     Raises:
         ValueError: no such model or device, or `weights` holds no model.
@@ -45,14 +47,15 @@ class Library:
         weights: Path | None = None,
         device: str | None = None,
         specs: Mapping[str, ModelSpec] = SPECS,
+        trained: Path = Path("trained"),
     ):
         self.device = loading.choose_device(device)
         self.dtype = loading.choose_dtype(self.device)
-        self._specs, self._weights = specs, weights
+        self._specs, self._weights, self._trained = specs, weights, trained
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose() if model == "auto" else self.spec(model).name
         if weights is not None:
-            self.find(self.default)
+            self._folder(self.default)
 
     def _choose(self) -> str:
         if self._weights is not None:
@@ -80,11 +83,22 @@ class Library:
         Raises:
             ValueError: as `loading.find` and `loading.find_rewards`.
         """
-        spec, weights = self.spec(name), self._weights
+        return self._folder(name), loading.find_rewards(self.spec(name), self._weights)
+
+    def _folder(self, name: str) -> Path:
+        weights = self._weights
         # A plain folder stands for one model only, or it would be offered under every name.
         if weights is not None and name != self.default and not (weights / name).is_dir():
             weights = None
-        return loading.find(spec, weights), loading.find_rewards(spec, self._weights)
+        return loading.find(self.spec(name), weights)
+
+    def load_alone(self, name: str) -> DiffusionModel:
+        """The model without rewards, as a training needs it; not kept.
+
+        Raises:
+            ValueError: weights are missing or damaged; says what to do.
+        """
+        return loading.load(self.spec(name), self._folder(name), self.device, self.dtype)
 
     def missing(self, name: str) -> str:
         """Why the model cannot be used here, in one sentence; empty if it can."""
@@ -116,13 +130,14 @@ class Library:
         return name in self._loaded
 
     def load(self, name: str) -> Loaded:
-        """The model with its rewards, from memory if it was used lately.
+        """The model with its rewards, from memory if it was used lately; what was trained is looked up anew.
 
         Raises:
             ValueError: weights are missing or damaged; says what to do.
         """
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the one used last is dropped last
+            self._loaded[name].model.trained.update(self._trainings(name))
             return self._loaded[name]
         spec, (folder, rewards) = self.spec(name), self.find(name)
         while len(self._loaded) >= MAX_LOADED:
@@ -130,9 +145,16 @@ class Library:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         model = loading.load(spec, folder, self.device, self.dtype)
+        model.trained.update(self._trainings(name))
         judges = load_rewards(rewards, self.device, self.dtype)
         self._loaded[name] = Loaded(model=model, rewards=judges)
         return self._loaded[name]
+
+    def _trainings(self, name: str) -> dict[str, Path]:
+        """The user's own generators for a model, by name."""
+        place = self._trained / name
+        files = {path.stem: path for path in sorted(place.glob("*.safetensors"))}
+        return files | {path.parent.name: path for path in sorted(place.glob("*/trained.safetensors"))}
 
     def clear(self) -> None:
         """Let go of every loaded model."""

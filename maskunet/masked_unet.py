@@ -3,7 +3,7 @@
 MaskUNet (CVPR 2025), Eq. 6-7: a masked layer computes with w * m, per sample by a batched product.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,10 +29,10 @@ class MaskedLinear(nn.Linear):
     """
 
     def __init__(self, original: nn.Linear):
-        super().__init__(
-            original.in_features, original.out_features, bias=original.bias is not None, device="meta"
-        )
-        self.weight, self.bias = original.weight, original.bias
+        nn.Module.__init__(self)  # not nn.Linear's, which draws weights: 70 of them take a while
+        self.in_features, self.out_features = original.in_features, original.out_features
+        self.register_parameter("weight", original.weight)
+        self.register_parameter("bias", original.bias)
         self.train(original.training)
         self.mask: Tensor | None = None
 
@@ -49,10 +49,10 @@ class MaskedLinear(nn.Linear):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the U-Net computes before the first site, for one (x_t, t, text).
+    """What the U-Net has computed on the way into an up block, for one (x_t, t, text).
 
     Attributes:
-        sample: hidden state entering the first up block with sites.
+        sample: hidden state entering the block; of `encode`, the first one with sites.
         time: (B, E) time embedding. text: (B, N, D) text states.
         skips: the down path's states that are still to be consumed, in their order.
         forward_size: whether sizes must be passed on because the latent is not a multiple of 2^n.
@@ -63,6 +63,9 @@ class Features:
     text: Tensor
     skips: tuple[Tensor, ...]
     forward_size: bool
+
+
+Masks = Mapping[str, Tensor]  # (O, I), or (B, O, I), one per sample, by site name
 
 
 class MaskedUNet:
@@ -143,18 +146,24 @@ class MaskedUNet:
             features = self._up(index, features)
         return features
 
-    def decode(self, features: Features, masks: Mapping[str, Tensor] | None = None) -> Tensor:
+    def decode(
+        self, features: Features, masks: Masks | Callable[[int, Features], Masks] | None = None
+    ) -> Tensor:
         """Run the up blocks with sites under `masks` and return the U-Net's output (B, C, H, W).
 
         Args:
             masks: (O, I) or (B, O, I) by site name; B counts both halves of a guided batch. None, or
-                a site left out, means the plain weight.
+                a site left out, means the plain weight. Or what makes them: called once for each up
+                block with sites, with its index and the features that enter it, it returns the masks
+                of this block's sites.
 
         Raises:
-            ValueError: a name is no site or a shape does not fit; nothing has been changed then.
+            ValueError: a name is no site or a shape does not fit; nothing has been changed then, or
+                with masks that are made block by block, nothing in this block and the later ones.
         """
         masks = masks or {}
-        self._check(masks, len(features.sample))
+        if not callable(masks):
+            self._check(masks, len(features.sample), self.sites)
         for index in range(self._first, len(self.unet.up_blocks)):
             features = self._masked_up(index, features, masks)
         sample = features.sample
@@ -162,8 +171,14 @@ class MaskedUNet:
             sample = self.unet.conv_act(self.unet.conv_norm_out(sample))
         return self.unet.conv_out(sample)
 
-    def _masked_up(self, index: int, features: Features, masks: Mapping[str, Tensor]) -> Features:
-        mine = {site.name: masks.get(site.name) for site in self.sites if site.block == index}
+    def _masked_up(
+        self, index: int, features: Features, masks: Masks | Callable[[int, Features], Masks]
+    ) -> Features:
+        sites = [site for site in self.sites if site.block == index]
+        if callable(masks):
+            masks = masks(index, features) if sites else {}
+            self._check(masks, len(features.sample), sites)
+        mine = {site.name: masks.get(site.name) for site in sites}
 
         def block(sample: Tensor, *values: Tensor | None) -> Tensor:
             # The masks are arguments: a recomputation in the backward pass sets the same ones again,
@@ -197,14 +212,15 @@ class MaskedUNet:
         )
         return Features(sample, features.time, features.text, rest, features.forward_size)
 
-    def _check(self, masks: Mapping[str, Tensor], batch: int) -> None:
+    def _check(self, masks: Masks, batch: int, sites: Sequence[MaskSite]) -> None:
         if not self._layers:
             raise RuntimeError("Masks are only on inside the context: `with MaskedUNet(unet) as masked:`.")
-        shapes = {site.name: site.shape for site in self.sites}
+        shapes = {site.name: site.shape for site in sites}
         for name, mask in masks.items():
             if name not in shapes:
                 raise ValueError(
-                    f"`{name}` is no site of this U-Net. Rebuild the masks with find_sites(unet)."
+                    f"`{name}` is no site of this U-Net, or one of another up block. "
+                    "Rebuild the masks with find_sites(unet)."
                 )
             if tuple(mask.shape) not in (shapes[name], (batch, *shapes[name])):
                 raise ValueError(

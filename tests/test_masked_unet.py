@@ -12,7 +12,7 @@ from torch.func import functional_call
 from maskunet import mask
 from maskunet.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.sites import find_sites
-from tests.tiny import TEXT_WIDTH, tiny_unet
+from tests.tiny import TEXT_WIDTH, random_generator, tiny_unet
 
 LIKES = pytest.mark.parametrize("like", ["sd15", "sd2"])
 
@@ -236,6 +236,73 @@ def test_recomputation_in_the_backward_pass_sees_the_masks_of_its_own_call(batch
     for plain, recomputed in zip(gradient(False), gradient(True), strict=True):
         assert float(plain.abs().max()) > 0
         assert torch.equal(plain, recomputed)
+
+
+def test_masks_may_be_made_block_by_block_from_what_enters_the_block():
+    unet, given = deep_unet(), inputs()
+    seen, entered = {}, {}
+    hooks = [
+        block.register_forward_pre_hook(
+            lambda _, args, kwargs, index=index: entered.update({index: kwargs}), with_kwargs=True
+        )
+        for index, block in enumerate(unet.up_blocks)
+    ]
+    with torch.no_grad(), MaskedUNet(unet) as masked:
+        masks = random_masks(masked.sites, 2)
+
+        def make(block, features):
+            assert block not in seen
+            seen[block] = features
+            return {s.name: masks[s.name] for s in masked.sites if s.block == block}
+
+        features = masked.encode(*given)
+        out = masked.decode(features, make)
+        inside = dict(entered)
+        assert torch.equal(out, masked.decode(features, masks))
+    for hook in hooks:
+        hook.remove()
+    assert list(seen) == [1, 2]
+    for block, features in seen.items():
+        skips = inside[block]["res_hidden_states_tuple"]
+        assert features.sample is inside[block]["hidden_states"]
+        assert features.time is inside[block]["temb"]
+        assert all(a is b for a, b in zip(features.skips[-len(skips) :], skips, strict=True))
+
+
+def test_masks_made_for_another_block_or_of_a_wrong_shape_are_refused():
+    unet = deep_unet()
+    with torch.no_grad(), MaskedUNet(unet) as masked:
+        features, masks = masked.encode(*inputs()), random_masks(masked.sites)
+        with pytest.raises(ValueError, match=r"up_blocks\.2.* or one of another up block.*find_sites"):
+            masked.decode(features, lambda block, _: masks)
+        with pytest.raises(ValueError, match="has shape"):
+            masked.decode(
+                features, lambda block, _: {n: m[:1] for n, m in masks.items() if f".{block}." in n}
+            )
+    with pytest.raises(RuntimeError, match="with MaskedUNet"):
+        masked.decode(features, lambda block, _: {})
+
+
+@pytest.mark.parametrize("variant", ["light", "live"])
+def test_a_generator_gets_the_same_gradient_through_two_checkpointed_calls(variant):
+    unet, (x_t, _, text) = deep_unet(), inputs()
+
+    def gradients(checkpointing):
+        generator = random_generator(unet, variant=variant).train()
+        loss = torch.zeros(())
+        with MaskedUNet(unet, checkpointing=checkpointing) as masked:
+            for call, t in enumerate((100, 900)):
+                noise = torch.Generator().manual_seed(call)
+                make = lambda block, features, noise=noise: generator(block, features, noise)  # noqa: E731
+                loss = loss + masked.decode(masked.encode(x_t, t, text), make).square().sum()
+            masked.decode(masked.encode(x_t, 500, text))  # and a last one without masks
+            loss.backward()
+        return {name: p.grad for name, p in generator.named_parameters()}
+
+    plain, recomputed = gradients(False), gradients(True)
+    for name, gradient in plain.items():
+        assert float(gradient.abs().max()) > 0
+        torch.testing.assert_close(recomputed[name], gradient, atol=0, rtol=0)
 
 
 def test_checkpointing_keeps_fewer_activations():

@@ -58,7 +58,9 @@ def test_things_colors_and_pairs_are_mostly_right(loaded, judge):
     rows = list(
         evaluate(loaded.model, loaded.rewards, judge, request, tasks="single,two,colors", n=8, seed=77)
     )
-    right = {task: sum(r["correct"] for r in rows if r["task"] == task) for task in ("single", "two", "colors")}
+    right = {
+        task: sum(r["correct"] for r in rows if r["task"] == task) for task in ("single", "two", "colors")
+    }
     assert right["single"] >= 7
     assert right["colors"] >= 7
     assert right["two"] >= 6

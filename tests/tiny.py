@@ -6,7 +6,9 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from maskunet.models.base import DiffusionModel, from_folder
+from maskunet import generator_file
+from maskunet.generator import MaskGenerator, Settings
+from maskunet.models.base import DiffusionModel, from_folder, hashes
 
 WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
 TEXT_WIDTH = {"sd15": 32, "sd2": 48}
@@ -81,7 +83,28 @@ def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon") 
     return path
 
 
+def random_generator(unet: UNet2DConditionModel, seed: int = 0, **settings) -> MaskGenerator:
+    """A mask generator with random parameters, so that it removes weights without any training."""
+    generator, stream = MaskGenerator(unet, Settings(**settings)), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(0.7 * torch.randn(parameter.shape, generator=stream))
+    return generator.eval()
+
+
+def tiny_generator(folder: Path, name: str = "tiny", **settings) -> Path:
+    """The file of such a generator in the folder of the model that it is for."""
+    path = folder / "generators" / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    generator_file.save(
+        random_generator(unet, **settings), path, {"model": "tiny", "weights": hashes(folder)}
+    )
+    return path
+
+
 def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
-    """The folder's model as the lab loads it, on the CPU in float32."""
+    """The folder's model as the lab loads it, on the CPU in float32, with a mask generator."""
     folder = tiny_sd_folder(path, like)
+    tiny_generator(folder)
     return from_folder(folder, name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from types import NoneType
-from typing import Any, Protocol, get_args
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from maskunet import mask as masks_
+from maskunet import settings
 from maskunet.collect import Collector
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
@@ -49,32 +49,7 @@ class MethodSpec:
         Raises:
             ValueError: no such preset or setting, or a value out of the range in its metadata.
         """
-        name = preset or next(iter(self.presets))
-        if name not in self.presets:
-            raise ValueError(f"{self.name} has no preset “{name}”. It has: {', '.join(self.presets)}.")
-        chosen = self.presets[name]
-        known = {f.name: f for f in fields(chosen)}
-        for key, value in (overrides or {}).items():
-            if key not in known:
-                raise ValueError(f"{self.name} has no setting “{key}”. It has: {', '.join(known)}.")
-            kind, *more = get_args(known[key].type) or (known[key].type,)
-            if value is not None or NoneType not in more:  # such as float | None, which may be left out
-                _check(key, value, kind, known[key].metadata)
-        return replace(chosen, **(overrides or {}))
-
-
-def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
-    numbers = (int, float)
-    fits = isinstance(value, numbers if kind is float else kind) and (
-        kind is bool or not isinstance(value, bool)
-    )
-    if not fits or (kind in numbers and not np.isfinite(value)):
-        raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r}.")
-    low, high = limits.get("min"), limits.get("max")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"The setting {key} is {value}; allowed is {low} to {high}.")
-    if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"The setting {key} is {value!r}; allowed is {', '.join(limits['choices'])}.")
+        return settings.chosen(self.presets, self.name, preset, overrides)
 
 
 class Reporter:

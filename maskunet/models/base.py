@@ -50,6 +50,8 @@ class DiffusionModel:
         latent_scale: latents the U-Net sees = encoder output x latent_scale.
         latent_shape: (C, H, W) of one latent.
         weights: SHA-256 of each weight file by its name within the folder.
+        trained: files of mask generators that were trained for it, by name.
+        generators: those that a method has loaded, by their file; they leave with the model.
     """
 
     name: str
@@ -64,6 +66,8 @@ class DiffusionModel:
     device: torch.device
     dtype: torch.dtype
     weights: Mapping[str, str]
+    trained: dict[str, Path] = field(default_factory=dict)
+    generators: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str = "") -> Tensor:
@@ -125,6 +129,7 @@ def from_folder(
         device=device,
         dtype=dtype,
         weights=hashes(folder),
+        trained={path.stem: path for path in sorted((folder / "generators").glob("*.safetensors"))},
     )
 
 

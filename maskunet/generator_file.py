@@ -1,0 +1,120 @@
+"""Trained mask generators on disk: safetensors with a JSON header, checked before use; no pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from maskunet.generator import MaskGenerator, Settings
+from maskunet.sites import find_sites
+
+FORMAT = "maskunet-generator-1"
+
+
+def save(generator: MaskGenerator, path: Path, about: Mapping[str, Any]) -> None:
+    """Write a generator; a file that was there stays whole until the new one is.
+
+    Args:
+        about: "model" and "weights", the base model's name and hashes (`DiffusionModel.weights`), and
+            whatever else JSON can hold, such as the number of training steps.
+
+    Raises:
+        KeyError: `about` does not name the base model.
+        OSError: the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    known = {
+        **about,
+        "model": about["model"],
+        "weights": _of_unet(about["weights"]),
+        "settings": asdict(generator.settings),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    part = path.with_name(f"{path.name}.part")
+    try:
+        # One entry only: safetensors does not keep the order of several, and bytes should repeat.
+        save_file(tensors, part, metadata={FORMAT: json.dumps(known, sort_keys=True)})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What `save` was told, with the generator's "settings".
+
+    Raises:
+        ValueError: the file holds no mask generator, or is damaged.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            known = json.loads((file.metadata() or {})[FORMAT])
+        return {**known, "model": str(known["model"]), "weights": dict(known["weights"])}
+    except Exception as error:
+        raise ValueError(
+            f"“{path.name}” holds no mask generator that can be used: it is something else, or it was cut "
+            "off. Choose another one, or train it again."
+        ) from error
+
+
+def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) -> MaskGenerator:
+    """Read a generator that `save` wrote, on the CPU and in evaluation mode.
+
+    Args:
+        unet: the U-Net whose sites it is for.
+        weights: hashes of the base model's files (`DiffusionModel.weights`), to tell this U-Net from
+            another of its sizes; None does not compare them.
+
+    Raises:
+        ValueError: the file is damaged, or was made for another base model or variant; says which.
+    """
+    known = about(path)
+    if weights is not None and known["weights"] != _of_unet(weights):
+        raise ValueError(
+            f"The mask generator “{path.stem}” was trained for other weights than these, of {known['model']}, "
+            "so its masks mean nothing here. Choose that model, or train a generator for this one."
+        )
+    generator = _empty(path, known, unet)
+    tensors = _tensors(path, {name: value.shape for name, value in generator.state_dict().items()})
+    if not tensors:
+        raise ValueError(
+            f"The mask generator “{path.stem}” does not fit this U-Net of {len(find_sites(unet))} sites as "
+            f"“{generator.settings.variant}”: it was made for another model or variant. Train one for this model."
+        )
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise ValueError(
+            f"The mask generator “{path.stem}” holds values that are no numbers. Use an earlier checkpoint of it."
+        )
+    generator.load_state_dict(tensors)
+    return generator.eval()
+
+
+def _empty(path: Path, known: Mapping[str, Any], unet: nn.Module) -> MaskGenerator:
+    try:
+        return MaskGenerator(unet, Settings(**known["settings"]))
+    except Exception as error:
+        raise ValueError(
+            f"“{path.name}” holds no mask generator that this version knows, or its header is damaged. "
+            "Train it again, or update this program."
+        ) from error
+
+
+def _tensors(path: Path, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
+    """The file's tensors, if they have these names and shapes; otherwise nothing, and nothing is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        fits = there == {name: tuple(shape) for name, shape in shapes.items()}
+        return {name: file.get_tensor(name) for name in there} if fits else {}
+
+
+def _of_unet(weights: Mapping[str, str]) -> dict[str, str]:
+    """The U-Net's files: masks mean nothing on another, but do not care for the VAE."""
+    return {name: value for name, value in weights.items() if name.startswith("unet/")}

@@ -1,0 +1,130 @@
+"""MaskUNet, trained: a mask generator looks at the timestep and the sample, and nothing is optimized.
+
+MaskUNet (CVPR 2025), section 3.2, Eq. 3-7.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from maskunet import generator_file
+from maskunet.generator import MaskGenerator
+from maskunet.guidance import classifier_free
+from maskunet.masked_unet import Features, MaskedUNet
+from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.schedule import dpmpp_2m_step
+
+HALVES = ("shared", "own")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Which generator, and how its masks are used.
+
+    Attributes:
+        generator: name of the trained generator; empty for the first one of the model.
+        sampled: draw the masks, as in training, instead of keeping what is kept more often than not.
+        halves: of a guided batch: "shared" puts the mask of the prompt's half on both, as the training-free
+            method does, so that guidance compares two prompts on one network, and at half the cost;
+            "own" makes one for each.
+        second_order: DPM-Solver++ 2M; otherwise its first order.
+
+    Published code differs: it draws masks at inference too, and each half has its own.
+    """
+
+    generator: str = field(default="", metadata={"help": "name of a trained generator; empty for the first"})
+    sampled: bool = field(default=False, metadata={"help": "draw masks instead of the likelier value"})
+    halves: str = field(
+        default="shared", metadata={"choices": HALVES, "help": "masks of the guidance halves"}
+    )
+    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Sample under the generator's masks; one event per step and a final one."""
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    generator = _trained(model, settings.generator)
+    noise = mask_generator(request) if settings.sampled else None
+    report = Reporter(model, len(pairs), request.keep_masks)
+    text = model.encode(request.prompt, request.negative_prompt)
+    x_t, history = model.noise(request.seed), None
+    with MaskedUNet(model.unet) as masked:
+        for step, (t, t_prev) in enumerate(pairs):
+            used: dict[str, Tensor] = {}
+            with torch.no_grad():
+                features = masked.encode(torch.cat((x_t, x_t)), t, text)
+                masks = _masks(generator, noise, settings.halves == "shared", used)
+                output = classifier_free(masked.decode(features, masks), scale)
+                x0, _ = model.schedule.x0_eps(output, x_t, t)
+                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+                preview = model.decode(x0) if request.previews and t_prev >= 0 else None
+            history = history if settings.second_order else None
+            report.unet_calls += 1
+            yield report(step, t, image=preview, masks=used, used=used, best=True)
+    yield finish(model, rewards, request, report, x_t)
+
+
+def _masks(
+    generator: MaskGenerator, noise: torch.Generator | None, shared: bool, used: dict[str, Tensor]
+) -> Callable[[int, Features], Mapping[str, Tensor]]:
+    """What makes a block's masks; notes in `used` those (O, I) of the prompt's half, the last."""
+
+    def make(block: int, features: Features) -> Mapping[str, Tensor]:
+        given = _last(features) if shared else features
+        made = generator(block, given, noise)
+        mine = {name: each[-1] for name, each in made.items()}
+        used.update(mine)
+        return mine if shared else made
+
+    return make
+
+
+def _last(features: Features) -> Features:
+    """What a generator looks at, of the last sample only."""
+    return replace(
+        features, sample=features.sample[-1:], time=features.time[-1:], skips=(features.skips[-1][-1:],)
+    )
+
+
+def _trained(model: DiffusionModel, name: str) -> MaskGenerator:
+    """The generator of that name, read once per file.
+
+    Raises:
+        ValueError: there is none, or its file cannot be used; says what to do.
+    """
+    if not model.trained:
+        raise ValueError(
+            f"There is no trained mask generator for {model.name} here. Train one: "
+            f"python -m maskunet train mask_generator --model {model.name} --out trained/{model.name}/mine"
+        )
+    name = name or next(iter(model.trained))
+    if name not in model.trained:
+        raise ValueError(f"There is no mask generator “{name}”. There are: {', '.join(model.trained)}.")
+    path = model.trained[name]
+    if not path.is_file():
+        raise ValueError(f"The file of the mask generator “{name}” is gone. Choose another one.")
+    key = path, path.stat().st_mtime_ns  # a training may have written it anew
+    if key not in model.generators:
+        model.generators[key] = generator_file.load(path, model.unet, model.weights).to(model.device)
+    return model.generators[key]
+
+
+SPEC = MethodSpec(
+    name="maskunet_trained",
+    title="MaskUNet, trained",
+    summary="A small trained network makes a mask from the timestep and the sample at every step.",
+    source="MaskUNet (CVPR 2025), section 3.2, Eq. 3-7",
+    presets={
+        "shared": Settings(),
+        "own": Settings(halves="own"),
+        "published": Settings(halves="own", sampled=True),
+    },
+    run=run,
+)

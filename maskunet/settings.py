@@ -1,0 +1,45 @@
+"""Settings from a preset and single values that replace its own, checked against their ranges."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from math import isfinite
+from types import NoneType
+from typing import Any, get_args
+
+
+def chosen(
+    presets: Mapping[str, Any], owner: str, preset: str = "", overrides: Mapping[str, Any] | None = None
+) -> Any:
+    """The preset's settings, a frozen dataclass, with single values replaced.
+
+    Args:
+        presets: settings by name; the first is the default. owner: whose they are, for messages.
+
+    Raises:
+        ValueError: no such preset or setting, or a value out of the range in its metadata.
+    """
+    name = preset or next(iter(presets))
+    if name not in presets:
+        raise ValueError(f"{owner} has no preset “{name}”. It has: {', '.join(presets)}.")
+    known = {f.name: f for f in fields(presets[name])}
+    for key, value in (overrides or {}).items():
+        if key not in known:
+            raise ValueError(f"{owner} has no setting “{key}”. It has: {', '.join(known)}.")
+        kind, *more = get_args(known[key].type) or (known[key].type,)
+        if value is not None or NoneType not in more:  # such as float | None, which may be left out
+            _check(key, value, kind, known[key].metadata)
+    return replace(presets[name], **(overrides or {}))
+
+
+def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
+    numbers = (int, float)
+    fits = isinstance(value, numbers if kind is float else kind) and (
+        kind is bool or not isinstance(value, bool)
+    )
+    if not fits or (kind in numbers and not isfinite(value)):
+        raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r}.")
+    low, high = limits.get("min"), limits.get("max")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"The setting {key} is {value}; allowed is {low} to {high}.")
+    if "choices" in limits and value not in limits["choices"]:
+        raise ValueError(f"The setting {key} is {value!r}; allowed is {', '.join(limits['choices'])}.")

@@ -1,0 +1,123 @@
+"""What a training leaves on disk: one checkpoint, whole at any moment, the trained part, and a log."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskunet.models.base import DiffusionModel
+from maskunet.train_records import TrainEvent
+from maskunet.training.recipes.base import RecipeSpec, Settings
+
+STATE, PART, ABOUT, LOG = "state.pt", "trained.safetensors", "training.json", "log.csv"
+MAY_CHANGE = ("steps", "epochs", "every", "micro_batch")  # of the settings, without changing the curve
+
+
+def identity(
+    model: DiffusionModel, spec: RecipeSpec, settings: Settings, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a resumed training must share with the one it goes on from."""
+    weights = {name: value for name, value in model.weights.items() if name.startswith("unet/")}
+    return {
+        "recipe": spec.name, "model": model.name, "weights": weights, **about, "settings": asdict(settings)
+    }  # fmt: skip
+
+
+def claim(out: Path) -> None:
+    """Make the folder for a new training.
+
+    Raises:
+        ValueError: another training is in it.
+    """
+    if (out / STATE).exists():
+        raise ValueError(f"“{out.name}” holds a training. Go on with --resume, or give another folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / LOG).unlink(missing_ok=True)
+
+
+def save(
+    out: Path, state: Mapping[str, Any], identity: Mapping[str, Any], save_part: Callable[[Path], None]
+) -> None:
+    """Write the checkpoint and the trained part beside the old ones, then put them in their place.
+
+    Raises:
+        OSError: the disk is full, for example; the old checkpoint is then as it was.
+    """
+    new = {name: out / f"new-{name}" for name in (STATE, PART, ABOUT)}
+    try:
+        torch.save(dict(state), new[STATE])
+        save_part(new[PART])
+        new[ABOUT].write_text(json.dumps(identity, indent=1), encoding="utf-8")
+    except BaseException:
+        for path in new.values():
+            path.unlink(missing_ok=True)
+        raise
+    for name in (PART, ABOUT, STATE):
+        new[name].replace(out / name)
+
+
+def load(out: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the checkpoint of a training with this identity.
+
+    Raises:
+        ValueError: there is none, it is damaged, or a setting differs; names the first that does.
+    """
+    try:
+        before = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+        state = torch.load(out / STATE, weights_only=True, map_location="cpu")
+    except FileNotFoundError as error:
+        raise ValueError(f"“{out.name}” holds no training to go on with.") from error
+    except Exception as error:
+        raise ValueError(
+            f"The checkpoint in “{out.name}” is damaged. Begin anew in another folder."
+        ) from error
+    _agree(before, json.loads(json.dumps(identity)), out.name)
+    return state
+
+
+def _agree(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
+    pairs = {key: (before.get(key), now.get(key)) for key in now if key != "settings"}
+    pairs |= {
+        key: (before.get("settings", {}).get(key), value)
+        for key, value in now["settings"].items()
+        if key not in MAY_CHANGE
+    }
+    for key, (there, here) in pairs.items():
+        if there != here:
+            raise ValueError(
+                f"“{name}” was trained with another {key}: {there!r}, not {here!r}. Resume with the same one."
+            )
+
+
+def write_log(out: Path, event: TrainEvent) -> None:
+    """Add a line to log.csv; a resumed training goes on in it."""
+    row = {
+        "step": event.step, "loss": event.loss, "learning_rate": event.learning_rate, "seconds": event.seconds,
+        "skipped": sum(event.skipped.values()), "figures": json.dumps(dict(event.figures)),
+    }  # fmt: skip
+    path = out / LOG
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+@contextmanager
+def swapped(here: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
+    """Other values in these parameters for a while."""
+    kept = [p.detach().clone() for p in here]
+    for p, other in zip(here, others, strict=True):
+        p.data.copy_(other)
+    try:
+        yield
+    finally:
+        for p, value in zip(here, kept, strict=True):
+            p.data.copy_(value)

@@ -1,0 +1,171 @@
+"""Pictures with captions for training: by number, so that any process draws the same ones."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+CAPTION_COLUMNS = ("text", "caption")
+TRIES = 100  # neighbors asked before a data set counts as broken
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A caption with its picture (H, W, 3) uint8, or with the picture's latents (C, h, w), scaled."""
+
+    caption: str
+    image: np.ndarray | None = None
+    latents: np.ndarray | None = None
+
+
+class Pairs(Protocol):
+    """A data set: `pairs(index, draw)` gives the same for the same numbers; `draw` fixes what is random.
+
+    Raises ValueError with the reason, a few words, where a pair cannot be used.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __call__(self, index: int, draw: int) -> Pair: ...
+
+
+@dataclass(slots=True)
+class Feed:
+    """The order of a data set: each epoch another permutation, and bad pairs replaced by the next good one.
+
+    Attributes:
+        skipped: how often a pair could not be used, by reason.
+    """
+
+    pairs: Pairs
+    seed: int
+    skipped: Counter = field(default_factory=Counter)
+    _order: tuple[int, np.ndarray] | None = None
+
+    def __call__(self, number: int) -> Pair:
+        """The pair of the number-th sample of the training, counted from 0.
+
+        Raises:
+            ValueError: many in a row cannot be used.
+        """
+        count = len(self.pairs)
+        if not count:
+            raise ValueError("The data set has no pictures with captions.")
+        for later in range(min(TRIES, count)):
+            epoch, place = divmod(number, count)
+            try:
+                return self.pairs(int(self._epoch(epoch)[(place + later) % count]), number)
+            except ValueError as reason:
+                self.skipped[str(reason)] += 1
+        reasons = ", ".join(f"{n} times {reason}" for reason, n in self.skipped.items())
+        raise ValueError(f"{TRIES} pictures in a row cannot be used ({reasons}). Check the data set.")
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))
+        return self._order[1]
+
+
+class Folder:
+    """A folder of pictures with a metadata.jsonl of `file_name` and `text`, as Hugging Face's image folders.
+
+    Args:
+        size: side of the square that the model is trained on, in pixels.
+
+    Raises:
+        ValueError: no metadata.jsonl, or a line of it is no JSON object.
+    """
+
+    def __init__(self, folder: Path, size: int):
+        self.folder, self.size = folder, size
+        path = folder / "metadata.jsonl"
+        if not path.is_file():
+            raise ValueError(
+                f"“{folder.name}” has no metadata.jsonl. It must hold one JSON object per picture, with "
+                "file_name and text."
+            )
+        lines = path.read_text(encoding="utf-8").splitlines()
+        self.rows = [_row(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __call__(self, index: int, draw: int) -> Pair:
+        """See `Pairs`; half of the pictures are mirrored."""
+        row = self.rows[index]
+        name = str(row.get("file_name", ""))
+        path = (self.folder / name).resolve()
+        if not name or not path.is_relative_to(self.folder.resolve()):
+            raise ValueError("no file name within the folder")
+        return Pair(_caption(row), _picture(path, self.size, draw))
+
+
+class Table:
+    """A Parquet file with a column of pictures, as laion-art's, and one of captions.
+
+    Raises:
+        ValueError: the file cannot be read or lacks a column; or pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, size: int):
+        self.size = size
+        try:
+            from pyarrow import parquet
+        except ImportError as error:
+            raise ValueError("Reading Parquet needs pyarrow: pip install pyarrow.") from error
+        try:
+            self.file = parquet.read_table(path, memory_map=True)
+        except Exception as error:
+            raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
+        columns = self.file.column_names
+        if "image" not in columns or not set(CAPTION_COLUMNS) & set(columns):
+            raise ValueError(
+                f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text."
+            )
+
+    def __len__(self) -> int:
+        return self.file.num_rows
+
+    def __call__(self, index: int, draw: int) -> Pair:
+        """See `Pairs`; half of the pictures are mirrored."""
+        import io
+
+        row = self.file.slice(index, 1).to_pylist()[0]
+        image = row["image"]
+        stored = image.get("bytes") if isinstance(image, dict) else image
+        if not isinstance(stored, bytes):
+            raise ValueError("no picture")
+        return Pair(_caption(row), _picture(io.BytesIO(stored), self.size, draw))
+
+
+def _row(line: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(f"Line {number} of metadata.jsonl is no JSON object.")
+    return row
+
+
+def _caption(row: dict[str, Any]) -> str:
+    found = next((row[name] for name in CAPTION_COLUMNS if row.get(name)), None)
+    if not isinstance(found, str) or not found.strip():
+        raise ValueError("no caption")
+    return found.strip()
+
+
+def _picture(file: Any, size: int, draw: int) -> np.ndarray:
+    """The middle square, resized; mirrored for every other draw."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    except Exception as error:
+        raise ValueError("damaged picture") from error
+    pixels = np.asarray(square)
+    return pixels[:, ::-1] if draw % 2 else pixels

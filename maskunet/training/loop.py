@@ -1,0 +1,229 @@
+"""The one training loop, for every recipe, on any number of processes.
+
+Everything random about a sample follows from the seed and the sample's number, never from a running
+stream: so a resumed training has the curve of an unbroken one, and two processes that of one.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskunet.models.base import DiffusionModel
+from maskunet.train_records import TrainEvent
+from maskunet.training import checkpoint, sheet
+from maskunet.training.data import Feed, Pairs
+from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
+
+
+def train(
+    model: DiffusionModel,
+    spec: RecipeSpec,
+    settings: Settings,
+    pairs: Pairs,
+    out: Path,
+    *,
+    about: dict[str, Any],
+    resume: bool = False,
+) -> Iterator[TrainEvent]:
+    """Train a recipe; one event per optimizer step. Closing the iterator saves and stops.
+
+    Args:
+        model: frozen; bit for bit the same afterwards. pairs: pictures with captions.
+        out: receives the checkpoint, the trained part, the log and the sample sheets.
+        about: what else a resumption must agree on, such as the data's name; JSON values.
+
+    Raises:
+        ValueError: nothing to train on, or a resumption with other settings.
+        FloatingPointError: the loss is no number; the last checkpoint is whole.
+    """
+    from accelerate import Accelerator
+
+    on_cpu = model.device.type == "cpu"
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=settings.precision)
+    identity = checkpoint.identity(model, spec, settings, about)
+    with spec.build(model, settings) as recipe:
+        run = _Training(accelerator, model, recipe, settings, Feed(pairs, settings.seed), out, identity)
+        run.begin(resume)
+        try:
+            yield from run.steps()
+        finally:
+            run.end()
+
+
+class _Training:
+    """The state of one training: what a checkpoint holds, and one step of it."""
+
+    def __init__(
+        self, accelerator: Any, model: DiffusionModel, recipe: Recipe, settings: Settings, feed: Feed,
+        out: Path, identity: dict[str, Any],
+    ):  # fmt: skip
+        self.accelerator, self.model, self.recipe, self.settings = accelerator, model, recipe, settings
+        self.feed, self.out, self.identity = feed, out, identity
+        self.trained = [p for p in recipe.module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.module, self.optimizer = accelerator.prepare(recipe.module, optimizer)
+        self.average = [p.detach().clone() for p in self.trained] if settings.ema else []
+        self.step = self.saved = 0
+        self.total = settings.steps or max(1, settings.epochs * len(feed.pairs) // settings.batch)
+
+    def begin(self, resume: bool) -> None:
+        """Start anew, or where the checkpoint in the folder was made."""
+        if resume:
+            state = checkpoint.load(self.out, self.identity)
+            for here, there in zip(self.trained, state["trained"], strict=True):
+                here.data.copy_(there)
+            self.average = [value.to(self.model.device) for value in state["average"]]
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = self.saved = state["step"]
+        elif self.accelerator.is_main_process:
+            checkpoint.claim(self.out)
+        self.accelerator.wait_for_everyone()
+
+    def steps(self) -> Iterator[TrainEvent]:
+        """Train to the end."""
+        began, first = time.monotonic(), self.step
+        while self.step < self.total:
+            loss, rate = self._step()
+            if not np.isfinite(loss):
+                kept = (
+                    f"The checkpoint of step {self.saved} is whole." if self.saved else "Nothing was saved."
+                )
+                text = f"The loss of step {self.step} is no number. {kept} Lower the learning rate."
+                self.step = self.saved  # so that nothing of this is kept
+                raise FloatingPointError(text)
+            due = self.step % self.settings.every == 0 or self.step == self.total
+            seconds = time.monotonic() - began
+            left = seconds / (self.step - first) * (self.total - self.step)
+            measured = self._checkpoint() if due else {}
+            event = TrainEvent(
+                step=self.step, steps=self.total, loss=loss, learning_rate=rate, seconds=seconds,
+                seconds_left=left, checkpoint=due, skipped=dict(self.feed.skipped),
+                final=self.step == self.total, **measured,
+            )  # fmt: skip
+            if self.accelerator.is_main_process:
+                checkpoint.write_log(self.out, event)
+            yield event
+
+    def end(self) -> None:
+        """Keep what was reached since the last checkpoint, and let go of the accelerator."""
+        if self.step > self.saved:
+            self._checkpoint()
+        self.accelerator.free_memory()
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state()  # else the next training in this process must have this precision
+
+    def _step(self) -> tuple[float, float]:
+        s, world = self.settings, self.accelerator.num_processes
+        rate = s.learning_rate * _course(self.step, self.total, s)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        first = self.step * s.batch
+        mine = list(range(first + self.accelerator.process_index, first + s.batch, world))
+        parts = [mine[i : i + s.micro_batch] for i in range(0, len(mine), s.micro_batch)]
+        total = torch.zeros((), device=self.model.device)
+        self.module.train()
+        for part in parts:
+            with self.accelerator.no_sync(self.module) if part is not parts[-1] else _nothing():
+                # Processes average their gradients, so each one's share is counted world times.
+                loss = self._loss(part).sum() * world / s.batch
+                self.accelerator.backward(loss)
+            total += loss.detach() / world
+        loss = float(self.accelerator.reduce(total, "sum"))
+        if np.isfinite(loss):
+            self.accelerator.clip_grad_norm_(self.trained, s.clip)
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.average:
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - s.ema)
+        return loss, rate
+
+    def _loss(self, numbers: list[int]) -> Tensor:
+        """(B,) the mean squared error of the U-Net's output for these samples.
+
+        Denoising score matching (Ho et al. 2020, Eq. 14): |eps - eps_theta(x_t, t)|^2, t uniform.
+        """
+        x0, text, noise, t = self._samples(numbers)
+        a = self.model.schedule.alphas_cumprod.to(x0.device)[t].view(-1, 1, 1, 1)
+        x_t = a.sqrt() * x0 + (1 - a).sqrt() * noise
+        with self.accelerator.autocast():
+            output = self.module(x_t.to(self.model.dtype), t, text, [self._draw(n) for n in numbers])
+        kind = self.model.schedule.prediction_type
+        wanted = {"epsilon": noise, "sample": x0, "v_prediction": a.sqrt() * noise - (1 - a).sqrt() * x0}
+        return F.mse_loss(output.float(), wanted[kind], reduction="none").mean((1, 2, 3))
+
+    @torch.no_grad()
+    def _samples(self, numbers: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latents (B, C, h, w), text states (B, N, D), noise like the latents, and timesteps (B,)."""
+        pairs = [self.feed(number) for number in numbers]
+        noise, t, dropped = [], [], []
+        for number in numbers:
+            rng = torch.Generator().manual_seed(self._draw(number))
+            noise.append(torch.randn(self.model.latent_shape, generator=rng))
+            t.append(int(torch.randint(len(self.model.schedule.alphas_cumprod), (), generator=rng)))
+            dropped.append(float(torch.rand((), generator=rng)) < self.settings.caption_dropout)
+        captions = ["" if no else pair.caption for pair, no in zip(pairs, dropped, strict=True)]
+        device = self.model.device
+        x0 = torch.stack([self._latents(pair) for pair in pairs])
+        return (
+            x0,
+            self.model.encode_prompts(captions),
+            torch.stack(noise).to(device),
+            torch.tensor(t).to(device),
+        )
+
+    def _latents(self, pair: Any) -> Tensor:
+        if pair.latents is not None:
+            return torch.from_numpy(pair.latents).float().to(self.model.device)
+        pixels = torch.from_numpy(np.array(pair.image)).permute(2, 0, 1)[None]
+        pixels = pixels.to(self.model.device, self.model.dtype) / 127.5 - 1
+        return self.model.vae.encode(pixels).latent_dist.mean[0].float() * self.model.latent_scale
+
+    def _draw(self, number: int) -> int:
+        """One number that fixes noise, timestep and masks of a sample."""
+        return int(np.random.SeedSequence((self.settings.seed, number)).generate_state(1, np.uint64)[0] >> 1)
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """Save everything, measure, and draw samples; what the event then carries."""
+        self.saved = self.step
+        if not self.accelerator.is_main_process:
+            return {}
+        state = {
+            "trained": [p.detach().cpu().clone() for p in self.trained],  # before the average is swapped in
+            "average": [p.cpu() for p in self.average],
+            "optimizer": self.optimizer.state_dict(), "step": self.step,
+        }  # fmt: skip
+        with self._averaged():
+            self.module.eval()
+            checkpoint.save(self.out, state, self.identity, self.recipe.save)
+            x0, text, *_ = self._samples(list(range(2)))
+            figures = dict(self.recipe.measure(x0, text))
+            picture = sheet.draw(self.model, self.recipe.module, [self.feed(n).caption for n in range(4)])
+        sheet.save(picture, self.out / f"samples-{self.step}.png")
+        return {"figures": figures, "sheet": picture}
+
+    def _averaged(self) -> Any:
+        return checkpoint.swapped(self.trained, self.average) if self.average else _nothing()
+
+
+def _course(step: int, total: int, settings: Settings) -> float:
+    """The learning rate's factor at a step, counted from 0."""
+    warm = min(1.0, (step + 1) / settings.warm_up) if settings.warm_up else 1.0
+    if settings.course == "constant":
+        return warm
+    return warm * 0.5 * (1 + np.cos(np.pi * step / total))
+
+
+def _nothing() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()

@@ -1,0 +1,96 @@
+"""What every recipe shares: its SPEC, the loop's settings, and what a recipe hands to the loop."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from maskunet.models.base import DiffusionModel
+
+PRECISIONS = ("no", "bf16", "fp16")
+COURSES = ("constant", "cosine")
+
+
+def limits(low: float, high: float, text: str) -> dict:
+    """A setting's metadata: its range and one line of help."""
+    return {"min": low, "max": high, "help": text}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How long and how fast to train; every recipe's settings extend these.
+
+    Attributes:
+        epochs: passes over the data; `steps` ends the training earlier, or later, if not 0.
+        batch: pictures per optimizer step, over all processes. micro_batch: at once in one process; the
+            gradients of the rest are accumulated.
+        learning_rate, weight_decay: AdamW's. course: of the learning rate after `warm_up` steps.
+        clip: the gradient's largest L2 norm. ema: decay of the averaged weights that are saved; 0 for none.
+        caption_dropout: share of captions left out, for classifier-free guidance.
+        precision: of the networks' computation; weights that train stay float32.
+        checkpointing: recompute the masked blocks in the backward pass, for memory.
+        every: steps between checkpoints. seed: of order, noise, timesteps and masks.
+    """
+
+    epochs: int = field(default=12, metadata=limits(1, 10_000, "passes over the data"))
+    steps: int = field(default=0, metadata=limits(0, 10_000_000, "optimizer steps; 0 counts the epochs"))
+    batch: int = field(default=32, metadata=limits(1, 65_536, "pictures per step"))
+    micro_batch: int = field(default=4, metadata=limits(1, 65_536, "pictures at once per process"))
+    learning_rate: float = field(default=1e-5, metadata=limits(0.0, 10.0, "AdamW's"))
+    weight_decay: float = field(default=1e-2, metadata=limits(0.0, 10.0, "AdamW's"))
+    course: str = field(default="constant", metadata={"choices": COURSES, "help": "of the learning rate"})
+    warm_up: int = field(default=0, metadata=limits(0, 1_000_000, "steps to the full learning rate"))
+    clip: float = field(default=1.0, metadata=limits(1e-6, 1e9, "largest gradient norm"))
+    ema: float = field(default=0.0, metadata=limits(0.0, 0.999999, "decay of the average; 0 for none"))
+    caption_dropout: float = field(default=0.0, metadata=limits(0.0, 1.0, "captions left out"))
+    precision: str = field(default="no", metadata={"choices": PRECISIONS, "help": "mixed precision"})
+    checkpointing: bool = field(default=False, metadata={"help": "recompute masked blocks: less memory"})
+    every: int = field(default=500, metadata=limits(1, 1_000_000, "steps between checkpoints"))
+    seed: int = field(default=0, metadata=limits(0, 2**31, "of everything random"))
+
+
+class UNet(nn.Module):
+    """A plain U-Net in the form that the loop calls, see `Recipe.module`."""
+
+    def __init__(self, unet: nn.Module):
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, x_t: Tensor, t: Tensor, text: Tensor, draws: list[int]) -> Tensor:
+        """The U-Net's output (B, C, H, W); nothing in it is random."""
+        return self.unet(x_t, t, text).sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What the loop trains.
+
+    Attributes:
+        module: called as module(x_t, t, text, draws) with noisy latents (B, C, H, W), timesteps (B,),
+            text states (B, N, D) and one number per sample that fixes what is random in it; returns the
+            U-Net's output (B, C, H, W). Its parameters that require gradients are trained.
+        save: writes the trained part to a file. measure: figures for the log, cheap ones.
+    """
+
+    module: nn.Module
+    save: Callable[[Path], None]
+    measure: Callable[[Tensor, Tensor], Mapping[str, float]] = lambda x0, text: {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeSpec:
+    """A way of training: its name, presets of its settings (the first is the default), and its builder.
+
+    `build(model, settings)` is a context manager that gives a `Recipe`; on exit the base model is, bit
+    for bit, what it was.
+    """
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    presets: Mapping[str, Any]
+    build: Callable[[DiffusionModel, Any], AbstractContextManager[Recipe]]

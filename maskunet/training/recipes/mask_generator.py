@@ -1,0 +1,124 @@
+"""MaskUNet's training: the mask generator learns from the diffusion loss, and the U-Net stays frozen."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from maskunet import generator_file, mask
+from maskunet.generator import VARIANTS, MaskGenerator
+from maskunet.generator import Settings as GeneratorSettings
+from maskunet.masked_unet import Features, MaskedUNet
+from maskunet.models.base import DiffusionModel
+from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, limits
+
+EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes from high to low
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskSettings(Settings):
+    """The loop's settings, and those of `maskunet.generator.Settings`, explained there."""
+
+    variant: str = field(default="light", metadata={"choices": VARIANTS, "help": "structure"})
+    use_temb: bool = field(default=True, metadata={"help": "depend on the timestep"})
+    use_sample: bool = field(default=True, metadata={"help": "depend on the sample"})
+    tau: float = field(default=1.0, metadata=limits(0.01, 100.0, "temperature"))
+    noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "in training"})
+    rank: int = field(default=16, metadata=limits(1, 64, "rank of light's logits"))
+    width: int = field(default=64, metadata=limits(1, 512, "width of light's context"))
+    start: float = field(default=2.0, metadata=limits(-10.0, 10.0, "light's logits before training"))
+
+    def generator(self) -> GeneratorSettings:
+        """The part that the generator knows."""
+        return GeneratorSettings(
+            variant=self.variant, use_temb=self.use_temb, use_sample=self.use_sample, tau=self.tau,
+            noise=self.noise, rank=self.rank, width=self.width, start=self.start, seed=self.seed,
+        )  # fmt: skip
+
+
+class Masked(nn.Module):
+    """The U-Net under the generator's masks, in the form that the loop calls; only the generator is in it."""
+
+    def __init__(self, generator: MaskGenerator, masked: MaskedUNet):
+        super().__init__()
+        self.generator, self.masked = generator, masked
+
+    def forward(self, x_t: Tensor, t: Tensor, text: Tensor, draws: list[int]) -> Tensor:
+        """The output (B, C, H, W) under masks drawn per sample; without `draws` they are deterministic."""
+        noise = [torch.Generator().manual_seed(draw + 1) for draw in draws] or None
+        with torch.no_grad():  # nothing before the first site depends on a mask
+            features = self.masked.encode(x_t, t, text)
+        return self.masked.decode(features, lambda block, inner: self.generator(block, inner, noise))
+
+
+@contextmanager
+def build(model: DiffusionModel, settings: MaskSettings) -> Iterator[Recipe]:
+    """Put masks on the frozen U-Net while the generator learns."""
+    generator = MaskGenerator(model.unet, settings.generator()).to(model.device)
+    with MaskedUNet(model.unet, checkpointing=settings.checkpointing) as masked:
+        module = Masked(generator, masked)
+
+        def save(path: Path) -> None:
+            generator_file.save(generator, path, {"model": model.name, "weights": dict(model.weights)})
+
+        yield Recipe(module=module, save=save, measure=lambda x0, text: measure(module, model, x0, text))
+
+
+@torch.no_grad()
+def measure(module: Masked, model: DiffusionModel, x0: Tensor, text: Tensor) -> dict[str, float]:
+    """The removed ratio, and how far masks differ over timesteps and samples, in shares of the weights.
+
+    Args:
+        x0: (2, C, h, w) two latents. text: (2, N, D) their text states.
+
+    Returns:
+        `removed`, of the deterministic masks, and `expected`, of drawn ones; `distance_time` between the
+        masks of timesteps 900 and 100, and `distance_sample` between the two samples.
+    """
+    found = {t: _masks(module, model, x0, text, t) for t in (EARLY, LATE)}
+    early, late = found[EARLY][0], found[LATE][0]
+    return {
+        "removed": float(1 - early.mean() / 2 - late.mean() / 2),
+        "expected": float(1 - found[EARLY][1] / 2 - found[LATE][1] / 2),
+        "distance_time": float((early != late).float().mean()),
+        "distance_sample": float((early[0] != early[1]).float().mean()),
+    }
+
+
+def _masks(module: Masked, model: DiffusionModel, x0: Tensor, text: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    """The deterministic masks (2, weights) at a timestep, and the mean keep probability."""
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(t)).to(x0)
+    alpha_bar = model.schedule.alpha_bar(t)
+    x_t = (alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise).to(model.dtype)
+    masks, kept = [], []
+
+    def make(block: int, features: Features) -> dict[str, Tensor]:
+        made = module.generator(block, features)
+        masks.extend(each.flatten(1).float() for each in made.values())
+        logits = module.generator.logits(block, features)
+        kept.extend(
+            mask.keep_probability(v, module.generator.settings.noise).flatten() for v in logits.values()
+        )
+        return made
+
+    module.masked.decode(module.masked.encode(x_t, t, text), make)
+    return torch.cat(masks, 1), torch.cat(kept).mean()
+
+
+SPEC = RecipeSpec(
+    name="mask_generator",
+    title="MaskUNet, trained",
+    summary="A small network learns which weights to remove, from the diffusion loss alone.",
+    source="MaskUNet (CVPR 2025), section 3.2 and 4.1",
+    presets={
+        "paper": MaskSettings(variant="live"),
+        "official": MaskSettings(variant="official"),
+        "tabletop": MaskSettings(
+            steps=400, batch=16, micro_batch=16, learning_rate=3e-3, caption_dropout=0.1, every=100
+        ),
+    },
+    build=build,
+)

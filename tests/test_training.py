@@ -1,0 +1,223 @@
+"""The training loop on small models: it learns, it goes on where it was, and it leaves the base alone."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from maskunet.training import checkpoint, loop
+from maskunet.training.data import Feed, Folder, Pair
+from maskunet.training.recipes import SPECS
+from maskunet.training.recipes.base import Settings
+
+ABOUT = {"data": "four"}
+
+
+class Four:
+    """Four pictures of one color each, as latents, with their captions."""
+
+    def __len__(self):
+        return 4
+
+    def __call__(self, index, draw):
+        color = np.linspace(-1, 1, 4)[index]
+        return Pair(
+            f"a {('red', 'blue', 'cube', 'cat')[index]}", latents=np.full((4, 8, 8), color, np.float32)
+        )
+
+
+def settings(spec, **changes):
+    first = next(iter(spec.presets.values()))
+    if spec.name == "mask_generator":
+        first = replace(first, variant="light", rank=2, start=0.5)
+    common = {
+        "steps": 6,
+        "batch": 4,
+        "micro_batch": 4,
+        "learning_rate": 3e-3,
+        "every": 3,
+        "warm_up": 0,
+        "seed": 5,
+    }
+    return replace(first, **{**common, **changes})
+
+
+def run(model, spec, out, *, resume=False, about=ABOUT, pairs=None, **changes):
+    chosen = settings(spec, **changes)
+    return list(loop.train(model, spec, chosen, pairs or Four(), out, about=about, resume=resume))
+
+
+def losses(events):
+    return [event.loss for event in events]
+
+
+@pytest.fixture(params=SPECS.values(), ids=SPECS)
+def spec(request):
+    return request.param
+
+
+def contents(model):
+    return {name: value.clone() for name, value in model.unet.state_dict().items()}
+
+
+def assert_untouched(model, before, layers):
+    after = model.unet.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert [id(m) for m in model.unet.modules()] == layers
+    assert not any(p.requires_grad for p in model.unet.parameters())
+    assert not model.unet.training
+
+
+def test_the_loss_falls_and_the_base_model_stays_what_it_was(spec, tiny_sd15, tmp_path):
+    before, layers = contents(tiny_sd15), [id(m) for m in tiny_sd15.unet.modules()]
+    # The same samples over and over: what is learned must show.
+    events = run(tiny_sd15, spec, tmp_path, steps=60, every=60, learning_rate=1e-2, pairs=Same())
+    assert np.mean(losses(events)[-10:]) < np.mean(losses(events)[:10])
+    assert_untouched(tiny_sd15, before, layers)
+    assert events[-1].final
+    assert (tmp_path / checkpoint.PART).stat().st_size > 0
+    assert events[-1].sheet.shape == (16, 64, 3)
+
+
+class Same(Four):
+    """One picture, so that the loss is less noisy."""
+
+    def __len__(self):
+        return 1
+
+
+def test_a_stop_keeps_what_was_reached_and_the_base_model(spec, tiny_sd15, tmp_path):
+    before, layers = contents(tiny_sd15), [id(m) for m in tiny_sd15.unet.modules()]
+    events = loop.train(tiny_sd15, spec, settings(spec, every=100), Four(), tmp_path, about=ABOUT)
+    next(events), next(events)
+    events.close()
+    assert_untouched(tiny_sd15, before, layers)
+    state = torch.load(tmp_path / checkpoint.STATE, weights_only=True)
+    assert state["step"] == 2
+
+
+def test_a_resumed_training_has_the_curve_of_an_unbroken_one(spec, tiny_sd15, tmp_path):
+    whole = run(tiny_sd15, spec, tmp_path / "whole", ema=0.9)
+    half = run(tiny_sd15, spec, tmp_path / "half", ema=0.9, steps=3)
+    rest = run(tiny_sd15, spec, tmp_path / "half", ema=0.9, resume=True)
+    assert losses(half) + losses(rest) == losses(whole)
+    parts = [torch.load(tmp_path / name / checkpoint.STATE, weights_only=True) for name in ("whole", "half")]
+    for a, b in zip(
+        parts[0]["trained"] + parts[0]["average"], parts[1]["trained"] + parts[1]["average"], strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(spec, tiny_sd15, tmp_path):
+    whole = run(tiny_sd15, spec, tmp_path / "a")
+    parts = run(tiny_sd15, spec, tmp_path / "b", micro_batch=1)
+    assert losses(parts) == pytest.approx(losses(whole), rel=1e-3)
+
+
+def test_a_loss_that_is_no_number_stops_and_the_checkpoint_is_whole(tiny_sd15, tmp_path):
+    class Broken(Four):
+        def __call__(self, index, draw):
+            pair = super().__call__(index, draw)
+            return replace(pair, latents=pair.latents * np.nan) if draw >= 16 else pair
+
+    spec, found = SPECS["full"], []
+    with pytest.raises(
+        FloatingPointError, match="loss of step 5 is no number. The checkpoint of step 3 is whole"
+    ):
+        for event in loop.train(tiny_sd15, spec, settings(spec), Broken(), tmp_path, about=ABOUT):
+            found.append(event)
+    assert [event.step for event in found] == [1, 2, 3, 4]
+    state = torch.load(tmp_path / checkpoint.STATE, weights_only=True)
+    assert state["step"] == 3
+    assert all(torch.isfinite(value).all() for value in state["trained"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "about", "field"),
+    [
+        ({"learning_rate": 1e-4}, ABOUT, "learning_rate"),
+        ({"seed": 6}, ABOUT, "seed"),
+        ({}, {"data": "others"}, "data"),
+    ],
+)
+def test_a_resumption_with_other_settings_is_refused_by_name(tiny_sd15, tmp_path, changes, about, field):
+    run(tiny_sd15, SPECS["full"], tmp_path, steps=1)
+    with pytest.raises(ValueError, match=f"another {field}"):
+        run(tiny_sd15, SPECS["full"], tmp_path, resume=True, about=about, **changes)
+
+
+def test_another_recipe_or_base_model_is_refused(tiny_sd15, tmp_path):
+    run(tiny_sd15, SPECS["full"], tmp_path, steps=1)
+    with pytest.raises(ValueError, match="another recipe: 'full', not 'lora'"):
+        run(tiny_sd15, SPECS["lora"], tmp_path, resume=True)
+    with pytest.raises(ValueError, match="another weights"):
+        run(replace(tiny_sd15, weights={"unet/x": "1"}), SPECS["full"], tmp_path, resume=True)
+
+
+def test_a_training_is_not_overwritten_and_none_is_not_resumed(tiny_sd15, tmp_path):
+    run(tiny_sd15, SPECS["full"], tmp_path / "a", steps=1)
+    with pytest.raises(ValueError, match="holds a training"):
+        run(tiny_sd15, SPECS["full"], tmp_path / "a", steps=1)
+    with pytest.raises(ValueError, match="no training to go on with"):
+        run(tiny_sd15, SPECS["full"], tmp_path / "b", resume=True)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_whole(tiny_sd15, tmp_path, monkeypatch):
+    run(tiny_sd15, SPECS["full"], tmp_path, steps=3)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".csv"}
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+        patched.setattr(torch, "save", full)
+        run(tiny_sd15, SPECS["full"], tmp_path, resume=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix != ".csv"} == before
+    assert run(tiny_sd15, SPECS["full"], tmp_path, resume=True)[-1].final
+
+
+def test_bad_pictures_are_skipped_counted_and_replaced(tmp_path):
+    from PIL import Image
+
+    rows = []
+    for number in range(4):
+        Image.new("RGB", (20, 30), (60 * number, 0, 0)).save(tmp_path / f"{number}.png")
+        rows.append({"file_name": f"{number}.png", "text": f"picture {number}"})
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:40])
+    rows[2]["text"] = " "
+    rows.append({"file_name": "../secret.png", "text": "outside"})
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    feed = Feed(Folder(tmp_path, 16), seed=0)
+    found = [feed(number) for number in range(10)]
+    assert {pair.caption for pair in found} == {"picture 0", "picture 3"}
+    assert all(pair.image.shape == (16, 16, 3) for pair in found)
+    assert set(feed.skipped) == {"damaged picture", "no caption", "no file name within the folder"}
+
+
+def test_each_epoch_shows_every_picture_once():
+    feed = Feed(Four(), seed=3)
+    epochs = [[feed(4 * epoch + place).caption for place in range(4)] for epoch in range(3)]
+    assert all(len(set(epoch)) == 4 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_nothing_but_bad_pictures_is_an_error_with_reasons():
+    class Bad(Four):
+        def __call__(self, index, draw):
+            raise ValueError("no caption")
+
+    with pytest.raises(ValueError, match="4 times no caption|100 pictures"):
+        Feed(Bad(), seed=0)(0)
+
+
+def test_the_learning_rates_course():
+    warm = Settings(warm_up=4, course="cosine")
+    course = [loop._course(step, 8, warm) for step in range(8)]
+    assert course[0] == pytest.approx(1 / 4)
+    assert course[7] == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)))
+    assert [loop._course(step, 8, Settings()) for step in (0, 7)] == [1, 1]
