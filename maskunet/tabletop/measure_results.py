@@ -9,6 +9,7 @@ from maskunet import evaluate
 PAIRS = (
     ("official", "plain_first_order"), ("official", "random_mask_start_first_order"),
     ("paper", "plain_second_order"), ("paper", "random_mask_start"),
+    ("improved", "plain_second_order"), ("improved", "random_mask_start"), ("maskunet_trained", "plain_second_order"),
     ("random_mask_start_first_order", "plain_first_order"), ("random_mask_start", "plain_second_order"),
 )  # fmt: skip
 
