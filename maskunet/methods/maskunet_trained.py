@@ -30,8 +30,7 @@ class Settings:
         generator: name of the trained generator; empty for the first one of the model.
         sampled: draw the masks, as in training, instead of keeping what is kept more often than not.
         halves: of a guided batch: "shared" puts the mask of the prompt's half on both, as the training-free
-            method does, so that guidance compares two prompts on one network, and at half the cost;
-            "own" makes one for each.
+            method does, so that guidance compares two prompts on one network; "own" makes one for each.
         second_order: DPM-Solver++ 2M; otherwise its first order.
 
     Published code differs: it draws masks at inference too, and each half has its own.
