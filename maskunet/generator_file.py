@@ -63,6 +63,15 @@ def about(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def holds_one(path: Path) -> bool:
+    """Whether a file holds a mask generator, by its header."""
+    try:
+        about(path)
+    except ValueError:
+        return False
+    return True
+
+
 def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) -> MaskGenerator:
     """Read a generator that `save` wrote, on the CPU and in evaluation mode.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from maskunet import loading
+from maskunet import generator_file, loading
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
 from maskunet.records import Card
@@ -151,10 +151,10 @@ class Library:
         return self._loaded[name]
 
     def _trainings(self, name: str) -> dict[str, Path]:
-        """The user's own generators for a model, by name."""
-        place = self._trained / name
-        files = {path.stem: path for path in sorted(place.glob("*.safetensors"))}
-        return files | {path.parent.name: path for path in sorted(place.glob("*/trained.safetensors"))}
+        """The user's own generators for a model, by name; a LoRA or a fine-tune is none."""
+        files = {path.stem: path for path in (self._trained / name).glob("*.safetensors")}
+        files |= {path.parent.name: path for path in (self._trained / name).glob("*/trained.safetensors")}
+        return {name: path for name, path in files.items() if generator_file.holds_one(path)}
 
     def clear(self) -> None:
         """Let go of every loaded model."""

@@ -130,6 +130,7 @@ def test_what_was_trained_is_found_under_the_models_name_and_makes_pictures(libr
     mine = Library("tiny", device="cpu", specs=library._specs, trained=tmp_path)
     assert mine.load("tiny").model.trained == {}
     run(mine.load_alone("tiny"), SPECS["mask_generator"], tmp_path / "tiny" / "first", steps=1)
+    run(mine.load_alone("tiny"), SPECS["lora"], tmp_path / "tiny" / "no-generator", steps=1)
     loaded = mine.load("tiny")
     assert loaded.model.trained == {"first": tmp_path / "tiny" / "first" / "trained.safetensors"}
     method = METHODS["maskunet_trained"]
