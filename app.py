@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a waiting thread that spins starves other programs
 
 HERE = Path(__file__).parent
 IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue

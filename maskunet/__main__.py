@@ -3,10 +3,8 @@
 import argparse
 import json
 import logging
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -133,6 +131,7 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         )
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.compare import compare
+    from maskunet.interrupt import interruptible
     from maskunet.library import Library
 
     library = Library(request.model, args.weights, args.device)
@@ -140,7 +139,7 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     if record:
         replay.check_replay(record, loaded.model.name, loaded.model.weights)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
-    with _interruptible() as should_stop:
+    with interruptible() as should_stop:
         events = compare(loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop)
         run = _show(events, request.method)
     runs.write(run, args.out)
@@ -155,23 +154,6 @@ def _record(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
             return replay.parse(file.read(replay.MAX_PICTURE + 1))
     except OSError:
         parser.error(f"“{path.name}” cannot be read")
-
-
-@contextmanager
-def _interruptible() -> Iterator[Any]:
-    """Ctrl+C ends the work after the current update and keeps the best so far; again: at once."""
-    pressed = []
-
-    def on_interrupt(number: int, frame: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append("Stopped on request.")
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield lambda: pressed[0] if pressed else ""
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _show(events: Iterator[tuple[str, Any]], method: str) -> Any:

@@ -126,7 +126,7 @@ def test_a_loss_that_is_no_number_stops_and_the_checkpoint_is_whole(tiny_sd15, t
 
     spec, found = SPECS["full"], []
     with pytest.raises(
-        FloatingPointError, match="loss of step 5 is no number. The checkpoint of step 3 is whole"
+        ValueError, match="loss of step 5, or its gradient, is no number. The checkpoint of step 3 is whole"
     ):
         for event in loop.train(tiny_sd15, spec, settings(spec), Broken(), tmp_path, about=ABOUT):
             found.append(event)
@@ -168,7 +168,11 @@ def test_a_training_is_not_overwritten_and_none_is_not_resumed(tiny_sd15, tmp_pa
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(tiny_sd15, tmp_path, monkeypatch):
     run(tiny_sd15, SPECS["full"], tmp_path, steps=3)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".csv"}
+
+    def saved():
+        return {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file() and p.suffix != ".csv"}
+
+    before = saved()
 
     def full(state, path):
         path.write_bytes(b"half")
@@ -177,7 +181,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tiny_sd15, tmp_path, monkey
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
         patched.setattr(torch, "save", full)
         run(tiny_sd15, SPECS["full"], tmp_path, resume=True)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix != ".csv"} == before
+    assert saved() == before
     assert run(tiny_sd15, SPECS["full"], tmp_path, resume=True)[-1].final
 
 
@@ -213,6 +217,44 @@ def test_nothing_but_bad_pictures_is_an_error_with_reasons():
 
     with pytest.raises(ValueError, match="4 times no caption|100 pictures"):
         Feed(Bad(), seed=0)(0)
+
+
+def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_path):
+    spec = SPECS["lora"]
+    pieces = loop.train(
+        tiny_sd15, spec, settings(spec), Four(), tmp_path / "pieces", about=ABOUT, minutes=1e-9
+    )
+    (early,) = pieces
+    assert (early.step, early.final, early.checkpoint) == (1, True, True)
+    assert early.note == "The 1e-09 minutes were over at step 1 of 6."
+    rest = run(tiny_sd15, spec, tmp_path / "pieces", resume=True)
+    whole = run(tiny_sd15, spec, tmp_path / "whole")
+    assert losses(rest) == losses(whole)[1:]
+
+
+def test_a_cosine_is_not_resumed_with_another_length(tiny_sd15, tmp_path):
+    spec = SPECS["lora"]
+    run(tiny_sd15, spec, tmp_path, course="cosine")
+    with pytest.raises(ValueError, match="steps"):
+        run(tiny_sd15, spec, tmp_path, course="cosine", resume=True, steps=9)
+
+
+def test_the_log_goes_on_at_the_checkpoint_after_a_crash(tiny_sd15, tmp_path):
+    spec = SPECS["lora"]
+    run(tiny_sd15, spec, tmp_path, steps=4)
+    with (tmp_path / checkpoint.LOG).open("a") as file:
+        file.write("5,0.1,0.1,1.0,0,{}\n6,0.1,0.")  # of steps that no checkpoint has
+    run(tiny_sd15, spec, tmp_path, resume=True)
+    lines = (tmp_path / checkpoint.LOG).read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", *map(str, range(1, 7))]
+
+
+def test_tensorboard_finds_the_curves(tiny_sd15, tmp_path):
+    run(tiny_sd15, SPECS["lora"], tmp_path)
+    (log,) = (tmp_path / "tensorboard").rglob("events.out.tfevents.*")
+    content = log.read_bytes()
+    assert content.count(b"loss") >= 6
+    assert content.count(b"learning_rate") >= 6
 
 
 def test_the_learning_rates_course():

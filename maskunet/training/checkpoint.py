@@ -16,7 +16,8 @@ from maskunet.train_records import TrainEvent
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
 STATE, PART, ABOUT, LOG = "state.pt", "trained.safetensors", "training.json", "log.csv"
-MAY_CHANGE = ("steps", "epochs", "every", "micro_batch")  # of the settings, without changing the curve
+# Settings that may change without changing the curve; the length only where the learning rate is constant.
+MAY_CHANGE = {"constant": ("steps", "epochs", "every", "micro_batch"), "cosine": ("every", "micro_batch")}
 
 
 def identity(
@@ -86,7 +87,7 @@ def _agree(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None
     pairs |= {
         key: (before.get("settings", {}).get(key), value)
         for key, value in now["settings"].items()
-        if key not in MAY_CHANGE
+        if key not in MAY_CHANGE[now["settings"]["course"]]
     }
     for key, (there, here) in pairs.items():
         if there != here:
@@ -96,7 +97,7 @@ def _agree(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None
 
 
 def write_log(out: Path, event: TrainEvent) -> None:
-    """Add a line to log.csv; a resumed training goes on in it."""
+    """Add the step's line to log.csv; every step has one."""
     row = {
         "step": event.step, "loss": event.loss, "learning_rate": event.learning_rate, "seconds": event.seconds,
         "skipped": sum(event.skipped.values()), "figures": json.dumps(dict(event.figures)),
@@ -108,6 +109,16 @@ def write_log(out: Path, event: TrainEvent) -> None:
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def cut_log(out: Path, step: int) -> None:
+    """Forget the lines after this step: a training that was killed goes on from its checkpoint."""
+    path = out / LOG
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [line for line in file if line.endswith("\n")]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            file.writelines(lines[: 1 + step])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,13 +38,18 @@ class Feed:
     """The order of a data set: each epoch another permutation, and bad pairs replaced by the next good one.
 
     Attributes:
-        skipped: how often a pair could not be used, by reason.
+        bad: why a pair cannot be used, by its index.
     """
 
     pairs: Pairs
     seed: int
-    skipped: Counter = field(default_factory=Counter)
+    bad: dict[int, str] = field(default_factory=dict)
     _order: tuple[int, np.ndarray] | None = None
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many pairs met so far cannot be used, by reason."""
+        return Counter(self.bad.values())
 
     def __call__(self, number: int) -> Pair:
         """The pair of the number-th sample of the training, counted from 0.
@@ -56,12 +62,17 @@ class Feed:
             raise ValueError("The data set has no pictures with captions.")
         for later in range(min(TRIES, count)):
             epoch, place = divmod(number, count)
+            index = int(self._epoch(epoch)[(place + later) % count])
+            if index in self.bad:
+                continue
             try:
-                return self.pairs(int(self._epoch(epoch)[(place + later) % count]), number)
+                return self.pairs(index, number)
             except ValueError as reason:
-                self.skipped[str(reason)] += 1
+                self.bad[index] = str(reason)
         reasons = ", ".join(f"{n} times {reason}" for reason, n in self.skipped.items())
-        raise ValueError(f"{TRIES} pictures in a row cannot be used ({reasons}). Check the data set.")
+        raise ValueError(
+            f"{min(TRIES, count)} pictures in a row cannot be used ({reasons}). Check the data set."
+        )
 
     def _epoch(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
@@ -87,7 +98,7 @@ class Folder:
                 f"“{folder.name}” has no metadata.jsonl. It must hold one JSON object per picture, with "
                 "file_name and text."
             )
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         self.rows = [_row(line, number) for number, line in enumerate(lines, 1) if line.strip()]
 
     def __len__(self) -> int:

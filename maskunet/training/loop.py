@@ -4,6 +4,7 @@ Everything random about a sample follows from the seed and the sample's number, 
 stream: so a resumed training has the curve of an unbroken one, and two processes that of one.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ def train(
     *,
     about: dict[str, Any],
     resume: bool = False,
+    minutes: float = math.inf,
 ) -> Iterator[TrainEvent]:
     """Train a recipe; one event per optimizer step. Closing the iterator saves and stops.
 
@@ -37,23 +39,46 @@ def train(
         model: frozen; bit for bit the same afterwards. pairs: pictures with captions.
         out: receives the checkpoint, the trained part, the log and the sample sheets.
         about: what else a resumption must agree on, such as the data's name; JSON values.
+        minutes: of this call; when they are over, the training is saved and ends early.
 
     Raises:
-        ValueError: nothing to train on, or a resumption with other settings.
-        FloatingPointError: the loss is no number; the last checkpoint is whole.
+        ValueError: nothing to train on, settings that this device or a resumption does not allow, or a
+            loss that is no number; the last checkpoint is whole then.
     """
+    from accelerate.state import AcceleratorState
+
+    identity = checkpoint.identity(model, spec, settings, about)
+    try:
+        accelerator = _accelerator(model, settings, out)
+        with spec.build(model, settings) as recipe:
+            run = _Training(accelerator, model, recipe, settings, Feed(pairs, settings.seed), out, identity)
+            run.begin(resume)
+            try:
+                yield from run.steps(minutes)
+            finally:
+                run.end()
+    finally:
+        AcceleratorState._reset_state()  # else the next training in this process must have this precision
+
+
+def _accelerator(model: DiffusionModel, settings: Settings, out: Path) -> Any:
+    """How many processes there are, their precision, and the log that TensorBoard reads, if it is here."""
     from accelerate import Accelerator
+    from accelerate.utils import is_tensorboard_available
 
     on_cpu = model.device.type == "cpu"
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision=settings.precision)
-    identity = checkpoint.identity(model, spec, settings, about)
-    with spec.build(model, settings) as recipe:
-        run = _Training(accelerator, model, recipe, settings, Feed(pairs, settings.seed), out, identity)
-        run.begin(resume)
-        try:
-            yield from run.steps()
-        finally:
-            run.end()
+    if on_cpu and settings.precision == "fp16":
+        raise ValueError("The precision fp16 needs a GPU, and the model is on the CPU. Choose bf16 or no.")
+    tracker = "tensorboard" if is_tensorboard_available() else None
+    accelerator = Accelerator(
+        cpu=on_cpu, mixed_precision=settings.precision, log_with=tracker, project_dir=out
+    )
+    if settings.batch < accelerator.num_processes:
+        raise ValueError(
+            f"The batch is {settings.batch}, for {accelerator.num_processes} processes. Each needs a picture: "
+            "choose a larger batch or fewer processes."
+        )
+    return accelerator
 
 
 class _Training:
@@ -69,9 +94,13 @@ class _Training:
         optimizer = torch.optim.AdamW(
             self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.module, self.optimizer = accelerator.prepare(recipe.module, optimizer)
+        # The model's parts are on their device already, and the recipe's module must stay with them.
+        self.module, self.optimizer = accelerator.prepare(
+            recipe.module, optimizer, device_placement=[False, False]
+        )
         self.average = [p.detach().clone() for p in self.trained] if settings.ema else []
         self.step = self.saved = 0
+        self.whole = True  # not in the middle of an update
         self.total = settings.steps or max(1, settings.epochs * len(feed.pairs) // settings.batch)
 
     def begin(self, resume: bool) -> None:
@@ -82,46 +111,63 @@ class _Training:
                 here.data.copy_(there)
             self.average = [value.to(self.model.device) for value in state["average"]]
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
             self.step = self.saved = state["step"]
-        elif self.accelerator.is_main_process:
-            checkpoint.claim(self.out)
+        if self.accelerator.is_main_process:
+            if resume:
+                checkpoint.cut_log(self.out, self.step)
+            else:
+                checkpoint.claim(self.out)
         self.accelerator.wait_for_everyone()
+        self.accelerator.init_trackers(
+            "tensorboard", init_kwargs={"tensorboard": {"purge_step": self.step + 1}}
+        )
 
-    def steps(self) -> Iterator[TrainEvent]:
-        """Train to the end."""
-        began, first = time.monotonic(), self.step
-        while self.step < self.total:
-            loss, rate = self._step()
-            if not np.isfinite(loss):
-                kept = (
-                    f"The checkpoint of step {self.saved} is whole." if self.saved else "Nothing was saved."
-                )
-                text = f"The loss of step {self.step} is no number. {kept} Lower the learning rate."
-                self.step = self.saved  # so that nothing of this is kept
-                raise FloatingPointError(text)
-            due = self.step % self.settings.every == 0 or self.step == self.total
+    def steps(self, minutes: float) -> Iterator[TrainEvent]:
+        """Train to the end, or until the minutes are over."""
+        began, first, late = time.monotonic(), self.step, False
+        while self.step < self.total and not late:
+            loss, rate, late = self._step(began + 60 * minutes)
+            final = late or self.step == self.total
+            due = final or self.step % self.settings.every == 0
             seconds = time.monotonic() - began
             left = seconds / (self.step - first) * (self.total - self.step)
+            if due:
+                self._share_what_is_bad()
             measured = self._checkpoint() if due else {}
+            cut = late and self.step < self.total
             event = TrainEvent(
                 step=self.step, steps=self.total, loss=loss, learning_rate=rate, seconds=seconds,
-                seconds_left=left, checkpoint=due, skipped=dict(self.feed.skipped),
-                final=self.step == self.total, **measured,
+                seconds_left=left, checkpoint=due, skipped=self.feed.skipped, final=final,
+                note=f"The {minutes:g} minutes were over at step {self.step} of {self.total}." if cut else "",
+                **measured,
             )  # fmt: skip
-            if self.accelerator.is_main_process:
-                checkpoint.write_log(self.out, event)
+            self._log(event)
             yield event
+
+    def _log(self, event: TrainEvent) -> None:
+        figures = {"loss": event.loss, "learning_rate": event.learning_rate, **event.figures}
+        self.accelerator.log(figures, step=event.step)
+        if self.accelerator.is_main_process:
+            checkpoint.write_log(self.out, event)
+
+    def _share_what_is_bad(self) -> None:
+        from accelerate.utils import gather_object
+
+        for bad in gather_object([self.feed.bad]):
+            self.feed.bad |= bad
 
     def end(self) -> None:
         """Keep what was reached since the last checkpoint, and let go of the accelerator."""
-        if self.step > self.saved:
+        if self.whole and self.step > self.saved:
             self._checkpoint()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
         self.accelerator.free_memory()
-        from accelerate.state import AcceleratorState
 
-        AcceleratorState._reset_state()  # else the next training in this process must have this precision
-
-    def _step(self) -> tuple[float, float]:
+    def _step(self, until: float) -> tuple[float, float, bool]:
+        """One update: its loss, its learning rate, and whether a process has reached the time `until`."""
         s, world = self.settings, self.accelerator.num_processes
         rate = s.learning_rate * _course(self.step, self.total, s)
         for group in self.optimizer.param_groups:
@@ -137,15 +183,27 @@ class _Training:
                 loss = self._loss(part).sum() * world / s.batch
                 self.accelerator.backward(loss)
             total += loss.detach() / world
-        loss = float(self.accelerator.reduce(total, "sum"))
-        if np.isfinite(loss):
-            self.accelerator.clip_grad_norm_(self.trained, s.clip)
-            self.optimizer.step()
+        late = torch.full_like(total, time.monotonic() > until)
+        loss, late = self.accelerator.reduce(torch.stack((total, late)), "sum").tolist()
+        self._update(loss)
+        return loss, rate, late > 0
+
+    def _update(self, loss: float) -> None:
+        """Move the weights, unless the loss or the gradient is no number."""
+        self.whole = False
+        norm = float(self.accelerator.clip_grad_norm_(self.trained, self.settings.clip))
+        overflow = self.accelerator.scaler is not None  # fp16's scaler skips a step and goes on
+        if not (math.isfinite(loss) and (overflow or math.isfinite(norm))):
+            kept = f"The checkpoint of step {self.saved} is whole." if self.saved else "Nothing was saved."
+            raise ValueError(
+                f"The loss of step {self.step + 1}, or its gradient, is no number. {kept} Lower the learning rate."
+            )
+        self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.average:
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - s.ema)
-        return loss, rate
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.trained], 1 - self.settings.ema)
+        self.whole = True
 
     def _loss(self, numbers: list[int]) -> Tensor:
         """(B,) the mean squared error of the U-Net's output for these samples.
@@ -201,6 +259,7 @@ class _Training:
             "trained": [p.detach().cpu().clone() for p in self.trained],  # before the average is swapped in
             "average": [p.cpu() for p in self.average],
             "optimizer": self.optimizer.state_dict(), "step": self.step,
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
         }  # fmt: skip
         with self._averaged():
             self.module.eval()
@@ -220,7 +279,7 @@ def _course(step: int, total: int, settings: Settings) -> float:
     warm = min(1.0, (step + 1) / settings.warm_up) if settings.warm_up else 1.0
     if settings.course == "constant":
         return warm
-    return warm * 0.5 * (1 + np.cos(np.pi * step / total))
+    return warm * 0.5 * (1 + math.cos(math.pi * step / total))
 
 
 def _nothing() -> Any:

@@ -25,7 +25,8 @@ def draw(model: DiffusionModel, predictor: nn.Module, prompts: list[str]) -> np.
     x_t, history = torch.cat([model.noise(seed) for seed in range(n)]), None
     for t, t_prev in model.schedule.linspace_pairs(STEPS):
         times = torch.full((2 * n,), t, device=model.device)
-        output = classifier_free(predictor(torch.cat((x_t, x_t)), times, text, []), model.guidance)
+        output = predictor(torch.cat((x_t, x_t)), times, text, []).to(model.dtype)
+        output = classifier_free(output, model.guidance)
         x0, _ = model.schedule.x0_eps(output, x_t, t)
         x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
     pixels = (model.decode(x_t).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -61,7 +61,8 @@ class UNet(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, text: Tensor, draws: list[int]) -> Tensor:
         """The U-Net's output (B, C, H, W); nothing in it is random."""
-        return self.unet(x_t, t, text).sample
+        own = self.unet.conv_in.weight.dtype  # a copy that trains is float32, and the base model may be half
+        return self.unet(x_t.to(own), t, text.to(own)).sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -47,12 +47,11 @@ def build(model: DiffusionModel, settings: LoraSettings) -> Iterator[Recipe]:
 
         def save(path: Path) -> None:
             from diffusers import StableDiffusionPipeline
-
-            layers = peft.get_peft_model_state_dict(model.unet)
             from diffusers.utils import convert_state_dict_to_diffusers
 
+            layers = convert_state_dict_to_diffusers(peft.get_peft_model_state_dict(model.unet))
             StableDiffusionPipeline.save_lora_weights(
-                path.parent, unet_lora_layers=convert_state_dict_to_diffusers(layers), weight_name=path.name
+                path.parent, unet_lora_layers=layers, weight_name=path.name
             )
 
         yield Recipe(module=UNet(model.unet), save=save)

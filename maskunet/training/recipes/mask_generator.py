@@ -59,6 +59,9 @@ def build(model: DiffusionModel, settings: MaskSettings) -> Iterator[Recipe]:
     """Put masks on the frozen U-Net while the generator learns."""
     generator = MaskGenerator(model.unet, settings.generator()).to(model.device)
     with MaskedUNet(model.unet, checkpointing=settings.checkpointing) as masked:
+        used = {str(site.block) for site in masked.sites}
+        for block, part in generator.blocks.items():
+            part.requires_grad_(block in used)  # processes must not wait for gradients that never come
         module = Masked(generator, masked)
 
         def save(path: Path) -> None:

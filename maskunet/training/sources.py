@@ -1,0 +1,46 @@
+"""Where the pictures come from: a source known by its name, or a folder or a file of the user's."""
+
+from pathlib import Path
+
+from maskunet.training.data import Folder, Pairs, Table
+
+
+def find(name: str, size: int, latents: Path | None = None) -> tuple[Pairs, dict]:
+    """The pictures of a source, and what a resumed training must find again.
+
+    Args:
+        name: in `SOURCES`, or the path of a folder with metadata.jsonl or of a Parquet file.
+        size: side of the model's pictures in pixels.
+        latents: folder of cached latents, for a source that has them.
+
+    Raises:
+        ValueError: there is no such source, or it cannot be read; says what is allowed.
+    """
+    pairs = SOURCES[name](latents) if name in SOURCES else _of_path(Path(name), size, latents)
+    about = {"data": name if name in SOURCES else Path(name).name, "examples": len(pairs)}
+    return pairs, {**about, "latents": latents is not None}
+
+
+def _of_path(path: Path, size: int, latents: Path | None) -> Pairs:
+    if latents is not None:
+        raise ValueError(f"Cached latents go with {', '.join(SOURCES)} only. Leave --latents out.")
+    if path.is_dir():
+        return Folder(path, size)
+    if path.is_file():
+        return Table(path, size)
+    raise ValueError(f"“{path.name}” is neither {', '.join(SOURCES)}, nor a folder, nor a Parquet file.")
+
+
+def _tabletop(latents: Path | None) -> Pairs:
+    from maskunet.tabletop.pairs import Tabletop
+
+    try:
+        return Tabletop(latents=latents)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"“{latents.name}” lacks cached latents. Make them with: python -m maskunet tabletop latents."
+        ) from error
+
+
+SOURCES = {"tabletop": _tabletop}
+"""What makes the pairs of a source, from its folder of cached latents or None, by name."""
