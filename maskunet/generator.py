@@ -15,15 +15,12 @@ from torch.nn import functional as F
 
 from maskunet.mask import NOISE_KINDS, noise_like, straight_through
 from maskunet.masked_unet import Features
+from maskunet.settings import ranged
 from maskunet.sites import MaskSite, find_sites
 
 VARIANTS = ("light", "live", "official")
 PUBLISHED_START = 5.0  # exp(-exp(5)): no weight is ever removed
 PUBLISHED_FACTOR, PUBLISHED_WIDTH = 4, 64
-
-
-def _range(low: float, high: float, text: str) -> dict:
-    return {"min": low, "max": high, "help": text}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +44,12 @@ class Settings:
     variant: str = field(default="light", metadata={"choices": VARIANTS, "help": "structure"})
     use_temb: bool = field(default=True, metadata={"help": "depend on the timestep"})
     use_sample: bool = field(default=True, metadata={"help": "depend on the sample"})
-    tau: float = field(default=1.0, metadata=_range(0.01, 100.0, "temperature"))
+    tau: float = field(default=1.0, metadata=ranged(0.01, 100.0, "temperature"))
     noise: str = field(default="one_sided", metadata={"choices": NOISE_KINDS, "help": "noise in training"})
-    rank: int = field(default=16, metadata=_range(1, 64, "rank of light's logits"))
-    width: int = field(default=64, metadata=_range(1, 512, "width of light's context"))
-    start: float = field(default=2.0, metadata=_range(-10.0, 10.0, "light's logits before training"))
-    seed: int = field(default=0, metadata=_range(0, 2**32 - 1, "seed of the initial parameters"))
+    rank: int = field(default=16, metadata=ranged(1, 64, "rank of light's logits"))
+    width: int = field(default=64, metadata=ranged(1, 512, "width of light's context"))
+    start: float = field(default=2.0, metadata=ranged(-10.0, 10.0, "light's logits before training"))
+    seed: int = field(default=0, metadata=ranged(0, 2**32 - 1, "seed of the initial parameters"))
 
     def __post_init__(self) -> None:
         for each in fields(self):

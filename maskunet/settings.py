@@ -1,10 +1,15 @@
-"""Settings from a preset and single values that replace its own, checked against their ranges."""
+"""Settings: the ranges of their fields, and a preset with single values replaced, checked against them."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from math import isfinite
 from types import NoneType
 from typing import Any, get_args
+
+
+def ranged(low: float, high: float, text: str) -> dict[str, Any]:
+    """A field's metadata: what is allowed, both ends included, and what the setting does."""
+    return {"min": low, "max": high, "help": text}
 
 
 def chosen(

@@ -5,7 +5,7 @@ prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -20,10 +20,7 @@ from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.schedule import dpmpp_2m_step
-
-
-def _range(low: float, high: float, text: str) -> dict:
-    return {"min": low, "max": high, "help": text}
+from maskunet.settings import ranged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,28 +42,44 @@ class Settings:
         image_reward, hpsv2: weights of the rewards (omega, Eq. 10).
     """
 
-    updates: int = field(default=15, metadata=_range(0, 100, "updates per step"))
-    early_updates: int = field(default=15, metadata=_range(0, 100, "updates in early steps"))
-    early_steps: int = field(default=0, metadata=_range(0, 100, "number of early steps"))
+    updates: int = field(default=15, metadata=ranged(0, 100, "updates per step"))
+    early_updates: int = field(default=15, metadata=ranged(0, 100, "updates in early steps"))
+    early_steps: int = field(default=0, metadata=ranged(0, 100, "number of early steps"))
     use_updated: bool = field(default=True, metadata={"help": "use the mask after the last update"})
     keep_best: bool = field(default=False, metadata={"help": "go on with the best mask of each step"})
-    learning_rate: float = field(default=1e-2, metadata=_range(1e-5, 10.0, "learning rate of the logits"))
-    start: float = field(default=1.0, metadata=_range(-10.0, 10.0, "first value of the logits"))
+    learning_rate: float = field(default=1e-2, metadata=ranged(1e-5, 10.0, "learning rate of the logits"))
+    start: float = field(default=1.0, metadata=ranged(-10.0, 10.0, "first value of the logits"))
     warm_start: bool = field(default=False, metadata={"help": "keep the logits between steps"})
     keep_moments: bool = field(default=False, metadata={"help": "keep AdamW's moments over resets"})
     noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "mask noise"})
     common_noise: bool = field(default=False, metadata={"help": "one noise for all updates of a step"})
     second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
-    hinge: float = field(default=100.0, metadata=_range(-100.0, 100.0, "ImageReward counts below this"))
-    views: int = field(default=1, metadata=_range(1, 8, "pictures scored per update"))
-    image_reward: float = field(default=1.0, metadata=_range(0.0, 100.0, "weight of ImageReward"))
-    hpsv2: float = field(default=5.0, metadata=_range(0.0, 100.0, "weight of HPSv2"))
+    hinge: float = field(default=100.0, metadata=ranged(-100.0, 100.0, "ImageReward counts below this"))
+    views: int = field(default=1, metadata=ranged(1, 8, "pictures scored per update"))
+    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
+    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
+
+
+# (masked U-Net, step, x_t, text states, masks) -> the latents to go on with, and the U-Net calls it took.
+Move = Callable[[MaskedUNet, int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, int]]
+
+
+def _stay(masked: MaskedUNet, step: int, x_t: Tensor, *others: object) -> tuple[Tensor, int]:
+    return x_t, 0
 
 
 def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    settings: Settings,
+    move: Move = _stay,
 ) -> Iterator[StepEvent]:
-    """Optimize one set of masks per timestep (Algorithm 1); one event per update and a final one."""
+    """Optimize one set of masks per timestep (Algorithm 1); one event per update and a final one.
+
+    Args:
+        move: what another method does to the step's latents at each update, under the update's masks.
+    """
     pairs, scale = steps_of(model, request), guidance_of(model, request)
     rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
     report = Reporter(model, len(pairs), request.keep_masks)
@@ -79,31 +92,33 @@ def run(
         for step, (t, t_prev) in enumerate(pairs):
             if step == 0 or not settings.warm_start:
                 optimizer = _reset(logits, optimizer, settings)
-            with torch.no_grad():
-                features = masked.encode(torch.cat((x_t, x_t)), t, text)
             updates = settings.early_updates if step < settings.early_steps else settings.updates
-            noise, chosen, note = None, None, ""
+            features, noise, chosen, note = None, None, None, ""
             looks = max(updates + settings.use_updated, 1)
             for update in range(looks):
                 if noise is None or not settings.common_noise:
                     noise = {n: mask.noise_like(v, settings.noise, generator) for n, v in logits.items()}
                 with torch.enable_grad():
                     masks = {n: mask.straight_through(v, noise[n]) for n, v in logits.items()}  # Eq. 5
+                    z_t, calls = move(masked, step, x_t, text, masks)
+                    if features is None or calls:  # latents that stay are encoded once per timestep
+                        with torch.no_grad():
+                            features = masked.encode(torch.cat((z_t, z_t)), t, text)
                     output = classifier_free(masked.decode(features, masks), scale)  # Eq. 6, 9
-                    x0, _ = model.schedule.x0_eps(output, x_t, t)
+                    x0, _ = model.schedule.x0_eps(output, z_t, t)
                     image = model.decode(x0)
                     scores = rewards(
                         _views(image, settings.views, generator), [request.prompt] * settings.views
                     )
                     scores = {name: value.mean()[None] for name, value in scores.items()}
                     loss = _loss(scores, settings)
-                report.unet_calls += 1
+                report.unet_calls += 1 + calls
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
                 best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
                 if best or chosen is None:
-                    chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()})
+                    chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()}, z_t)
                 if moves := update < updates and not note:
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
@@ -117,8 +132,8 @@ def run(
                     break
                 if moves:
                     optimizer.step()
-            _, x0, _ = chosen
-            x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+            _, x0, _, z_t = chosen
+            x_t, history = dpmpp_2m_step(model.schedule, z_t, x0, history, t, t_prev)
             history = history if settings.second_order else None
     yield finish(model, rewards, request, report, x_t)
 

@@ -16,13 +16,10 @@ from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.schedule import dpmpp_2m_step
+from maskunet.settings import ranged
 
 KINDS = ("iid", "window", "magnitude")
 BySite = Mapping[str, Tensor]
-
-
-def _range(low: float, high: float, text: str) -> dict:
-    return {"min": low, "max": high, "help": text}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +39,11 @@ class Settings:
     """
 
     kind: str = field(default="iid", metadata={"choices": KINDS, "help": "how weights are chosen"})
-    removed: float = field(default=0.066, metadata=_range(0.0, 1.0, "share of weights removed"))
-    removed_last: float | None = field(default=None, metadata=_range(0.0, 1.0, "share at the last step"))
-    center: float = field(default=1.0, metadata=_range(-10.0, 10.0, "middle of the window, std"))
-    center_last: float | None = field(default=None, metadata=_range(-10.0, 10.0, "middle at the last step"))
-    width: float = field(default=0.25, metadata=_range(0.0, 100.0, "width of the window, std"))
+    removed: float = field(default=0.066, metadata=ranged(0.0, 1.0, "share of weights removed"))
+    removed_last: float | None = field(default=None, metadata=ranged(0.0, 1.0, "share at the last step"))
+    center: float = field(default=1.0, metadata=ranged(-10.0, 10.0, "middle of the window, std"))
+    center_last: float | None = field(default=None, metadata=ranged(-10.0, 10.0, "middle at the last step"))
+    width: float = field(default=0.25, metadata=ranged(0.0, 100.0, "width of the window, std"))
     second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
 
 

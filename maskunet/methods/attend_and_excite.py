@@ -1,0 +1,132 @@
+"""Attend-and-Excite: before a step, move the latents until every thing of the prompt is looked at somewhere.
+
+Chefer et al. 2023, Algorithm 1.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskunet.attention_maps import CrossAttentionMaps, map_size
+from maskunet.guidance import classifier_free, gradient_step
+from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.prompts.groups import groups_of
+from maskunet.prompts.tokens import locate
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.schedule import dpmpp_2m_step
+from maskunet.settings import ranged
+
+# What each thing's largest attention must reach, by share of the steps done: 0, 10 and 20 of 50 steps.
+THRESHOLDS = {0.0: 0.05, 0.2: 0.5, 0.4: 0.8}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How far and how long the latents are moved.
+
+    Attributes:
+        groups: the things, such as "red cube; blue sphere"; empty to read them off the prompt. Only
+            the nouns count, the last words.
+        scale: length of a move; it falls to 0.7 of that over the steps.
+        moved: share of the steps before which the latents are moved; published: 25 of 50.
+        refinements: most moves at the three steps that have a threshold.
+        second_order: DPM-Solver++ 2M; otherwise its first order.
+    """
+
+    groups: str = field(default="", metadata={"help": "things, with “;” between them; empty: the prompt's"})
+    scale: float = field(default=20.0, metadata=ranged(0.0, 1000.0, "length of a move of the latents"))
+    moved: float = field(default=0.5, metadata=ranged(0.0, 1.0, "share of the steps with a move"))
+    refinements: int = field(default=20, metadata=ranged(1, 100, "most moves at a step with a threshold"))
+    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Sample with moved latents; one event per step and a final one."""
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    report = Reporter(model, len(pairs), request.keep_masks)
+    found = locate(groups_of(request.prompt, settings.groups), request.prompt, model.tokenizer)
+    nouns, size = [group.noun for group in found.groups], map_size(model.unet, model.latent_shape[1:])
+    text = model.encode(request.prompt, request.negative_prompt)
+    x_t, history = model.noise(request.seed), None
+    lengths = settings.scale * np.sqrt(np.linspace(1, 0.5, len(pairs)))
+    thresholds = {round(share * len(pairs)): value for share, value in THRESHOLDS.items()}
+    for step, (t, t_prev) in enumerate(pairs):
+        loss = None
+        if step < round(settings.moved * len(pairs)):
+
+            def unexcited(x_t: Tensor, t: int = t) -> Tensor:
+                with CrossAttentionMaps(model.unet, size) as maps:
+                    model.unet(x_t, t, text[1:])
+                return excitation_loss(maps.mean()[0], nouns)
+
+            target = 1 - thresholds[step] if step in thresholds else np.inf
+            x_t, loss, calls = excite(x_t, unexcited, float(lengths[step]), target, settings.refinements)
+            report.unet_calls += calls
+        with torch.no_grad():
+            output = classifier_free(model.unet(torch.cat((x_t, x_t)), t, text).sample, scale)
+            x0, _ = model.schedule.x0_eps(output, x_t, t)
+            x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+            preview = model.decode(x0) if request.previews and t_prev >= 0 else None
+        history = history if settings.second_order else None
+        report.unet_calls += 1
+        yield report(step, t, image=preview, loss=loss, best=True, note="" if step else found.cut)
+    yield finish(model, rewards, request, report, x_t)
+
+
+def excite(
+    x_t: Tensor, loss_of: Callable[[Tensor], Tensor], length: float, target: float, refinements: int
+) -> tuple[Tensor, float, int]:
+    """Move the latents once, and before that up to `refinements` times while the loss is above `target`.
+
+    Returns:
+        The moved latents, the loss before the last move, and how often the U-Net was called.
+    """
+    x_t, loss = gradient_step(x_t, loss_of, length)
+    calls = 1
+    if loss > target:
+        # As published, the loss compared is the one before the move, so one more follows the last.
+        while loss > target and calls < refinements:
+            x_t, loss = gradient_step(x_t, loss_of, length)
+            calls += 1
+        x_t, loss = gradient_step(x_t, loss_of, length)
+        calls += 1
+    return x_t, loss, calls
+
+
+def excitation_loss(maps: Tensor, nouns: Sequence[tuple[int, ...]]) -> Tensor:
+    """The largest over the nouns of 1 - the largest attention to it, smoothed (Eq. 1-2).
+
+    Attention competes among the tokens behind the start token, sharpened by a factor of 100.
+
+    Args:
+        maps: (H, W, N). nouns: positions of each noun's word pieces; the most attended piece counts.
+    """
+    sharp = (100 * maps[..., 1:-1].float()).softmax(-1).permute(2, 0, 1)  # without the start and last token
+    smooth = F.conv2d(F.pad(sharp[:, None], (1, 1, 1, 1), mode="reflect"), _gaussian().to(sharp)[None, None])
+    largest = smooth.flatten(1).amax(1)
+    return torch.stack([1 - largest[[i - 1 for i in noun]].amax() for noun in nouns]).amax()
+
+
+def _gaussian() -> Tensor:
+    """A 3 x 3 kernel of sum 1; published code: exp(-(x / (2 sigma))^2) at sigma 0.5, without the root."""
+    line = torch.exp(-torch.tensor([-1.0, 0.0, 1.0]).square())
+    kernel = line[:, None] * line
+    return kernel / kernel.sum()
+
+
+SPEC = MethodSpec(
+    name="attend_and_excite",
+    title="Attend-and-Excite",
+    summary="Moves the latents so that the attention to every thing of the prompt is strong somewhere.",
+    source="Attend-and-Excite (Chefer et al. 2023), Algorithm 1; its thresholds at 0, 20 and 40 % of the steps",
+    presets={"published": Settings(), "gentle": Settings(scale=5.0, refinements=5)},
+    run=run,
+)

@@ -1,0 +1,105 @@
+"""Draw more masks: N pictures from one noise under different random masks, and the one the rewards like best.
+
+Against the training-free method it tells what choosing among masks gives without any gradient.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from maskunet import candidates, mask
+from maskunet.guidance import classifier_free
+from maskunet.masked_unet import MaskedUNet
+from maskunet.methods.base import MethodSpec, Reporter, guidance_of, mask_generator, steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.schedule import dpmpp_2m_step
+from maskunet.settings import ranged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How many pictures, what to remove, and what chooses among them.
+
+    Attributes:
+        n: pictures; each has its own masks, drawn anew at every step. The first is the method
+            random_mask's.
+        removed: probability of each weight to go, 0 to 1. 0.066 is what the training-free method
+            starts with: exp(-e) for one-sided noise and logits of 1.
+        image_reward, hpsv2: weights of the rewards.
+        second_order: DPM-Solver++ 2M; otherwise its first order.
+    """
+
+    n: int = field(default=4, metadata=ranged(1, 64, "pictures to choose from"))
+    removed: float = field(default=0.066, metadata=ranged(0.0, 1.0, "share of weights removed"))
+    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
+    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
+    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Sample all pictures side by side.
+
+    One event per step, which shows the last picture; then one per step with the masks of the best, and
+    the final one.
+    """
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
+    report = Reporter(model, len(pairs), request.keep_masks)
+    text = model.encode(request.prompt, request.negative_prompt)
+    x_t, history = model.noise(request.seed).repeat(settings.n, 1, 1, 1), None
+    with MaskedUNet(model.unet) as masked:
+        streams = [_stream(request, i) for i in range(settings.n)]
+        for step, (t, t_prev) in enumerate(pairs):
+            with torch.no_grad():
+                outputs = []
+                for own, stream in zip(x_t.split(1), streams, strict=True):
+                    features = masked.encode(torch.cat((own, own)), t, text)
+                    masks = _masks(model, masked, settings.removed, stream)
+                    outputs.append(classifier_free(masked.decode(features, masks), scale))
+                x0, _ = model.schedule.x0_eps(torch.cat(outputs), x_t, t)
+                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+                preview = model.decode(x0[-1:]) if request.previews and t_prev >= 0 else None
+            history = history if settings.second_order else None
+            report.unet_calls += settings.n
+            yield report(step, t, image=preview, masks=masks, best=True)
+        with torch.no_grad():
+            images, scores = candidates.scored(model, rewards, request.prompt, x_t, at_once=1)
+        best = candidates.best(scores)
+        # Which masks are the run's is known only now; drawn again they need no memory until then.
+        stream = _stream(request, best)
+        for step, (t, _) in enumerate(pairs):
+            masks = _masks(model, masked, settings.removed, stream)
+            yield report(step, t, masks=masks, used=masks)
+    scores = candidates.only(scores, best)
+    yield report(step, t, image=images[best : best + 1], rewards=scores, best=True, final=True)
+
+
+def _stream(request: Request, index: int) -> torch.Generator:
+    """What the masks of a picture are drawn from; the first one's is the seed's own."""
+    stream = mask_generator(request)
+    return stream if index == 0 else stream.manual_seed(stream.initial_seed() + index)
+
+
+def _masks(
+    model: DiffusionModel, masked: MaskedUNet, removed: float, stream: torch.Generator
+) -> dict[str, Tensor]:
+    return {
+        site.name: mask.bernoulli(site.shape, removed, stream).to(model.device, model.dtype)
+        for site in masked.sites
+    }
+
+
+SPEC = MethodSpec(
+    name="best_of_n_masks",
+    title="Best of N random masks",
+    summary="Makes several pictures from one noise under random masks and keeps the one the rewards like best.",
+    source="a control of MaskUNet (CVPR 2025), section 3.3: the same rewards, without their gradient",
+    presets={"start": Settings(), "light": Settings(removed=0.01), "sixteen": Settings(n=16)},
+    run=run,
+)

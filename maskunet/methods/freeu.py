@@ -1,0 +1,113 @@
+"""FreeU: strengthen the backbone's features and weaken the skips' lowest frequencies. Costs nothing.
+
+Si et al. 2024, "FreeU: Free lunch in diffusion U-Net".
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskunet.guidance import classifier_free
+from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.schedule import dpmpp_2m_step
+from maskunet.settings import ranged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Factors of the first and of the second up block.
+
+    Attributes:
+        backbone_1, backbone_2: of half of the backbone's channels (b1, b2); 1 changes nothing.
+        skip_1, skip_2: of the skips' lowest frequencies (s1, s2); 1 changes nothing.
+        second_order: DPM-Solver++ 2M; otherwise its first order.
+    """
+
+    backbone_1: float = field(default=1.5, metadata=ranged(0.0, 4.0, "b1, backbone in the first up block"))
+    backbone_2: float = field(default=1.6, metadata=ranged(0.0, 4.0, "b2, backbone in the second up block"))
+    skip_1: float = field(default=0.9, metadata=ranged(0.0, 4.0, "s1, skips in the first up block"))
+    skip_2: float = field(default=0.2, metadata=ranged(0.0, 4.0, "s2, skips in the second up block"))
+    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Sample with rescaled features; one event per step and a final one."""
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    report = Reporter(model, len(pairs), request.keep_masks)
+    text = model.encode(request.prompt, request.negative_prompt)
+    x_t, history = model.noise(request.seed), None
+    with rescaled(model.unet, settings):
+        for step, (t, t_prev) in enumerate(pairs):
+            with torch.no_grad():
+                output = classifier_free(model.unet(torch.cat((x_t, x_t)), t, text).sample, scale)
+                x0, _ = model.schedule.x0_eps(output, x_t, t)
+                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+                preview = model.decode(x0) if request.previews and t_prev >= 0 else None
+            history = history if settings.second_order else None
+            report.unet_calls += 1
+            yield report(step, t, image=preview, best=True)
+    yield finish(model, rewards, request, report, x_t)
+
+
+@contextmanager
+def rescaled(unet: nn.Module, settings: Settings) -> Iterator[None]:
+    """Rescale what enters the residual layers of the first two up blocks while it is entered."""
+    factors = ((settings.backbone_1, settings.skip_1), (settings.backbone_2, settings.skip_2))
+    layers = [
+        (layer, *pair)
+        for block, pair in zip(unet.up_blocks, factors, strict=False)
+        for layer in block.resnets
+    ]
+    # Each layer is given the backbone, as wide as the layer before left it, and then one skip.
+    widths = [unet.config.block_out_channels[-1], *(layer.out_channels for layer, *_ in layers)]
+    handles = [
+        layer.register_forward_pre_hook(partial(_rescale, width=width, backbone=backbone, skip=skip))
+        for (layer, backbone, skip), (width, _) in zip(layers, pairwise(widths), strict=True)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _rescale(
+    layer: nn.Module, inputs: tuple[Any, ...], *, width: int, backbone: float, skip: float
+) -> tuple[Any, ...]:
+    states, *rest = inputs
+    half = width // 2
+    strong, kept, skips = states[:, :half] * backbone, states[:, half:width], states[:, width:]
+    return torch.cat((strong, kept, weakened(skips, skip)), 1), *rest
+
+
+def weakened(states: Tensor, factor: float) -> Tensor:
+    """States (B, C, H, W) with the frequencies 0 and -1 of both axes times `factor`.
+
+    Published code takes two of each axis around the middle of the shifted spectrum, so 1 is not among
+    them and the result is not real; the imaginary part is dropped.
+    """
+    spectrum = torch.fft.fft2(states.float())  # half precision has no transform for every size
+    low = torch.ones(states.shape[-2:], device=states.device)
+    low[[[0], [-1]], [0, -1]] = factor
+    return torch.fft.ifft2(spectrum * low).real.to(states.dtype)
+
+
+SPEC = MethodSpec(
+    name="freeu",
+    title="FreeU",
+    summary="Strengthens the U-Net's backbone and weakens its skips: no training, no reward, no time.",
+    source="FreeU (Si et al. 2024) with its factors for Stable Diffusion 1.5 and 2.1",
+    presets={"sd15": Settings(), "sd2": Settings(backbone_1=1.4)},
+    run=run,
+)

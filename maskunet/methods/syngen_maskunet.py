@@ -1,0 +1,81 @@
+"""SynGen and MaskUNet together: SynGen's move of the latents inside the training-free search for a mask.
+
+At every update the latents of the step are moved once, under that update's masks, before the mask's own
+gradient is taken.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+
+from torch import Tensor
+
+from maskunet.attention_maps import CrossAttentionMaps, map_size
+from maskunet.guidance import binding_loss, gradient_step
+from maskunet.masked_unet import MaskedUNet
+from maskunet.methods import maskunet_free
+from maskunet.methods.base import MethodSpec, steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.prompts.groups import groups_of
+from maskunet.prompts.tokens import locate
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.settings import ranged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings(maskunet_free.Settings):
+    """Those of the training-free method, and of SynGen's move.
+
+    Attributes:
+        groups: such as "red cube; blue sphere", nouns last; empty to read them off the prompt.
+        scale: length of a move.
+        moved: share of the steps with moves; published: all, since 25 is more than its 15 steps.
+    """
+
+    groups: str = field(default="", metadata={"help": "groups, with “;” between them; empty: the prompt's"})
+    scale: float = field(default=20.0, metadata=ranged(0.0, 1000.0, "length of a move of the latents"))
+    moved: float = field(default=1.0, metadata=ranged(0.0, 1.0, "share of the steps with moves"))
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Optimize masks on moved latents; one event per update and a final one."""
+    timesteps = [t for t, _ in steps_of(model, request)]
+    # Published code differs: it keeps the first prompt's groups for all later prompts.
+    found = locate(groups_of(request.prompt, settings.groups), request.prompt, model.tokenizer)
+    size = map_size(model.unet, model.latent_shape[1:])
+
+    def move(
+        masked: MaskedUNet, step: int, x_t: Tensor, text: Tensor, masks: Mapping[str, Tensor]
+    ) -> tuple[Tensor, int]:
+        if step >= round(settings.moved * len(timesteps)):
+            return x_t, 0
+        fixed = {name: each.detach() for name, each in masks.items()}
+
+        def unbound(x_t: Tensor) -> Tensor:
+            with CrossAttentionMaps(model.unet, size) as maps:
+                masked.decode(masked.encode(x_t, timesteps[step], text[1:]), fixed)
+            return binding_loss(maps.mean()[0], found.groups, found.words)
+
+        return gradient_step(x_t, unbound, settings.scale)[0], 1
+
+    with closing(maskunet_free.run(model, rewards, request, settings, move)) as events:
+        first = next(events)
+        yield replace(first, note=first.note or found.cut)
+        yield from events
+
+
+def _with_moves(preset: maskunet_free.Settings) -> Settings:
+    return Settings(**asdict(preset))
+
+
+SPEC = MethodSpec(
+    name="syngen_maskunet",
+    title="SynGen + MaskUNet",
+    summary="Binds modifiers to their nouns as SynGen does while it searches for a mask that the rewards like.",
+    source="MaskUNet (CVPR 2025), section 4.3, on SynGen (Rassin et al. 2023)",
+    presets={name: _with_moves(preset) for name, preset in maskunet_free.SPEC.presets.items()},
+    run=run,
+)

@@ -1,0 +1,1 @@
+"""What a prompt says: which things it names and which words describe them."""
