@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a waiting thread that spins starves other programs
+# How long a thread of torch spins before it sleeps. By default it is long, and with another program on one
+# of two cores an official pair took over 90 s instead of 16; so it is 29, and 20 on an idle machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 HERE = Path(__file__).parent
 IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
