@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from maskunet import __version__, bench_command, features_command, figures, study_command, train_command
+from maskunet import (
+    __version__,
+    bench_command,
+    benchmark_command,
+    features_command,
+    figures,
+    sample_command,
+    score_command,
+    study_command,
+    table_command,
+    train_command,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,12 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_evaluate)
 
     bench_command.add(commands)
+    benchmark_command.add(commands)
     features_command.add(commands)
     figures.add(commands)
+    sample_command.add(commands, _add_choices, _request)
+    score_command.add(commands)
     study_command.add(commands)
+    table_command.add(commands, _setting)
     train_command.add(commands, _setting)
     download = commands.add_parser("download", help="get weights that are not embedded")
-    download.add_argument("name", help="a base model, or rewards")
+    download.add_argument("name", help="a base model, rewards, or a benchmark")
     download.add_argument("--yes", action="store_true", help="agree to the download's size")
     download.set_defaults(command=_download)
 
@@ -130,14 +145,16 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
             args, args.prompt, negative_prompt=args.negative_prompt, keep_masks=args.keep_masks
         )
     # Mistakes so far were told at once; from here on it takes seconds.
-    from maskunet.compare import compare
+    from maskunet.compare import compare, method_of
     from maskunet.interrupt import interruptible
     from maskunet.library import Library
 
     library = Library(request.model, args.weights, args.device)
     loaded = library.load(library.default)
     if record:
-        replay.check_replay(record, loaded.model.name, loaded.model.weights)
+        spec = method_of(request.method)
+        used = spec.weights(loaded.model, spec.settings(request.preset, request.settings))
+        replay.check_replay(record, loaded.model.name, used)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
     with interruptible() as should_stop:
         events = compare(loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop)

@@ -47,7 +47,7 @@ def compare(
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
-    record = Recorder(filled(request, spec, model), settings, model)
+    record = Recorder(filled(request, spec, model), settings, model, spec.weights(model, settings))
     with UpBlocks(model.unet) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskunet import rewards
+from maskunet import benchmarks, rewards
 from maskunet.loading import MODEL_FILES, rewards_place
 from maskunet.models import SPECS
 
@@ -49,9 +49,18 @@ def plan(name: str) -> Plan:
                 *((spec.repo, "", spec.files) for spec in specs),
             ),
         )
+    if name in benchmarks.SPECS:
+        networks = benchmarks.SPECS[name].networks
+        return Plan(
+            title=" and ".join(network.title for network in networks),
+            gigabytes=sum(network.download_gb for network in networks),
+            place=Path(HF_HUB_CACHE),
+            flat=False,
+            files=tuple((network.repo, "", network.files) for network in networks),
+        )
     spec = SPECS.get(name)
     if spec is None or not spec.repo:
-        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS]
+        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, *benchmarks.SPECS]
         raise ValueError(f"“{name}” cannot be downloaded. There are: {', '.join(names)}.")
     return Plan(
         title=spec.title,
@@ -63,12 +72,12 @@ def plan(name: str) -> Plan:
 
 
 def download(name: str, *, consent: bool = False) -> None:
-    """Download a base model or the rewards' checkpoints, with progress bars.
+    """Download a base model, the rewards' checkpoints or a benchmark's networks, with progress bars.
 
     What has arrived before is not fetched again, so a broken download can be taken up.
 
     Args:
-        name: a base model with a repository, or "rewards".
+        name: a base model with a repository, "rewards", or a benchmark.
         consent: that someone was told the size and agreed.
 
     Raises:

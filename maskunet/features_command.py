@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"“{args.out.name}” cannot be made a folder; give another --out")
     found, skipped = [], {}
     for one in pictures:
-        last = _extracted(one, extractor, extractors.cache_place())
+        last = extracted(one, extractor, extractors.cache_place())
         found.append(last.result)
         skipped[one.name] = dict(last.skipped)
     feature_set.save(found, args.out / "features.npz")
@@ -131,8 +131,8 @@ def _perplexity(args: argparse.Namespace, n: int) -> float:
     return perplexity
 
 
-def _extracted(pictures: Any, extractor: Any, cache: Path) -> Any:
-    """The last `Progress`, with a bar on the way; what was skipped is said at the end."""
+def extracted(pictures: Any, extractor: Any, cache: Path) -> Any:
+    """The last `features.Progress`, with a bar on the way; what was skipped is said at the end."""
     from tqdm import tqdm
 
     from maskunet import features
@@ -142,7 +142,7 @@ def _extracted(pictures: Any, extractor: Any, cache: Path) -> Any:
             bar.update(progress.done - bar.n)
     for i, (file, reason) in enumerate(progress.skipped.items()):
         if i == 3:
-            sys.stderr.write(f"and {len(progress.skipped) - 3} more, all in metrics.json\n")
+            sys.stderr.write(f"and {len(progress.skipped) - 3} more, all in the JSON file\n")
             break
         sys.stderr.write(f"Skipped: {file} {reason}.\n")
     return progress

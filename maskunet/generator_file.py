@@ -1,6 +1,5 @@
 """Trained mask generators on disk: safetensors with a JSON header, checked before use; no pickle."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,39 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
+from maskunet import trained_file
 from maskunet.generator import MaskGenerator, Settings
 from maskunet.sites import find_sites
 
 FORMAT = "maskunet-generator-1"
+WHAT = "mask generator"
 
 
-def save(generator: MaskGenerator, path: Path, about: Mapping[str, Any]) -> None:
-    """Write a generator; a file that was there stays whole until the new one is.
+def save(generator: MaskGenerator, path: Path, base: Mapping[str, Any]) -> None:
+    """Write a generator; see `trained_file.write`.
 
     Args:
-        about: "model" and "weights", the base model's name and hashes (`DiffusionModel.weights`), and
-            whatever else JSON can hold, such as the number of training steps.
-
-    Raises:
-        KeyError: `about` does not name the base model.
-        OSError: the file cannot be written.
+        base: see `trained_file.header`.
     """
-    from safetensors.torch import save_file
-
-    known = {
-        **about,
-        "model": about["model"],
-        "weights": _of_unet(about["weights"]),
-        "settings": asdict(generator.settings),
-    }
+    header = trained_file.header(base, {"settings": asdict(generator.settings)}, FORMAT)
     tensors = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
-    part = path.with_name(f"{path.name}.part")
-    try:
-        # One entry only: safetensors does not keep the order of several, and bytes should repeat.
-        save_file(tensors, part, metadata={FORMAT: json.dumps(known, sort_keys=True)})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    trained_file.write(path, tensors, header)
 
 
 def about(path: Path) -> dict[str, Any]:
@@ -50,26 +33,7 @@ def about(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file holds no mask generator, or is damaged.
     """
-    from safetensors import safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            known = json.loads((file.metadata() or {})[FORMAT])
-        return {**known, "model": str(known["model"]), "weights": dict(known["weights"])}
-    except Exception as error:
-        raise ValueError(
-            f"“{path.name}” holds no mask generator that can be used: it is something else, or it was cut "
-            "off. Choose another one, or train it again."
-        ) from error
-
-
-def holds_one(path: Path) -> bool:
-    """Whether a file holds a mask generator, by its header."""
-    try:
-        about(path)
-    except ValueError:
-        return False
-    return True
+    return trained_file.about(path, FORMAT, WHAT)
 
 
 def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) -> MaskGenerator:
@@ -84,11 +48,8 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
         ValueError: the file is damaged, or was made for another base model or variant; says which.
     """
     known = about(path)
-    if weights is not None and known["weights"] != _of_unet(weights):
-        raise ValueError(
-            f"The mask generator “{path.stem}” was trained for other weights than these, of {known['model']}, "
-            "so its masks mean nothing here. Choose that model, or train a generator for this one."
-        )
+    if weights is not None:
+        trained_file.check_base(path, known, weights, WHAT)
     generator = _empty(path, known, unet)
     tensors = _tensors(path, {name: value.shape for name, value in generator.state_dict().items()})
     if not tensors:
@@ -122,8 +83,3 @@ def _tensors(path: Path, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Te
         there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         fits = there == {name: tuple(shape) for name, shape in shapes.items()}
         return {name: file.get_tensor(name) for name in there} if fits else {}
-
-
-def _of_unet(weights: Mapping[str, str]) -> dict[str, str]:
-    """The U-Net's files: masks mean nothing on another, but do not care for the VAE."""
-    return {name: value for name, value in weights.items() if name.startswith("unet/")}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from maskunet import generator_file, loading
+from maskunet import generator_file, loading, trained_file, unet_file
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
 from maskunet.records import Card
@@ -137,7 +137,7 @@ class Library:
         """
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the one used last is dropped last
-            self._loaded[name].model.trained.update(self._trainings(name))
+            self._look_for_trainings(self._loaded[name].model)
             return self._loaded[name]
         spec, (folder, rewards) = self.spec(name), self.find(name)
         while len(self._loaded) >= MAX_LOADED:
@@ -145,16 +145,20 @@ class Library:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         model = loading.load(spec, folder, self.device, self.dtype)
-        model.trained.update(self._trainings(name))
+        self._look_for_trainings(model)
         judges = load_rewards(rewards, self.device, self.dtype)
         self._loaded[name] = Loaded(model=model, rewards=judges)
         return self._loaded[name]
 
-    def _trainings(self, name: str) -> dict[str, Path]:
-        """The user's own generators for a model, by name; a LoRA or a fine-tune is none."""
-        files = {path.stem: path for path in (self._trained / name).glob("*.safetensors")}
-        files |= {path.parent.name: path for path in (self._trained / name).glob("*/trained.safetensors")}
-        return {name: path for name, path in files.items() if generator_file.holds_one(path)}
+    def _look_for_trainings(self, model: DiffusionModel) -> None:
+        """Add the user's own mask generators and fine-tuned U-Nets for a model, by name."""
+        folder = self._trained / model.name
+        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+        files |= {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
+        for kind, known in ((generator_file, model.trained), (unet_file, model.fine_tuned)):
+            known.update(
+                {name: path for name, path in files.items() if trained_file.is_one(path, kind.FORMAT)}
+            )
 
     def clear(self) -> None:
         """Let go of every loaded model."""

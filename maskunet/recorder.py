@@ -86,6 +86,7 @@ class Recorder:
     request: Request
     settings: Any
     model: DiffusionModel
+    weights: Mapping[str, str]
     state: str = "done"
     note: str = ""
     base: Trace | None = None
@@ -139,7 +140,7 @@ class Recorder:
             device=self.model.device.type,
             dtype=str(self.model.dtype).removeprefix("torch."),
             versions=versions(),
-            weights=dict(self.model.weights),
+            weights=dict(self.weights),
             base_settings=asdict(self.base_settings) if base else {},
             base_rewards=_finite(base.rewards) if base else {},
             rewards=_finite(self.best.rewards),

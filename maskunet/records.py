@@ -231,11 +231,12 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """What a page shows of a base model or a method before it is used."""
+    """What a page shows of a base model or a method before it is used; `kind` is a method's."""
 
     name: str
     title: str
     summary: str
+    kind: str = ""
     presets: tuple[str, ...] = ()
     available: bool = True
     reason: str = ""

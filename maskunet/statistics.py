@@ -1,4 +1,4 @@
-"""Intervals: Wilson's for a share, the bootstrap's for a mean or a paired difference."""
+"""Intervals: Wilson's for a share, the bootstrap's for a mean, Student's for a few repetitions."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 
 Z = 1.959964  # 97.5 % quantile of the normal distribution
 RESAMPLES = 10_000
+DRAWN = 10_000_000  # values in memory at once
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -32,9 +33,26 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     if data.size == 0:
         raise ValueError("An interval needs at least one value.")
     rng = np.random.default_rng(seed)
-    means = data[rng.integers(0, data.size, (RESAMPLES, data.size))].mean(1)
+    rows = max(1, DRAWN // data.size)  # a block of resamples at a time: FID-30k's would be gigabytes
+    blocks = (min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows))
+    means = np.concatenate([data[rng.integers(0, data.size, (n, data.size))].mean(1) for n in blocks])
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
+
+
+def student(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of a few independent values (Student 1908).
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    from scipy.stats import t
+
+    data = np.asarray(values, dtype=float)
+    if data.size < 2:
+        raise ValueError(f"An interval over repetitions needs at least two, not {data.size}.")
+    half = t.ppf(0.975, data.size - 1) * data.std(ddof=1) / np.sqrt(data.size)
+    return float(data.mean() - half), float(data.mean() + half)
 
 
 def sign_test(better: int, worse: int) -> float:

@@ -20,7 +20,7 @@ from maskunet.feature_studio import FeatureStudio
 from maskunet.jobs import Job, Queue
 from maskunet.library import Library
 from maskunet.methods import SPECS
-from maskunet.methods.base import DEFAULT_STEPS, MethodSpec
+from maskunet.methods.base import DEFAULT_STEPS, KINDS, MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.recorder import Stopped, Trace
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
@@ -84,10 +84,10 @@ class Studio:
         return self._library.cards()
 
     def methods(self) -> list[Card]:
-        """The methods with their presets, the default preset first."""
+        """The methods by their kind, with their presets, the default preset first."""
         return [
-            Card(name=s.name, title=s.title, summary=s.summary, presets=tuple(s.presets))
-            for s in self._methods.values()
+            Card(name=s.name, title=s.title, summary=s.summary, kind=s.kind, presets=tuple(s.presets))
+            for s in sorted(self._methods.values(), key=lambda spec: KINDS.index(spec.kind))
         ]
 
     def status(self) -> Status:

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     Raises:
         ValueError: an unknown recipe, preset or setting, or data that cannot be used.
     """
+    from maskunet import processes
     from maskunet.library import Library
     from maskunet.settings import chosen
     from maskunet.training import loop, sources
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error("--minutes must be more than 0")
     spec = SPECS[args.recipe]
     settings = chosen(spec.presets, spec.name, args.preset, dict(args.set))
-    library = Library(args.model, args.weights, _device(args.device))
+    library = Library(args.model, args.weights, processes.device_of(args.device))
     model = library.load_alone(library.default)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(args.data, size, args.latents)
@@ -54,15 +55,6 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         model, spec, settings, pairs, args.out, about=about, resume=args.resume, minutes=args.minutes
     )
     _follow(events, shown=os.environ.get("RANK", "0") == "0")
-
-
-def _device(given: str | None) -> str | None:
-    """Under `accelerate launch` each process has a GPU of its own."""
-    import torch
-
-    rank = os.environ.get("LOCAL_RANK")
-    alone = rank is None or given not in (None, "cuda") or not torch.cuda.is_available()
-    return given if alone else f"cuda:{rank}"
 
 
 def _follow(events: Iterator[Any], shown: bool) -> None:

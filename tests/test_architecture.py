@@ -19,12 +19,19 @@ WITHOUT_TORCH = (
     "maskunet/site_stats.py",
     "maskunet/discover.py",
     "maskunet/feature_records.py",
+    "maskunet/prompt_files.py",
     "app.py",
 )
-ROOMS = ("maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "visualize/")
+ROOMS = (
+    "maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "maskunet/benchmarks/",
+    "visualize/",
+)  # fmt: skip
 
 # A method made of another one, which it then knows besides its room's base.
-MADE_OF = {"maskunet/methods/syngen_maskunet.py": "maskunet.methods.maskunet_free"}
+MADE_OF = {
+    "maskunet/methods/syngen_maskunet.py": "maskunet.methods.maskunet_free",
+    "maskunet/methods/fine_tuned.py": "maskunet.methods.plain",
+}
 
 # What of this project may be used; the first line that fits counts, and a file without one is free to
 # use everything but the page.
@@ -42,10 +49,14 @@ DOORS = {
     "maskunet/prompts/": ("maskunet.prompts",),
     "maskunet/masked_unet.py": ("maskunet.sites", "maskunet.mask"),
     "maskunet/generator.py": ("maskunet.sites", "maskunet.mask", "maskunet.masked_unet", "maskunet.settings"),
-    "maskunet/generator_file.py": ("maskunet.generator", "maskunet.sites"),
+    "maskunet/trained_file.py": (),
+    "maskunet/unet_file.py": ("maskunet.trained_file",),
+    "maskunet/generator_file.py": ("maskunet.trained_file", "maskunet.generator", "maskunet.sites"),
     "maskunet/store.py": ("maskunet.records",),
     "maskunet/collect.py": ("maskunet.site_stats", "maskunet.sites"),
     "maskunet/encoders/": (),
+    "maskunet/prompt_files.py": (),
+    "maskunet/processes.py": (),
     "maskunet/feature_set.py": (),
     "maskunet/features.py": ("maskunet.feature_set",),
     "maskunet/feature_records.py": (),
@@ -54,12 +65,21 @@ DOORS = {
         "maskunet.records", "maskunet.extractors",
     ),
     "maskunet/metrics/": ("maskunet.metrics.base", "maskunet.statistics", "maskunet.discover"),
+    # A benchmark of several parts is a package, which knows itself.
+    "maskunet/benchmarks/geneval/": (
+        "maskunet.benchmarks.base", "maskunet.benchmarks.geneval", "maskunet.prompt_files", "maskunet.rewards.base",
+        "maskunet.statistics",
+    ),
+    "maskunet/benchmarks/": (
+        "maskunet.benchmarks.base", "maskunet.prompt_files", "maskunet.prompts", "maskunet.rewards.base",
+        "maskunet.statistics", "maskunet.discover", "maskunet.loading",
+    ),
     "maskunet/models/tabletop.py": ("maskunet.models.base", "maskunet.tabletop"),
     "maskunet/models/": ("maskunet.models.base", "maskunet.schedule", "maskunet.discover"),
     "maskunet/rewards/": ("maskunet.rewards.base", "maskunet.encoders", "maskunet.discover"),
     "maskunet/methods/": (
         "maskunet.methods.base", "maskunet.models.base", "maskunet.rewards.base", "maskunet.records", "maskunet.settings",
-        "maskunet.masked_unet", "maskunet.generator", "maskunet.generator_file", "maskunet.guidance",
+        "maskunet.masked_unet", "maskunet.generator", "maskunet.generator_file", "maskunet.unet_file", "maskunet.guidance",
         "maskunet.attention_maps", "maskunet.candidates",
         "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.sites", "maskunet.site_stats", "maskunet.collect",
         "maskunet.discover",
@@ -69,7 +89,7 @@ DOORS = {
     "maskunet/training/sources.py": ("maskunet.training.data", "maskunet.tabletop.pairs"),
     "maskunet/training/": (
         "maskunet.training", "maskunet.train_records", "maskunet.masked_unet", "maskunet.generator",
-        "maskunet.generator_file", "maskunet.guidance", "maskunet.schedule", "maskunet.mask", "maskunet.sites",
+        "maskunet.generator_file", "maskunet.unet_file", "maskunet.guidance", "maskunet.schedule", "maskunet.mask", "maskunet.sites",
         "maskunet.models.base", "maskunet.rewards.base", "maskunet.discover",
     ),
     "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "maskunet.feature_records", "visualize"),
@@ -91,12 +111,17 @@ LIBRARIES = {
     "maskunet/prompts/": {"spacy"},
     "maskunet/masked_unet.py": {"torch"},
     "maskunet/generator.py": {"torch"},
+    "maskunet/trained_file.py": {"safetensors"},
+    "maskunet/unet_file.py": {"torch", "safetensors"},
     "maskunet/generator_file.py": {"torch", "safetensors"},
     "maskunet/feature_set.py": {"numpy"},
+    "maskunet/prompt_files.py": {"numpy"},
+    "maskunet/processes.py": {"torch"},
     "maskunet/features.py": {"numpy", "PIL"},
     "maskunet/feature_records.py": {"numpy"},
     "maskunet/feature_studio.py": set(),
     "maskunet/metrics/": {"numpy", "scipy", "sklearn"},
+    "maskunet/benchmarks/": {"numpy", "torch", "transformers", "huggingface_hub", "PIL"},
     "visualize/": {"numpy", "matplotlib", "sklearn", "umap"},
 }
 
@@ -187,6 +212,8 @@ def test_rooms_are_entered_through_their_doors(path):
         ("maskunet/rewards/hpsv2.py", "try:\n    import open_clip\nexcept ImportError:\n    pass"),
         ("maskunet/encoders/clip.py", "class A:\n    from transformers import CLIPModel"),
         ("maskunet/metrics/kernel.py", "from maskunet.metrics import frechet\nfrom maskunet import features"),
+        ("maskunet/benchmarks/blip_vqa.py", "from maskunet.benchmarks.geneval import rules"),
+        ("maskunet/benchmarks/geneval/colors.py", "from transformers import CLIPModel"),
         ("maskunet/features.py", "def f():\n    import torch"),
         ("maskunet/sites_of.py", "if True:\n    import diffusers"),
         ("visualize/curve.py", "def f():\n    from maskunet.mask import unpack"),

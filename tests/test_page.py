@@ -45,7 +45,8 @@ def visit(chromium, lab):
 def fill(tab, prompt="a red cube", method=None):
     tab.locator("#prompt textarea").fill(prompt)
     if method:
-        tab.get_by_label(method).check()
+        tab.get_by_label("Method").click()
+        tab.get_by_role("option", name=method, exact=True).click()
 
 
 def make_it_long(tab):
@@ -62,7 +63,7 @@ def generate(tab):
 @needs_browser
 def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     tab = visit()
-    fill(tab, method="Random mask")
+    fill(tab, method="Random mask · control")
     generate(tab)
     assert tab.locator("#slider img").count() >= 2
     assert "a red cube" in tab.locator("#facts .said").inner_text()
@@ -130,7 +131,7 @@ def test_stop_works_right_after_a_reload(visit, lab):
 @needs_browser
 def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
     tab = visit()
-    fill(tab, "a blue sphere", "Unmasked")
+    fill(tab, "a blue sphere", "Unmasked · control")
     tab.locator("#generate").click()
     tab.wait_for_selector("#status .status")
     time.sleep(0.5)
@@ -150,7 +151,7 @@ def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
     tab = visit("?prompt=a+blue+cat&seed=123&method=random_mask&preset=light")
     tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue cat'")
     assert tab.get_by_label("Seed", exact=True).input_value() == "123"
-    assert tab.get_by_label("Random mask").is_checked()
+    assert tab.get_by_label("Method").input_value() == "Random mask · control"
     status = lab[1].status()
     assert (status.running, status.waiting) == (0, 0)
 
@@ -162,7 +163,7 @@ def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
 def test_any_text_is_only_text(visit, prompt):
     tab = visit()
     tab.on("dialog", lambda d: pytest.fail("a script of the prompt ran"))
-    fill(tab, prompt, "Unmasked")
+    fill(tab, prompt, "Unmasked · control")
     generate(tab)
     assert prompt in tab.locator("#facts .said").inner_text()
     assert tab.locator("#facts img").count() == 0
@@ -186,7 +187,7 @@ def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
 @needs_browser
 def test_a_mask_of_ones_is_measured_on_the_page(visit):
     tab = visit()
-    fill(tab, method="Unmasked")
+    fill(tab, method="Unmasked · control")
     generate(tab)
     tab.get_by_role("button", name="Check: mask of ones").click()
     tab.get_by_text("Largest pixel difference: 0 of 255").wait_for()
@@ -206,7 +207,7 @@ def test_a_word_of_the_vocabulary_is_added_by_a_click(visit):
 @pytest.mark.parametrize("width", [390, 1400])
 def test_nothing_is_wider_than_the_window(visit, theme, width):
     tab = visit(f"?__theme={theme}", viewport={"width": width, "height": 844})
-    fill(tab, method="Random mask")
+    fill(tab, method="Random mask · control")
     generate(tab)
     for name in ("Compare", "Optimize", "History"):
         found = tab.get_by_role("tab", name=name)

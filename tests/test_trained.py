@@ -35,7 +35,7 @@ def run(model, settings=None, **request):
 @pytest.fixture
 def model(tiny_sd15):
     """The model with nothing loaded and a dictionary of its own for what was trained."""
-    return replace(tiny_sd15, trained=dict(tiny_sd15.trained), generators={})
+    return replace(tiny_sd15, trained=dict(tiny_sd15.trained), parts={})
 
 
 def add(model, name, generator, path):
@@ -114,7 +114,7 @@ def test_an_untrained_generator_gives_the_plain_picture(model, tmp_path):
 
 
 def test_without_a_trained_generator_one_sentence_says_how_to_train_one(model):
-    with pytest.raises(ValueError, match="no trained mask generator for tiny here.*python -m maskunet train"):
+    with pytest.raises(ValueError, match="no trained mask generator for this model here.*python -m maskunet train"):
         run(replace(model, trained={}))
 
 
@@ -133,7 +133,7 @@ def test_a_generator_of_another_model_is_refused_and_the_model_stays_as_it_was(m
     model.trained["far"] = tmp_path / "far.safetensors"
     with pytest.raises(ValueError, match="“far” was trained for other weights than these, of sd15"):
         run(model, {"generator": "far"})
-    assert not model.generators
+    assert not model.parts
 
 
 def test_a_file_is_read_once_and_again_only_when_it_was_written_anew(model, tmp_path, monkeypatch):

@@ -219,6 +219,38 @@ def test_nothing_but_bad_pictures_is_an_error_with_reasons():
         Feed(Bad(), seed=0)(0)
 
 
+class Many(Four):
+    """Forty pictures, of which four are held out."""
+
+    def __len__(self):
+        return 40
+
+    def __call__(self, index, draw):
+        return super().__call__(index % 4, draw)
+
+
+def test_the_same_tenth_is_held_out_of_every_training():
+    feeds = [Feed(Many(), seed) for seed in (1, 2)]
+    held = [set(feed._all[:4].tolist()) for feed in feeds]
+    assert held[0] == held[1]
+    assert len(feeds[0]) == 36
+    for feed in feeds:
+        assert len(feed.held_out()) == 4
+        epoch = {int(i) for i in feed._epoch(0)}
+        assert len(epoch) == 36
+        assert not epoch & held[0]
+    assert Feed(Four(), 1).held_out() == []  # too few to spare any
+
+
+def test_the_loss_on_held_out_pictures_is_compared_with_the_base_models(tiny_sd15, tmp_path):
+    spec = SPECS["full"]
+    still = run(tiny_sd15, spec, tmp_path / "still", pairs=Many(), learning_rate=0.0, steps=3)
+    assert still[-1].figures["held_out_loss_change"] == pytest.approx(0, abs=1e-4)
+    moved = run(tiny_sd15, spec, tmp_path / "moved", pairs=Many(), learning_rate=1e-2, steps=30, every=30)
+    figures = moved[-1].figures
+    assert figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0  # one color each is soon learned
+
+
 def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_path):
     spec = SPECS["lora"]
     pieces = loop.train(

@@ -125,6 +125,7 @@ def _gaussian() -> Tensor:
 SPEC = MethodSpec(
     name="attend_and_excite",
     title="Attend-and-Excite",
+    kind="rival",
     summary="Moves the latents so that the attention to every thing of the prompt is strong somewhere.",
     source="Attend-and-Excite (Chefer et al. 2023), Algorithm 1; its thresholds at 0, 20 and 40 % of the steps",
     presets={"published": Settings(), "gentle": Settings(scale=5.0, refinements=5)},

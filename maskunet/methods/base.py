@@ -1,23 +1,25 @@
 """What every method shares: its SPEC, its settings from preset and overrides, and its reports."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskunet import mask as masks_
 from maskunet import settings
 from maskunet.collect import Collector
-from maskunet.models.base import DiffusionModel
+from maskunet.models.base import DiffusionModel, file_hash
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.site_stats import SiteStats
 from maskunet.sites import find_sites
 
+KINDS = ("masks", "control", "rival")  # in the order in which methods are offered
 DEFAULT_STEPS = 15  # the paper's, for the training-free comparisons
 
 
@@ -33,15 +35,24 @@ class Run(Protocol):
 class MethodSpec:
     """A method's name, its settings (a frozen dataclass), its presets, and how to run it.
 
-    The first preset is the default. `source` names the paper or code it follows.
+    The first preset is the default. `source` names the paper or code it follows. `parts` names the trained
+    files that a model and settings make it use: they belong to what a run was made with. `kind` is one of
+    KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
     """
 
     name: str
     title: str
+    kind: str
     summary: str
     source: str
     presets: Mapping[str, Any]
     run: Run
+    parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
+
+    def weights(self, model: DiffusionModel, settings: Any) -> dict[str, str]:
+        """SHA-256 of the model's weight files and of the trained ones that go with them."""
+        parts = self.parts(model, settings)
+        return {**model.weights, **{f"trained/{name}": file_hash(path) for name, path in parts.items()}}
 
     def settings(self, preset: str = "", overrides: Mapping[str, Any] | None = None) -> Any:
         """The preset's settings with single values replaced.
@@ -50,6 +61,35 @@ class MethodSpec:
             ValueError: no such preset or setting, or a value out of the range in its metadata.
         """
         return settings.chosen(self.presets, self.name, preset, overrides)
+
+
+def trained_part(files: Mapping[str, Path], name: str, what: str, train: str) -> tuple[str, Path]:
+    """The trained file of that name, or the first one, with its name.
+
+    Args:
+        what: what the files hold. train: the command that makes one.
+
+    Raises:
+        ValueError: there is none, or it is gone; says what to do.
+    """
+    if not files:
+        raise ValueError(f"There is no trained {what} for this model here. Train one: {train}")
+    name = name or next(iter(files))
+    if name not in files:
+        raise ValueError(f"There is no {what} “{name}”. There are: {', '.join(files)}.")
+    if not files[name].is_file():
+        raise ValueError(f"The file of the {what} “{name}” is gone. Choose another one.")
+    return name, files[name]
+
+
+def read_part(
+    model: DiffusionModel, path: Path, read: Callable[[Path, nn.Module, Mapping[str, str]], nn.Module]
+) -> nn.Module:
+    """What a trained file holds, on the model's device, read once per file."""
+    key = path, path.stat().st_mtime_ns  # a training may have written it anew
+    if key not in model.parts:
+        model.parts[key] = read(path, model.unet, model.weights).to(model.device)
+    return model.parts[key]
 
 
 class Reporter:

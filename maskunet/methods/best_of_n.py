@@ -61,6 +61,7 @@ def run(
 SPEC = MethodSpec(
     name="best_of_n",
     title="Best of N seeds",
+    kind="control",
     summary="Makes several plain pictures from different noise and keeps the one that the rewards like best.",
     source="the control that needs no method; compared by FK steering (Singhal et al. 2025) and ReNO (2024)",
     presets={"four": Settings(), "eight": Settings(n=8), "sixteen": Settings(n=16)},

@@ -98,6 +98,7 @@ def _masks(
 SPEC = MethodSpec(
     name="best_of_n_masks",
     title="Best of N random masks",
+    kind="control",
     summary="Makes several pictures from one noise under random masks and keeps the one the rewards like best.",
     source="a control of MaskUNet (CVPR 2025), section 3.3: the same rewards, without their gradient",
     presets={"start": Settings(), "light": Settings(removed=0.01), "sixteen": Settings(n=16)},

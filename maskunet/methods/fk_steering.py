@@ -183,6 +183,7 @@ def _levels(schedule: Schedule, t: int) -> tuple[float, float, float]:
 SPEC = MethodSpec(
     name="fk_steering",
     title="FK steering",
+    kind="rival",
     summary="Makes several pictures together and at some steps replaces the ones that the rewards like least.",
     source="Feynman-Kac steering (Singhal et al. 2025); their published settings choose early, at 5 to 30 % of "
     "the steps",

@@ -106,6 +106,7 @@ def weakened(states: Tensor, factor: float) -> Tensor:
 SPEC = MethodSpec(
     name="freeu",
     title="FreeU",
+    kind="rival",
     summary="Strengthens the U-Net's backbone and weakens its skips: no training, no reward, no time.",
     source="FreeU (Si et al. 2024) with its factors for Stable Diffusion 1.5 and 2.1",
     presets={"sd15": Settings(), "sd2": Settings(backbone_1=1.4)},

@@ -187,6 +187,7 @@ IMPROVED = Settings(
 SPEC = MethodSpec(
     name="maskunet_free",
     title="MaskUNet, training-free",
+    kind="masks",
     summary="Optimizes a mask at every timestep so that two reward models like the predicted image more.",
     source="MaskUNet (CVPR 2025), section 3.3, Algorithm 1",
     presets={"official": OFFICIAL, "paper": PAPER, "improved": IMPROVED},

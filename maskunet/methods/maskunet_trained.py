@@ -5,6 +5,7 @@ MaskUNet (CVPR 2025), section 3.2, Eq. 3-7.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,7 +14,16 @@ from maskunet import generator_file
 from maskunet.generator import MaskGenerator
 from maskunet.guidance import classifier_free
 from maskunet.masked_unet import Features, MaskedUNet
-from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
+from maskunet.methods.base import (
+    MethodSpec,
+    Reporter,
+    finish,
+    guidance_of,
+    mask_generator,
+    read_part,
+    steps_of,
+    trained_part,
+)
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -49,7 +59,8 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample under the generator's masks; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    generator = _trained(model, settings.generator)
+    (path,) = parts(model, settings).values()
+    generator = read_part(model, path, generator_file.load)
     noise = mask_generator(request) if settings.sampled else None
     report = Reporter(model, len(pairs), request.keep_masks)
     text = model.encode(request.prompt, request.negative_prompt)
@@ -92,32 +103,16 @@ def _last(features: Features) -> Features:
     )
 
 
-def _trained(model: DiffusionModel, name: str) -> MaskGenerator:
-    """The generator of that name, read once per file.
-
-    Raises:
-        ValueError: there is none, or its file cannot be used; says what to do.
-    """
-    if not model.trained:
-        raise ValueError(
-            f"There is no trained mask generator for {model.name} here. Train one: "
-            f"python -m maskunet train mask_generator --model {model.name} --out trained/{model.name}/mine"
-        )
-    name = name or next(iter(model.trained))
-    if name not in model.trained:
-        raise ValueError(f"There is no mask generator “{name}”. There are: {', '.join(model.trained)}.")
-    path = model.trained[name]
-    if not path.is_file():
-        raise ValueError(f"The file of the mask generator “{name}” is gone. Choose another one.")
-    key = path, path.stat().st_mtime_ns  # a training may have written it anew
-    if key not in model.generators:
-        model.generators[key] = generator_file.load(path, model.unet, model.weights).to(model.device)
-    return model.generators[key]
+def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
+    """The file of the generator that the settings name."""
+    train = f"python -m maskunet train mask_generator --model {model.name} --out trained/{model.name}/mine"
+    return dict([trained_part(model.trained, settings.generator, "mask generator", train)])
 
 
 SPEC = MethodSpec(
     name="maskunet_trained",
     title="MaskUNet, trained",
+    kind="masks",
     summary="A small trained network makes a mask from the timestep and the sample at every step.",
     source="MaskUNet (CVPR 2025), section 3.2, Eq. 3-7",
     presets={
@@ -126,4 +121,5 @@ SPEC = MethodSpec(
         "published": Settings(halves="own", sampled=True),
     },
     run=run,
+    parts=parts,
 )

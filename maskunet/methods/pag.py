@@ -93,6 +93,7 @@ class _Blind:
 SPEC = MethodSpec(
     name="pag",
     title="Perturbed-attention guidance",
+    kind="rival",
     summary="Guides away from a prediction without self-attention: better structure for half as much work again.",
     source="PAG (Ahn et al. 2024)",
     presets={"published": Settings(), "gentle": Settings(scale=1.0)},

@@ -47,6 +47,7 @@ def run(
 SPEC = MethodSpec(
     name="plain",
     title="Unmasked",
+    kind="control",
     summary="The base model with every weight kept.",
     source="DPM-Solver++ 2M (Lu et al. 2022) with classifier-free guidance (Ho and Salimans 2022)",
     presets={"second_order": Settings(), "first_order": Settings(second_order=False)},

@@ -112,6 +112,7 @@ def _line(first: float, last: float | None, steps: int) -> list[float]:
 SPEC = MethodSpec(
     name="random_mask",
     title="Random mask",
+    kind="control",
     summary="Removes weights by chance or by their value, without looking at the picture: the control.",
     source="the motivation study of MaskUNet (CVPR 2025), section 1; in its Fig. 1 the removed weights lie in "
     "narrow windows of values that move over the steps",

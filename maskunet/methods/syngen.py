@@ -70,6 +70,7 @@ def run(
 SPEC = MethodSpec(
     name="syngen",
     title="SynGen",
+    kind="rival",
     summary="Moves the latents so that each noun and its modifiers are attended to in one place.",
     source="SynGen (Rassin et al. 2023), Linguistic binding in diffusion models",
     presets={"published": Settings(), "gentle": Settings(scale=5.0)},

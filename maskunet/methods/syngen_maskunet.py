@@ -74,6 +74,7 @@ def _with_moves(preset: maskunet_free.Settings) -> Settings:
 SPEC = MethodSpec(
     name="syngen_maskunet",
     title="SynGen + MaskUNet",
+    kind="masks",
     summary="Binds modifiers to their nouns as SynGen does while it searches for a mask that the rewards like.",
     source="MaskUNet (CVPR 2025), section 4.3, on SynGen (Rassin et al. 2023)",
     presets={name: _with_moves(preset) for name, preset in maskunet_free.SPEC.presets.items()},

@@ -50,8 +50,8 @@ class DiffusionModel:
         latent_scale: latents the U-Net sees = encoder output x latent_scale.
         latent_shape: (C, H, W) of one latent.
         weights: SHA-256 of each weight file by its name within the folder.
-        trained: files of mask generators that were trained for it, by name.
-        generators: those that a method has loaded, by their file; they leave with the model.
+        trained: files of mask generators that were trained for it, by name; `fine_tuned`, of U-Nets.
+        parts: those that a method has read, by their file; they leave with the model.
     """
 
     name: str
@@ -67,7 +67,8 @@ class DiffusionModel:
     dtype: torch.dtype
     weights: Mapping[str, str]
     trained: dict[str, Path] = field(default_factory=dict)
-    generators: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
+    fine_tuned: dict[str, Path] = field(default_factory=dict)
+    parts: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str = "") -> Tensor:
@@ -129,8 +130,13 @@ def from_folder(
         device=device,
         dtype=dtype,
         weights=hashes(folder),
-        trained={path.stem: path for path in sorted((folder / "generators").glob("*.safetensors"))},
+        trained=_by_name(folder / "generators"),
+        fine_tuned=_by_name(folder / "fine_tuned"),
     )
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
 WEIGHT_FILES = {

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +18,8 @@ from maskunet.training.recipes.base import RecipeSpec, Settings
 
 STATE, PART, ABOUT, LOG = "state.pt", "trained.safetensors", "training.json", "log.csv"
 # Settings that may change without changing the curve; the length only where the learning rate is constant.
-MAY_CHANGE = {"constant": ("steps", "epochs", "every", "micro_batch"), "cosine": ("every", "micro_batch")}
+FREE = ("every", "keep_each", "micro_batch")
+MAY_CHANGE = {"constant": ("steps", "epochs", *FREE), "cosine": FREE}
 
 
 def identity(
@@ -61,6 +63,17 @@ def save(
         raise
     for name in (PART, ABOUT, STATE):
         new[name].replace(out / name)
+
+
+def keep_part(out: Path, step: int) -> None:
+    """Keep this checkpoint's trained part beside the newest one."""
+    shutil.copyfile(out / PART, out / f"new-{PART}")
+    (out / f"new-{PART}").replace(out / f"trained-{step}.safetensors")
+
+
+def parts(out: Path) -> list[tuple[int, Path]]:
+    """The trained parts that were kept, by their step, the earliest first."""
+    return sorted((int(path.stem.partition("-")[2]), path) for path in out.glob("trained-*.safetensors"))
 
 
 def load(out: Path, identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 CAPTION_COLUMNS = ("text", "caption")
+HELD_OUT = 64  # pairs, at most
 TRIES = 100  # neighbors asked before a data set counts as broken
 
 
@@ -37,6 +38,8 @@ class Pairs(Protocol):
 class Feed:
     """The order of a data set: each epoch another permutation, and bad pairs replaced by the next good one.
 
+    A tenth of the pairs, 64 at most, is held out of every training, the same whatever the seed.
+
     Attributes:
         bad: why a pair cannot be used, by its index.
     """
@@ -45,6 +48,28 @@ class Feed:
     seed: int
     bad: dict[int, str] = field(default_factory=dict)
     _order: tuple[int, np.ndarray] | None = None
+    _all: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        self._all = np.random.default_rng(HELD_OUT).permutation(len(self.pairs))
+
+    def __len__(self) -> int:
+        """How many pairs an epoch has."""
+        return len(self._all) - self._held
+
+    @property
+    def _held(self) -> int:
+        return min(HELD_OUT, len(self._all) // 10)
+
+    def held_out(self) -> list[Pair]:
+        """The pairs that no training sees; those that cannot be used are left out."""
+        found = []
+        for index in self._all[: self._held]:
+            try:
+                found.append(self.pairs(int(index), int(index)))
+            except ValueError as reason:
+                self.bad[int(index)] = str(reason)
+        return found
 
     @property
     def skipped(self) -> Mapping[str, int]:
@@ -57,7 +82,7 @@ class Feed:
         Raises:
             ValueError: many in a row cannot be used.
         """
-        count = len(self.pairs)
+        count = len(self)
         if not count:
             raise ValueError("The data set has no pictures with captions.")
         for later in range(min(TRIES, count)):
@@ -76,7 +101,10 @@ class Feed:
 
     def _epoch(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self.pairs))
+            self._order = (
+                epoch,
+                np.random.default_rng((self.seed, epoch)).permutation(self._all[self._held :]),
+            )
         return self._order[1]
 
 

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from maskunet.models.base import DiffusionModel
 from maskunet.train_records import TrainEvent
-from maskunet.training import checkpoint, sheet
+from maskunet.training import checkpoint, diffusion, sheet
 from maskunet.training.data import Feed, Pairs
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
@@ -50,8 +49,10 @@ def train(
     identity = checkpoint.identity(model, spec, settings, about)
     try:
         accelerator = _accelerator(model, settings, out)
+        feed = Feed(pairs, settings.seed)
+        held_out = diffusion.HeldOut(model, feed.held_out() if accelerator.is_main_process else [])
         with spec.build(model, settings) as recipe:
-            run = _Training(accelerator, model, recipe, settings, Feed(pairs, settings.seed), out, identity)
+            run = _Training(accelerator, model, recipe, settings, feed, out, identity, held_out)
             run.begin(resume)
             try:
                 yield from run.steps(minutes)
@@ -86,8 +87,9 @@ class _Training:
 
     def __init__(
         self, accelerator: Any, model: DiffusionModel, recipe: Recipe, settings: Settings, feed: Feed,
-        out: Path, identity: dict[str, Any],
+        out: Path, identity: dict[str, Any], held_out: diffusion.HeldOut,
     ):  # fmt: skip
+        self.held_out = held_out
         self.accelerator, self.model, self.recipe, self.settings = accelerator, model, recipe, settings
         self.feed, self.out, self.identity = feed, out, identity
         self.trained = [p for p in recipe.module.parameters() if p.requires_grad]
@@ -101,7 +103,7 @@ class _Training:
         self.average = [p.detach().clone() for p in self.trained] if settings.ema else []
         self.step = self.saved = 0
         self.whole = True  # not in the middle of an update
-        self.total = settings.steps or max(1, settings.epochs * len(feed.pairs) // settings.batch)
+        self.total = settings.steps or max(1, settings.epochs * len(feed) // settings.batch)
 
     def begin(self, resume: bool) -> None:
         """Start anew, or where the checkpoint in the folder was made."""
@@ -206,45 +208,22 @@ class _Training:
         self.whole = True
 
     def _loss(self, numbers: list[int]) -> Tensor:
-        """(B,) the mean squared error of the U-Net's output for these samples.
-
-        Denoising score matching (Ho et al. 2020, Eq. 14): |eps - eps_theta(x_t, t)|^2, t uniform.
-        """
-        x0, text, noise, t = self._samples(numbers)
-        a = self.model.schedule.alphas_cumprod.to(x0.device)[t].view(-1, 1, 1, 1)
-        x_t = a.sqrt() * x0 + (1 - a).sqrt() * noise
+        """(B,) the losses of these samples, t uniform."""
+        given = self._samples(numbers)
         with self.accelerator.autocast():
-            output = self.module(x_t.to(self.model.dtype), t, text, [self._draw(n) for n in numbers])
-        kind = self.model.schedule.prediction_type
-        wanted = {"epsilon": noise, "sample": x0, "v_prediction": a.sqrt() * noise - (1 - a).sqrt() * x0}
-        return F.mse_loss(output.float(), wanted[kind], reduction="none").mean((1, 2, 3))
+            return diffusion.losses(self.model, self.module, given)
 
-    @torch.no_grad()
-    def _samples(self, numbers: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents (B, C, h, w), text states (B, N, D), noise like the latents, and timesteps (B,)."""
+    def _samples(self, numbers: list[int]) -> diffusion.Batch:
         pairs = [self.feed(number) for number in numbers]
-        noise, t, dropped = [], [], []
-        for number in numbers:
+        noise, t, captions = [], [], []
+        for number, pair in zip(numbers, pairs, strict=True):
             rng = torch.Generator().manual_seed(self._draw(number))
             noise.append(torch.randn(self.model.latent_shape, generator=rng))
             t.append(int(torch.randint(len(self.model.schedule.alphas_cumprod), (), generator=rng)))
-            dropped.append(float(torch.rand((), generator=rng)) < self.settings.caption_dropout)
-        captions = ["" if no else pair.caption for pair, no in zip(pairs, dropped, strict=True)]
-        device = self.model.device
-        x0 = torch.stack([self._latents(pair) for pair in pairs])
-        return (
-            x0,
-            self.model.encode_prompts(captions),
-            torch.stack(noise).to(device),
-            torch.tensor(t).to(device),
-        )
-
-    def _latents(self, pair: Any) -> Tensor:
-        if pair.latents is not None:
-            return torch.from_numpy(pair.latents).float().to(self.model.device)
-        pixels = torch.from_numpy(np.array(pair.image)).permute(2, 0, 1)[None]
-        pixels = pixels.to(self.model.device, self.model.dtype) / 127.5 - 1
-        return self.model.vae.encode(pixels).latent_dist.mean[0].float() * self.model.latent_scale
+            dropped = float(torch.rand((), generator=rng)) < self.settings.caption_dropout
+            captions.append("" if dropped else pair.caption)
+        draws = [self._draw(number) for number in numbers]
+        return diffusion.batch(self.model, pairs, captions, torch.stack(noise), torch.tensor(t), draws)
 
     def _draw(self, number: int) -> int:
         """One number that fixes noise, timestep and masks of a sample."""
@@ -264,8 +243,10 @@ class _Training:
         with self._averaged():
             self.module.eval()
             checkpoint.save(self.out, state, self.identity, self.recipe.save)
-            x0, text, *_ = self._samples(list(range(2)))
-            figures = dict(self.recipe.measure(x0, text))
+            if self.settings.keep_each:
+                checkpoint.keep_part(self.out, self.step)
+            two = self._samples([0, 1])
+            figures = {**self.recipe.measure(two.x0, two.text), **self.held_out.change(self.recipe.module)}
             picture = sheet.draw(self.model, self.recipe.module, [self.feed(n).caption for n in range(4)])
         sheet.save(picture, self.out / f"samples-{self.step}.png")
         return {"figures": figures, "sheet": picture}

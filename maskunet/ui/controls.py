@@ -26,7 +26,7 @@ class Controls:
     negative: gr.Textbox
     seed: gr.Number
     model: gr.Dropdown
-    method: gr.Radio
+    method: gr.Dropdown
     preset: gr.Dropdown
     steps: gr.Number
     guidance: gr.Number
@@ -59,7 +59,10 @@ def build(models: list[Card], methods: list[Card]) -> Controls:
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
     )
-    choice = gr.Radio(label=words.METHOD, value=method.name, choices=[(c.title, c.name) for c in methods])
+    choice = gr.Dropdown(
+        label=words.METHOD, value=method.name, choices=[(_kind_title(c), c.name) for c in methods],
+        info=method.summary, filterable=False, elem_id="method",
+    )  # fmt: skip
     preset = gr.Dropdown(
         label=words.PRESET, value=method.presets[0], choices=list(method.presets),
         allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
@@ -97,16 +100,22 @@ def _title(card: Card) -> str:
     return card.title if card.available else f"{card.title} (not on this machine)"
 
 
+def _kind_title(card: Card) -> str:
+    """What is no learned mask says what it is there for."""
+    return card.title if card.kind == "masks" else f"{card.title} · {card.kind}"
+
+
 def _wire(c: Controls, models: list[Card], methods: list[Card]) -> None:
-    presets = {card.name: card.presets for card in methods}
+    ways = {card.name: card for card in methods}
     cards = {card.name: card for card in models}
     quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
     def new_seed() -> int:
         return random.randrange(1_000_000)  # noqa: NPY002 short enough to be read aloud
 
-    def new_method(method: str) -> Any:
-        return gr.Dropdown(choices=list(presets[method]), value=presets[method][0])
+    def new_method(method: str) -> tuple[Any, Any]:
+        card = ways[method]
+        return gr.Dropdown(info=card.summary), gr.Dropdown(choices=list(card.presets), value=card.presets[0])
 
     def new_model(model: str) -> tuple[str, str]:
         card = cards[model]
@@ -118,7 +127,7 @@ def _wire(c: Controls, models: list[Card], methods: list[Card]) -> None:
         return f"{prompt.rstrip()} {word}".strip()
 
     c.shuffle.click(new_seed, None, c.seed, **quick)
-    c.method.input(new_method, c.method, c.preset, **quick)
+    c.method.input(new_method, c.method, [c.method, c.preset], **quick)
     c.model.input(new_model, c.model, [c.vocabulary, c.status], **quick)
     c.vocabulary.select(add_word, c.prompt, c.prompt, **quick)
 

@@ -32,7 +32,8 @@ class Settings:
         caption_dropout: share of captions left out, for classifier-free guidance.
         precision: of the networks' computation; weights that train stay float32.
         checkpointing: recompute the masked blocks in the backward pass, for memory.
-        every: steps between checkpoints. seed: of order, noise, timesteps and masks.
+        every: steps between checkpoints. keep_each: keep the trained part of each one.
+        seed: of order, noise, timesteps and masks.
     """
 
     epochs: int = field(default=12, metadata=limits(1, 10_000, "passes over the data"))
@@ -48,6 +49,7 @@ class Settings:
     caption_dropout: float = field(default=0.0, metadata=limits(0.0, 1.0, "captions left out"))
     precision: str = field(default="no", metadata={"choices": PRECISIONS, "help": "mixed precision"})
     checkpointing: bool = field(default=False, metadata={"help": "recompute masked blocks: less memory"})
+    keep_each: bool = field(default=False, metadata={"help": "keep the trained part of every checkpoint"})
     every: int = field(default=500, metadata=limits(1, 1_000_000, "steps between checkpoints"))
     seed: int = field(default=0, metadata=limits(0, 2**31, "of everything random"))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from maskunet import unet_file
 from maskunet.models.base import DiffusionModel
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet
 
@@ -17,10 +18,8 @@ def build(model: DiffusionModel, settings: Settings) -> Iterator[Recipe]:
         unet.enable_gradient_checkpointing()
 
     def save(path: Path) -> None:
-        from safetensors.torch import save_file
-
         state = {name: value.to(model.dtype).contiguous() for name, value in unet.state_dict().items()}
-        save_file(state, path, metadata={"recipe": SPEC.name})
+        unet_file.save(path, state, "full", {"model": model.name, "weights": model.weights})
 
     yield Recipe(module=UNet(unet), save=save)
 

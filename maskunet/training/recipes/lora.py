@@ -1,5 +1,6 @@
 """LoRA (Hu et al. 2021): low-rank additions to the attention projections of the whole U-Net, by peft."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from maskunet import unet_file
 from maskunet.models.base import DiffusionModel
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet, limits
 
@@ -46,13 +48,14 @@ def build(model: DiffusionModel, settings: LoraSettings) -> Iterator[Recipe]:
             model.unet.enable_gradient_checkpointing()
 
         def save(path: Path) -> None:
-            from diffusers import StableDiffusionPipeline
             from diffusers.utils import convert_state_dict_to_diffusers
 
             layers = convert_state_dict_to_diffusers(peft.get_peft_model_state_dict(model.unet))
-            StableDiffusionPipeline.save_lora_weights(
-                path.parent, unet_lora_layers=layers, weight_name=path.name
-            )
+            tensors = {f"unet.{name}": value.cpu().contiguous() for name, value in layers.items()}
+            # Without it diffusers takes alpha for the rank.
+            how = {f"unet.{key}": value for key, value in config.to_dict().items()}
+            more = {"lora_adapter_metadata": json.dumps(how, default=sorted, sort_keys=True)}
+            unet_file.save(path, tensors, "lora", {"model": model.name, "weights": model.weights}, **more)
 
         yield Recipe(module=UNet(model.unet), save=save)
 

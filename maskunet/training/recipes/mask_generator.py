@@ -120,7 +120,7 @@ SPEC = RecipeSpec(
         "paper": MaskSettings(variant="live"),
         "official": MaskSettings(variant="official"),
         "tabletop": MaskSettings(
-            steps=400, batch=16, micro_batch=16, learning_rate=3e-3, caption_dropout=0.1, every=100
+            steps=400, batch=16, micro_batch=16, learning_rate=1e-2, caption_dropout=0.1, every=100
         ),
     },
     build=build,
