@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from maskunet.features_command import EXTRACTORS
+
 LAUNCHED = "torchrun and accelerate launch take --n for one of theirs"
 TABLES, FIGURES = ("1", "4"), ("9b",)
 
@@ -19,6 +21,12 @@ def add(commands: Any, setting: Any) -> None:
         parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")
         parser.add_argument("--coco", type=Path, metavar="DIR", help="COCO's pictures, such as val2017")
         parser.add_argument("--laion", metavar="DIR", help="what other models than tabletop train on")
+        parser.add_argument(
+            "--extractor", choices=EXTRACTORS, default="inception", help="of features, beside COCO"
+        )
+        parser.add_argument(
+            "--features", type=Path, metavar="PATH", help="weights of the extractor: file or folder"
+        )
         parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP for the CLIP score, beside COCO")
         parser.add_argument(
             "--latents", type=Path, metavar="DIR", help="cached latents of the tabletop scenes"
@@ -27,7 +35,9 @@ def add(commands: Any, setting: Any) -> None:
         parser.add_argument(
             "--steps", type=int, default=0, help="optimizer steps of every row; the preset's if left out"
         )
-        parser.add_argument("--pictures", "--n", type=int, default=500, dest="n", help=f"per row and seed; {LAUNCHED}")
+        parser.add_argument(
+            "--pictures", "--n", type=int, default=500, dest="n", help=f"per row and seed; {LAUNCHED}"
+        )
         parser.add_argument("--seeds", type=int, default=3, help="trainings per row")
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting)
         parser.add_argument("--out", type=Path, required=True, help="folder; give it again to go on")
@@ -73,7 +83,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
 
 
 def _world(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Any:
-    from maskunet import processes
+    from maskunet import extractors, processes
     from maskunet.library import Library
     from maskunet.tables import world
 
@@ -85,7 +95,9 @@ def _world(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Any:
             "other models than tabletop need --coco DIR to measure against and --laion DIR to train on"
         )
     library = Library(args.model, args.weights, processes.device_of(args.device))
-    return world.coco(library.load(library.default), args.coco, args.laion, args.clip, args.guidance)
+    loaded = library.load(library.default)
+    extractor = extractors.load(args.extractor, args.features, loaded.model.device.type)
+    return world.coco(loaded, args.coco, args.laion, extractor, args.clip, args.guidance)
 
 
 def _about(args: argparse.Namespace, world: Any) -> dict[str, Any]:

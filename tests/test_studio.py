@@ -127,7 +127,9 @@ def studio(machine, tmp_path):
 
 def open_studio(machine, folder, **limits):
     def spec(name, run, settings):
-        return MethodSpec(name=name, title=name, kind="control", summary="", source="", presets={"usual": settings}, run=run)
+        return MethodSpec(
+            name=name, title=name, kind="control", summary="", source="", presets={"usual": settings}, run=run
+        )
 
     plain, slow = (
         spec("plain", machine.plain, PlainSettings()),

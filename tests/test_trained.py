@@ -114,7 +114,9 @@ def test_an_untrained_generator_gives_the_plain_picture(model, tmp_path):
 
 
 def test_without_a_trained_generator_one_sentence_says_how_to_train_one(model):
-    with pytest.raises(ValueError, match="no trained mask generator for this model here.*python -m maskunet train"):
+    with pytest.raises(
+        ValueError, match="no trained mask generator for this model here.*python -m maskunet train"
+    ):
         run(replace(model, trained={}))
 
 

@@ -248,7 +248,9 @@ def test_the_loss_on_held_out_pictures_is_compared_with_the_base_models(tiny_sd1
     assert still[-1].figures["held_out_loss_change"] == pytest.approx(0, abs=1e-4)
     moved = run(tiny_sd15, spec, tmp_path / "moved", pairs=Many(), learning_rate=1e-2, steps=30, every=30)
     figures = moved[-1].figures
-    assert figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0  # one color each is soon learned
+    assert (
+        figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0
+    )  # one color each is soon learned
 
 
 def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_path):

@@ -82,7 +82,13 @@ def _train(
     if not row.recipe:
         return
     folder, recipe = out / "trainings" / f"{row.name}-{seed}", RECIPES[row.recipe]
-    changes = {**row.settings, **world.changes.get(row.name, {}), **budget.changes, "seed": seed, "keep_each": True}
+    changes = {
+        **row.settings,
+        **world.changes.get(row.name, {}),
+        **budget.changes,
+        "seed": seed,
+        "keep_each": True,
+    }
     changes |= {"steps": budget.steps} if budget.steps else {}
     settings = chosen(recipe.presets, recipe.name, world.preset, changes)
     resume = (folder / checkpoint.STATE).exists()
@@ -195,6 +201,5 @@ def _trained_figures(training: Path, step: int | None) -> dict[str, float]:
     if not (training / checkpoint.LOG).exists():
         return {}
     with (training / checkpoint.LOG).open(newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if line["figures"] != "{}"]
-    lines = [line for line in lines if step is None or int(line["step"]) == step]
-    return {"trained_steps": int(lines[-1]["step"]), **json.loads(lines[-1]["figures"])} if lines else {}
+        lines = [line for line in csv.DictReader(file) if step is None or int(line["step"]) == step]
+    return {"trained_steps": int(lines[-1]["step"]), **json.loads(lines[-1]["figures"])}

@@ -107,7 +107,14 @@ def _renders() -> features.Pictures:
     )
 
 
-def coco(loaded: Loaded, coco: Path, laion: str, clip: Path | None, guidance: float | None) -> World:
+def coco(
+    loaded: Loaded,
+    coco: Path,
+    laion: str,
+    extractor: features.FeatureExtractor,
+    clip: Path | None,
+    guidance: float | None,
+) -> World:
     """COCO's pictures as the reference, one caption of each as the prompts, another data set to train on.
 
     Args:
@@ -137,7 +144,7 @@ def coco(loaded: Loaded, coco: Path, laion: str, clip: Path | None, guidance: fl
         second_order=False,  # which is DDIM, the paper's sampler
         prompts=lambda seed, n: known[:n],
         reference=reference,
-        extractor=extractors.load("inception", device=model.device.type),
+        extractor=extractor,
         agreement=_clip(clip, model.device), agreement_title="CLIP score",
     )  # fmt: skip
 
