@@ -5,7 +5,9 @@ number that says its site, its histogram bin and in which masks it was removed, 
 No weight ever leaves the device.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 from maskunet.site_stats import COUNTS, HISTOGRAM_BINS, HISTOGRAM_REACH, SiteStats
 from maskunet.sites import MaskSite
 
+# By U-Net, which is frozen: worked out once, not once per run.
+_LAYOUTS: MutableMapping[nn.Module, tuple[Tensor, dict[str, Any]]] = WeakKeyDictionary()
 MOMENTS = ("logit_mean", "logit_std", "gradient_norm")
 
 
@@ -27,25 +31,11 @@ class Collector:
 
     def __init__(self, unet: nn.Module, sites: Sequence[MaskSite]):
         self.sites = tuple(sites)
-        weights = [unet.get_submodule(site.name).weight.detach().float() for site in self.sites]
-        std = torch.stack([weight.std() for weight in weights])
-        # For every weight of every site: which site, and which bin of its histogram, in one number. It has
-        # room for three bits above: removed at the previous step, at the first, and at this one.
         self._size = len(self.sites) * HISTOGRAM_BINS
-        kind = torch.int16 if 8 * self._size < 2**15 else torch.int32
-        self._cells = torch.cat([
-            _bins(weight, spread).to(kind).flatten() + number * HISTOGRAM_BINS
-            for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
-        ])  # fmt: skip
-        self._about = {
-            "sites": tuple(s.name for s in self.sites),
-            "blocks": np.array([s.block for s in self.sites]),
-            "attentions": tuple(s.attention for s in self.sites),
-            "roles": tuple(s.role for s in self.sites),
-            "weights": np.array([s.weights for s in self.sites]),
-            "std": std.cpu().numpy(),
-            "histogram_all": self._histograms(self._cells, 1)[0].cpu().numpy().astype(np.uint32),
-        }
+        if unet not in _LAYOUTS:
+            _LAYOUTS[unet] = _layout(unet, self.sites)
+        cells, self._about = _LAYOUTS[unet]
+        self._cells = cells.clone()
         self._previous: Tensor | None = None  # removed at the previous step
         self._counts: tuple[np.ndarray, np.ndarray] | None = None  # removed at the first, the previous step
 
@@ -65,7 +55,7 @@ class Collector:
             self._previous = removed
             self._cells.add_(removed, alpha=2 * self._size)
         key = self._cells.add(self._previous, alpha=self._size).add_(removed, alpha=4 * self._size)
-        found = self._histograms(key, 8)[4:].cpu().numpy()  # by removed at the first and the previous step
+        found = _histograms(key, 8, len(self.sites))[4:].cpu().numpy()  # by removed at the first and the previous step
         here, shared_before, shared_first = found.sum(0), found[1] + found[3], found[2] + found[3]
         if self._counts is None:
             self._counts = here.sum(-1), here.sum(-1)
@@ -88,10 +78,34 @@ class Collector:
         """A mask as one row; of a batch the last."""
         return (mask[-1] if mask.ndim == 3 else mask).reshape(-1)
 
-    def _histograms(self, key: Tensor, count: int) -> Tensor:
-        """(count, S, bins) how many weights have each number."""
-        counts = torch.bincount(key, minlength=count * self._size)
-        return counts.view(count, len(self.sites), HISTOGRAM_BINS)
+
+def _layout(unet: nn.Module, sites: Sequence[MaskSite]) -> tuple[Tensor, dict[str, Any]]:
+    """For every weight of every site, which site and which bin of its histogram, in one number; and the sites.
+
+    The number has room for three bits above: removed at the previous step, at the first, and at this one.
+    """
+    weights = [unet.get_submodule(site.name).weight.detach().float() for site in sites]
+    std = torch.stack([weight.std() for weight in weights])
+    kind = torch.int16 if 8 * len(sites) * HISTOGRAM_BINS < 2**15 else torch.int32
+    cells = torch.cat([
+        _bins(weight, spread).to(kind).flatten() + number * HISTOGRAM_BINS
+        for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
+    ])  # fmt: skip
+    return cells, {
+        "sites": tuple(s.name for s in sites),
+        "blocks": np.array([s.block for s in sites]),
+        "attentions": tuple(s.attention for s in sites),
+        "roles": tuple(s.role for s in sites),
+        "weights": np.array([s.weights for s in sites]),
+        "std": std.cpu().numpy(),
+        "histogram_all": _histograms(cells, 1, len(sites))[0].cpu().numpy().astype(np.uint32),
+    }
+
+
+def _histograms(key: Tensor, count: int, sites: int) -> Tensor:
+    """(count, S, bins) how many weights have each number."""
+    counts = torch.bincount(key, minlength=count * sites * HISTOGRAM_BINS)
+    return counts.view(count, sites, HISTOGRAM_BINS)
 
 
 def _bins(weight: Tensor, std: Tensor) -> Tensor:

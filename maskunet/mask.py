@@ -150,6 +150,8 @@ def _check_ratio(removed: float) -> None:
 
 def keep_ratio(masks: Mapping[str, Tensor]) -> dict[str, float]:
     """The share of weights kept per site, in [0, 1]; one transfer from the device for all sites."""
+    if not masks:
+        return {}
     means = torch.stack([m.detach().float().mean() for m in masks.values()]).tolist()
     return dict(zip(masks, means, strict=True))
 

@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from maskunet import generator_file
+from maskunet import generator_file, unet_file
 from maskunet.generator import MaskGenerator, Settings
 from maskunet.models.base import DiffusionModel, from_folder, hashes
 
@@ -103,8 +103,19 @@ def tiny_generator(folder: Path, name: str = "tiny", **settings) -> Path:
     return path
 
 
+def tiny_fine_tuned(folder: Path, name: str = "tiny") -> Path:
+    """A U-Net with other weights, beside the one that it is for."""
+    path = folder / "fine_tuned" / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    state = UNet2DConditionModel.from_pretrained(folder / "unet").state_dict()
+    tensors = {key: (0.9 * value).contiguous() for key, value in state.items()}
+    unet_file.save(path, tensors, "full", {"model": "tiny", "weights": hashes(folder)})
+    return path
+
+
 def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
-    """The folder's model as the lab loads it, on the CPU in float32, with a mask generator."""
+    """The folder's model as the lab loads it, on the CPU in float32, with a mask generator and a fine-tuned U-Net."""
     folder = tiny_sd_folder(path, like)
     tiny_generator(folder)
+    tiny_fine_tuned(folder)
     return from_folder(folder, name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)

@@ -122,14 +122,16 @@ class Reporter:
             plain: further attributes of the event, as they are.
         """
         cuda = self.model.device.type == "cuda"
+        stats = self._count(timestep, used, logits) if used else None
+        counted = stats is not None and masks is used  # then what is kept is known without another look
         return StepEvent(
             step=step,
             steps=self.steps,
             timestep=int(timestep),
             image=None if image is None else to_uint8(image)[0],
             rewards=_numbers(rewards or {}),
-            keep_ratio=masks_.keep_ratio(masks) if masks else {},
-            stats=self._count(timestep, used, logits) if used else None,
+            keep_ratio=_kept(stats) if counted else masks_.keep_ratio(masks or {}),
+            stats=stats,
             masks={n: masks_.pack(m) for n, m in used.items()} if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
             unet_calls=self.unet_calls,
@@ -143,6 +145,11 @@ class Reporter:
         if self._collector is None:
             self._collector = Collector(self.model.unet, find_sites(self.model.unet))
         return self._collector(int(timestep), used, logits)
+
+
+def _kept(stats: SiteStats) -> dict[str, float]:
+    """The share of weights that one step's masks keep, by site."""
+    return dict(zip(stats.sites, (1 - stats.removed[0] / stats.weights).tolist(), strict=True))
 
 
 def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
