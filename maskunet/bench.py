@@ -9,6 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskunet.methods import SPECS
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request
+from maskunet.rewards.base import WeightedRewards
+from maskunet.statistics import bootstrap
+
 log = logging.getLogger(__name__)
 
 STEPS = 15  # of a run, over which what happens once per run is spread
@@ -66,6 +72,41 @@ def statistics_overhead(unet: nn.Module, rounds: int) -> dict[str, float]:
         "step_seconds": step_seconds, "count_seconds": count_seconds, "start_seconds": start,
         "overhead": (start + STEPS * count_seconds) / (STEPS * step_seconds),
     }  # fmt: skip
+
+
+def mask_overhead(model: DiffusionModel, rewards: WeightedRewards, rounds: int) -> dict[str, float]:
+    """What a picture under trained and under random masks costs beside a plain one, all without previews.
+
+    Args:
+        rounds: how often each picture is made, in turn; the plain one twice, around the others, so that a
+            machine that grows slower or faster favors none.
+
+    Returns:
+        Seconds of the plain picture, and each method's extra time as a share of it: the median over the
+        rounds with the 95 % bootstrap interval of their mean.
+    """
+    request = Request(prompt="a red cube and a blue sphere", previews=False)
+    extra: dict[str, list[float]] = {"maskunet_trained": [], "random_mask": []}
+    plain: list[float] = []
+    for number in range(rounds + 1):
+        names = ("plain", *extra, "plain")
+        first, *others, last = (_seconds(model.device, _picture, model, rewards, request, n) for n in names)
+        log.info("round %d: plain %.3f s and %.3f s", number, first, last)
+        if number:  # the first round warms up
+            plain.append((first + last) / 2)
+            for values, seconds in zip(extra.values(), others, strict=True):
+                values.append(seconds / plain[-1] - 1)
+    found = {"n": rounds, "plain_seconds": median(plain)}
+    for name, values in extra.items():
+        low, high = bootstrap(values)
+        found |= {f"{name}_extra": median(values), f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def _picture(model: DiffusionModel, rewards: WeightedRewards, request: Request, name: str) -> None:
+    spec = SPECS[name]
+    for _ in spec.run(model, rewards, request, spec.settings()):
+        pass
 
 
 def _seconds(device: torch.device, work: Callable[..., Any], *args: Any) -> float:

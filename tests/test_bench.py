@@ -1,6 +1,7 @@
 """The bench reports what it says, whatever the times are."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -35,6 +36,21 @@ def test_the_command_writes_its_figures_with_how_they_were_made(tmp_path, capsys
     assert record["n"] == 1
     assert record["versions"]["torch"]
     assert "overhead" in capsys.readouterr().out
+
+
+def test_masks_are_timed_between_two_plain_pictures(monkeypatch):
+    clock = iter([9, 9, 9, 9, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 6.0, 2.0])  # a round to warm up, and two
+    monkeypatch.setattr(bench, "_seconds", lambda *work: next(clock))
+    found = bench.mask_overhead(SimpleNamespace(device=None), None, rounds=2)
+    assert found["plain_seconds"] == 1.5
+    assert found["maskunet_trained_extra"] == pytest.approx((1 + 0.5) / 2)
+    assert found["random_mask_extra"] == pytest.approx(2)
+    assert found["random_mask_low"] == found["random_mask_high"] == pytest.approx(2)
+
+
+def test_masks_are_timed_on_the_embedded_model(capsys):
+    assert main(["bench", "masks", "--rounds", "1", "--device", "cpu"]) == 0
+    assert "maskunet_trained_extra" in capsys.readouterr().out
 
 
 def test_no_rounds_are_refused(capsys):
