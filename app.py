@@ -42,7 +42,8 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
     from maskunet.ui import build as page
 
     images = args.images and args.images.resolve()
-    studio = Studio(args.runs.resolve(), args.model, args.weights, args.device, images=images)
+    local = not args.share and "SPACE_ID" not in os.environ  # a visitor from elsewhere must not train here
+    studio = Studio(args.runs.resolve(), args.model, args.weights, args.device, images=images, trains=local)
     demo = page.build(studio)
     demo.queue(max_size=WAITING, default_concurrency_limit=IDLE, api_open=False)
     demo.launch(

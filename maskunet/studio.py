@@ -26,6 +26,8 @@ from maskunet.recorder import Stopped, Trace
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
 from maskunet.shelf import Shelf, checked
 from maskunet.sites import find_sites
+from maskunet.train_studio import TrainStudio
+from maskunet.train_work import Place
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +48,12 @@ class Studio:
         library: the models to use; `model`, `weights` and `device` are ignored then.
         methods: the methods to use.
         images: folder whose folders of pictures `features` offers, or None.
+        trains: whether pages may start trainings; for a computer that only its user reaches.
 
     Attributes:
         shelf: the runs on the disk.
         features: sets of pictures side by side, see `FeatureStudio`.
+        training: trainings on tabletop scenes, see `TrainStudio`; None where pages may not start any.
 
     Raises:
         ValueError: no such model or device, `weights` holds no model, or `images` is no folder.
@@ -67,10 +71,13 @@ class Studio:
         library: Library | None = None,
         methods: Mapping[str, MethodSpec] = SPECS,
         images: Path | None = None,
+        trains: bool = False,
     ):
         self.shelf = Shelf(runs)
         self._library = library or Library(model, weights, device)
         self.features = FeatureStudio(images=images, device=str(self._library.device))
+        place = Place(model=self._library.default, weights=weights, device=str(self._library.device))
+        self.training = TrainStudio(place) if trains else None
         self._methods, self._limit = methods, limit_seconds
         self._queue = Queue(max_waiting)
         self._bases: dict[tuple, Trace] = _Recent()
@@ -183,6 +190,8 @@ class Studio:
     def close(self) -> None:
         """End all work after its current update and let go of the models."""
         self.features.close()
+        if self.training is not None:
+            self.training.close()
         self._queue.close("Stopped because the program was closed.")
         self._worker.join(timeout=60)
         self._library.clear()

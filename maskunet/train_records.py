@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,3 +32,73 @@ class TrainEvent:
     skipped: Mapping[str, int] = field(default_factory=dict)
     final: bool = False
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeCard:
+    """A way of training that can be chosen.
+
+    Attributes:
+        presets: the main settings by preset, the default one first; a value's type is the setting's.
+        choices: what a setting that is a word allows, by its name. help: one line for each setting.
+    """
+
+    name: str
+    title: str
+    summary: str
+    presets: Mapping[str, Mapping[str, Any]]
+    choices: Mapping[str, tuple[str, ...]]
+    help: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """What to train. `settings` replace single values of the preset; `name` is what it will be chosen by."""
+
+    recipe: str
+    name: str
+    preset: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseSamples:
+    """The base model's samples of the prompts and noise that the sheets show.
+
+    Attributes:
+        sheet: (H, W, 3) uint8, side by side. captions: one per sample.
+        held_out: pictures that the training never sees, which measure the change of the loss.
+    """
+
+    sheet: np.ndarray
+    captions: tuple[str, ...]
+    held_out: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainState:
+    """A training as a page shows it.
+
+    Attributes:
+        phase: "loading", "training", "stopping", "done", "stopped" or "failed".
+        events: one per step so far, without their sheets.
+        sheets: the newest checkpoints' samples (H, W, 3) by step, the last one newest.
+        base: the same samples of the base model, as soon as they are made.
+        saved: the last step that is kept, 0 for none.
+        message: why it failed, one sentence.
+        seconds: since the start.
+    """
+
+    request: TrainRequest
+    phase: str = "loading"
+    events: tuple[TrainEvent, ...] = ()
+    sheets: Mapping[int, np.ndarray] = field(default_factory=dict)
+    base: BaseSamples | None = None
+    saved: int = 0
+    message: str = ""
+    seconds: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.phase in ("done", "stopped", "failed")

@@ -19,6 +19,7 @@ WITHOUT_TORCH = (
     "maskunet/site_stats.py",
     "maskunet/discover.py",
     "maskunet/feature_records.py",
+    "maskunet/train_records.py",
     "maskunet/prompt_files.py",
     "app.py",
 )
@@ -92,8 +93,13 @@ DOORS = {
         "maskunet.generator_file", "maskunet.unet_file", "maskunet.guidance", "maskunet.schedule", "maskunet.mask", "maskunet.sites",
         "maskunet.models.base", "maskunet.rewards.base", "maskunet.discover",
     ),
-    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "maskunet.feature_records", "visualize"),
-    "visualize/": ("visualize", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.discover"),
+    "maskunet/train_studio.py": (
+        "maskunet.train_work", "maskunet.train_records", "maskunet.training.checkpoint", "maskunet.training.recipes",
+        "maskunet.models", "maskunet.generator_file", "maskunet.unet_file", "maskunet.trained_file", "maskunet.settings",
+        "visualize",
+    ),
+    "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "maskunet.feature_records", "maskunet.train_records", "visualize"),
+    "visualize/": ("visualize", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.train_records", "maskunet.discover"),
     "app.py": ("maskunet.ui", "maskunet.studio"),
 }  # fmt: skip
 # What of other projects may be used, where that is a short list.
@@ -120,6 +126,8 @@ LIBRARIES = {
     "maskunet/features.py": {"numpy", "PIL"},
     "maskunet/feature_records.py": {"numpy"},
     "maskunet/feature_studio.py": set(),
+    "maskunet/train_records.py": {"numpy"},
+    "maskunet/train_studio.py": set(),
     "maskunet/metrics/": {"numpy", "scipy", "sklearn"},
     "maskunet/benchmarks/": {"numpy", "torch", "transformers", "huggingface_hub", "PIL"},
     "visualize/": {"numpy", "matplotlib", "sklearn", "umap"},

@@ -1,4 +1,4 @@
-"""The page: a header, the controls, tabs that look at one run, and one that looks at sets of pictures."""
+"""The page: a header, the controls, tabs that look at one run, at sets of pictures, and at a training."""
 
 import secrets
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from maskunet.ui import (
     live,
     optimize,
     pictures,
+    train,
     words,
 )
 
@@ -82,7 +83,7 @@ class Page:
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
                 self.c = controls.build(self.models, self.methods)
-            with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs"):
+            with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab("Compare", id="compare"):
                     self.compare = compare.build(self.studio, self.shelf)
                 with gr.Tab("Optimize", id="optimize"):
@@ -91,14 +92,20 @@ class Page:
                     self.explore = explore.build()
                 with gr.Tab(words.FEATURES, id="features"):
                     self.features = features.build(self.studio.features)
+                if self.studio.training is not None:
+                    with gr.Tab(words.TRAIN, id="train"):
+                        self.train = train.build(self.studio.training)
                 with gr.Tab("History", id="history"):
                     self.history = history.build()
                 with gr.Tab("About", id="about"):
                     about.build(self.models)
         endpoint.build(self.studio)
-        self._wire(demo, owner, job, kept, shown, header)
+        restored = self._wire(demo, owner, job, kept, shown, header)
+        if self.studio.training is not None:
+            self.train.wire(restored, self, tabs)
 
-    def _wire(self, demo, owner, job, kept, shown, header) -> None:
+    def _wire(self, demo, owner, job, kept, shown, header) -> Any:
+        """Returns the event after which the page has its browser's id and what its link says."""
         c = self.c
         watched = [
             c.status, c.generate, c.stop, header, *self.compare.live(), self.optimize.view, *self.optimize.files(),
@@ -110,15 +117,15 @@ class Page:
         )  # fmt: skip
         started.success(self.follow, [job, kept], watched, **LOUD)
         c.stop.click(self.stop, job, c.status, **LOUD)
-        demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK).then(
-            self.follow, [job, kept], watched, **LOUD
-        )
+        restored = demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK)
+        restored.then(self.follow, [job, kept], watched, **LOUD)
         for trigger in self.compare.picks:
             trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **LOUD)
         self.compare.wire(c, shown, self.find)
         self.explore.wire(self, shown, kept)
         self.features.wire(demo)
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
+        return restored
 
     def link_fields(self) -> list[Any]:
         """What a link can set."""

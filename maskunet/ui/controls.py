@@ -10,6 +10,8 @@ import gradio as gr
 from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
 from maskunet.ui import words
 
+# The setting that names what was trained, by method.
+TRAINED_SETTING = {"maskunet_trained": "generator", "fine_tuned": "training"}
 CHIP_SCRIPT = """
 element.addEventListener('click', (event) => {
   const chip = event.target.closest('button[data-word]');
@@ -30,6 +32,7 @@ class Controls:
     preset: gr.Dropdown
     steps: gr.Number
     guidance: gr.Number
+    trained: gr.Dropdown
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -40,6 +43,7 @@ class Controls:
         """The components that make a request."""
         return [
             self.prompt, self.negative, self.seed, self.model, self.method, self.preset, self.steps, self.guidance,
+            self.trained,
         ]  # fmt: skip
 
 
@@ -67,6 +71,10 @@ def build(models: list[Card], methods: list[Card]) -> Controls:
         label=words.PRESET, value=method.presets[0], choices=list(method.presets),
         allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
     )  # fmt: skip
+    trained = gr.Dropdown(
+        label=words.TRAINED, value="", choices=[(words.FIRST_TRAINED, "")], visible=False,
+        allow_custom_value=True, elem_id="trained",  # one may have been trained since the page was loaded
+    )  # fmt: skip
     with gr.Accordion(words.MORE, open=False):
         negative = gr.Textbox(label=words.NEGATIVE, lines=1)
         steps = gr.Number(
@@ -86,6 +94,7 @@ def build(models: list[Card], methods: list[Card]) -> Controls:
         preset,
         steps,
         guidance,
+        trained,
         generate,
         stop,
         status,
@@ -148,9 +157,10 @@ def chips(card: Card) -> str:
 
 
 def request(
-    prompt: str, negative: str, seed: Any, model: str, method: str, preset: str, steps: Any, guidance: Any
-) -> Request:
-    """A Request from the page's plain values.
+    prompt: str, negative: str, seed: Any, model: str, method: str, preset: str, steps: Any, guidance: Any,
+    trained: str = "",
+) -> Request:  # fmt: skip
+    """A Request from the page's plain values; `trained` counts for a method that takes what was trained.
 
     Raises:
         ValueError: one is out of range; one clear sentence.
@@ -164,6 +174,7 @@ def request(
         preset=str(preset or ""),
         steps=_whole(steps) if steps else None,
         guidance=float(guidance) if guidance else None,
+        settings={TRAINED_SETTING[method]: trained} if trained and method in TRAINED_SETTING else {},
     )
 
 

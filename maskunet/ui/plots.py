@@ -57,9 +57,10 @@ class Axes:
         """Base line, ends of both axes, and what they are."""
         base = TOP + self.height
         middle = (self.low + self.high) / 2
+        places = ((self.low, "start"), (middle, "middle"), (self.high, "end"))
         ticks = "".join(
             f'<text class="tick" x="{self.x(v):.1f}" y="{base + 14}" text-anchor="{anchor}">{xs(v)}</text>'
-            for v, anchor in ((self.low, "start"), (middle, "middle"), (self.high, "end"))
+            for v, anchor in (places if self.high > self.low else places[:1])
         )
         sides = "".join(
             f'<text class="tick" x="{LEFT - 6}" y="{self.y(v) + 4:.1f}" text-anchor="end">{ys(v)}</text>'

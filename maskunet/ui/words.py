@@ -130,6 +130,41 @@ CHOSEN = {  # said in the browser, which fills in what stands in braces
 }
 VALUE, INTERVAL, NOT_MEASURED = "value", "95 % interval", "not measured"
 HOW_MEASURED = "How to read these"
+# The Train tab.
+TRAIN = "Train"
+TRAIN_INTRO = (
+    "Train on rendered tabletop scenes, on this computer and in a process of its own. Pictures can be made "
+    "meanwhile: they go first on the processor, and both take longer."
+)
+RECIPE, TRAINING_NAME, TRAINING_NAME_INFO = "Recipe", "Name", "It is chosen by this in Compare."
+TRAIN_SETTINGS = {
+    "variant": "Variant",
+    "steps": "Steps",
+    "batch": "Batch",
+    "learning_rate": "Learning rate",
+    "every": "Checkpoint every",
+    "seed": "Seed",
+}
+START_TRAINING, STOP_TRAINING = "Start training", "Stop and keep"
+DOWNLOAD_TRAINED, DOWNLOAD_LOG = "Download (.zip)", "Download log (.csv)"
+USE_TRAINED = "Use in Compare"
+TRAINED, FIRST_TRAINED = "Trained", "the model’s first"
+NO_TRAINING = "Nothing was trained here yet. Choose a recipe and press “Start training”."
+TRAINING_PHASES = {
+    "loading": "Loading the model and sampling it untrained",
+    "training": "Training",
+    "stopping": "Stopping after this step, then saving",
+    "done": "Done",
+    "stopped": "Stopped",
+    "failed": "Not finished",
+}
+LOSS, ONE_STEP, LEARNING_STEP = "Loss", "one step", "training step"
+HELD_OUT, HELD_OUT_CHANGE = "Change of the loss on held-out scenes", "change, %"
+AS_USED, WHEN_DRAWN = "as used", "expected when drawn"
+DISTANCES, OVER_TIME, OVER_SAMPLES = "How far masks differ", "between t = 900 and 100", "between two scenes"
+MASKS_HINT = "Measured at checkpoints on two scenes at two timesteps (n = 4 masks): a look, not an estimate."
+SAMPLES, BASE_ROW = "Samples of the same prompts and noise", "Base model, untrained"
+EARLIER = "Earlier checkpoints"
 DRAWING_PHASES = {
     "waiting": "Waiting for other visitors’ drawings",
     "starting": "Starting",
@@ -252,3 +287,33 @@ def study(n: int, correct: float, plain: int) -> str:
         f"Random masks on tabletop against the unmasked picture of the same prompt and seed, n = {n} per point. "
         f"By the checker, {100 * correct:.0f} % of the {plain} unmasked pictures are correct."
     )
+
+
+def training(phase: str, step: int, steps: int) -> str:
+    """How far a training is."""
+    return f"{TRAINING_PHASES[phase]}, step {step:,} of {steps:,}" if step else TRAINING_PHASES[phase]
+
+
+def kept(name: str, step: int, steps: int) -> str:
+    """What is left of a training that is over."""
+    if not step:
+        return f"Nothing of “{name}” was kept: it ended before its first checkpoint."
+    return f"“{name}” is kept as it was at step {step:,} of {steps:,}, in trained/tabletop/{name}."
+
+
+def loss_hint(n: int) -> str:
+    """How to read the loss."""
+    return (
+        f"The line is the mean of the last {n} steps with its 95 % interval, steps taken as independent; "
+        "a step’s loss depends much on the timesteps it drew."
+    )
+
+
+def held_out_hint(n: int) -> str:
+    """How to read the loss on scenes that no step trains on."""
+    return f"Against the base model, n = {n} scenes; the band is a 95 % interval. Below 0 is better."
+
+
+def samples_at(step: int) -> str:
+    """Whose samples a row shows."""
+    return f"After step {step:,}"
