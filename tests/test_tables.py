@@ -11,6 +11,7 @@ from PIL import Image
 from maskunet.__main__ import main
 from maskunet.statistics import student
 from maskunet.tables import report
+from maskunet.tables import run as tables
 from maskunet.tables.specs import SPECS
 from maskunet.tables.world import _captions
 from tests.tiny import tiny_sd_folder
@@ -24,7 +25,7 @@ T_3 = 4.302653  # 97.5 % quantile of Student's t with 2 degrees of freedom
 
 def record(row, seed, frechet, step=None, **more):
     return {"row": row, "seed": seed, "step": step, "n": 10, "n_reference": 20, "frechet": frechet,
-            "kernel": frechet / 100, "agreement": 30.0, **more}  # fmt: skip
+            "real": None, "kernel": frechet / 100, "agreement": 30.0, **more}  # fmt: skip
 
 
 def records(light=(8.0, 9.0, 13.0)):
@@ -45,7 +46,9 @@ def test_means_changes_and_intervals_are_those_computed_by_hand():
     half = T_3 * change.std(ddof=1) / math.sqrt(3)
     assert light["frechet"] == pytest.approx(10.0)
     assert light["change"] == pytest.approx(change.mean())
-    assert (light["change_low"], light["change_high"]) == pytest.approx((change.mean() - half, change.mean() + half))
+    assert (light["change_low"], light["change_high"]) == pytest.approx(
+        (change.mean() - half, change.mean() + half)
+    )
     assert light["kernel_change"] == pytest.approx(np.mean([-0.02, -0.01, -0.07]))
     assert (light["removed"], light["step"], light["held_out"]) == pytest.approx((0.1, 7, 1.0))
     assert lines["light-without-time"]["change"] == 0
@@ -65,7 +68,9 @@ def test_one_seed_has_no_interval():
 def test_the_paper_has_columns_of_its_own():
     lines = report.summarize(SPECS["table_4"], records())
     text = report.markdown(SPECS["table_4"], lines, ABOUT)
-    rows = {cells[1].strip(): cells for cells in (line.split("|") for line in text.splitlines()) if len(cells) > 3}
+    rows = {
+        cells[1].strip(): cells for cells in (line.split("|") for line in text.splitlines()) if len(cells) > 3
+    }
     assert [rows[name][-2].strip() for name in ("row", "w/o temb", "w/o sample", "MaskUNet, light")] == [
         "paper's COCO 2017 FID-5k", "22.30", "22.14", "21.88",
     ]  # fmt: skip
@@ -73,10 +78,27 @@ def test_the_paper_has_columns_of_its_own():
     assert "another model, other data, other features" in text
 
 
+def test_real_pictures_say_how_small_a_distance_can_be():
+    reference = np.random.default_rng(0).normal(size=(40, 3))
+    assert tables._real_distance(reference, 21, 0) is None
+    assert 0 < tables._real_distance(reference, 20, 0) < tables._real_distance(reference + reference**2, 5, 0)
+    found = [{**r, "real": 1.0 + r["seed"]} for r in records()]
+    lines = report.summarize(SPECS["table_4"], found)
+    half = T_3 / math.sqrt(3)
+    assert (lines[0]["real"], lines[0]["real_high"]) == pytest.approx((2.0, 2.0 + half))
+    assert "the other real ones it is 2.000 (-0.484 to 4.484)" in report.markdown(
+        SPECS["table_4"], lines, ABOUT
+    )
+
+
 def test_the_drawing_shows_what_the_table_says():
     made = {"about": ABOUT, "summary": report.summarize(SPECS["table_4"], records())}
     panel = table_rows.draw(made).axes[0]
-    assert [text.get_text() for text in panel.get_yticklabels()] == ["MaskUNet, light", "w/o temb", "w/o sample"]
+    assert [text.get_text() for text in panel.get_yticklabels()] == [
+        "MaskUNet, light",
+        "w/o temb",
+        "w/o sample",
+    ]
     places = [line.get_xdata()[0] for line in panel.containers for line in line.lines[:1]]
     assert places == pytest.approx([-65 / 3, 0, 0])
     paper = panel.collections[-1].get_offsets()[:, 0]
@@ -188,7 +210,9 @@ def test_mistakes_are_told_in_one_line(files, tmp_path, capsys, change, said):
     words = command(files, tmp_path)
     for flag, value in change.items():
         at = words.index(flag)
-        words[at : at + 2] = [] if value is None else [flag, str(files / value) if value == "laion" else value]
+        words[at : at + 2] = (
+            [] if value is None else [flag, str(files / value) if value == "laion" else value]
+        )
     try:
         code = main(words)
     except SystemExit as end:

@@ -38,7 +38,7 @@ def draw(made: Mapping[str, Any]) -> Figure:
 def _rows(made: Mapping[str, Any], lines: list[Mapping[str, Any]]) -> Figure:
     """Percent of the first row's Fréchet distance, one row per line, the paper's beside it."""
     others = lines[1:]
-    figure = Figure(figsize=(6.4, 1.1 + 0.42 * len(others)), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.4 + 0.42 * len(others)), layout="constrained")
     panel = figure.subplots()
     panel.spines[["top", "right", "left"]].set_visible(False)
     places = range(len(others))
@@ -59,7 +59,7 @@ def _rows(made: Mapping[str, Any], lines: list[Mapping[str, Any]]) -> Figure:
         f"change of the Fréchet distance against “{first['title']}” in %, less is better\n"
         f"{made['about']['model']}, {first['seeds']} seeds of {first['n']:,} pictures; bars are 95 % intervals", fontsize=8,
     )  # fmt: skip
-    panel.legend(frameon=False, fontsize=8, loc="best")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=2)
     return figure
 
 

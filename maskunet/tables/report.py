@@ -31,6 +31,7 @@ def summarize(spec: TableSpec, records: Sequence[Mapping[str, Any]]) -> list[dic
                 "last": step is None, "seeds": len(mine),
                 "n": mine[0]["n"], "n_reference": mine[0]["n_reference"],
                 **_with_interval("frechet", [r["frechet"] for r in mine]),
+                **_with_interval("real", [r["real"] for r in mine]),
                 **_with_interval("change", change),
                 **_with_interval("kernel", [r["kernel"] for r in mine]),
                 **_with_interval("kernel_change", kernel),
@@ -105,6 +106,8 @@ def _of_what(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     )
     if first["n"] < ENOUGH:
         text += f" With fewer than {ENOUGH:,} pictures the distance itself is too large; compare rows only."
+    if first["real"] is not None:
+        text += f" Of the same number of real pictures against the other real ones it is {_number(first, 'real', '.3f')}."
     return text
 
 

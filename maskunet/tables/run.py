@@ -154,8 +154,9 @@ def wait_for_all(share: Share) -> None:
 def measure(spec: TableSpec, world: World, budget: Budget, out: Path) -> Iterator[str | list[dict[str, Any]]]:
     """Tell how far it is, and in the end give one record per row, seed and checkpoint.
 
-    Each has row, seed, step (None for the last), n, n_reference, frechet, kernel, agreement (the mean of
-    `World.agreement`, or None) and what the recipe measured, such as removed.
+    Each has row, seed, step (None for the last), n, n_reference, frechet, real (the distance that n real
+    pictures have, or None), kernel, agreement (the mean of `World.agreement`, or None) and what the recipe
+    measured, such as removed.
 
     Raises:
         ValueError: pictures are missing.
@@ -177,11 +178,20 @@ def measure(spec: TableSpec, world: World, budget: Budget, out: Path) -> Iterato
                     "row": row.name, "seed": seed, "step": _step(name), "n": len(found.features),
                     "n_reference": len(reference.features),
                     "frechet": frechet_distance(found.features, reference.features),
+                    "real": _real_distance(reference.features, len(found.features), seed),
                     "kernel": squared_mmd(found.features, reference.features),
                     "agreement": agreement and float(agreement),
                     **_trained_figures(out / "trainings" / f"{row.name}-{seed}", _step(name)),
                 })  # fmt: skip
     yield records
+
+
+def _real_distance(reference: np.ndarray, n: int, seed: int) -> float | None:
+    """The distance of n real pictures to the others: what a perfect model would have; None for too few."""
+    if 2 * n > len(reference):
+        return None
+    order = np.random.default_rng(seed).permutation(len(reference))
+    return frechet_distance(reference[order[:n]], reference[order[n:]])
 
 
 def _pictures(folder: Path) -> features.Pictures:
