@@ -1,8 +1,8 @@
 """Count what a run's masks remove, on the device and while the run goes on.
 
-All sites are counted together in a few operations and one transfer per denoising step: every weight has a
-number that says its site, its histogram bin and in which masks it was removed, and these are counted once.
-No weight ever leaves the device.
+All sites are counted together in a few operations per denoising step: every weight has a number that says
+its site and its histogram bin, and those of the removed ones are counted, apart by whether they were removed
+before too. No weight ever leaves the device.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -34,9 +34,9 @@ class Collector:
         self._size = len(self.sites) * HISTOGRAM_BINS
         if unet not in _LAYOUTS:
             _LAYOUTS[unet] = _layout(unet, self.sites)
-        cells, self._about = _LAYOUTS[unet]
-        self._cells = cells.clone()
+        self._cells, self._about = _LAYOUTS[unet]
         self._previous: Tensor | None = None  # removed at the previous step
+        self._first: Tensor | None = None
         self._counts: tuple[np.ndarray, np.ndarray] | None = None  # removed at the first, the previous step
 
     @torch.no_grad()
@@ -51,11 +51,15 @@ class Collector:
             logits: what they came from, with their newest gradients where there are any.
         """
         removed = torch.cat([self._of_one(masks[site.name]) for site in self.sites]) < 0.5
-        if self._previous is None:
-            self._previous = removed
-            self._cells.add_(removed, alpha=2 * self._size)
-        key = self._cells.add(self._previous, alpha=self._size).add_(removed, alpha=4 * self._size)
-        found = _histograms(key, 8, len(self.sites))[4:].cpu().numpy()  # by removed at the first and the previous step
+        if self._first is None:
+            self._first = self._previous = removed
+        at = removed.nonzero().squeeze(1)  # few of all: masks remove some percent
+        key = (
+            self._cells[at]
+            .add_(self._previous[at], alpha=self._size)
+            .add_(self._first[at], alpha=2 * self._size)
+        )
+        found = _histograms(key, 4, len(self.sites)).cpu().numpy()
         here, shared_before, shared_first = found.sum(0), found[1] + found[3], found[2] + found[3]
         if self._counts is None:
             self._counts = here.sum(-1), here.sum(-1)
@@ -82,11 +86,11 @@ class Collector:
 def _layout(unet: nn.Module, sites: Sequence[MaskSite]) -> tuple[Tensor, dict[str, Any]]:
     """For every weight of every site, which site and which bin of its histogram, in one number; and the sites.
 
-    The number has room for three bits above: removed at the previous step, at the first, and at this one.
+    The number has room for two bits above: removed at the previous step, and at the first.
     """
     weights = [unet.get_submodule(site.name).weight.detach().float() for site in sites]
     std = torch.stack([weight.std() for weight in weights])
-    kind = torch.int16 if 8 * len(sites) * HISTOGRAM_BINS < 2**15 else torch.int32
+    kind = torch.int16 if 4 * len(sites) * HISTOGRAM_BINS < 2**15 else torch.int32
     cells = torch.cat([
         _bins(weight, spread).to(kind).flatten() + number * HISTOGRAM_BINS
         for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
