@@ -53,11 +53,8 @@ class Collector:
         removed, at = _removed(torch.cat([self._of_one(masks[site.name]) for site in self.sites]))
         if self._first is None:
             self._first = self._previous = removed
-        key = (
-            self._cells[at]
-            .add_(self._previous[at], alpha=self._size)
-            .add_(self._first[at], alpha=2 * self._size)
-        )
+        cells, before, first = (of.index_select(0, at) for of in (self._cells, self._previous, self._first))
+        key = cells.add_(before, alpha=self._size).add_(first, alpha=2 * self._size)
         found = _histograms(key, 4, len(self.sites)).cpu().numpy()
         here, shared_before, shared_first = found.sum(0), found[1] + found[3], found[2] + found[3]
         if self._counts is None:
