@@ -14,6 +14,7 @@ from maskunet import (
     benchmark_command,
     features_command,
     figures,
+    race_command,
     sample_command,
     score_command,
     study_command,
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     benchmark_command.add(commands)
     features_command.add(commands)
     figures.add(commands)
+    race_command.add(commands)
     sample_command.add(commands, _add_choices, _request)
     score_command.add(commands)
     study_command.add(commands)
@@ -214,26 +216,21 @@ def _evaluate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
 
     from tqdm import tqdm
 
-    import maskunet.tabletop
-    from maskunet import evaluate
+    from maskunet import evaluate, judged
     from maskunet.compare import filled, method_of
-    from maskunet.library import Library
     from maskunet.recorder import versions
-    from maskunet.tabletop import checker
 
     if args.n < 1:
         parser.error("--n must be at least 1")
     request = _request(args, "-")
     spec = method_of(request.method)
-    library = Library(args.model, args.weights, args.device)
-    loaded = library.load(library.default)
-    request = filled(request, spec, loaded.model)
+    found = judged.load(args)
+    request = filled(request, spec, found.loaded.model)
     settings = spec.settings(request.preset, request.settings)
-    judge = checker.load(Path(maskunet.tabletop.__file__).parent / "weights" / "checker")
     rows = []
     for row in tqdm(
         evaluate.evaluate(
-            loaded.model, loaded.rewards, judge, request,
+            found.loaded.model, found.loaded.rewards, found.checker, request,
             tasks=args.tasks, n=args.n, seed=args.seed, split=args.split,
         ),
         unit="image", file=sys.stderr,
@@ -243,7 +240,7 @@ def _evaluate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         "request": {k: v for k, v in asdict(request).items() if k not in ("prompt", "seed")},
         "settings": asdict(settings),
         "tasks": args.tasks, "n": args.n, "seed": args.seed, "split": args.split,
-        "device": library.device.type, "versions": versions(), "weights": loaded.model.weights,
+        "device": found.about["device"], "versions": versions(), "weights": found.loaded.model.weights,
     }  # fmt: skip
     evaluate.save(args.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")

@@ -4,10 +4,8 @@ The question behind MaskUNet (CVPR 2025), section 1: some random masks make bett
 counted, over the share of weights removed and over the ways to choose them.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,32 +217,3 @@ def table(found: Mapping[str, Any]) -> str:
         f"(95 % {plain['correct_low']:.3f} to {plain['correct_high']:.3f})."
     )
     return "\n".join([first, "", head, "|---" * 13 + "|", *rows])
-
-
-def resume(path: Path, about: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of an earlier study, or none and a file to which they can be added, one line of JSON each.
-
-    The first line says what all rows share. A last line that was cut off while it was written is dropped.
-
-    Raises:
-        ValueError: the file holds no study, or one with other models or settings.
-    """
-    about = json.loads(json.dumps(about))
-    if not path.exists():
-        path.write_text(json.dumps({"about": about}) + "\n")
-        return []
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    try:
-        first, *rows = [json.loads(line) for line in whole.splitlines()]
-        before = first["about"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"“{path.name}” holds no study; give another --out.") from error
-    if before != about:
-        other = [name for name in about if before.get(name) != about[name]]
-        raise ValueError(
-            f"The study in this folder was made with another {', '.join(other)}; give another --out."
-        )
-    if whole != text:
-        path.write_text(whole)
-    return rows

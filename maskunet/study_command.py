@@ -66,6 +66,9 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     Raises:
         ValueError: an unknown task, kind or model, or a folder of another study; says what to do.
     """
+    from tqdm import tqdm
+
+    from maskunet import rows as rows_
     from maskunet import study
     from maskunet.recorder import versions
     from maskunet.records import Request
@@ -76,11 +79,19 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     pairs = study.subjects(args.tasks, n=args.n, seeds=args.seeds, seed=args.seed, split=args.split)
     request = Request(prompt="-", model=args.model, steps=args.steps, guidance=args.guidance)
     # Mistakes so far were told at once; from here on it takes seconds.
-    parts, about = _load(args, request)
+    from maskunet import judged
+    from maskunet.compare import filled, method_of
+
+    found = judged.load(args)
+    request = filled(request, method_of("random_mask"), found.loaded.model)
+    asked = {"steps": request.steps, "guidance": request.guidance, "seed": args.seed, "split": args.split}
+    about = {**found.about, **asked}
+    parts = (found.loaded.model, found.loaded.rewards, found.checker, request)
     args.out.mkdir(parents=True, exist_ok=True)
-    rows = study.resume(args.out / "rows.jsonl", about)
+    rows = rows_.resume(args.out / "rows.jsonl", about, "study")
     work = study.jobs(pairs, chosen, rows)
-    rows += _make(study.study(*parts, work=work, done=rows), len(work), args.out / "rows.jsonl")
+    pictures = tqdm(study.study(*parts, work=work, done=rows), total=len(work), unit="image", file=sys.stderr)
+    rows += rows_.kept((row for row, _ in pictures), args.out / "rows.jsonl")
     found = study.summarize(rows)
     made = {"command": _command(args), "n": args.n, "seeds": args.seeds, "versions": versions()}
     save(args.out, found, {**made, **about})
@@ -90,50 +101,6 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     # Made again: only numbers are kept of the pictures.
     again = study.study(*parts, work=study.jobs(first, same_kind))
     _write_figure(_grid(again, len(first)), args.out / "seed_grid")
-
-
-def _load(args: argparse.Namespace, request: Any) -> tuple[tuple, dict[str, Any]]:
-    """Model, rewards, checker and the full request; and what identifies them."""
-    import maskunet.tabletop
-    from maskunet.compare import filled, method_of
-    from maskunet.library import Library
-    from maskunet.tabletop import checker
-
-    library = Library(args.model, args.weights, args.device)
-    loaded = library.load(library.default)
-    request = filled(request, method_of("random_mask"), loaded.model)
-    place = Path(maskunet.tabletop.__file__).parent / "weights" / "checker"
-    about = {
-        "model": request.model, "weights": dict(loaded.model.weights),
-        "judges": _hashes(library.find(library.default)[1], place),
-        "steps": request.steps, "guidance": request.guidance, "seed": args.seed, "split": args.split,
-        "device": library.device.type,
-    }  # fmt: skip
-    return (loaded.model, loaded.rewards, checker.load(place), request), about
-
-
-def _hashes(rewards: Path, checker: Path) -> dict[str, str]:
-    """SHA-256 of the weights that judge the pictures: the embedded rewards' or the public ones', the checker's."""
-    from maskunet.models.base import file_hash
-    from maskunet.rewards import SPECS
-
-    folders = (checker, *(rewards / name for name in SPECS))
-    files = [path for folder in folders for path in folder.glob("*.safetensors")]
-    files += [path for spec in SPECS.values() for name in spec.files if (path := rewards / name).is_file()]
-    return {f"{path.parent.name}/{path.name}": file_hash(path) for path in sorted(files)}
-
-
-def _make(pictures: Any, count: int, path: Path) -> list[dict[str, Any]]:
-    """Every row, written down as soon as it is there."""
-    from tqdm import tqdm
-
-    rows = []
-    with path.open("a") as file:
-        for row, _ in tqdm(pictures, total=count, unit="image", file=sys.stderr):
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            rows.append(row)
-    return rows
 
 
 def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> None:

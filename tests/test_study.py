@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import study
+from maskunet import rows, study
 from maskunet.__main__ import main
 from maskunet.library import Loaded
 from maskunet.records import Request
@@ -109,30 +109,19 @@ def test_a_stopped_study_goes_on_where_it_was_and_ends_as_if_never_stopped(tiny_
     path, about = tmp_path / "rows.jsonl", {"model": "tiny", "steps": 2}
     work = study.jobs(PAIRS[:3], [HEAVY])
     whole = [row for row, _ in make(tiny_sd15, work)]
-    assert study.resume(path, about) == []
+    assert rows.resume(path, about, "study") == []
     with path.open("a") as file:
         for row in whole[:3]:  # a plain picture whose masked one is still to come is the third
             file.write(json.dumps(row) + "\n")
         file.write(json.dumps(whole[3])[:40])
-    done = study.resume(path, about)
+    done = rows.resume(path, about, "study")
     assert done == whole[:3]
     left = study.jobs(PAIRS[:3], [HEAVY], done)
     assert left == work[3:]
     both = [done + [row for row, _ in make(tiny_sd15, left, done)], whole]
-    timeless, as_if = ([{**row, "seconds": 0} for row in rows] for rows in both)
+    timeless, as_if = ([{**row, "seconds": 0} for row in made] for made in both)
     assert timeless == as_if
     assert path.read_text().endswith("\n")
-
-
-def test_rows_of_another_study_are_refused(tmp_path):
-    study.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)})
-    assert study.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)}) == []
-    with pytest.raises(ValueError, match="with another model, steps; give another --out"):
-        study.resume(tmp_path / "rows.jsonl", {"model": "b", "steps": 10, "sizes": (1, 2)})
-    for text in ("", "no json\n", "[]\n", '{"task": "two"}\n'):
-        (tmp_path / "other").write_text(text)
-        with pytest.raises(ValueError, match="“other” holds no study"):
-            study.resume(tmp_path / "other", {"model": "a"})
 
 
 def row(seed, kind, reward, correct, removed=0.0, difference=0.0):

@@ -67,8 +67,8 @@ def run(
         yield from events
 
 
-def _with_moves(preset: maskunet_free.Settings) -> Settings:
-    return Settings(**asdict(preset))
+def _with_moves(preset: maskunet_free.Settings, **moves: float) -> Settings:
+    return Settings(**asdict(preset), **moves)
 
 
 SPEC = MethodSpec(
@@ -77,6 +77,9 @@ SPEC = MethodSpec(
     kind="masks",
     summary="Binds modifiers to their nouns as SynGen does while it searches for a mask that the rewards like.",
     source="MaskUNet (CVPR 2025), section 4.3, on SynGen (Rassin et al. 2023)",
-    presets={name: _with_moves(preset) for name, preset in maskunet_free.SPEC.presets.items()},
+    presets={
+        **{name: _with_moves(preset) for name, preset in maskunet_free.SPEC.presets.items()},
+        "gentle": _with_moves(maskunet_free.OFFICIAL, scale=5.0),
+    },
     run=run,
 )

@@ -1,0 +1,89 @@
+"""Who runs: a method with a preset and a guidance scale, written method/preset@guidance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maskunet.methods import SPECS
+from maskunet.methods.base import MethodSpec
+from maskunet.records import Request
+
+PLAIN = "plain"
+# What `--methods all` means; of the last two, those for which this model has a trained file.
+ALL = (
+    PLAIN, "plain@7.5", "random_mask", "random_mask/light", "maskunet_free/official", "maskunet_free/improved",
+    "fk_steering", "freeu", "pag/gentle", "pag", "syngen/gentle", "syngen", "attend_and_excite/gentle",
+    "attend_and_excite", "syngen_maskunet/gentle", "maskunet_trained", "fine_tuned",
+)  # fmt: skip
+TRAINED = {"maskunet_trained": "trained", "fine_tuned": "fine_tuned"}  # the model's list of such files
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entrant:
+    """A method as it is raced.
+
+    Attributes:
+        name: as it was given, method/preset@guidance; without them the method's first preset and the
+            model's guidance scale.
+        guidance: None for the model's.
+    """
+
+    name: str
+    spec: MethodSpec
+    preset: str = ""
+    guidance: float | None = None
+
+    def request(self, asked: Request) -> Request:
+        """The request with this entrant's method, preset and guidance."""
+        guidance = asked.guidance if self.guidance is None else self.guidance
+        return Request(
+            prompt=asked.prompt, seed=asked.seed, model=asked.model, steps=asked.steps, guidance=guidance,
+            method=self.spec.name, preset=self.preset, previews=False,
+        )  # fmt: skip
+
+    def settings(self, optimized: str, weights: Mapping[str, float]) -> Any:
+        """The preset's settings, in which only the optimized reward counts.
+
+        Args:
+            weights: of every reward, by name; the optimized one keeps its own.
+        """
+        settings = self.spec.settings(self.preset)
+        mine = {name: weight for name, weight in weights.items() if hasattr(settings, name)}
+        only = {name: weight if name == optimized else 0.0 for name, weight in mine.items()}
+        return self.spec.settings(self.preset, only)
+
+
+def entrant(name: str) -> Entrant:
+    """The entrant of that name.
+
+    Raises:
+        ValueError: no such method or preset, or the guidance scale is no number; says what is allowed.
+    """
+    from maskunet.compare import method_of
+
+    method, _, guidance = name.strip().partition("@")
+    method, _, preset = method.partition("/")
+    spec = method_of(method, SPECS)
+    spec.settings(preset)
+    try:
+        scale = float(guidance) if guidance else None
+    except ValueError:
+        raise ValueError(
+            f"In “{name}” the guidance scale is no number. Write method/preset@guidance, such as plain@7.5."
+        ) from None
+    return Entrant(name=name.strip(), spec=spec, preset=preset, guidance=scale)
+
+
+def entrants(names: str) -> list[Entrant]:
+    """Those of the names with commas between them, or of ALL; plain, which all are held against, first.
+
+    Raises:
+        ValueError: as `entrant`.
+    """
+    given = ALL if names == "all" else names.split(",")
+    return [entrant(name) for name in dict.fromkeys([PLAIN, *(name.strip() for name in given)])]
+
+
+def present(chosen: Sequence[Entrant], model: Any) -> list[Entrant]:
+    """Without those that need a trained file where the model has none."""
+    return [e for e in chosen if e.spec.name not in TRAINED or getattr(model, TRAINED[e.spec.name])]

@@ -1,0 +1,52 @@
+"""Rows that are kept as they come: a file with a line of JSON each, from which a later run goes on."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+    """The rows of an earlier run, or none and a file to which they can be added.
+
+    The first line says what all rows share. A last line that was cut off while it was written is dropped.
+
+    Args:
+        about: what all rows share, in plain values. what: such as "study", for the errors.
+
+    Raises:
+        ValueError: the file holds no such rows, or those of other models or settings.
+    """
+    if not path.exists():
+        path.write_text(json.dumps({"about": about}) + "\n")
+        return []
+    text = path.read_text()
+    rows = read(path, about, what)
+    if not text.endswith("\n"):
+        path.write_text(text[: text.rfind("\n") + 1])
+    return rows
+
+
+def read(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
+    """The whole rows of a file that another process may be adding to; arguments and errors as in `resume`."""
+    about, text = json.loads(json.dumps(about)), path.read_text()
+    try:
+        first, *rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        before = first["about"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"“{path.name}” holds no {what}; give another --out.") from error
+    if before != about:
+        other = [name for name in {**before, **about} if before.get(name) != about.get(name)]
+        raise ValueError(
+            f"The {what} in this folder was made with another {', '.join(other)}; give another --out."
+        )
+    return rows
+
+
+def kept(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Mapping[str, Any]]:
+    """The same rows, each written down before it is passed on."""
+    with path.open("a") as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            yield row
