@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     made = _rows(args.out, about, [each.name for each in chosen], prompts)
     whole = len({(row["entrant"], row["number"]) for row in made}) == len(chosen) * len(prompts)
     if rank == 0 or whole:
-        _report(args, about, made, world)
+        _report(args, {**about, "asked": len(prompts)}, made, world)
 
 
 def _file(args: argparse.Namespace, rank: int) -> Path:

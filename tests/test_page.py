@@ -209,7 +209,7 @@ def test_nothing_is_wider_than_the_window(visit, theme, width):
     tab = visit(f"?__theme={theme}", viewport={"width": width, "height": 844})
     fill(tab, method="Random mask · control")
     generate(tab)
-    for name in ("Compare", "Optimize", "History"):
+    for name in ("Compare", "Optimize", "Race", "History"):
         found = tab.get_by_role("tab", name=name)
         if found.is_visible():
             found.click()

@@ -23,7 +23,8 @@ class Stub:
     """A method whose picture costs a fixed time and whose rewards are those of a table of chance."""
 
     def __init__(self, name, seconds=1.0, calls=10):
-        self.name, self.seconds, self.calls, self.made = name, seconds, calls, []
+        self.entrant, self.name = name, name.partition("/")[0]
+        self.seconds, self.calls, self.made = seconds, calls, []
 
     def settings(self, preset="", given=None):
         return SimpleNamespace()
@@ -45,7 +46,7 @@ class Checker:
 
 
 def entrant_of(stub):
-    return entrants.Entrant(name=stub.name, spec=stub)
+    return entrants.Entrant(name=stub.entrant, spec=stub)
 
 
 def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9):
@@ -245,10 +246,11 @@ def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):
     stubs = [Stub("plain", 1.0), Stub("slow", 9.0)]
     rows = raced(tmp_path, stubs)
     found = report.report(rows, "image_reward", "hpsv2", 3.0)
-    about = {"command": "race", "model": "stub", "device": "cpu", "processes": 1}
+    about = {"command": "race", "model": "stub", "device": "cpu", "processes": 1, "asked": 6}
     write.save(tmp_path, found, about, rows)
     text = (tmp_path / "race.md").read_text()
     assert "slow (over budget)" in text
+    assert "4 of 6 prompts are finished" in text
     assert "plain (over budget)" not in text
     assert json.loads((tmp_path / "race.json").read_text())["prompts"] == 4
     names = ("race.csv", "race.png", "race.svg", "sheet_two.png", "sheet_counting.png")

@@ -55,11 +55,16 @@ def draw(found: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def family(name: str) -> str:
+    """The kind of an entrant: masks, controls or rivals."""
+    return FAMILIES[_family(name)][0]
+
+
 def _style(name: str, every: Sequence[str] | Mapping[str, Any]) -> tuple[str, str]:
     """A color by the entrant's family, a marker by its place in it."""
-    family = _family(name)
-    place = [other for other in every if _family(other) == family].index(name)
-    return FAMILIES[family][2], MARKERS[place % len(MARKERS)]
+    mine = _family(name)
+    place = [other for other in every if _family(other) == mine].index(name)
+    return FAMILIES[mine][2], MARKERS[place % len(MARKERS)]
 
 
 def _family(name: str) -> int:

@@ -1,4 +1,4 @@
-"""The race's files: race.json, race.csv, race.md, the plot and the sheets of pictures."""
+"""The race's files: race.json, race.csv, race.md, the plot and the pictures of the first prompts."""
 
 import csv
 import json
@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.race.budget import Rows, chosen
-from maskunet.race.report import GROUPS, complete
-from maskunet.race.run import picture_path
+from maskunet.race import shown
+from maskunet.race.budget import Rows
+from maskunet.race.report import GROUPS
 
-SHEET_PROMPTS = 3  # of each task, the first ones
 NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
     "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
@@ -22,15 +21,20 @@ NOTES = (
 
 
 def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows: Rows) -> None:
-    """Write everything; the pictures of the sheets are those that `race` left in the folder."""
+    """Write everything; the pictures are those that `race` left in the folder."""
     from visualize import race, race_sheet
 
-    (folder / "race.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n")
+    prompts = shown.first(rows, found["optimized"])
+    shown.save(folder, prompts)
+    (folder / "race.json").write_text(
+        json.dumps({"about": about, **found, "shown": prompts}, indent=1) + "\n"
+    )
     _write_csv(folder / "race.csv", found)
     (folder / "race.md").write_text(markdown(found, about))
     for kind in ("png", "svg"):
         race.draw(found).savefig(folder / f"race.{kind}", dpi=200)
-    for task, sheet in sheets(folder, rows, found["optimized"], found["held_out"]).items():
+    for task in dict.fromkeys(each["task"] for each in prompts):
+        sheet = shown.sheet(folder, [each for each in prompts if each["task"] == task], found["held_out"])
         race_sheet.draw(**sheet).savefig(folder / f"sheet_{task}.png", dpi=150)
 
 
@@ -58,7 +62,7 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         "# The race: what a method gives for the same time", "",
         f"Made by `{about['command']}` on {about['model']} ({about['device']}, {about['processes']} "
         f"process{'es' if about['processes'] > 1 else ''}). Optimized: {optimized}. Held out: {held_out} and the "
-        f"checker. {found['prompts']} prompts.", "",
+        f"checker. {found['prompts']} of {about['asked']} prompts are finished.", "",
         NOTES, "",
         f"## Equal time: {found['seconds']:g} s for each prompt", "",
     ]  # fmt: skip
@@ -121,33 +125,3 @@ def _others(lines: Sequence[Mapping[str, Any]]) -> list[str]:
                     f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, p = {x['p']:.3f}"
                 )
     return ["", *said] if said else []
-
-
-def sheets(folder: Path, rows: Rows, optimized: str, held_out: str) -> dict[str, dict[str, Any]]:
-    """What `race_sheet.draw` takes, by task: the first prompts, every entrant's chosen picture of each."""
-    import numpy as np
-    from PIL import Image
-
-    rows = complete(rows)
-    names = list(dict.fromkeys(row["entrant"] for row in rows))
-    found = {}
-    for task in dict.fromkeys(row["task"] for row in rows):
-        numbers = sorted({row["number"] for row in rows if row["task"] == task})[:SHEET_PROMPTS]
-        grid = [
-            [
-                chosen([r for r in rows if (r["entrant"], r["number"]) == (name, k)], optimized)
-                for name in names
-            ]
-            for k in numbers
-        ]
-        images = [
-            [np.asarray(Image.open(picture_path(folder, row["entrant"], row["number"]))) for row in line]
-            for line in grid
-        ]
-        found[task] = {
-            "images": np.stack([np.stack(line) for line in images]),
-            "correct": np.array([[row["correct"] for row in line] for line in grid]),
-            "scores": np.array([[row["rewards"][held_out] for row in line] for line in grid]),
-            "prompts": [line[0]["prompt"] for line in grid], "entrants": names, "score": held_out,
-        }  # fmt: skip
-    return found

@@ -23,6 +23,7 @@ from maskunet.ui import (
     live,
     optimize,
     pictures,
+    race,
     train,
     words,
 )
@@ -90,6 +91,8 @@ class Page:
                     self.optimize = optimize.build()
                 with gr.Tab("Explore", id="explore"):
                     self.explore = explore.build()
+                with gr.Tab(words.RACE, id="race"):
+                    race.build(self.titles)
                 with gr.Tab(words.FEATURES, id="features"):
                     self.features = features.build(self.studio.features)
                 if self.studio.training is not None:

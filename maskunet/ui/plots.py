@@ -1,8 +1,9 @@
-"""Plots of the explorer as SVG that follows the page's theme, each with its numbers as a CSV link."""
+"""Plots as SVG that follows the page's theme, each with its numbers as a CSV link."""
 
 import base64
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -42,10 +43,12 @@ def framed(title: str, inside: str, rows: Rows, name: str, hint: str = "") -> st
 class Axes:
     """Maps values to the drawing; `x` and `y` give coordinates, `frame` the axes with their labels."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float]):
+    def __init__(
+        self, x: tuple[float, float], y: tuple[float, float], right: float = RIGHT, height: float = HEIGHT
+    ):
         self.low, self.high = x
         self.floor, self.top = y
-        self.width, self.height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+        self.width, self.height = WIDTH - LEFT - right, height - TOP - BOTTOM
 
     def x(self, value: float) -> float:
         return LEFT + self.width * (value - self.low) / ((self.high - self.low) or 1)
@@ -67,15 +70,15 @@ class Axes:
             for v in (self.floor, self.top)
         )
         return (
-            f'<line class="base" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>{ticks}{sides}'
-            f'<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{escape(xlabel)}</text>'
+            f'<line class="base" x1="{LEFT}" x2="{LEFT + self.width}" y1="{base}" y2="{base}"/>{ticks}{sides}'
+            f'<text class="tick" x="{LEFT + self.width / 2}" y="{base + BOTTOM - 4}" text-anchor="middle">{escape(xlabel)}</text>'
             f'<text class="tick" x="{LEFT}" y="{TOP - 10}">{escape(ylabel)}</text>'
         )
 
 
-def _svg(inside: str, about: str) -> str:
+def _svg(inside: str, about: str, height: float = HEIGHT) -> str:
     label = escape(about, quote=True)
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{inside}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">{inside}</svg>'
 
 
 def legend(series: Sequence[Series]) -> str:
@@ -163,3 +166,71 @@ def _band(axes: Axes, rows: Rows, x: str, key: str, cls: str) -> str:
     lower = [f"{axes.x(row[x]):.1f},{axes.y(row[f'{key}_low']):.1f}" for row in rows]
     upper = [f"{axes.x(row[x]):.1f},{axes.y(row[f'{key}_high']):.1f}" for row in reversed(rows)]
     return f'<polygon class="band {cls}" points="{" ".join([*lower, *upper])}"/>'
+
+
+CURVES_HEIGHT, LABELS, LABEL_GAP = 300, 150, 12  # of `curves`: drawing, room for names, least distance of two
+Point = tuple[float, float, float, float]  # x, y and the ends of y's interval
+
+
+def curves(
+    named: Sequence[tuple[str, str, Sequence[Point]]], *, xlabel: str, ylabel: str, mark: float,
+    xs: Callable[[float], str] = number, ys: Callable[[float], str] = number,
+) -> str:  # fmt: skip
+    """Curves over the logarithm of x, each of its own length, with its name where it ends.
+
+    Args:
+        named: label, CSS class and points of each; the last point's interval is drawn.
+        mark: x of a vertical line.
+    """
+    points = [point for *_, mine in named for point in mine]
+    across = [*(math.log(x) for x, *_ in points), math.log(mark)]
+    along = [value for *_, mine in named for value in (*mine[-1][1:], *(y for _, y, *_ in mine))]
+    axes = Axes((min(across), max(across)), (min(along), max(along)), LABELS, CURVES_HEIGHT)
+    at = axes.x(math.log(mark))
+    parts = [
+        axes.frame(xlabel, ylabel, lambda value: xs(math.exp(value)), ys),
+        f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{TOP + axes.height}"/>',
+    ]
+    places = _apart([axes.y(mine[-1][1]) for *_, mine in named], LABEL_GAP, TOP, TOP + axes.height)
+    for (label, cls, mine), place in zip(named, places, strict=True):
+        parts.append(_curve(axes, label, cls, mine, place, lambda x, y: f"{xs(x)}: {ys(y)}"))
+    about = f"{ylabel} over {xlabel}, {len(named)} curves, from {ys(min(along))} to {ys(max(along))}"
+    return _svg("".join(parts), about, CURVES_HEIGHT)
+
+
+def _curve(
+    axes: Axes,
+    label: str,
+    cls: str,
+    points: Sequence[Point],
+    place: float,
+    told: Callable[[float, float], str],
+) -> str:
+    """One of `curves`, its name at the height `place`."""
+    drawn = [(axes.x(math.log(x)), axes.y(y)) for x, y, *_ in points]
+    (x, y), (low, high) = drawn[-1], (axes.y(end) for end in points[-1][2:])
+    right = LEFT + axes.width + 10
+    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in drawn)
+    dots = "".join(
+        f'<circle class="{cls}" cx="{a:.1f}" cy="{b:.1f}" r="2.5"><title>{escape(label)}, {told(*point[:2])}</title></circle>'
+        for (a, b), point in zip(drawn, points, strict=True)
+    )
+    return (
+        f'<g class="curve {cls}"><polyline class="{cls}" points="{line}"/>{dots}'
+        f'<line class="interval" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
+        f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{right - 2:.1f}" y2="{place:.1f}"/>'
+        f'<text x="{right:.1f}" y="{place + 4:.1f}">{escape(label)}</text></g>'
+    )
+
+
+def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Places in [low, high], in the order of the wanted ones and at least `gap` apart while there is room."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    places = [0.0] * len(wanted)
+    before = low - gap
+    for i in order:
+        places[i] = before = max(wanted[i], before + gap)
+    after = high + gap
+    for i in reversed(order):
+        places[i] = after = min(places[i], after - gap)
+    return places

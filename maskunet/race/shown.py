@@ -1,0 +1,62 @@
+"""Pictures to look at: every entrant's chosen picture of each task's first prompts, good or bad."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from maskunet.race.budget import Rows, chosen
+from maskunet.race.report import complete
+from maskunet.race.run import picture_path
+
+PROMPTS = 3  # of each task
+QUALITY = 90
+
+
+def first(rows: Rows, optimized: str) -> list[dict[str, Any]]:
+    """The prompts that are shown, with number, task, prompt and `lanes`, one per entrant.
+
+    Returns:
+        In a lane: entrant, correct, rewards, and pictures, of how many it was chosen.
+    """
+    rows = complete(rows)
+    names = list(dict.fromkeys(row["entrant"] for row in rows))
+    tasks = {row["number"]: row["task"] for row in rows}
+    numbers = [
+        n
+        for task in dict.fromkeys(tasks.values())
+        for n in sorted(k for k in tasks if tasks[k] == task)[:PROMPTS]
+    ]
+    found = []
+    for number in numbers:
+        mine = [row for row in rows if row["number"] == number]
+        lanes = [chosen([row for row in mine if row["entrant"] == name], optimized) for name in names]
+        kept = [{key: lane[key] for key in ("entrant", "correct", "rewards", "pictures")} for lane in lanes]
+        found.append({"number": number, "task": tasks[number], "prompt": mine[0]["prompt"], "lanes": kept})
+    return found
+
+
+def save(folder: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
+    """Write shown/NUMBER.webp for each prompt: the lanes' pictures from left to right."""
+    (folder / "shown").mkdir(exist_ok=True)
+    for each in prompts:
+        side_by_side = np.concatenate(_pictures(folder, each), axis=1)
+        Image.fromarray(side_by_side).save(folder / "shown" / f"{each['number']:04d}.webp", quality=QUALITY)
+
+
+def sheet(folder: Path, prompts: Sequence[Mapping[str, Any]], score: str) -> dict[str, Any]:
+    """What `visualize.race_sheet.draw` takes, for some of the prompts."""
+    return {
+        "images": np.stack([np.stack(_pictures(folder, each)) for each in prompts]),
+        "correct": np.array([[lane["correct"] for lane in each["lanes"]] for each in prompts]),
+        "scores": np.array([[lane["rewards"][score] for lane in each["lanes"]] for each in prompts]),
+        "prompts": [each["prompt"] for each in prompts],
+        "entrants": [lane["entrant"] for lane in prompts[0]["lanes"]], "score": score,
+    }  # fmt: skip
+
+
+def _pictures(folder: Path, each: Mapping[str, Any]) -> list[np.ndarray]:
+    paths = [picture_path(folder, lane["entrant"], each["number"]) for lane in each["lanes"]]
+    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
