@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import gradio as gr
 
-from maskunet.ui import pictures, words
+from maskunet.ui import pictures, race_words
 from maskunet.ui import race_views as views
 
 QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -18,7 +18,7 @@ def build(titles: Mapping[str, str]) -> None:
     """
     found = views.read()
     if found is None:
-        gr.HTML(pictures.empty(words.EMPTY_RACE))
+        gr.HTML(pictures.empty(race_words.EMPTY))
         return
     groups = list(dict.fromkeys(line["group"] for line in found["equal_time"]))[::-1]  # "all" is the last
     prompts = [(each["prompt"], each["number"]) for each in found["shown"]]
@@ -26,13 +26,13 @@ def build(titles: Mapping[str, str]) -> None:
     gr.HTML(views.curves(found), elem_id="race-curves")
     with gr.Row(elem_id="race-picker"):
         budget = gr.Radio(
-            [(label, key) for key, label in words.RACE_BUDGETS.items()],
+            [(label, key) for key, label in race_words.BUDGETS.items()],
             value="equal_time",
-            label=words.RACE_BUDGET,
+            label=race_words.BUDGET,
         )
-        group = gr.Dropdown(groups, value=groups[0], label=words.RACE_GROUP, min_width=160)
+        group = gr.Dropdown(groups, value=groups[0], label=race_words.GROUP, min_width=160)
     lines = gr.HTML(views.lines(found, "equal_time", groups[0], titles), elem_id="race-lines")
-    prompt = gr.Dropdown(prompts, value=prompts[0][1], label=words.RACE_PROMPT, elem_id="race-prompt")
+    prompt = gr.Dropdown(prompts, value=prompts[0][1], label=race_words.PROMPT, elem_id="race-prompt")
     sheet = gr.HTML(views.sheet(found, prompts[0][1], titles), elem_id="race-sheet")
     gr.on(
         [budget.input, group.input],

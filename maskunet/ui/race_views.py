@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskunet.ui import pictures, plots, words
+from maskunet.ui import pictures, plots, race_words, words
 from visualize.race import family, table
 
 FOLDER = Path(__file__).parents[2] / "docs" / "race"
@@ -30,7 +30,7 @@ def read(folder: Path = FOLDER) -> Mapping[str, Any] | None:
 def said(found: Mapping[str, Any]) -> str:
     """What was raced, and by which command."""
     about = found["about"]
-    sentence = words.race(
+    sentence = race_words.said(
         found["prompts"],
         about["asked"],
         found["seconds"],
@@ -40,7 +40,7 @@ def said(found: Mapping[str, Any]) -> str:
     )
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
     return (
-        f'<h3>{words.RACE_TITLE}</h3><p class="said">{badge} {escape(sentence)}</p>'
+        f'<h3>{race_words.TITLE}</h3><p class="said">{badge} {escape(sentence)}</p>'
         f'<p class="hint"><code>{escape(about["command"])}</code></p>'
     )
 
@@ -49,11 +49,11 @@ def curves(found: Mapping[str, Any]) -> str:
     """The share correct and the held-out reward over the seconds spent; names as `--methods` takes them."""
     rows, held_out = table(found), found["held_out"]
     panels = (
-        ("correct", words.RACE_SHARE, plots.percent),
-        (held_out, f"{words.CHARTS[held_out]}, {words.RACE_HELD}", plots.number),
+        ("correct", race_words.SHARE, plots.percent),
+        (held_out, f"{words.CHARTS[held_out]}, {race_words.HELD}", plots.number),
     )
     drawn = "".join(_panel(found, rows, *panel) for panel in panels)
-    names = [(key, label, CLASSES[key]) for key, label in words.RACE_FAMILIES]
+    names = [(key, label, CLASSES[key]) for key, label in race_words.FAMILIES]
     return f'{plots.legend(names)}<div class="plots">{drawn}</div>'
 
 
@@ -65,7 +65,7 @@ def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys
         )
         for name, points in found["curves"].items()
     ]  # fmt: skip
-    drawn = plots.curves(named, xlabel=words.RACE_SECONDS, ylabel=label, mark=found["seconds"], ys=ys)
+    drawn = plots.curves(named, xlabel=race_words.SECONDS, ylabel=label, mark=found["seconds"], ys=ys)
     return plots.framed(label.capitalize() if label.islower() else label, drawn, rows, f"race_{what}")
 
 
@@ -73,18 +73,18 @@ def lines(found: Mapping[str, Any], budget: str, group: str, titles: Titles) -> 
     """The table of a budget and a group of tasks, the most correct method first."""
     mine = [line for line in found[budget] if line["group"] == group]
     mine.sort(key=lambda line: (-line["correct"], -line[found["held_out"]]))
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in words.RACE_HEAD)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in race_words.HEAD)
     body = "".join(_line(line, found, titles) for line in mine)
-    title = f"{words.RACE_TABLE}, n = {mine[0]['n']}"
+    title = f"{race_words.TABLE}, n = {mine[0]['n']}"
     csv = [_flat(line) for line in mine]
     inside = f'<div class="wide" tabindex="0"><table class="race"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    return plots.framed(title, inside, csv, f"race_{budget}_{group}", words.RACE_HINT)
+    return plots.framed(title, inside, csv, f"race_{budget}_{group}", race_words.HINT)
 
 
 def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles) -> str:
     plain, held_out = line["against"].get("plain"), found["held_out"]
-    name = escape(words.entrant(line["entrant"], titles))
-    over = f' <span class="badge warn">{words.RACE_OVER}</span>' if line["over_budget"] else ""
+    name = escape(race_words.entrant(line["entrant"], titles))
+    over = f' <span class="badge warn">{race_words.OVER}</span>' if line["over_budget"] else ""
     against = ["", "", "", ""]
     if plain is not None:
         against = [
@@ -122,11 +122,11 @@ def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = 
     drawn = ""
     for lane, image in zip(each["lanes"], images, strict=True):
         mark = '<b class="right">✓</b>' if lane["correct"] else '<b class="wrong">✗</b>'
-        name = words.entrant(lane["entrant"], titles)
+        name = race_words.entrant(lane["entrant"], titles)
         alt = escape(f"{name}: {each['prompt']}", quote=True)
         drawn += (
             f'<figure><img src="{pictures.uri(image)}" alt="{alt}"><figcaption>{mark} {escape(name)}'
-            f"<small>{words.CHARTS[held_out]} {lane['rewards'][held_out]:.3f}, {words.lane(lane['pictures'])}</small>"
+            f"<small>{words.CHARTS[held_out]} {lane['rewards'][held_out]:.3f}, {race_words.lane(lane['pictures'])}</small>"
             "</figcaption></figure>"
         )
-    return f'<div class="lanes">{drawn}</div><p class="hint">{words.RACE_PICTURES_HINT}</p>'
+    return f'<div class="lanes">{drawn}</div><p class="hint">{race_words.PICTURES_HINT}</p>'

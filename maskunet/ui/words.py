@@ -1,7 +1,5 @@
 """Every label and message of the page, so that wording is reviewed in one place."""
 
-from collections.abc import Mapping
-
 TITLE = "MaskUNet Lab"
 TAGLINE = (
     "Zero some weights of a frozen text-to-image U-Net, chosen for every timestep and every picture, "
@@ -102,35 +100,8 @@ STUDY_HINT = (
 WIN_RATE, REWARD_GAIN, CORRECT = "share whose reward rises", "reward difference", "share correct"
 ASKED = "removed"
 PLAY, PAUSE = "Play", "Pause"
-# The Race tab.
+# The Race tab has its own, `race_words`.
 RACE = "Race"
-RACE_TITLE = "Does it help, for the same time?"
-RACE_SHARE, RACE_HELD = "share correct", "held-out reward"
-RACE_BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
-RACE_BUDGET, RACE_GROUP, RACE_PROMPT = "Budget", "Prompts", "Pictures of"
-RACE_SECONDS = "seconds per prompt, logarithmic"
-RACE_TABLE = "Every method against plain, prompt by prompt"
-RACE_HEAD = (
-    "method",
-    "correct",
-    "against plain",
-    "fixed / broken",
-    "p",
-    "optimized reward",
-    "held-out reward",
-    "against plain",
-    "pictures",
-    "seconds",
-    "U-Net calls",
-)
-RACE_HINT = (
-    "Intervals are 95 %: Wilson’s for shares, the bootstrap’s over prompts for paired differences. p is the sign test’s "
-    "of fixed against broken prompts, for each line by itself."
-)
-RACE_FAMILIES = (("masks", "learned masks"), ("controls", "controls"), ("rivals", "rivals"))
-RACE_OVER = "over budget"
-RACE_PICTURES_HINT = "The first three prompts of every task, whatever came out."
-EMPTY_RACE = "No race has been run yet. python -m maskunet race runs one."
 # The Features tab.
 FEATURES = "Features"
 SETS, REFERENCE, EMBEDDING, PERPLEXITY = "Sets", "Reference", "Embedding", "Perplexity"
@@ -318,28 +289,6 @@ def study(n: int, correct: float, plain: int) -> str:
         f"Random masks on tabletop against the unmasked picture of the same prompt and seed, n = {n} per point. "
         f"By the checker, {100 * correct:.0f} % of the {plain} unmasked pictures are correct."
     )
-
-
-def race(prompts: int, asked: int, seconds: float, optimized: str, held_out: str, model: str) -> str:
-    """What a race compared."""
-    unfinished = f" It was stopped before all of {asked} prompts were through." if prompts < asked else ""
-    return (
-        f"On {model}, every method had {seconds:g} seconds for each of {prompts} prompts, made as many pictures as fit "
-        f"and kept the one that {CHARTS[optimized]} likes best; so the plain model is best-of-N. {CHARTS[held_out]} "
-        f"and the checker are nobody’s aim.{unfinished}"
-    )
-
-
-def entrant(name: str, titles: Mapping[str, str]) -> str:
-    """A method with its preset and guidance scale, such as plain@7.5."""
-    method, _, guidance = name.partition("@")
-    method, _, preset = method.partition("/")
-    return f"{titles.get(method, method)}{preset and f', {preset}'}{guidance and f', guidance {guidance}'}"
-
-
-def lane(pictures: int) -> str:
-    """Of how many pictures one was chosen."""
-    return f"best of {pictures}" if pictures > 1 else "1 picture"
 
 
 def training(phase: str, step: int, steps: int) -> str:

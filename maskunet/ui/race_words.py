@@ -1,0 +1,55 @@
+"""Every label and message of the Race tab."""
+
+from collections.abc import Mapping
+
+from maskunet.ui import words
+
+TITLE = "Does it help, for the same time?"
+SHARE, HELD = "share correct", "held-out reward"
+BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
+BUDGET, GROUP, PROMPT = "Budget", "Prompts", "Pictures of"
+SECONDS = "seconds per prompt, logarithmic"
+TABLE = "Every method against plain, prompt by prompt"
+HEAD = (
+    "method",
+    "correct",
+    "against plain",
+    "fixed / broken",
+    "p",
+    "optimized reward",
+    "held-out reward",
+    "against plain",
+    "pictures",
+    "seconds",
+    "U-Net calls",
+)
+HINT = (
+    "Intervals are 95 %: Wilson’s for shares, the bootstrap’s over prompts for paired differences. p is the sign test’s "
+    "of fixed against broken prompts, for each line by itself."
+)
+FAMILIES = (("masks", "learned masks"), ("controls", "controls"), ("rivals", "rivals"))
+OVER = "over budget"
+PICTURES_HINT = "The first three prompts of every task, whatever came out."
+EMPTY = "No race has been run yet. python -m maskunet race runs one."
+
+
+def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str, model: str) -> str:
+    """What a race compared."""
+    unfinished = f" It was stopped before all of {asked} prompts were through." if prompts < asked else ""
+    return (
+        f"On {model}, every method had {seconds:g} seconds for each of {prompts} prompts, made as many pictures as fit "
+        f"and kept the one that {words.CHARTS[optimized]} likes best; so the plain model is best-of-N. {words.CHARTS[held_out]} "
+        f"and the checker are nobody’s aim.{unfinished}"
+    )
+
+
+def entrant(name: str, titles: Mapping[str, str]) -> str:
+    """A method with its preset and guidance scale, such as plain@7.5."""
+    method, _, guidance = name.partition("@")
+    method, _, preset = method.partition("/")
+    return f"{titles.get(method, method)}{preset and f', {preset}'}{guidance and f', guidance {guidance}'}"
+
+
+def lane(pictures: int) -> str:
+    """Of how many pictures one was chosen."""
+    return f"best of {pictures}" if pictures > 1 else "1 picture"
