@@ -231,12 +231,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """What a page shows of a base model or a method before it is used; `kind` is a method's."""
+    """What a page shows of a base model or a method before it is used.
+
+    `kind` is a method's, and `groups`, whether it takes groups of a prompt's words.
+    """
 
     name: str
     title: str
     summary: str
     kind: str = ""
+    groups: bool = False
     presets: tuple[str, ...] = ()
     available: bool = True
     reason: str = ""

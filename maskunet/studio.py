@@ -22,6 +22,7 @@ from maskunet.library import Library
 from maskunet.methods import SPECS
 from maskunet.methods.base import DEFAULT_STEPS, KINDS, MethodSpec
 from maskunet.models.base import DiffusionModel
+from maskunet.prompts.groups import parse
 from maskunet.recorder import Stopped, Trace
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
 from maskunet.shelf import Shelf, checked
@@ -93,9 +94,20 @@ class Studio:
     def methods(self) -> list[Card]:
         """The methods by their kind, with their presets, the default preset first."""
         return [
-            Card(name=s.name, title=s.title, summary=s.summary, kind=s.kind, presets=tuple(s.presets))
+            Card(
+                name=s.name,
+                title=s.title,
+                summary=s.summary,
+                kind=s.kind,
+                presets=tuple(s.presets),
+                groups=hasattr(s.settings(), "groups"),
+            )
             for s in sorted(self._methods.values(), key=lambda spec: KINDS.index(spec.kind))
         ]
+
+    def groups(self, prompt: str) -> list[str]:
+        """The groups of a noun and what describes it that methods read off a prompt; none without a noun."""
+        return [str(group) for group in parse(prompt)]
 
     def status(self) -> Status:
         """The machine in words and how busy it is."""

@@ -19,6 +19,7 @@ from maskunet.ui import (
     explore,
     features,
     gallery,
+    groups,
     history,
     live,
     optimize,
@@ -83,7 +84,7 @@ class Page:
         header = gr.HTML(self.header(), elem_id="header")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
-                self.c = controls.build(self.models, self.methods)
+                self.c = controls.build(self.studio, self.models, self.methods)
             with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab("Compare", id="compare"):
                     self.compare = compare.build(self.studio, self.shelf)
@@ -127,6 +128,8 @@ class Page:
         self.compare.wire(c, shown, self.find)
         self.explore.wire(self, shown, kept)
         self.features.wire(demo)
+        added = c.wire(self.models, self.methods)
+        groups.wire(self.studio, self.methods, c, [added, restored], QUICK)
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
         return restored
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
-from maskunet.ui import words
+from maskunet.ui import groups, words
 
 # The setting that names what was trained, by method.
 TRAINED_SETTING = {"maskunet_trained": "generator", "fine_tuned": "training"}
@@ -33,22 +33,57 @@ class Controls:
     steps: gr.Number
     guidance: gr.Number
     trained: gr.Dropdown
+    edited: gr.State
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
     vocabulary: gr.HTML
     shuffle: gr.Button
+    groups: gr.Dropdown
 
     def inputs(self) -> list[Any]:
         """The components that make a request."""
         return [
             self.prompt, self.negative, self.seed, self.model, self.method, self.preset, self.steps, self.guidance,
-            self.trained,
+            self.trained, self.edited,
         ]  # fmt: skip
 
+    def wire(self, models: list[Card], methods: list[Card]) -> Any:
+        """What stays inside the column.
 
-def build(models: list[Card], methods: list[Card]) -> Controls:
-    """Draw the column and wire what stays inside it."""
+        Returns:
+            The event after which a word of the vocabulary is in the prompt.
+        """
+        ways = {card.name: card for card in methods}
+        cards = {card.name: card for card in models}
+        quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+
+        def new_seed() -> int:
+            return random.randrange(1_000_000)  # noqa: NPY002 short enough to be read aloud
+
+        def new_method(method: str) -> tuple[Any, Any]:
+            card = ways[method]
+            return gr.Dropdown(info=card.summary), gr.Dropdown(
+                choices=list(card.presets), value=card.presets[0]
+            )
+
+        def new_model(model: str) -> tuple[str, str]:
+            card = cards[model]
+            reason = "" if card.available else f'<div class="status failed">{escape(card.reason)}</div>'
+            return chips(card), reason
+
+        def add_word(prompt: str, event: gr.EventData) -> str:
+            word = str((event._data or {}).get("word", ""))[:30]
+            return f"{prompt.rstrip()} {word}".strip()
+
+        self.shuffle.click(new_seed, None, self.seed, **quick)
+        self.method.input(new_method, self.method, [self.method, self.preset], **quick)
+        self.model.input(new_model, self.model, [self.vocabulary, self.status], **quick)
+        return self.vocabulary.select(add_word, self.prompt, self.prompt, **quick)
+
+
+def build(studio: Any, models: list[Card], methods: list[Card]) -> Controls:
+    """Draw the column."""
     usable = [card for card in models if card.available]
     first = usable[0] if usable else models[0]
     method = next((card for card in methods if card.name == "maskunet_free"), methods[0])
@@ -57,6 +92,7 @@ def build(models: list[Card], methods: list[Card]) -> Controls:
         placeholder=words.PROMPT_PLACEHOLDER,
     )  # fmt: skip
     vocabulary = gr.HTML(chips(first), js_on_load=CHIP_SCRIPT, elem_id="vocabulary")
+    binding, edited = groups.build(studio, method, words.PROMPT_PLACEHOLDER)
     with gr.Row(elem_id="seed-row"):
         seed = gr.Number(label=words.SEED, value=7, precision=0, minimum=0, maximum=MAX_SEED, min_width=120)
         shuffle = gr.Button(words.NEW_SEED, size="sm", min_width=90, scale=0)
@@ -85,24 +121,10 @@ def build(models: list[Card], methods: list[Card]) -> Controls:
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
     status = gr.HTML("", elem_id="status")
-    found = Controls(
-        prompt,
-        negative,
-        seed,
-        model,
-        choice,
-        preset,
-        steps,
-        guidance,
-        trained,
-        generate,
-        stop,
-        status,
-        vocabulary,
-        shuffle,
-    )
-    _wire(found, models, methods)
-    return found
+    return Controls(
+        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, generate, stop, status,
+        vocabulary, shuffle, binding,
+    )  # fmt: skip
 
 
 def _title(card: Card) -> str:
@@ -112,33 +134,6 @@ def _title(card: Card) -> str:
 def _kind_title(card: Card) -> str:
     """What is no learned mask says what it is there for."""
     return card.title if card.kind == "masks" else f"{card.title} · {card.kind}"
-
-
-def _wire(c: Controls, models: list[Card], methods: list[Card]) -> None:
-    ways = {card.name: card for card in methods}
-    cards = {card.name: card for card in models}
-    quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-
-    def new_seed() -> int:
-        return random.randrange(1_000_000)  # noqa: NPY002 short enough to be read aloud
-
-    def new_method(method: str) -> tuple[Any, Any]:
-        card = ways[method]
-        return gr.Dropdown(info=card.summary), gr.Dropdown(choices=list(card.presets), value=card.presets[0])
-
-    def new_model(model: str) -> tuple[str, str]:
-        card = cards[model]
-        reason = "" if card.available else f'<div class="status failed">{escape(card.reason)}</div>'
-        return chips(card), reason
-
-    def add_word(prompt: str, event: gr.EventData) -> str:
-        word = str((event._data or {}).get("word", ""))[:30]
-        return f"{prompt.rstrip()} {word}".strip()
-
-    c.shuffle.click(new_seed, None, c.seed, **quick)
-    c.method.input(new_method, c.method, [c.method, c.preset], **quick)
-    c.model.input(new_model, c.model, [c.vocabulary, c.status], **quick)
-    c.vocabulary.select(add_word, c.prompt, c.prompt, **quick)
 
 
 def chips(card: Card) -> str:
@@ -158,9 +153,13 @@ def chips(card: Card) -> str:
 
 def request(
     prompt: str, negative: str, seed: Any, model: str, method: str, preset: str, steps: Any, guidance: Any,
-    trained: str = "",
+    trained: str = "", binding: dict[str, Any] | None = None,
 ) -> Request:  # fmt: skip
-    """A Request from the page's plain values; `trained` counts for a method that takes what was trained.
+    """A Request from the page's plain values.
+
+    Args:
+        trained: counts for a method that takes what was trained. binding: edited word groups, for one that
+            takes them; see `groups.setting`.
 
     Raises:
         ValueError: one is out of range; one clear sentence.
@@ -174,8 +173,12 @@ def request(
         preset=str(preset or ""),
         steps=_whole(steps) if steps else None,
         guidance=float(guidance) if guidance else None,
-        settings={TRAINED_SETTING[method]: trained} if trained and method in TRAINED_SETTING else {},
+        settings=_trained(method, trained) | groups.setting(binding, prompt, method),
     )
+
+
+def _trained(method: str, name: str) -> dict[str, str]:
+    return {TRAINED_SETTING[method]: name} if name and method in TRAINED_SETTING else {}
 
 
 def _whole(value: Any) -> Any:

@@ -1,0 +1,56 @@
+"""Word groups as chips below the prompt, for methods that bind words: read off the prompt, editable."""
+
+from typing import Any
+
+import gradio as gr
+
+from maskunet.records import Card
+from maskunet.ui import words
+
+MOST = 16
+
+
+def build(studio: Any, card: Card, prompt: str) -> tuple[gr.Dropdown, gr.State]:
+    """The chips, and what somebody edited: {"prompt": of which prompt, "groups": the chips}, or nothing.
+
+    Args:
+        card: of the method that is chosen first.
+    """
+    found = studio.groups(prompt)
+    chips = gr.Dropdown(
+        label=words.GROUPS, info=words.GROUPS_INFO, value=found, choices=found, multiselect=True,
+        allow_custom_value=True, max_choices=MOST, visible=card.groups, elem_id="groups",
+    )  # fmt: skip
+    return chips, gr.State({})
+
+
+def wire(studio: Any, methods: list[Card], c: Any, after: list[Any], quick: dict[str, Any]) -> None:
+    """Follow prompt and method; what is edited counts until the prompt is another.
+
+    Args:
+        after: events that change the prompt from elsewhere.
+    """
+    takes = [card.name for card in methods if card.groups]
+
+    def follow(prompt: str, method: str, edited: dict) -> gr.Dropdown:
+        if method not in takes:
+            return gr.Dropdown(visible=False)
+        found = studio.groups(prompt or "")
+        mine = edited["groups"] if edited.get("prompt") == prompt else found
+        return gr.Dropdown(choices=list(dict.fromkeys([*found, *mine])), value=mine, visible=True)
+
+    def edit(prompt: str, chips: list[str]) -> dict[str, Any]:
+        return {"prompt": prompt, "groups": chips, "methods": takes}
+
+    where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **quick}
+    gr.on([c.prompt.blur, c.prompt.submit, c.method.change], **where)
+    for event in after:
+        event.then(**where)
+    c.groups.input(edit, [c.prompt, c.groups], c.edited, **quick)
+
+
+def setting(edited: dict[str, Any] | None, prompt: str, method: str) -> dict[str, str]:
+    """What a request's settings get: the edited groups, if they are this prompt's and the method takes any."""
+    if not edited or edited["prompt"] != prompt or method not in edited["methods"] or not edited["groups"]:
+        return {}
+    return {"groups": "; ".join(edited["groups"])}
