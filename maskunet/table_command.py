@@ -1,20 +1,23 @@
-"""python -m maskunet table 1, table 4, figure 9b: make a table of the paper anew, with everything it needs."""
+"""python -m maskunet table 1 to 4, figure 9b: make a table of the paper anew, with everything it needs."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+from maskunet import binding_command
 from maskunet.features_command import EXTRACTORS
 
 LAUNCHED = "torchrun and accelerate launch take --n for one of theirs"
-TABLES, FIGURES = ("1", "4"), ("9b",)
+TABLES, FIGURES = ("1", "2", "3", "4"), ("9b",)
+BINDING = ("2", "3")  # they train nothing, see binding_command
+DEFAULT_PICTURES = 500
 
 
 def add(commands: Any, setting: Any) -> None:
     """Add the commands to an argparse object of subcommands; `setting` parses KEY=VALUE."""
     for kind, numbers in (("table", TABLES), ("figure", FIGURES)):
-        parser = commands.add_parser(kind, help=f"make the paper's {kind} {' or '.join(numbers)} anew")
+        parser = commands.add_parser(kind, help=f"make the paper's {kind} {', '.join(numbers)} anew")
         parser.add_argument("number", choices=numbers)
         parser.add_argument("--model", default="tabletop", help="base model")
         parser.add_argument("--weights", type=Path, metavar="DIR", help="a Stable Diffusion folder")
@@ -36,9 +39,12 @@ def add(commands: Any, setting: Any) -> None:
             "--steps", type=int, default=0, help="optimizer steps of every row; the preset's if left out"
         )
         parser.add_argument(
-            "--pictures", "--n", type=int, default=500, dest="n", help=f"per row and seed; {LAUNCHED}"
+            "--pictures", "--n", type=int, dest="n",
+            help=f"per row and seed, {DEFAULT_PICTURES} if left out; of tables 2 and 3 per task too, 60; {LAUNCHED}",
+        )  # fmt: skip
+        parser.add_argument(
+            "--seeds", type=int, default=3, help="trainings, or noises per prompt, of each row"
         )
-        parser.add_argument("--seeds", type=int, default=3, help="trainings per row")
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting)
         parser.add_argument("--out", type=Path, required=True, help="folder; give it again to go on")
         parser.set_defaults(command=run, kind=kind)
@@ -50,8 +56,17 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     Raises:
         ValueError: data are missing, or the folder was begun otherwise; says what to do.
     """
-    if min(args.n, args.seeds) < 1 or args.n < 4:
-        parser.error("--pictures must be at least 4 and --seeds at least 1")
+    binding = args.kind == "table" and args.number in BINDING
+    if (args.n is not None and args.n < (1 if binding else 4)) or args.seeds < 1:
+        parser.error(f"--pictures must be at least {1 if binding else 4} and --seeds at least 1")
+    if binding:
+        binding_command.run(args, parser)
+    else:
+        _trained(args, parser)
+
+
+def _trained(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """The tables that train."""
     from tqdm import tqdm
 
     from maskunet import processes
@@ -60,6 +75,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from maskunet.tables import run as tables
     from maskunet.tables.specs import SPECS
 
+    args.n = args.n or DEFAULT_PICTURES
     spec, share = SPECS[f"{args.kind}_{args.number}"], tables.Share(*processes.place())
     world = _world(args, parser)
     budget = tables.Budget(steps=args.steps, pictures=args.n, seeds=range(args.seeds), changes=dict(args.set))
