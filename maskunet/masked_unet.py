@@ -102,23 +102,23 @@ class MaskedUNet:
             checkpointing,
         )
         self._first = min(site.block for site in self.sites)
-        self._originals: dict[str, nn.Linear] = {}
+        self._originals: dict[str, tuple[nn.Module, str, nn.Linear]] = {}  # owner, its attribute, the layer
         self._layers: dict[str, MaskedLinear] = {}
 
     def __enter__(self) -> "MaskedUNet":
-        originals = {site.name: self.unet.get_submodule(site.name) for site in self.sites}
-        taken = [name for name, layer in originals.items() if isinstance(layer, MaskedLinear)]
+        originals = {site.name: _place(self.unet, site.name) for site in self.sites}
+        taken = [name for name, (*_, layer) in originals.items() if isinstance(layer, MaskedLinear)]
         if taken:  # checked before the first change, so that a failure leaves nothing half done
             raise RuntimeError(f"`{taken[0]}` carries a mask already; leave the other MaskedUNet first.")
         self._originals = originals
-        for name, layer in originals.items():
+        for name, (owner, attribute, layer) in originals.items():
             self._layers[name] = MaskedLinear(layer)
-            self.unet.set_submodule(name, self._layers[name])
+            setattr(owner, attribute, self._layers[name])
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for name, layer in self._originals.items():
-            self.unet.set_submodule(name, layer)
+        for owner, attribute, layer in self._originals.values():
+            setattr(owner, attribute, layer)
         self._originals, self._layers = {}, {}
 
     def encode(self, x_t: Tensor, t: int | Tensor, text: Tensor) -> Features:
@@ -227,6 +227,13 @@ class MaskedUNet:
                     f"The mask for `{name}` has shape {tuple(mask.shape)}; the weight is {shapes[name]} and "
                     f"the batch is {batch}. Rebuild it with find_sites(unet)."
                 )
+
+
+def _place(unet: nn.Module, name: str) -> tuple[nn.Module, str, nn.Linear]:
+    """The module that owns a layer, the attribute it is, and the layer."""
+    path, _, attribute = name.rpartition(".")
+    owner = unet.get_submodule(path)
+    return owner, attribute, getattr(owner, attribute)
 
 
 def _text(block: nn.Module, text: Tensor) -> dict[str, Tensor]:
