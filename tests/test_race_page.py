@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskunet.race import report, write
 from maskunet.studio import Studio
-from maskunet.ui import plots, race_views
+from maskunet.ui import plots, race_views, race_words
 from tests.serving import SOON, needs_browser, served
 from tests.test_explore import tables
 from tests.test_race import Stub, raced
@@ -87,8 +87,28 @@ def test_the_pictures_are_those_of_the_chosen_and_their_text_is_text(found, fold
         assert "<img src=x" not in html
         strip = np.asarray(Image.open(folder / "shown" / f"{each['number']:04d}.webp"))
         assert strip.shape == (4, 12, 3)
-    assert "<img src=x" not in race_views.said(found)
-    assert "It was stopped before all of 6 prompts were through." in race_views.said(found)
+    assert "<img src=x" not in race_views.said(found, TITLES)
+    assert "It was stopped before all of 6 prompts were through." in race_views.said(found, TITLES)
+
+
+def test_what_came_out_follows_from_the_intervals():
+    def line(name, low, high, over=False):
+        gain = {"correct_low": low, "correct_high": high}
+        return {"group": "all", "entrant": name, "over_budget": over, "against": {"plain": gain}}
+
+    lines = [
+        line("syngen", 0.01, 0.2),
+        line("freeu", -0.2, -0.01),
+        line("pag", 0.0, 0.2),
+        line("best", 0.1, 0.2, True),
+    ]
+    told = race_views._verdict({"equal_time": lines, "prompts": 9}, TITLES)
+    assert (
+        told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
+    )
+    told = race_views._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
+    assert told.endswith("freeu less often. Nothing beats more plain pictures by more than chance would.")
+    assert "no method is told apart" in race_views._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 
 def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):
@@ -130,9 +150,10 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         tab.wait_for_function(
             "text => document.querySelector('#race-lines h4').innerText !== text", arg=before[0]
         )
+        last = found["shown"][-1]
         first = tab.locator("#race-sheet img").first.get_attribute("src")
         tab.get_by_label("Pictures of").click()
-        tab.get_by_role("option", name=found["shown"][-1]["prompt"]).click()
+        tab.get_by_role("option", name=race_words.prompt(last["number"], last["prompt"]), exact=True).click()
         tab.wait_for_function("src => document.querySelector('#race-sheet img').src !== src", arg=first)
         with tab.expect_download() as download:
             tab.locator("#race-lines a.csv").click()

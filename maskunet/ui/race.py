@@ -21,8 +21,8 @@ def build(titles: Mapping[str, str]) -> None:
         gr.HTML(pictures.empty(race_words.EMPTY))
         return
     groups = list(dict.fromkeys(line["group"] for line in found["equal_time"]))[::-1]  # "all" is the last
-    prompts = [(each["prompt"], each["number"]) for each in found["shown"]]
-    gr.HTML(views.said(found), elem_id="race-said")
+    prompts = [(race_words.prompt(each["number"], each["prompt"]), each["number"]) for each in found["shown"]]
+    gr.HTML(views.said(found, titles), elem_id="race-said")
     gr.HTML(views.curves(found), elem_id="race-curves")
     with gr.Row(elem_id="race-picker"):
         budget = gr.Radio(

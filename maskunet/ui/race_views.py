@@ -27,8 +27,8 @@ def read(folder: Path = FOLDER) -> Mapping[str, Any] | None:
         return None
 
 
-def said(found: Mapping[str, Any]) -> str:
-    """What was raced, and by which command."""
+def said(found: Mapping[str, Any], titles: Titles) -> str:
+    """What was raced, what came out, and by which command."""
     about = found["about"]
     sentence = race_words.said(
         found["prompts"],
@@ -41,8 +41,21 @@ def said(found: Mapping[str, Any]) -> str:
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
     return (
         f'<h3>{race_words.TITLE}</h3><p class="said">{badge} {escape(sentence)}</p>'
+        f'<p class="said"><b>{escape(_verdict(found, titles))}</b></p>'
         f'<p class="hint"><code>{escape(about["command"])}</code></p>'
     )
+
+
+def _verdict(found: Mapping[str, Any], titles: Titles) -> str:
+    """From the paired 95 % intervals of the share correct over all prompts, at equal time."""
+    pairs = [
+        (race_words.entrant(line["entrant"], titles), line["against"]["plain"])
+        for line in found["equal_time"]
+        if line["group"] == "all" and "plain" in line["against"] and not line["over_budget"]
+    ]
+    better = [name for name, gain in pairs if gain["correct_low"] > 0]
+    worse = [name for name, gain in pairs if gain["correct_high"] < 0]
+    return race_words.verdict(better, worse, found["prompts"])
 
 
 def curves(found: Mapping[str, Any]) -> str:

@@ -43,6 +43,11 @@ def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str
     )
 
 
+def prompt(number: int, text: str) -> str:
+    """A prompt of the race; two may have the same text and different seeds."""
+    return f"{number + 1}. {text}"
+
+
 def entrant(name: str, titles: Mapping[str, str]) -> str:
     """A method with its preset and guidance scale, such as plain@7.5."""
     method, _, guidance = name.partition("@")
@@ -53,3 +58,16 @@ def entrant(name: str, titles: Mapping[str, str]) -> str:
 def lane(pictures: int) -> str:
     """Of how many pictures one was chosen."""
     return f"best of {pictures}" if pictures > 1 else "1 picture"
+
+
+def verdict(better: list[str], worse: list[str], n: int) -> str:
+    """Which methods the paired intervals tell apart from plain."""
+    found = [
+        f"{', '.join(names)} {what}"
+        for names, what in ((better, "more often"), (worse, "less often"))
+        if names
+    ]
+    if not found:
+        return f"At n = {n} no method is told apart from more plain pictures; those are the simplest choice."
+    rest = "" if better else " Nothing beats more plain pictures by more than chance would."
+    return f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}.{rest}"
