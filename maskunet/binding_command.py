@@ -25,6 +25,8 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
 
     if args.model != "tabletop" or args.weights or args.coco or args.laion:
         parser.error(REAL)
+    if args.set or args.steps:
+        parser.error("tables 2 and 3 train nothing; leave out --set and --steps")
     table, per_task = binding.TABLES[args.number], args.n or DEFAULT_PICTURES
     rank, world = processes.place()
     tasks = ",".join(table.tasks.values())

@@ -139,6 +139,7 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
         (("--model", "sd15"), "docs/tables/README.md has the commands"),
         (("--pictures", "0"), "--pictures must be at least 1"),
         (("--seeds", "0"), "--seeds at least 1"),
+        (("--set", "every=50"), "train nothing; leave out --set and --steps"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_made(tmp_path, capsys, words, said):
