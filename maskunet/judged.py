@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import maskunet.tabletop
-from maskunet.library import Library, Loaded
+from maskunet import library
 from maskunet.models.base import file_hash
 from maskunet.processes import device_of
 from maskunet.rewards import SPECS
@@ -19,7 +19,7 @@ CHECKER = Path(maskunet.tabletop.__file__).parent / "weights" / "checker"
 class Judged:
     """A base model with its rewards and the checker, and `about`: their names and hashes, the device."""
 
-    loaded: Loaded
+    loaded: library.Loaded
     checker: Any
     about: dict[str, Any]
 
@@ -30,11 +30,11 @@ def load(args: argparse.Namespace) -> Judged:
     Raises:
         ValueError: weights are missing or damaged; says what to do.
     """
-    library = Library(args.model, args.weights, device_of(args.device))
-    loaded = library.load(library.default)
+    found = library.Library(args.model, args.weights, device_of(args.device))
+    loaded = found.load(found.default)
     about = {
         "model": loaded.model.name, "weights": dict(loaded.model.weights),
-        "judges": _hashes(library.find(library.default)[1]), "device": library.device.type,
+        "judges": _hashes(found.find(found.default)[1]), "device": found.device.type,
     }  # fmt: skip
     return Judged(loaded=loaded, checker=checker.load(CHECKER), about=about)
 
