@@ -36,7 +36,7 @@ class Judge:
 
 
 @pytest.fixture
-def judge(tiny_sd15, monkeypatch):
+def judge(tiny_sd15, tmp_path, monkeypatch):
     """Puts a small random model in the library's place, under the name it is asked for."""
     judge = Judge()
 
@@ -47,6 +47,9 @@ def judge(tiny_sd15, monkeypatch):
             if model not in ("auto", "tiny"):
                 raise NotImplementedError(model)
             self.default = "tiny"
+
+        def find(self, name):
+            return tmp_path / "model", tmp_path / "rewards"
 
         def load(self, name):
             return Loaded(model=tiny_sd15, rewards=judge)
