@@ -18,7 +18,8 @@ from maskunet.masked_unet import Features
 from maskunet.settings import ranged
 from maskunet.sites import MaskSite, find_sites
 
-VARIANTS = ("light", "live", "official")
+VARIANTS = ("light", "static", "live", "official")
+PUBLISHED = ("live", "official")
 PUBLISHED_START = 5.0  # exp(-exp(5)): no weight is ever removed
 PUBLISHED_FACTOR, PUBLISHED_WIDTH = 4, 64
 
@@ -28,13 +29,14 @@ class Settings:
     """Which generator, and what it may see.
 
     Attributes:
-        variant: "light", "live" or "official"; see `MaskGenerator`.
+        variant: "light", "static", "live" or "official"; see `MaskGenerator`.
         use_temb, use_sample: let the masks depend on the timestep and on the block's input (Table 4 of
-            the paper). With neither, "light" learns one static mask and the other two do not exist.
+            the paper). With neither, "light" learns one mask of low rank, and "live" and "official" do not
+            exist; "static" sees nothing anyway.
         tau: temperature of the Gumbel-sigmoid while training.
         noise: of the Gumbel-sigmoid while training, "one_sided" as published, "logistic" or "none".
         rank: of "light", components of each site's logits, and `width`, that of what they depend on.
-        start: of "light", the logits before training; 2 is a removed ratio of 0.06 % with one-sided noise.
+        start: of "light" and "static", the logits before training; 2 is a removed ratio of 0.06 % with one-sided noise.
         seed: of the initial parameters.
 
     Raises:
@@ -48,15 +50,15 @@ class Settings:
     noise: str = field(default="one_sided", metadata={"choices": NOISE_KINDS, "help": "noise in training"})
     rank: int = field(default=16, metadata=ranged(1, 64, "rank of light's logits"))
     width: int = field(default=64, metadata=ranged(1, 512, "width of light's context"))
-    start: float = field(default=2.0, metadata=ranged(-10.0, 10.0, "light's logits before training"))
+    start: float = field(default=2.0, metadata=ranged(-10.0, 10.0, "first logits of light and static"))
     seed: int = field(default=0, metadata=ranged(0, 2**32 - 1, "seed of the initial parameters"))
 
     def __post_init__(self) -> None:
         for each in fields(self):
             _check(each.name, getattr(self, each.name), each.metadata)
-        if self.variant != "light" and not (self.use_temb or self.use_sample):
+        if self.variant in PUBLISHED and not (self.use_temb or self.use_sample):
             raise ValueError(
-                f"The variant {self.variant} needs use_temb or use_sample. Allow one, or choose light."
+                f"The variant {self.variant} needs use_temb or use_sample. Allow one, or choose light or static."
             )
 
 
@@ -85,6 +87,9 @@ class MaskGenerator(nn.Module):
             is 0 in the beginning, as in LoRA: every weight is kept, v learns from the first step, and from
             the second on everything does. Weight decay pulls towards the plain U-Net. 2.4 million
             parameters for SD 1.5, and one matrix product for all sites of one shape.
+        static: one logit per weight, the same at every timestep and for every sample. Each weight is judged by
+            itself, where light flips rows and columns together, so that noise in the gradients cancels before
+            a weight goes. As many parameters as there are masked weights.
 
     Args:
         unet: whose sites and sizes count; it is not kept. On the meta device, so is the generator;
@@ -98,10 +103,10 @@ class MaskGenerator(nn.Module):
     def __init__(self, unet: nn.Module, settings: Settings):
         super().__init__()
         self.settings = settings
-        self.start = settings.start if settings.variant == "light" else 0.0
+        self.start = 0.0 if settings.variant in PUBLISHED else settings.start
         sites, seed = find_sites(unet), torch.Generator().manual_seed(settings.seed)
         time_width = unet.time_embedding.linear_2.out_features
-        structure = _LowRank if settings.variant == "light" else _Published
+        structure = {"light": _LowRank, "static": _Static}.get(settings.variant, _Published)
         self.blocks = nn.ModuleDict()
         with torch.device("meta" if unet.device.type == "meta" else "cpu"):
             for index, block in enumerate(unet.up_blocks):
@@ -250,6 +255,22 @@ class _LowRank(nn.Module):
             if layer is not None
         ]
         return F.silu(self.mix(F.silu(sum(given)))) if given else None
+
+
+class _Static(nn.Module):
+    """The static structure for one up block."""
+
+    def __init__(
+        self, sizes: tuple[int, int, int], sites: list[MaskSite], settings: Settings, seed: torch.Generator
+    ):
+        super().__init__()
+        self.names = [[s.name for s in sites if s.shape == shape] for shape in _shapes(sites)]
+        groups = zip(self.names, _shapes(sites), strict=True)
+        self.above = nn.ParameterList(torch.zeros(len(names), *shape) for names, shape in groups)
+
+    def forward(self, time: Tensor, pooled: Tensor) -> Iterator[tuple[list[str], Tensor]]:
+        for names, above in zip(self.names, self.above, strict=True):
+            yield names, above.repeat(len(pooled), 1, 1, 1)  # a copy, because masks are made in place
 
 
 def _shapes(sites: list[MaskSite]) -> list[tuple[int, int]]:

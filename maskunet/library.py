@@ -100,6 +100,17 @@ class Library:
         """
         return loading.load(self.spec(name), self._folder(name), self.device, self.dtype)
 
+    def load_to_train(self, name: str, with_rewards: bool) -> tuple[DiffusionModel, WeightedRewards | None]:
+        """The model, and its rewards if the training learns from one; not kept.
+
+        Raises:
+            ValueError: weights are missing or damaged; says what to do.
+        """
+        model = self.load_alone(name)
+        if not with_rewards:
+            return model, None
+        return model, load_rewards(self.find(name)[1], self.device, self.dtype)
+
     def missing(self, name: str) -> str:
         """Why the model cannot be used here, in one sentence; empty if it can."""
         try:

@@ -15,7 +15,9 @@ def add(commands: Any) -> None:
     """Add the command to an argparse object of subcommands."""
     parser = commands.add_parser("race", help="all methods at equal time; run it again to go on")
     parser.add_argument(
-        "--methods", default="all", help="all, or method/preset@guidance with commas between; plain is added"
+        "--methods",
+        default="all",
+        help="all, or method/preset:part@guidance with commas between; plain is added",
     )
     parser.add_argument("--tasks", default="binding,counting,position", help="task names with commas, or all")
     parser.add_argument(

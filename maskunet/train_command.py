@@ -12,7 +12,7 @@ from typing import Any
 def add(commands: Any, setting: Any) -> None:
     """Add the command to an argparse object of subcommands; `setting` parses KEY=VALUE."""
     parser = commands.add_parser("train", help="train masks, or a baseline; stop it and go on with --resume")
-    parser.add_argument("recipe", help="what is trained: mask_generator, lora or full")
+    parser.add_argument("recipe", help="what is trained, such as mask_generator; a wrong name lists them")
     parser.add_argument("--preset", default="", help="of the recipe; its first one if left out")
     parser.add_argument("--model", default="auto", help="base model; auto takes the best one here")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="a Stable Diffusion folder")
@@ -48,12 +48,13 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     spec = SPECS[args.recipe]
     settings = chosen(spec.presets, spec.name, args.preset, dict(args.set))
     library = Library(args.model, args.weights, processes.device_of(args.device))
-    model = library.load_alone(library.default)
+    model, rewards = library.load_to_train(library.default, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(args.data, size, args.latents)
     events = loop.train(
-        model, spec, settings, pairs, args.out, about=about, resume=args.resume, minutes=args.minutes
-    )
+        model, spec, settings, pairs, args.out,
+        about=about, rewards=rewards, resume=args.resume, minutes=args.minutes,
+    )  # fmt: skip
     _follow(events, shown=os.environ.get("RANK", "0") == "0")
 
 

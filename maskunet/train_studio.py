@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ from maskunet.training import checkpoint
 from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
-ORDER = ("mask_generator", "lora", "full")  # as the page offers them; other recipes follow
+ORDER = (
+    "mask_generator",
+    "lora",
+    "full",
+    "mask_reward",
+    "lora_reward",
+)  # as the page offers them; other recipes follow
 MAIN = ("variant", "steps", "batch", "learning_rate", "every", "seed")  # the settings that are offered
 SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -30,7 +37,11 @@ SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
 GRACE = 30.0  # seconds to save in when the program ends
 DIED = "The training ended before it was done, most likely for lack of memory. Take a smaller batch."
-FORMS = {"maskunet_trained": generator_file.FORMAT, "fine_tuned": unet_file.FORMAT}
+FITS = {  # what each method can use
+    "maskunet_trained": partial(trained_file.is_one, form=generator_file.FORMAT),
+    "maskunet_amortized": generator_file.is_amortized,
+    "fine_tuned": partial(trained_file.is_one, form=unet_file.FORMAT),
+}
 SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
 
 
@@ -139,11 +150,11 @@ class TrainStudio:
 
     def trained(self, method: str, model: str) -> list[str]:
         """The names of what came with this model or was trained here, and can be chosen in this method."""
-        if method not in FORMS or model != MODEL:
+        if method not in FITS or model != MODEL:
             return []
         files = {path.stem: path for path in _shipped()}
         files |= {path.parent.name: path for path in sorted(self._folder.glob(f"*/{checkpoint.PART}"))}
-        return [name for name, path in files.items() if trained_file.is_one(path, FORMS[method])]
+        return [name for name, path in files.items() if FITS[method](path)]
 
     def close(self) -> None:
         """End the training; it saves what it reached if that takes no longer than half a minute."""

@@ -69,14 +69,15 @@ def work(
     from maskunet.training.data import Feed
     from maskunet.training.recipes.base import UNet
 
-    model = Library(place.model, place.weights, place.device).load_alone(MODEL)
+    library = Library(place.model, place.weights, place.device)
+    model, rewards = library.load_to_train(MODEL, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(MODEL, size)
     feed = Feed(pairs, settings.seed)
     captions = tuple(feed(number).caption for number in range(4))  # those that the loop's sheets show
     picture = sheet.draw(model, UNet(model.unet), list(captions))
     yield BaseSamples(sheet=picture, captions=captions, held_out=len(pairs) - len(feed))
-    with closing(loop.train(model, spec, settings, pairs, out, about=about)) as events:
+    with closing(loop.train(model, spec, settings, pairs, out, about=about, rewards=rewards)) as events:
         for event in events:
             yield event
             if should_stop():

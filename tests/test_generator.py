@@ -68,6 +68,19 @@ def trained(variant, steps=5, **settings):
     return unet, generator.eval(), {name: p.grad for name, p in generator.named_parameters()}
 
 
+def test_static_masks_are_those_of_their_logits_and_making_them_changes_none():
+    unet = deep_unet()
+    generator, features = random_generator(unet, variant="static"), entering(unet, *inputs())
+    before = [p.detach().clone() for p in generator.parameters()]
+    logits, first = all_logits(generator, features), all_masks(generator, features)
+    for name, mask in first.items():
+        assert torch.equal(mask.bool(), logits[name] > generator.cut)
+        assert torch.equal(mask[0], mask[1])
+    again = all_masks(generator, features)
+    assert all(torch.equal(again[name], mask) for name, mask in first.items())
+    assert all(torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True))
+
+
 # Sizes and values
 
 
@@ -84,6 +97,7 @@ def test_on_sd15_official_has_the_published_number_of_parameters_and_light_under
     assert counts["official"] - counts["live"] == 16_752_704  # up block 0 has no site
     assert counts["light"] == 2_408_128
     assert counts["light"] < whole / 100
+    assert counts["static"] == 49_029_120  # as many as weights that can go
 
 
 @EACH
@@ -104,7 +118,7 @@ def test_before_training_every_weight_is_kept_and_the_unet_is_the_plain_one(vari
     unet, given = deep_unet(), inputs()
     generator = MaskGenerator(unet, Settings(variant=variant)).eval()
     features = entering(unet, *given)
-    start = 2.0 if variant == "light" else 5.0
+    start = 2.0 if variant in ("light", "static") else 5.0
     assert all(bool((m == 1).all()) for m in all_masks(generator, features).values())
     assert all(bool((v == start).all()) for v in all_logits(generator, features).values())
     with torch.no_grad(), MaskedUNet(unet) as masked:
@@ -334,7 +348,7 @@ def test_a_block_without_sites_and_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="Up block 0 has no sites; there are masks for 1"):
         random_generator(unet).logits(0, features)
     for given, text in [
-        ({"variant": "heavy"}, "variant is 'heavy'; allowed is light, live, official"),
+        ({"variant": "heavy"}, "variant is 'heavy'; allowed is light, static, live, official"),
         ({"tau": 0.0}, r"tau is 0.0; allowed is 0.01 to 100"),
         ({"rank": 65}, "rank is 65; allowed is 1 to 64"),
         ({"start": math.nan}, "start is nan; allowed is -10.0 to 10.0"),

@@ -1,6 +1,7 @@
 """The race: equal budgets, what is chosen, what is compared, and how a race goes on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -212,6 +213,9 @@ def test_entrants_are_written_with_preset_and_guidance():
     asked = best.request(Request(prompt="a cube", seed=3, model="m", steps=4, guidance=2.5))
     assert (asked.guidance, asked.method, asked.seed, asked.previews) == (7.5, "plain", 3, False)
     assert gentle.request(asked).guidance == 7.5
+    _, named = entrants.entrants("maskunet_trained/own:mine@3")
+    settings = named.settings("hpsv2", {})
+    assert (settings.generator, settings.halves, named.guidance) == ("mine", "own", 3.0)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +223,8 @@ def test_entrants_are_written_with_preset_and_guidance():
     [
         ("magic", "magic"),
         ("syngen/magic", "magic"),
-        ("plain@strong", "Write method/preset@guidance, such as plain@7.5"),
+        ("plain@strong", "Write method/preset:part@guidance, such as plain@7.5"),
+        ("freeu:mine", "names a trained part, “mine”, but freeu uses none"),
     ],
 )
 def test_a_wrong_entrant_is_refused_with_what_is_allowed(name, said):
@@ -235,11 +240,16 @@ def test_all_are_real_methods_and_only_the_optimized_reward_counts():
     assert chosen["freeu"].settings("hpsv2", WEIGHTS) == chosen["freeu"].spec.settings()
 
 
-def test_methods_that_need_a_trained_file_race_only_where_there_is_one():
-    chosen = entrants.entrants("maskunet_trained,freeu")
-    without = SimpleNamespace(trained={}, fine_tuned={})
-    assert [e.name for e in entrants.present(chosen, without)] == ["plain", "freeu"]
-    assert entrants.present(chosen, SimpleNamespace(trained={"a": 1}, fine_tuned={})) == chosen
+def test_methods_that_need_a_trained_file_race_only_where_there_is_one(tiny_sd15):
+    chosen = entrants.entrants("maskunet_trained,maskunet_amortized,freeu")
+    with_both = {name: tiny_sd15.trained[name] for name in ("tiny", "tiny_reward")}
+    for trained, names in (
+        ({}, ["plain", "freeu"]),
+        ({"tiny": with_both["tiny"]}, ["plain", "maskunet_trained", "freeu"]),
+        (with_both, ["plain", "maskunet_trained", "maskunet_amortized", "freeu"]),
+    ):
+        model = replace(tiny_sd15, trained=trained)
+        assert [e.name for e in entrants.present(chosen, model)] == names
 
 
 def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):

@@ -81,7 +81,7 @@ def test_mistakes_are_told_in_one_sentence(train, capsys, more, says):
 def test_what_is_no_recipe_and_no_data_is_refused(train, capsys, tmp_path):
     with pytest.raises(SystemExit):
         train("dreams")
-    assert "there are full, lora, mask_generator" in capsys.readouterr().err
+    assert "there are full, lora, lora_reward, mask_generator" in capsys.readouterr().err
     assert train("lora", data=tmp_path / "nothing") == 2
     assert "neither tabletop, nor a folder, nor a Parquet file" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()

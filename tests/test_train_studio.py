@@ -49,7 +49,8 @@ def event(step, loss, steps=4, **more):
 
 
 def test_recipes_come_with_their_short_presets_and_main_settings(studio):
-    masks, lora, full = studio.recipes()
+    masks, lora, full, *from_rewards = studio.recipes()
+    assert [card.name for card in from_rewards] == ["mask_reward", "lora_reward"]
     assert [card.name for card in (masks, lora, full)] == ["mask_generator", "lora", "full"]
     assert [list(card.presets) for card in (masks, lora, full)] == [["tabletop"]] * 3
     wanted = SPECS["mask_generator"].presets["tabletop"]

@@ -171,3 +171,27 @@ def test_generators_are_found_beside_the_weights_and_among_what_the_user_trained
     }
     images = [run(model, {"generator": name})[-1].image for name in ("", "shipped", "second")]
     assert all(np.array_equal(images[0], image) for image in images)
+
+
+# Amortized: only what learned from a reward
+
+
+def amortized(model, settings=None):
+    spec = SPECS["maskunet_amortized"]
+    asked = Request(prompt="a red cube", method=spec.name, seed=3, steps=3, keep_masks=True)
+    return list(spec.run(model, Redness(), asked, spec.settings("", settings)))
+
+
+def test_the_amortized_method_takes_the_generator_that_learned_from_a_reward(model):
+    found, named = amortized(model), run(model, {"generator": "tiny_reward"})
+    assert np.array_equal(found[-1].image, named[-1].image)
+    assert SPECS["maskunet_amortized"].parts(model, SPECS["maskunet_amortized"].settings()) == {
+        "tiny_reward": model.trained["tiny_reward"]
+    }
+
+
+def test_the_amortized_method_refuses_what_learned_from_pictures(model):
+    with pytest.raises(ValueError, match="no mask generator that learned from a reward “tiny”"):
+        amortized(model, {"generator": "tiny"})
+    with pytest.raises(ValueError, match="train mask_reward"):
+        amortized(replace(model, trained={"tiny": model.trained["tiny"]}))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskunet.rewards.base import WeightedRewards
 from maskunet.training import checkpoint, loop
 from maskunet.training.data import Feed, Folder, Pair
 from maskunet.training.recipes import SPECS
@@ -29,10 +30,19 @@ class Four:
         )
 
 
+REWARDS = WeightedRewards({
+    "image_reward": (lambda image, prompts: 20 * (image[:, 0] - image[:, 1]).mean((1, 2)), 1.0),
+    "hpsv2": (lambda image, prompts: 20 * image[:, 2].mean((1, 2)), 5.0),
+})  # fmt: skip
+"""How red, and how blue, a picture is."""
+
+
 def settings(spec, **changes):
     first = next(iter(spec.presets.values()))
-    if spec.name == "mask_generator":
+    if spec.name.startswith("mask"):
         first = replace(first, variant="light", rank=2, start=0.5)
+    if spec.needs_rewards:
+        first = replace(first, sampling_steps=4, first=1, samplings=8)
     common = {
         "steps": 6,
         "batch": 4,
@@ -47,7 +57,9 @@ def settings(spec, **changes):
 
 def run(model, spec, out, *, resume=False, about=ABOUT, pairs=None, **changes):
     chosen = settings(spec, **changes)
-    return list(loop.train(model, spec, chosen, pairs or Four(), out, about=about, resume=resume))
+    return list(
+        loop.train(model, spec, chosen, pairs or Four(), out, about=about, rewards=REWARDS, resume=resume)
+    )
 
 
 def losses(events):
@@ -92,7 +104,8 @@ class Same(Four):
 
 def test_a_stop_keeps_what_was_reached_and_the_base_model(spec, tiny_sd15, tmp_path):
     before, layers = contents(tiny_sd15), [id(m) for m in tiny_sd15.unet.modules()]
-    events = loop.train(tiny_sd15, spec, settings(spec, every=100), Four(), tmp_path, about=ABOUT)
+    chosen = settings(spec, every=100)
+    events = loop.train(tiny_sd15, spec, chosen, Four(), tmp_path, about=ABOUT, rewards=REWARDS)
     next(events), next(events)
     events.close()
     assert_untouched(tiny_sd15, before, layers)

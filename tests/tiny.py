@@ -92,14 +92,13 @@ def random_generator(unet: UNet2DConditionModel, seed: int = 0, **settings) -> M
     return generator.eval()
 
 
-def tiny_generator(folder: Path, name: str = "tiny", **settings) -> Path:
+def tiny_generator(folder: Path, name: str = "tiny", learns_from: str = "pictures", **settings) -> Path:
     """The file of such a generator in the folder of the model that it is for."""
     path = folder / "generators" / f"{name}.safetensors"
     path.parent.mkdir(exist_ok=True)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet")
-    generator_file.save(
-        random_generator(unet, **settings), path, {"model": "tiny", "weights": hashes(folder)}
-    )
+    base = {"model": "tiny", "weights": hashes(folder), "learns_from": learns_from}
+    generator_file.save(random_generator(unet, **settings), path, base)
     return path
 
 
@@ -114,8 +113,9 @@ def tiny_fine_tuned(folder: Path, name: str = "tiny") -> Path:
 
 
 def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
-    """The folder's model as the lab loads it, on the CPU in float32, with a mask generator and a fine-tuned U-Net."""
+    """The folder's model as the lab loads it, on the CPU in float32, with two mask generators and a fine-tuned U-Net."""
     folder = tiny_sd_folder(path, like)
     tiny_generator(folder)
+    tiny_generator(folder, "tiny_reward", learns_from="image_reward")
     tiny_fine_tuned(folder)
     return from_folder(folder, name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)

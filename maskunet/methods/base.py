@@ -36,8 +36,8 @@ class MethodSpec:
     """A method's name, its settings (a frozen dataclass), its presets, and how to run it.
 
     The first preset is the default. `source` names the paper or code it follows. `parts` names the trained
-    files that a model and settings make it use: they belong to what a run was made with. `kind` is one of
-    KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
+    files that a model and settings make it use: they belong to what a run was made with; `part` is the setting
+    that names one, or empty. `kind` is one of KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
     """
 
     name: str
@@ -48,6 +48,7 @@ class MethodSpec:
     presets: Mapping[str, Any]
     run: Run
     parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
+    part: str = ""
 
     def weights(self, model: DiffusionModel, settings: Any) -> dict[str, str]:
         """SHA-256 of the model's weight files and of the trained ones that go with them."""

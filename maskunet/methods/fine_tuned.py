@@ -49,4 +49,5 @@ SPEC = MethodSpec(
     presets={"second_order": Settings(), "first_order": Settings(second_order=False)},
     run=run,
     parts=parts,
+    part="training",
 )

@@ -18,7 +18,7 @@ from maskunet.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards
+from maskunet.rewards.base import WeightedRewards, shifted_views
 from maskunet.schedule import dpmpp_2m_step
 from maskunet.settings import ranged
 
@@ -108,7 +108,7 @@ def run(
                     x0, _ = model.schedule.x0_eps(output, z_t, t)
                     image = model.decode(x0)
                     scores = rewards(
-                        _views(image, settings.views, generator), [request.prompt] * settings.views
+                        shifted_views(image, settings.views, generator), [request.prompt] * settings.views
                     )
                     scores = {name: value.mean()[None] for name, value in scores.items()}
                     loss = _loss(scores, settings)
@@ -156,17 +156,6 @@ def _loss(scores: dict[str, Tensor], settings: Settings) -> Tensor:
     # Published code differs in form only: relu(2 - ImageReward) + 5 (1 - HPSv2) has this gradient.
     over = F.relu(scores["image_reward"] - settings.hinge) * settings.image_reward
     return (over - scores["total"]).sum()
-
-
-def _views(image: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """The image and shifted, slightly noisy copies (count, 3, H, W): harder to please by accident."""
-    views = [image]
-    reach = max(1, image.shape[-1] // 32)
-    for _ in range(count - 1):
-        down, right = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
-        noise = torch.randn(image.shape, generator=generator).to(image.device, image.dtype)
-        views.append(torch.roll(image, (down, right), (-2, -1)) + 0.02 * noise)
-    return torch.cat(views)
 
 
 PAPER = Settings()

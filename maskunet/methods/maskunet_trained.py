@@ -122,4 +122,5 @@ SPEC = MethodSpec(
     },
     run=run,
     parts=parts,
+    part="generator",
 )

@@ -80,7 +80,7 @@ def _warm(model: Any, rewards: Any, each: Entrant, settings: Any, asked: Request
 
 def picture_path(folder: Path, entrant: str, number: int) -> Path:
     """Where an entrant's chosen picture of a prompt is kept."""
-    return folder / "pictures" / entrant.replace("/", "-") / f"{number:04d}.png"
+    return folder / "pictures" / entrant.replace("/", "-").replace(":", "-") / f"{number:04d}.png"
 
 
 def save_picture(folder: Path, entrant: str, number: int, image: np.ndarray) -> None:

@@ -68,6 +68,16 @@ class WeightedRewards:
         """The same networks with other weights; rewards that are not named keep theirs."""
         return WeightedRewards({n: (r, weights.get(n, w)) for n, (r, w) in self._parts.items()})
 
+    def only(self, name: str) -> "WeightedRewards":
+        """One of them alone; the other networks do not run.
+
+        Raises:
+            ValueError: there is no reward of that name.
+        """
+        if name not in self._parts:
+            raise ValueError(f"There is no reward “{name}”. There are: {', '.join(self._parts)}.")
+        return WeightedRewards({name: self._parts[name]})
+
     def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
         """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
 
@@ -81,6 +91,21 @@ class WeightedRewards:
         scores = {name: reward(image, prompts) for name, (reward, _) in self._parts.items()}
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores
+
+
+def shifted_views(image: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """The image (1, 3, H, W) and shifted, slightly noisy copies, (count, 3, H, W): harder to please by accident.
+
+    Args:
+        generator: of shifts and noise, on the CPU.
+    """
+    views = [image]
+    reach = max(1, image.shape[-1] // 32)
+    for _ in range(count - 1):
+        down, right = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
+        noise = torch.randn(image.shape, generator=generator).to(image.device, image.dtype)
+        views.append(torch.roll(image, (down, right), (-2, -1)) + 0.02 * noise)
+    return torch.cat(views)
 
 
 def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskunet import extractors, features, sampling
+from maskunet.methods import SPECS
 from maskunet.metrics.frechet import frechet_distance
 from maskunet.metrics.kernel import squared_mmd
 from maskunet.models.base import DiffusionModel
@@ -22,7 +23,6 @@ from maskunet.training import checkpoint, loop
 from maskunet.training.recipes import SPECS as RECIPES
 
 METHODS = {"": "plain", "mask_generator": "maskunet_trained", "full": "fine_tuned", "lora": "fine_tuned"}
-NAMED = {"maskunet_trained": "generator", "fine_tuned": "training"}  # the setting that says which file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +124,7 @@ def _sample(
     settings: dict[str, Any] = {"second_order": world.second_order}
     if part is not None:
         _offer(world.loaded.model, method, out.name, part)
-        settings[NAMED[method]] = out.name
+        settings[SPECS[method].part] = out.name
     request = replace(world.request, method=method, preset="", settings=settings)
     prompts = world.prompts(seed, budget.pictures)
     progress = sampling.sample(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -45,29 +44,34 @@ def claim(out: Path) -> None:
 
 
 def save(
-    out: Path, state: Mapping[str, Any], identity: Mapping[str, Any], save_part: Callable[[Path], None]
+    out: Path, state: Mapping[str, Any], identity: Mapping[str, Any], save_part: Callable[[Path], None] | None
 ) -> None:
     """Write the checkpoint and the trained part beside the old ones, then put them in their place.
+
+    Args:
+        save_part: writes the trained part to a file; None leaves the one that is there.
 
     Raises:
         OSError: the disk is full, for example; the old checkpoint is then as it was.
     """
-    new = {name: out / f"new-{name}" for name in (STATE, PART, ABOUT)}
+    names = (PART, ABOUT, STATE) if save_part else (ABOUT, STATE)
+    new = {name: out / f"new-{name}" for name in names}
     try:
         torch.save(dict(state), new[STATE])
-        save_part(new[PART])
+        if save_part:
+            save_part(new[PART])
         new[ABOUT].write_text(json.dumps(identity, indent=1), encoding="utf-8")
     except BaseException:
         for path in new.values():
             path.unlink(missing_ok=True)
         raise
-    for name in (PART, ABOUT, STATE):
+    for name in names:
         new[name].replace(out / name)
 
 
-def keep_part(out: Path, step: int) -> None:
-    """Keep this checkpoint's trained part beside the newest one."""
-    shutil.copyfile(out / PART, out / f"new-{PART}")
+def keep_part(out: Path, step: int, save_part: Callable[[Path], None]) -> None:
+    """Keep this checkpoint's trained part, whatever comes later."""
+    save_part(out / f"new-{PART}")
     (out / f"new-{PART}").replace(out / f"trained-{step}.safetensors")
 
 

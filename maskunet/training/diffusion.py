@@ -1,52 +1,24 @@
-"""The loss that every recipe trains on, and the same loss on pictures that none of them trains on."""
+"""The diffusion loss, and the same loss on pictures that no training sees."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from maskunet.models.base import DiffusionModel
+from maskunet.rewards.base import WeightedRewards
 from maskunet.training.data import Pair
-
-# (x_t, t, text states, draws) -> the U-Net's output, as `Recipe.module`.
-Predict = Callable[[Tensor, Tensor, Tensor, list[int]], Tensor]
-AT_ONCE = 16  # held-out pictures per U-Net call
+from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Latents x0 (B, C, h, w), text states (B, N, D), noise like x0, timesteps t (B,), and what fixes the masks."""
-
-    x0: Tensor
-    text: Tensor
-    noise: Tensor
-    t: Tensor
-    draws: list[int]
-
-
-@torch.no_grad()
-def batch(
-    model: DiffusionModel,
-    pairs: Sequence[Pair],
-    captions: list[str],
-    noise: Tensor,
-    t: Tensor,
-    draws: list[int],
-) -> Batch:
-    """Encode pictures and captions; `noise` (B, C, h, w) and `t` (B,) may lie on the CPU."""
-    x0 = torch.stack([_latents(model, pair) for pair in pairs])
-    return Batch(x0, model.encode_prompts(captions), noise.to(model.device), t.to(model.device), draws)
-
-
-def _latents(model: DiffusionModel, pair: Pair) -> Tensor:
-    if pair.latents is not None:
-        return torch.from_numpy(pair.latents).float().to(model.device)
-    pixels = torch.from_numpy(np.array(pair.image)).permute(2, 0, 1)[None]
-    pixels = pixels.to(model.device, model.dtype) / 127.5 - 1
-    return model.vae.encode(pixels).latent_dist.mean[0].float() * model.latent_scale
+def objective(
+    model: DiffusionModel, settings: Any, held_out: Sequence[Pair], rewards: WeightedRewards | None
+) -> Objective:
+    """Learn from pictures; rewards are not looked at. Made while the model is as it came."""
+    return Objective(losses=partial(losses, model), exam=HeldOut(model, held_out).change)
 
 
 def losses(model: DiffusionModel, predict: Predict, given: Batch) -> Tensor:
@@ -76,9 +48,12 @@ class HeldOut:
         t = (torch.arange(n) + 0.5) * len(model.schedule.alphas_cumprod) / max(n, 1)
         parts = (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
         self._batches = [
-            batch(model, pairs[part], [pair.caption for pair in pairs[part]], noise[part], t[part].long(), [])
+            Batch(
+                model=model, numbers=[], pairs=pairs[part], captions=[pair.caption for pair in pairs[part]],
+                noise=noise[part].to(model.device), t=t[part].long().to(model.device), draws=[],
+            )
             for part in parts
-        ]
+        ]  # fmt: skip
         self._base = self._losses(lambda x_t, t, text, draws: model.unet(x_t, t, text).sample)
 
     @torch.no_grad()

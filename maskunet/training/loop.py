@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from maskunet.models.base import DiffusionModel
+from maskunet.rewards.base import WeightedRewards
 from maskunet.train_records import TrainEvent
-from maskunet.training import checkpoint, diffusion, sheet
+from maskunet.training import checkpoint, sheet
 from maskunet.training.data import Feed, Pairs
+from maskunet.training.objective import Batch, Objective
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
 
@@ -29,6 +31,7 @@ def train(
     out: Path,
     *,
     about: dict[str, Any],
+    rewards: WeightedRewards | None = None,
     resume: bool = False,
     minutes: float = math.inf,
 ) -> Iterator[TrainEvent]:
@@ -37,6 +40,7 @@ def train(
     Args:
         model: frozen; bit for bit the same afterwards. pairs: pictures with captions.
         out: receives the checkpoint, the trained part, the log and the sample sheets.
+        rewards: of a recipe that learns from one.
         about: what else a resumption must agree on, such as the data's name; JSON values.
         minutes: of this call; when they are over, the training is saved and ends early.
 
@@ -50,9 +54,10 @@ def train(
     try:
         accelerator = _accelerator(model, settings, out)
         feed = Feed(pairs, settings.seed)
-        held_out = diffusion.HeldOut(model, feed.held_out() if accelerator.is_main_process else [])
+        held_out = feed.held_out() if accelerator.is_main_process else []
+        objective = spec.objective(model, settings, held_out, rewards)
         with spec.build(model, settings) as recipe:
-            run = _Training(accelerator, model, recipe, settings, feed, out, identity, held_out)
+            run = _Training(accelerator, model, recipe, objective, settings, feed, out, identity)
             run.begin(resume)
             try:
                 yield from run.steps(minutes)
@@ -86,10 +91,10 @@ class _Training:
     """The state of one training: what a checkpoint holds, and one step of it."""
 
     def __init__(
-        self, accelerator: Any, model: DiffusionModel, recipe: Recipe, settings: Settings, feed: Feed,
-        out: Path, identity: dict[str, Any], held_out: diffusion.HeldOut,
+        self, accelerator: Any, model: DiffusionModel, recipe: Recipe, objective: Objective, settings: Settings,
+        feed: Feed, out: Path, identity: dict[str, Any],
     ):  # fmt: skip
-        self.held_out = held_out
+        self.objective, self.best = objective, -math.inf
         self.accelerator, self.model, self.recipe, self.settings = accelerator, model, recipe, settings
         self.feed, self.out, self.identity = feed, out, identity
         self.trained = [p for p in recipe.module.parameters() if p.requires_grad]
@@ -115,7 +120,8 @@ class _Training:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            self.step = self.saved = state["step"]
+            self.step, self.best = state["step"], state["best"]
+            self.saved = self.step
         if self.accelerator.is_main_process:
             if resume:
                 checkpoint.cut_log(self.out, self.step)
@@ -208,12 +214,15 @@ class _Training:
         self.whole = True
 
     def _loss(self, numbers: list[int]) -> Tensor:
-        """(B,) the losses of these samples, t uniform."""
+        """(B,) the losses of these samples."""
         given = self._samples(numbers)
         with self.accelerator.autocast():
-            return diffusion.losses(self.model, self.module, given)
+            return self.objective.losses(self.module, given)
 
-    def _samples(self, numbers: list[int]) -> diffusion.Batch:
+    def _samples(self, numbers: list[int]) -> Batch:
+        """The samples of these numbers, t uniform."""
+        draws, cycle = [self._draw(number) for number in numbers], self.objective.cycle
+        numbers = [number % cycle for number in numbers] if cycle else numbers
         pairs = [self.feed(number) for number in numbers]
         noise, t, captions = [], [], []
         for number, pair in zip(numbers, pairs, strict=True):
@@ -222,34 +231,51 @@ class _Training:
             t.append(int(torch.randint(len(self.model.schedule.alphas_cumprod), (), generator=rng)))
             dropped = float(torch.rand((), generator=rng)) < self.settings.caption_dropout
             captions.append("" if dropped else pair.caption)
-        draws = [self._draw(number) for number in numbers]
-        return diffusion.batch(self.model, pairs, captions, torch.stack(noise), torch.tensor(t), draws)
+        device = self.model.device
+        return Batch(
+            model=self.model, numbers=numbers, pairs=pairs, captions=captions,
+            noise=torch.stack(noise).to(device), t=torch.tensor(t).to(device), draws=draws,
+        )  # fmt: skip
 
     def _draw(self, number: int) -> int:
         """One number that fixes noise, timestep and masks of a sample."""
         return int(np.random.SeedSequence((self.settings.seed, number)).generate_state(1, np.uint64)[0] >> 1)
 
     def _checkpoint(self) -> dict[str, Any]:
-        """Save everything, measure, and draw samples; what the event then carries."""
+        """Measure, draw samples, and save everything; what the event then carries."""
         self.saved = self.step
         if not self.accelerator.is_main_process:
             return {}
-        state = {
-            "trained": [p.detach().cpu().clone() for p in self.trained],  # before the average is swapped in
-            "average": [p.cpu() for p in self.average],
-            "optimizer": self.optimizer.state_dict(), "step": self.step,
-            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
-        }  # fmt: skip
+        trained = [p.detach().cpu().clone() for p in self.trained]  # before the average is swapped in
         with self._averaged():
             self.module.eval()
-            checkpoint.save(self.out, state, self.identity, self.recipe.save)
+            figures, picture = self._measure()
+            better = self._better(figures)
+            state = {
+                "trained": trained, "average": [p.cpu() for p in self.average],
+                "optimizer": self.optimizer.state_dict(), "step": self.step, "best": self.best,
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
+            }  # fmt: skip
+            checkpoint.save(self.out, state, self.identity, self.recipe.save if better else None)
             if self.settings.keep_each:
-                checkpoint.keep_part(self.out, self.step)
-            two = self._samples([0, 1])
-            figures = {**self.recipe.measure(two.x0, two.text), **self.held_out.change(self.recipe.module)}
-            picture = sheet.draw(self.model, self.recipe.module, [self.feed(n).caption for n in range(4)])
+                checkpoint.keep_part(self.out, self.step, self.recipe.save)
         sheet.save(picture, self.out / f"samples-{self.step}.png")
         return {"figures": figures, "sheet": picture}
+
+    def _measure(self) -> tuple[dict[str, float], np.ndarray]:
+        two = self._samples([0, 1])
+        figures = {**self.recipe.measure(two.x0, two.text), **self.objective.exam(self.recipe.module)}
+        captions = [self.feed(number).caption for number in range(4)]
+        return figures, sheet.draw(self.model, self.recipe.module, captions)
+
+    def _better(self, figures: dict[str, float]) -> bool:
+        """Whether the trained part of this checkpoint is to be kept in place of the one before."""
+        if not self.objective.best:
+            return True
+        value = figures[self.objective.best]
+        better = value > self.best or not (self.out / checkpoint.PART).exists()
+        self.best = max(value, self.best)
+        return better
 
     def _averaged(self) -> Any:
         return checkpoint.swapped(self.trained, self.average) if self.average else _nothing()

@@ -11,7 +11,9 @@ from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
 from maskunet.ui import groups, words
 
 # The setting that names what was trained, by method.
-TRAINED_SETTING = {"maskunet_trained": "generator", "fine_tuned": "training"}
+TRAINED_SETTING = {
+    "maskunet_trained": "generator", "maskunet_amortized": "generator", "fine_tuned": "training"
+}  # fmt: skip
 CHIP_SCRIPT = """
 element.addEventListener('click', (event) => {
   const chip = event.target.closest('button[data-word]');

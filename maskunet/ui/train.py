@@ -12,7 +12,8 @@ from maskunet.ui import controls, pictures, words
 from maskunet.ui import train_views as views
 
 WHOLE = ("steps", "batch", "every", "seed")
-METHODS = {"mask_generator": "maskunet_trained"}  # what a recipe's result is used by; the rest is fine-tuned
+# What a recipe's result is used by; the rest is fine-tuned.
+METHODS = {"mask_generator": "maskunet_trained", "mask_reward": "maskunet_amortized"}
 QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 WATCHED = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 32}
 

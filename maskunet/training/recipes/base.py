@@ -1,6 +1,6 @@
 """What every recipe shares: its SPEC, the loop's settings, and what a recipe hands to the loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from maskunet.models.base import DiffusionModel
+from maskunet.rewards.base import WeightedRewards
+from maskunet.training import diffusion
+from maskunet.training.data import Pair
+from maskunet.training.objective import Objective
 
 PRECISIONS = ("no", "bf16", "fp16")
 COURSES = ("constant", "cosine")
@@ -53,6 +57,11 @@ class Settings:
     every: int = field(default=500, metadata=limits(1, 1_000_000, "steps between checkpoints"))
     seed: int = field(default=0, metadata=limits(0, 2**31, "of everything random"))
 
+    @property
+    def learns_from(self) -> str:
+        """The name of the reward that is optimized, or "pictures"; goes into the trained file."""
+        return "pictures"
+
 
 class UNet(nn.Module):
     """A plain U-Net in the form that the loop calls, see `Recipe.module`."""
@@ -85,10 +94,11 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeSpec:
-    """A way of training: its name, presets of its settings (the first is the default), and its builder.
+    """A way of training: its name, presets of its settings (the first is the default), what trains, and from what.
 
     `build(model, settings)` is a context manager that gives a `Recipe`; on exit the base model is, bit
-    for bit, what it was.
+    for bit, what it was. `objective(model, settings, held_out, rewards)` is what it learns from; `needs_rewards`
+    tells that rewards must be given.
     """
 
     name: str
@@ -97,3 +107,7 @@ class RecipeSpec:
     source: str
     presets: Mapping[str, Any]
     build: Callable[[DiffusionModel, Any], AbstractContextManager[Recipe]]
+    objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = (
+        diffusion.objective
+    )
+    needs_rewards: bool = False

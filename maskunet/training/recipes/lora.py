@@ -55,7 +55,8 @@ def build(model: DiffusionModel, settings: LoraSettings) -> Iterator[Recipe]:
             # Without it diffusers takes alpha for the rank.
             how = {f"unet.{key}": value for key, value in config.to_dict().items()}
             more = {"lora_adapter_metadata": json.dumps(how, default=sorted, sort_keys=True)}
-            unet_file.save(path, tensors, "lora", {"model": model.name, "weights": model.weights}, **more)
+            base = {"model": model.name, "weights": model.weights, "learns_from": settings.learns_from}
+            unet_file.save(path, tensors, "lora", base, **more)
 
         yield Recipe(module=UNet(model.unet), save=save)
 

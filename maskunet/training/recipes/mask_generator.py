@@ -29,7 +29,7 @@ class MaskSettings(Settings):
     noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "in training"})
     rank: int = field(default=16, metadata=limits(1, 64, "rank of light's logits"))
     width: int = field(default=64, metadata=limits(1, 512, "width of light's context"))
-    start: float = field(default=2.0, metadata=limits(-10.0, 10.0, "light's logits before training"))
+    start: float = field(default=2.0, metadata=limits(-10.0, 10.0, "first logits of light and static"))
 
     def generator(self) -> GeneratorSettings:
         """The part that the generator knows."""
@@ -65,7 +65,8 @@ def build(model: DiffusionModel, settings: MaskSettings) -> Iterator[Recipe]:
         module = Masked(generator, masked)
 
         def save(path: Path) -> None:
-            generator_file.save(generator, path, {"model": model.name, "weights": dict(model.weights)})
+            base = {"model": model.name, "weights": dict(model.weights), "learns_from": settings.learns_from}
+            generator_file.save(generator, path, base)
 
         yield Recipe(module=module, save=save, measure=lambda x0, text: measure(module, model, x0, text))
 

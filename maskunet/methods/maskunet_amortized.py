@@ -1,0 +1,48 @@
+"""MaskUNet, amortized: a mask generator that learned from a reward makes the masks, and nothing is searched.
+
+What the training-free method looks for at every picture is learned once: `maskunet.training.reward`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maskunet import generator_file
+from maskunet.methods import maskunet_trained
+from maskunet.methods.base import MethodSpec, trained_part
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings(maskunet_trained.Settings):
+    """Those of the method with a trained generator, of which only those that learned from a reward are taken."""
+
+
+def run(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
+) -> Iterator[StepEvent]:
+    """Sample under the generator's masks; one event per step and a final one."""
+    (name,) = parts(model, settings)
+    yield from maskunet_trained.run(model, rewards, request, replace(settings, generator=name))
+
+
+def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
+    """The file of the generator that the settings name, or of the first one that learned from a reward."""
+    files = {name: path for name, path in model.trained.items() if generator_file.is_amortized(path)}
+    train = f"python -m maskunet train mask_reward --model {model.name} --out trained/{model.name}/mine"
+    return dict([trained_part(files, settings.generator, "mask generator that learned from a reward", train)])
+
+
+SPEC = MethodSpec(
+    name="maskunet_amortized",
+    title="MaskUNet, amortized",
+    kind="masks",
+    summary="A mask generator that a reward taught beforehand; a picture costs as much as an unmasked one.",
+    source="ours: MaskUNet's generator (section 3.2) with its training-free reward (Eq. 10) as the training's loss",
+    presets={"shared": Settings(), "own": Settings(halves="own")},
+    run=run,
+    parts=parts,
+    part="generator",
+)

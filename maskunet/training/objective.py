@@ -1,0 +1,73 @@
+"""What a training learns from: a loss per sample, and an exam on what no training sees."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskunet.models.base import DiffusionModel
+from maskunet.training.data import Pair
+
+# (x_t, t, text states, draws) -> the U-Net's output, as `Recipe.module`.
+Predict = Callable[[Tensor, Tensor, Tensor, list[int]], Tensor]
+AT_ONCE = 16  # held-out samples per U-Net call
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of a training; pictures and captions are encoded when they are first asked for.
+
+    Attributes:
+        numbers: one per sample; equal ones have the same picture, caption, noise and t.
+        captions: one per sample; empty where the pair's own was left out.
+        noise: (B, C, h, w) standard normal. t: (B,) timesteps.
+        draws: one number per sample, which fixes whatever else is random about it; none for an exam.
+    """
+
+    model: DiffusionModel
+    numbers: list[int]
+    pairs: Sequence[Pair]
+    captions: list[str]
+    noise: Tensor
+    t: Tensor
+    draws: list[int]
+
+    @cached_property
+    def x0(self) -> Tensor:
+        """(B, C, h, w) the pictures' latents, scaled."""
+        with torch.no_grad():
+            return torch.stack([_latents(self.model, pair) for pair in self.pairs])
+
+    @cached_property
+    def text(self) -> Tensor:
+        """(B, N, D) the captions' text states."""
+        return self.model.encode_prompts(self.captions)
+
+
+def _latents(model: DiffusionModel, pair: Pair) -> Tensor:
+    if pair.latents is not None:
+        return torch.from_numpy(pair.latents).float().to(model.device)
+    pixels = torch.from_numpy(np.array(pair.image)).permute(2, 0, 1)[None]
+    pixels = pixels.to(model.device, model.dtype) / 127.5 - 1
+    return model.vae.encode(pixels).latent_dist.mean[0].float() * model.latent_scale
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """What a training minimizes, and what tells whether it helps.
+
+    Attributes:
+        losses: (B,) of a batch, of what predicts the U-Net's output.
+        exam: figures on samples that no training sees, against the base model.
+        cycle: samples after which the first ones come again, with other draws; 0 for as many as the data have.
+        best: the figure whose largest value so far marks the checkpoint whose trained part is kept; empty to
+            keep the newest.
+    """
+
+    losses: Callable[[Predict, Batch], Tensor]
+    exam: Callable[[Predict], Mapping[str, float]]
+    cycle: int = 0
+    best: str = ""

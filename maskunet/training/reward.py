@@ -1,0 +1,206 @@
+"""A reward as the loss: how little it likes the picture that a half-finished sampling predicts.
+
+ReFL (Xu et al. 2023, "ImageReward", Algorithm 1), for masks and for LoRAs: sample without gradients to a
+random step, predict the clean picture from there with a gradient, and raise its reward. Another reward,
+which is never optimized, judges every checkpoint, because a reward that is optimized stops telling the truth.
+
+ReFL differs: it samples with the weights in training. Here the base model samples, so that a state serves
+every time its caption comes again; masks that remove few weights hardly move it.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskunet.guidance import classifier_free
+from maskunet.models.base import DiffusionModel
+from maskunet.rewards.base import WeightedRewards, shifted_views
+from maskunet.schedule import dpmpp_2m_step
+from maskunet.training import diffusion
+from maskunet.training.data import Pair
+from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
+from maskunet.training.recipes.base import limits
+
+REWARDS = ("image_reward", "hpsv2")
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
+class RewardSettings:
+    """What a recipe that learns from a reward adds to its settings.
+
+    Attributes:
+        reward: the one that is optimized; the other one is held out, and its change over the base model's
+            pictures decides which checkpoint is kept.
+        guidance: scale while training and judging; 0 takes the model's own.
+        sampling_steps: of the samplings that are cut short; before step `first` a prediction is too blurred
+            to be judged.
+        views: pictures that the reward looks at: the prediction itself, then shifted, noisy copies.
+        anchor: weight of the diffusion loss.
+        samplings: how many are made; then the first ones are used again, mostly at other steps.
+    """
+
+    reward: str = field(default="image_reward", metadata={"choices": REWARDS, "help": "optimized"})
+    guidance: float = field(default=0.0, metadata=limits(0.0, 50.0, "scale; 0 for the model's own"))
+    sampling_steps: int = field(default=15, metadata=limits(2, 100, "steps of a whole sampling"))
+    first: int = field(default=3, metadata=limits(0, 99, "earliest step that is judged"))
+    views: int = field(default=2, metadata=limits(1, 8, "pictures that the reward looks at"))
+    anchor: float = field(default=0.0, metadata=limits(0.0, 1e6, "weight of the diffusion loss"))
+    samplings: int = field(default=512, metadata=limits(1, 1_000_000, "then the first ones come again"))
+
+    @property
+    def learns_from(self) -> str:
+        """See `Settings.learns_from`."""
+        return self.reward
+
+
+def objective(
+    model: DiffusionModel, settings: Any, held_out: Sequence[Pair], rewards: WeightedRewards | None
+) -> Objective:
+    """Learn from the reward that the settings name. Made while the model is as it came.
+
+    Raises:
+        ValueError: no rewards are given, or no step is left to judge.
+    """
+    if rewards is None:
+        raise ValueError("This recipe learns from a reward, and none is loaded. Give the rewards.")
+    sampling = Sampling(model, settings)
+    exam = Exam(sampling, rewards, [pair.caption for pair in held_out])
+    other = next(name for name in REWARDS if name != settings.reward)
+    return Objective(
+        losses=partial(_losses, sampling, rewards),
+        exam=exam.change,
+        best=f"{other}_change" if held_out else "",
+        cycle=settings.samplings,
+    )
+
+
+def _losses(sampling: "Sampling", rewards: WeightedRewards, predict: Predict, given: Batch) -> Tensor:
+    """(B,) the negative reward of the predicted pictures, and the anchor."""
+    settings, model = sampling.settings, sampling.model
+    x_t, steps = sampling.cut_short(given)
+    image = sampling.predicted(predict, x_t, steps, sampling.guided(given.captions), given.draws)
+    streams = [torch.Generator().manual_seed(draw + 2) for draw in given.draws]
+    views = [shifted_views(each[None], settings.views, rng) for each, rng in zip(image, streams, strict=True)]
+    prompts = [caption for caption in given.captions for _ in range(settings.views)]
+    scores = rewards.only(settings.reward)(torch.cat(views), prompts)[settings.reward]
+    loss = -scores.unflatten(0, (len(image), settings.views)).mean(1)
+    if settings.anchor:
+        loss = loss + settings.anchor * diffusion.losses(model, predict, given)
+    return loss
+
+
+class Sampling:
+    """Guided sampling: the base model's, whose states are kept, or whole through a recipe's module.
+
+    Made while the model is as it came.
+
+    Attributes:
+        base: the base model's U-Net, in the form of a recipe's module.
+    """
+
+    def __init__(self, model: DiffusionModel, settings: RewardSettings):
+        if settings.first >= settings.sampling_steps:
+            raise ValueError(
+                f"The setting first is {settings.first}; with {settings.sampling_steps} sampling steps, 0 to "
+                f"{settings.sampling_steps - 1} are allowed."
+            )
+        self.model, self.settings = model, settings
+        self.pairs = model.schedule.linspace_pairs(settings.sampling_steps)
+        self.scale = settings.guidance or model.guidance
+        self.base = _twin(model.unet)
+        self._nothing = model.encode_prompts([""])
+        self._known: dict[int, Tensor] = {}  # (steps, C, h, w) on the CPU, by the sample's number
+
+    def guided(self, captions: list[str]) -> Tensor:
+        """(2 B, N, D) the text states of no caption, then those of the captions."""
+        nothing = self._nothing.expand(len(captions), -1, -1)
+        return torch.cat((nothing, self.model.encode_prompts(captions)))
+
+    def cut_short(self, given: Batch) -> tuple[Tensor, list[int]]:
+        """Latents of the base model's samplings (B, C, h, w), each at a step that its draw decides, and the steps."""
+        first = self.settings.first
+        steps = [first + draw % (len(self.pairs) - first) for draw in given.draws]
+        missing = [i for i, number in enumerate(given.numbers) if number not in self._known]
+        if missing:
+            text = self.guided([given.captions[i] for i in missing])
+            states = torch.stack(self._latents(self.base, given.noise[missing], text)[:-1], 1)
+            self._known.update(zip((given.numbers[i] for i in missing), states.cpu(), strict=True))
+        found = [self._known[number][step] for number, step in zip(given.numbers, steps, strict=True)]
+        return torch.stack(found).to(self.model.device), steps
+
+    def predicted(
+        self, predict: Predict, x_t: Tensor, steps: list[int], text: Tensor, draws: list[int]
+    ) -> Tensor:
+        """The pictures (B, 3, H, W) in [0, 1] that the latents at these steps lead to, with gradients."""
+        times = [self.pairs[step][0] for step in steps]
+        output = self._output(predict, x_t, torch.tensor(times, device=x_t.device), text, draws)
+        parts = zip(output.split(1), x_t.split(1), times, strict=True)
+        x0 = torch.cat([self.model.schedule.x0_eps(out, x, t)[0] for out, x, t in parts])
+        with torch.autocast(x0.device.type, enabled=False):
+            return self.model.decode(x0.to(self.model.dtype))
+
+    def whole(self, predict: Predict, noise: Tensor, text: Tensor) -> Tensor:
+        """The pictures (B, 3, H, W) in [0, 1] of a sampling to its end, nothing in it drawn."""
+        return self.model.decode(self._latents(predict, noise, text)[-1].to(self.model.dtype))
+
+    @torch.no_grad()
+    def _latents(self, predict: Predict, x_t: Tensor, text: Tensor) -> list[Tensor]:
+        """The latents before every step, and the clean ones."""
+        history, found = None, [x_t]
+        for t, t_prev in self.pairs:
+            times = torch.full((len(x_t),), t, device=x_t.device)
+            x0, _ = self.model.schedule.x0_eps(self._output(predict, x_t, times, text, []), x_t, t)
+            x_t, history = dpmpp_2m_step(self.model.schedule, x_t, x0, history, t, t_prev)
+            found.append(x_t)
+        return found
+
+    def _output(self, predict: Predict, x_t: Tensor, times: Tensor, text: Tensor, draws: list[int]) -> Tensor:
+        both = torch.cat((x_t, x_t)).to(self.model.dtype)
+        return classifier_free(predict(both, torch.cat((times, times)), text, draws * 2), self.scale)
+
+
+def _twin(unet: nn.Module) -> Predict:
+    """The U-Net as it is now, whatever is put on it later: other modules with the same weights."""
+    twin = copy.deepcopy(unet, memo={id(p): p for p in unet.parameters()})
+    return lambda x_t, t, text, draws: twin(x_t, t, text).sample
+
+
+class Exam:
+    """Pictures for captions that no training sees, from noise that never changes, under every reward.
+
+    Args:
+        captions: may be none; then nothing is measured.
+    """
+
+    def __init__(self, sampling: Sampling, rewards: WeightedRewards, captions: Sequence[str]):
+        self._sampling, self._rewards = sampling, rewards
+        model, stream = sampling.model, torch.Generator().manual_seed(1)
+        self._parts = [
+            (part, torch.randn((len(part), *model.latent_shape), generator=stream).to(model.device))
+            for start in range(0, len(captions), AT_ONCE)
+            if (part := list(captions[start : start + AT_ONCE]))
+        ]
+        self._base = self._scores(sampling.base)
+
+    @torch.no_grad()
+    def _scores(self, predict: Predict) -> dict[str, Tensor]:
+        found: dict[str, list[Tensor]] = {}
+        for captions, noise in self._parts:
+            image = self._sampling.whole(predict, noise, self._sampling.guided(captions))
+            for name, values in self._rewards(image, captions).items():
+                found.setdefault(name, []).append(values.float().cpu())
+        return {name: torch.cat(values) for name, values in found.items() if name in REWARDS}
+
+    def change(self, predict: Predict) -> Mapping[str, float]:
+        """How much each reward's mean changed against the base model's pictures, and the standard error."""
+        found = {}
+        for name, scores in self._scores(predict).items():
+            change = scores - self._base[name]
+            found |= {f"{name}_change": float(change.mean())}
+            found |= {f"{name}_error": float(change.std() / len(change) ** 0.5)}
+        return found
