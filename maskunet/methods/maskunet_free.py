@@ -32,7 +32,7 @@ from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
+from maskunet.settings import ranged, switch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +78,8 @@ class Settings:
         default=0, metadata=ranged(0, 100, "updates without a gain that end a step; 0: none")
     )
     least_gain: float = field(default=0.01, metadata=ranged(0.0, 100.0, "what counts as a gain of reward"))
-    tiny_decoder: bool = field(default=False, metadata={"help": "score pictures of the fast, tiny decoder"})
-    low_memory: bool = field(default=False, metadata={"help": "recompute instead of remembering; slower"})
+    tiny_decoder: bool = field(default=False, metadata=switch("faster: look through the tiny decoder"))
+    low_memory: bool = field(default=False, metadata=switch("less memory: recompute instead of remembering"))
 
 
 # (masked U-Net, step, x_t, text states, masks) -> the latents to go on with, and the U-Net calls it took.
