@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     table_command.add(commands, _setting)
     train_command.add(commands, _setting)
     download = commands.add_parser("download", help="get weights that are not embedded")
-    download.add_argument("name", help="a base model, rewards, or a benchmark")
+    download.add_argument("name", help="a base model, rewards, tiny_decoder, or a benchmark")
     download.add_argument("--yes", action="store_true", help="agree to the download's size")
     download.set_defaults(command=_download)
 

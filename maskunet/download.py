@@ -7,8 +7,10 @@ from pathlib import Path
 from maskunet import benchmarks, rewards
 from maskunet.loading import MODEL_FILES, rewards_place
 from maskunet.models import SPECS
+from maskunet.models.base import TINY_DECODER_FILES
 
 REWARDS = "rewards"
+TINY_DECODER = "tiny_decoder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,15 @@ def plan(name: str) -> Plan:
                 *((spec.repo, "", spec.files) for spec in specs),
             ),
         )
+    if name == TINY_DECODER:
+        repos = dict.fromkeys(spec.tiny_decoder for spec in SPECS.values() if spec.tiny_decoder)
+        return Plan(
+            title="TAESD, the tiny decoder of Stable Diffusion 1.x and 2.x",
+            gigabytes=0.01,  # 2.4 million float32 weights
+            place=Path(HF_HUB_CACHE),
+            flat=False,
+            files=tuple((repo, "", TINY_DECODER_FILES) for repo in repos),
+        )
     if name in benchmarks.SPECS:
         networks = benchmarks.SPECS[name].networks
         return Plan(
@@ -60,7 +71,7 @@ def plan(name: str) -> Plan:
         )
     spec = SPECS.get(name)
     if spec is None or not spec.repo:
-        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, *benchmarks.SPECS]
+        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, TINY_DECODER, *benchmarks.SPECS]
         raise ValueError(f"“{name}” cannot be downloaded. There are: {', '.join(names)}.")
     return Plan(
         title=spec.title,
@@ -77,7 +88,7 @@ def download(name: str, *, consent: bool = False) -> None:
     What has arrived before is not fetched again, so a broken download can be taken up.
 
     Args:
-        name: a base model with a repository, "rewards", or a benchmark.
+        name: a base model with a repository, "rewards", "tiny_decoder", or a benchmark.
         consent: that someone was told the size and agreed.
 
     Raises:

@@ -6,7 +6,13 @@ from pathlib import Path
 import torch
 
 from maskunet import rewards
-from maskunet.models.base import CONFIG_FILES, WEIGHT_FILES, DiffusionModel, ModelSpec, from_folder
+from maskunet.models.base import (
+    CONFIG_FILES,
+    WEIGHT_FILES,
+    DiffusionModel,
+    ModelSpec,
+    from_folder,
+)
 
 
 class MissingWeights(ValueError):
@@ -134,17 +140,25 @@ def load(
         guidance=spec.guidance,
         device=device,
         dtype=dtype or choose_dtype(device),
+        tiny_decoder=_snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
     )
 
 
-def _cached(repo: str, revision: str) -> Path | None:
-    """The repository's folder in the Hugging Face cache, if all of the model has arrived."""
+def _snapshot(repo: str, revision: str = "") -> Path | None:
+    """The repository's folder in the Hugging Face cache, as far as it has arrived."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
+        return Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
     except LocalEntryNotFoundError:
+        return None
+
+
+def _cached(repo: str, revision: str) -> Path | None:
+    """The repository's folder in the Hugging Face cache, if all of the model has arrived."""
+    folder = _snapshot(repo, revision)
+    if folder is None:
         return None
     configs = all((folder / part / file).is_file() for part, file in CONFIG_FILES.items())
     weights = (any((folder / p).glob(f"{f}*.safetensors")) for p, f in WEIGHT_FILES.items())

@@ -233,7 +233,8 @@ class Run:
 class Card:
     """What a page shows of a base model or a method before it is used.
 
-    `kind` is a method's, and `groups`, whether it takes groups of a prompt's words.
+    `kind` is a method's, and `groups`, whether it takes groups of a prompt's words; `switches` are those of its
+    settings that make it faster or smaller, with what they do.
     """
 
     name: str
@@ -241,6 +242,7 @@ class Card:
     summary: str
     kind: str = ""
     groups: bool = False
+    switches: Mapping[str, str] = field(default_factory=dict)
     presets: tuple[str, ...] = ()
     available: bool = True
     reason: str = ""

@@ -12,6 +12,16 @@ def ranged(low: float, high: float, text: str) -> dict[str, Any]:
     return {"min": low, "max": high, "help": text}
 
 
+def switch(text: str) -> dict[str, Any]:
+    """The metadata of a yes or no that changes what a run costs rather than what it does; a page offers it."""
+    return {"help": text, "switch": True}
+
+
+def switches(settings: Any) -> dict[str, str]:
+    """The switches among the fields of a settings dataclass, by name, with what they do."""
+    return {f.name: f.metadata["help"] for f in fields(settings) if f.metadata.get("switch")}
+
+
 def chosen(
     presets: Mapping[str, Any], owner: str, preset: str = "", overrides: Mapping[str, Any] | None = None
 ) -> Any:

@@ -25,6 +25,7 @@ from maskunet.models.base import DiffusionModel
 from maskunet.prompts.groups import parse
 from maskunet.recorder import Stopped, Trace
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
+from maskunet.settings import switches
 from maskunet.shelf import Shelf, checked
 from maskunet.sites import find_sites
 from maskunet.train_studio import TrainStudio
@@ -101,6 +102,7 @@ class Studio:
                 kind=s.kind,
                 presets=tuple(s.presets),
                 groups=hasattr(s.settings(), "groups"),
+                switches=switches(s.settings()),
             )
             for s in sorted(self._methods.values(), key=lambda spec: KINDS.index(spec.kind))
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -22,7 +22,7 @@ from maskunet.models import SPECS
 from maskunet.models.base import ModelSpec, from_folder
 from maskunet.records import Request
 from maskunet.sites import find_sites
-from tests.tiny import tiny_sd_folder
+from tests.tiny import tiny_decoder, tiny_sd_folder
 
 CPU = torch.device("cpu")
 
@@ -300,6 +300,17 @@ def test_weights_in_the_hugging_face_cache_are_found_and_an_incomplete_download_
         loading.find(SPECS["sd15"])
 
 
+def test_the_tiny_decoder_is_the_models_own_or_the_downloaded_one(originals, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    folder = Path(shutil.copytree(originals["sd15"], tmp_path / "sd15"))
+    look = lambda: loading.load(SPECS["sd15"], folder, CPU)  # noqa: E731
+    assert look().tiny_decoder is None
+    snapshot = hub_cache(tmp_path / "cache", "madebyollin/taesd", tiny_decoder(tmp_path))
+    assert (model := look()).tiny_decoder == snapshot
+    assert model.decode(model.noise(1), tiny=True).shape == (1, 3, 16, 16)
+    assert tiny_decoder(folder) == look().tiny_decoder
+
+
 def test_public_rewards_are_found_in_their_place_or_the_size_and_the_command_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
     with pytest.raises(loading.MissingWeights, match="download rewards"):
@@ -379,6 +390,16 @@ def test_the_rewards_and_their_vocabulary_come_into_one_folder(hub, tmp_path):
         "google-bert/bert-base-uncased", "THUDM/ImageReward", "xswu/HPSv2",
     }  # fmt: skip
     assert {options["local_dir"] for _, options in hub} == {tmp_path / "maskunet" / "rewards"}
+
+
+def test_the_tiny_decoder_is_a_download_of_its_own(hub):
+    download.download("tiny_decoder", consent=True)
+    ((repo,), options), = hub  # fmt: skip
+    assert repo == SPECS["sd15"].tiny_decoder == SPECS["sd2"].tiny_decoder
+    assert options["allow_patterns"] == ["config.json", "diffusion_pytorch_model.safetensors"]
+    with torch.device("meta"):
+        size = sum(p.numel() * 4 for p in AutoencoderTiny().parameters()) / 1e9
+    assert download.plan("tiny_decoder").gigabytes == pytest.approx(size, abs=0.001)
 
 
 def test_nothing_is_downloaded_without_consent_offline_or_onto_a_full_disk(hub, monkeypatch):

@@ -1,8 +1,10 @@
 """The page as a visitor meets it: a real browser and a real client, a real Studio, a small random model."""
 
 import csv
+import json
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,28 @@ def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
     tab.locator("#generate").click()
     tab.get_by_text(sentence).first.wait_for()
     assert tab.locator("#generate").is_enabled()
+
+
+@needs_browser
+def test_speed_and_memory_are_switches_of_the_methods_that_have_them(visit):
+    tab = visit()
+    tab.get_by_text("More settings").click()
+    switches = tab.locator("#switches")
+    fill(tab, method="Unmasked · control")
+    switches.wait_for(state="hidden")
+    fill(tab, method="MaskUNet, training-free")
+    switches.wait_for(state="visible")
+    tab.get_by_label("Steps").fill("1")
+    tab.get_by_label("less memory").check()
+    generate(tab)
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download run").click()
+    with zipfile.ZipFile(download.value.path()) as files:
+        name = next(name for name in files.namelist() if name.endswith("run.json"))
+        assert json.loads(files.read(name))["request"]["settings"] == {"low_memory": True}
+    tab.get_by_label("look through the tiny decoder").check()
+    tab.locator("#generate").click()
+    tab.get_by_text("There is no tiny decoder for tiny here.").first.wait_for()
 
 
 @needs_browser

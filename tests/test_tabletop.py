@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 
+from maskunet.tabletop import train_tiny_decoder
 from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.data import training_scenes
 from maskunet.tabletop.fit import fit
@@ -120,3 +122,25 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert after["step"] > steps > 0
     assert after["elapsed"] >= 0.02 * 60
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+
+
+def test_the_tiny_decoder_trains_on_latents_and_is_saved_in_diffusers_format(tmp_path):
+    stream = np.random.default_rng(0)
+    latents = stream.standard_normal((80, 2, 4, 16, 16)).astype(np.float16)
+    pictures = stream.integers(0, 256, (80, 3, 128, 128), np.uint8)
+    for name, array in {"latents": latents, "decoded": pictures}.items():
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "0000.npy", array)
+    np.save(tmp_path / "predictions_x0.npy", latents[:, 0])
+    np.save(tmp_path / "predictions.npy", pictures)
+    (tmp_path / "model" / "vae").mkdir(parents=True)
+    (tmp_path / "model" / "vae" / "config.json").write_text('{"scaling_factor": 0.5}')
+    z, x = train_tiny_decoder.examples(tmp_path, 1)
+    assert np.array_equal(z[0].numpy() * 2, latents[0, 0])
+    assert np.array_equal(x[-1].numpy(), pictures[-1])
+    trained = train_tiny_decoder.train(tmp_path, minutes=0.01, shards=1)
+    saved = AutoencoderTiny.from_pretrained(tmp_path / "model" / "tiny_decoder", torch_dtype=torch.float16)
+    y = [each.float().decode(z[:2].float()).sample for each in (trained, saved)]
+    torch.testing.assert_close(*y, atol=0.01, rtol=0)
+    assert torch.load(tmp_path / "tiny_decoder" / "state.pt", weights_only=True)["step"] > 0
+    assert not any(p.abs().max() for p in saved.encoder.parameters())

@@ -12,6 +12,8 @@ from maskunet.evaluate import evaluate
 from maskunet.library import Library
 from maskunet.records import Request
 from maskunet.tabletop import checker, data, measure
+from maskunet.tabletop.render import render
+from maskunet.tabletop.train_autoencoder import signal_to_noise
 
 WEIGHTS = Path(maskunet.tabletop.__file__).parent / "weights"
 
@@ -71,6 +73,16 @@ def test_the_checker_does_not_see_things_on_an_empty_table_or_in_noise(judge):
     noise = torch.from_numpy(np.random.default_rng(0).random((1, 3, 128, 128), dtype=np.float32))
     assert judge.see(empty) == [[]]
     assert len(judge.see(noise)[0]) <= 1
+
+
+def test_the_tiny_decoder_shows_what_the_full_one_shows(loaded):
+    model = loaded.model
+    pictures = render(data.training_scenes(measure.FRESH_SHARD)[:16]).float() / 127.5 - 1
+    with torch.no_grad():
+        latents = model.vae.encode(pictures).latent_dist.mean * model.latent_scale
+        tiny, full = model.decode(latents, tiny=True), model.decode(latents)
+    assert signal_to_noise(2 * tiny - 1, 2 * full - 1) > 28
+    assert model.tiny_decoder_file().stat().st_size < 1_000_000
 
 
 def test_the_renders_that_judge_are_not_those_that_trained():

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from maskunet import generator_file, unet_file
@@ -112,9 +118,21 @@ def tiny_fine_tuned(folder: Path, name: str = "tiny") -> Path:
     return path
 
 
+def tiny_decoder(folder: Path, seed: int = 0) -> Path:
+    """An AutoencoderTiny as diffusers saves it, in the folder of the model that it is for."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        AutoencoderTiny(
+            encoder_block_out_channels=(8, 8), num_encoder_blocks=(0, 0),
+            decoder_block_out_channels=(8, 8), num_decoder_blocks=(1, 0),
+        ).save_pretrained(folder / "tiny_decoder")  # fmt: skip
+    return folder / "tiny_decoder"
+
+
 def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
-    """The folder's model as the lab loads it, on the CPU in float32, with two mask generators and a fine-tuned U-Net."""
+    """The folder's model as the lab loads it, on the CPU in float32, with all that may lie beside it."""
     folder = tiny_sd_folder(path, like)
+    tiny_decoder(folder)
     tiny_generator(folder)
     tiny_generator(folder, "tiny_reward", learns_from="image_reward")
     tiny_fine_tuned(folder)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -107,8 +108,9 @@ class Reporter:
         timestep: int,
         *,
         image: Tensor | None = None,
-        rewards: Mapping[str, Tensor] | None = None,
+        rewards: Mapping[str, Tensor | float] | None = None,
         masks: Mapping[str, Tensor] | None = None,
+        kept: Mapping[str, float] | None = None,
         used: Mapping[str, Tensor] | None = None,
         logits: Mapping[str, Tensor] | None = None,
         **plain: Any,
@@ -116,22 +118,24 @@ class Reporter:
         """Report an update or a step.
 
         Args:
-            image: (1, 3, H, W) in [0, 1]. rewards: (1,) each.
-            masks: this update's, by site name.
+            image: (1, 3, H, W) in [0, 1]. rewards: (1,) each, or numbers.
+            masks: this update's, by site name, or `kept`, what share of the weights each keeps.
             used: with a step's last event, the masks its solver step uses, and `logits`, what they
                 came from: these are counted.
             plain: further attributes of the event, as they are.
         """
         cuda = self.model.device.type == "cuda"
         stats = self._count(timestep, used, logits) if used else None
-        counted = stats is not None and masks is used  # then what is kept is known without another look
+        if kept is None:  # where these masks are the ones that were counted, without another look
+            counted = stats is not None and masks is used
+            kept = _kept(stats) if counted else masks_.keep_ratio(masks or {})
         return StepEvent(
             step=step,
             steps=self.steps,
             timestep=int(timestep),
             image=None if image is None else to_uint8(image)[0],
-            rewards=_numbers(rewards or {}),
-            keep_ratio=_kept(stats) if counted else masks_.keep_ratio(masks or {}),
+            rewards=numbers(rewards or {}),
+            keep_ratio=dict(kept),
             stats=stats,
             masks={n: masks_.pack(m) for n, m in used.items()} if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
@@ -153,13 +157,32 @@ def _kept(stats: SiteStats) -> dict[str, float]:
     return dict(zip(stats.sites, (1 - stats.removed[0] / stats.weights).tolist(), strict=True))
 
 
-def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """One-element tensors as numbers, in one transfer from the device."""
-    if not values:
-        return {}
-    return dict(
-        zip(values, torch.cat([v.detach().float().view(1) for v in values.values()]).tolist(), strict=True)
-    )
+def numbers(values: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """One-element tensors as numbers, in one transfer from the device; numbers as they are."""
+    tensors = [v.detach().float().view(1) for v in values.values() if isinstance(v, Tensor)]
+    read = iter(torch.cat(tensors).tolist() if tensors else ())
+    return {name: next(read) if isinstance(v, Tensor) else v for name, v in values.items()}
+
+
+def read_back(
+    loss: Tensor, scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> tuple[float, dict[str, float], dict[str, float]]:
+    """The loss, the rewards and the kept shares of an update as numbers: its one wait for the device."""
+    kept = {name: mask.detach().float().mean() for name, mask in masks.items()}
+    found = numbers({"": loss, **scores, **kept})
+    return found[""], {name: found[name] for name in scores}, {name: found[name] for name in kept}
+
+
+@contextmanager
+def recomputed(vae: nn.Module, wanted: bool) -> Iterator[None]:
+    """Within it a backward pass recomputes the decoder's blocks, if `wanted`: less memory, more time."""
+    if wanted:
+        vae.enable_gradient_checkpointing()
+    try:
+        yield
+    finally:
+        if wanted:
+            vae.disable_gradient_checkpointing()
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

@@ -7,20 +7,32 @@ prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from maskunet import mask
 from maskunet.guidance import classifier_free
 from maskunet.masked_unet import MaskedUNet
-from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
+from maskunet.methods.base import (
+    MethodSpec,
+    Reporter,
+    finish,
+    guidance_of,
+    mask_generator,
+    read_back,
+    recomputed,
+    steps_of,
+)
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards, shifted_views
 from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
+from maskunet.settings import ranged, switch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +52,10 @@ class Settings:
         hinge: the first reward stops counting above it; 100 is never.
         views: pictures the rewards look at per update: the image itself, then shifted, noisy copies.
         image_reward, hpsv2: weights of the rewards (omega, Eq. 10).
+        patience: a step ends after so many updates in a row that each raised the total reward by
+            less than `least_gain` over the best before; 0 is never.
+        tiny_decoder: the rewards look through the model's tiny decoder; the final picture is the full one's.
+        low_memory: recompute in the backward pass what would be kept for it, with the same gradients.
     """
 
     updates: int = field(default=15, metadata=ranged(0, 100, "updates per step"))
@@ -58,6 +74,12 @@ class Settings:
     views: int = field(default=1, metadata=ranged(1, 8, "pictures scored per update"))
     image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
     hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
+    patience: int = field(
+        default=0, metadata=ranged(0, 100, "updates without a gain that end a step; 0: none")
+    )
+    least_gain: float = field(default=0.01, metadata=ranged(0.0, 100.0, "what counts as a gain of reward"))
+    tiny_decoder: bool = field(default=False, metadata=switch("faster: look through the tiny decoder"))
+    low_memory: bool = field(default=False, metadata=switch("less memory: recompute instead of remembering"))
 
 
 # (masked U-Net, step, x_t, text states, masks) -> the latents to go on with, and the U-Net calls it took.
@@ -86,19 +108,25 @@ def run(
     generator = mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed), None
-    with MaskedUNet(model.unet) as masked:
+    judge = partial(checkpoint, rewards, use_reentrant=False) if settings.low_memory else rewards
+    with (
+        MaskedUNet(model.unet, checkpointing=settings.low_memory) as masked,
+        recomputed(model.vae, settings.low_memory),
+    ):
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
         optimizer = None
         for step, (t, t_prev) in enumerate(pairs):
             if step == 0 or not settings.warm_start:
                 optimizer = _reset(logits, optimizer, settings)
             updates = settings.early_updates if step < settings.early_steps else settings.updates
-            features, noise, chosen, note = None, None, None, ""
+            features, noise, chosen, note, lowest, flat = None, None, None, "", math.inf, 0
             looks = max(updates + settings.use_updated, 1)
+            inherited = (settings.warm_start or settings.keep_moments) and step + 1 < len(pairs)
             for update in range(looks):
+                moves = update < updates and (update + 1 < looks or inherited)
                 if noise is None or not settings.common_noise:
                     noise = {n: mask.noise_like(v, settings.noise, generator) for n, v in logits.items()}
-                with torch.enable_grad():
+                with torch.set_grad_enabled(moves):
                     masks = {n: mask.straight_through(v, noise[n]) for n, v in logits.items()}  # Eq. 5
                     z_t, calls = move(masked, step, x_t, text, masks)
                     if features is None or calls:  # latents that stay are encoded once per timestep
@@ -106,36 +134,42 @@ def run(
                             features = masked.encode(torch.cat((z_t, z_t)), t, text)
                     output = classifier_free(masked.decode(features, masks), scale)  # Eq. 6, 9
                     x0, _ = model.schedule.x0_eps(output, z_t, t)
-                    image = model.decode(x0)
-                    scores = rewards(
-                        shifted_views(image, settings.views, generator), [request.prompt] * settings.views
-                    )
+                    image = model.decode(x0, tiny=settings.tiny_decoder)
+                    views = shifted_views(image, settings.views, generator)
+                    scores = judge(views, [request.prompt] * settings.views)
                     scores = {name: value.mean()[None] for name, value in scores.items()}
                     loss = _loss(scores, settings)
                 report.unet_calls += 1 + calls
-                value = float(loss.detach())
+                if moves:  # asked for before the numbers are waited for
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                value, told, kept = read_back(loss, scores, masks)
+                flat = 0 if value < lowest - settings.least_gain else flat + 1
+                lowest = min(value, lowest)
                 if not math.isfinite(value):
                     note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
                 best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
                 if best or chosen is None:
                     chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()}, z_t)
-                if moves := update < updates and not note:
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                last = update + 1 == looks or note
+                last = update + 1 == looks or note or flat == settings.patience > 0
                 yield report(
-                    step, t, image=image if request.previews else None, rewards=scores, masks=masks,
+                    step, t, image=image if request.previews else None, rewards=told, kept=kept,
                     used=chosen[2] if last else None, logits=logits,
                     loss=value, update=update, updates=updates, best=best, note=note,
                 )  # fmt: skip
-                if note:
-                    break
-                if moves:
+                if moves and not note:
                     optimizer.step()
+                if last:
+                    break
             _, x0, _, z_t = chosen
             x_t, history = dpmpp_2m_step(model.schedule, z_t, x0, history, t, t_prev)
             history = history if settings.second_order else None
     yield finish(model, rewards, request, report, x_t)
+
+
+def parts(model: DiffusionModel, settings: Settings) -> Mapping[str, Path]:
+    """The tiny decoder's file, where it is asked for."""
+    return {"tiny_decoder": model.tiny_decoder_file()} if settings.tiny_decoder else {}
 
 
 def _reset(
@@ -148,7 +182,9 @@ def _reset(
             value.grad = None
     if optimizer is not None and settings.keep_moments:
         return optimizer
-    return torch.optim.AdamW([v.requires_grad_() for v in logits.values()], lr=settings.learning_rate)
+    return torch.optim.AdamW(
+        [v.requires_grad_() for v in logits.values()], lr=settings.learning_rate, fused=True
+    )
 
 
 def _loss(scores: dict[str, Tensor], settings: Settings) -> Tensor:
@@ -181,4 +217,5 @@ SPEC = MethodSpec(
     source="MaskUNet (CVPR 2025), section 3.3, Algorithm 1",
     presets={"official": OFFICIAL, "paper": PAPER, "improved": IMPROVED},
     run=run,
+    parts=parts,
 )

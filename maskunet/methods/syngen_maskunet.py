@@ -82,4 +82,5 @@ SPEC = MethodSpec(
         "gentle": _with_moves(maskunet_free.OFFICIAL, scale=5.0),
     },
     run=run,
+    parts=maskunet_free.parts,
 )

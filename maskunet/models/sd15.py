@@ -10,4 +10,5 @@ SPEC = ModelSpec(
     repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
     download_gb=4.27,  # 1,066 million float32 weights; no safety checker, no half-precision copies
     guidance=7.5,
+    tiny_decoder="madebyollin/taesd",
 )

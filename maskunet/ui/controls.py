@@ -1,6 +1,7 @@
 """The left column: what to draw and how, and the buttons; the same for every tab."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -36,6 +37,7 @@ class Controls:
     guidance: gr.Number
     trained: gr.Dropdown
     edited: gr.State
+    switches: gr.CheckboxGroup
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -47,7 +49,7 @@ class Controls:
         """The components that make a request."""
         return [
             self.prompt, self.negative, self.seed, self.model, self.method, self.preset, self.steps, self.guidance,
-            self.trained, self.edited,
+            self.trained, self.edited, self.switches,
         ]  # fmt: skip
 
     def wire(self, models: list[Card], methods: list[Card]) -> Any:
@@ -69,6 +71,9 @@ class Controls:
                 choices=list(card.presets), value=card.presets[0]
             )
 
+        def new_switches(method: str) -> gr.CheckboxGroup:
+            return gr.CheckboxGroup(**_switches(ways[method]))
+
         def new_model(model: str) -> tuple[str, str]:
             card = cards[model]
             reason = "" if card.available else f'<div class="status failed">{escape(card.reason)}</div>'
@@ -80,6 +85,7 @@ class Controls:
 
         self.shuffle.click(new_seed, None, self.seed, **quick)
         self.method.input(new_method, self.method, [self.method, self.preset], **quick)
+        self.method.change(new_switches, self.method, self.switches, **quick)  # a link changes it too
         self.model.input(new_model, self.model, [self.vocabulary, self.status], **quick)
         return self.vocabulary.select(add_word, self.prompt, self.prompt, **quick)
 
@@ -119,12 +125,13 @@ def build(studio: Any, models: list[Card], methods: list[Card]) -> Controls:
             label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO
         )
         guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
+        switches = gr.CheckboxGroup(label=words.SWITCHES, elem_id="switches", **_switches(method))
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
     status = gr.HTML("", elem_id="status")
     return Controls(
-        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, generate, stop, status,
+        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, switches, generate, stop, status,
         vocabulary, shuffle, binding,
     )  # fmt: skip
 
@@ -136,6 +143,12 @@ def _title(card: Card) -> str:
 def _kind_title(card: Card) -> str:
     """What is no learned mask says what it is there for."""
     return card.title if card.kind == "masks" else f"{card.title} · {card.kind}"
+
+
+def _switches(card: Card) -> dict[str, Any]:
+    """What a method's checkboxes are; none is set."""
+    choices = [(text, name) for name, text in card.switches.items()]
+    return {"choices": choices, "value": [], "visible": bool(choices)}
 
 
 def chips(card: Card) -> str:
@@ -155,13 +168,13 @@ def chips(card: Card) -> str:
 
 def request(
     prompt: str, negative: str, seed: Any, model: str, method: str, preset: str, steps: Any, guidance: Any,
-    trained: str = "", binding: dict[str, Any] | None = None,
+    trained: str = "", binding: dict[str, Any] | None = None, switches: Sequence[str] = (),
 ) -> Request:  # fmt: skip
     """A Request from the page's plain values.
 
     Args:
         trained: counts for a method that takes what was trained. binding: edited word groups, for one that
-            takes them; see `groups.setting`.
+            takes them; see `groups.setting`. switches: names of settings to turn on.
 
     Raises:
         ValueError: one is out of range; one clear sentence.
@@ -175,7 +188,9 @@ def request(
         preset=str(preset or ""),
         steps=_whole(steps) if steps else None,
         guidance=float(guidance) if guidance else None,
-        settings=_trained(method, trained) | groups.setting(binding, prompt, method),
+        settings=_trained(method, trained)
+        | groups.setting(binding, prompt, method)
+        | dict.fromkeys(switches, True),
     )
 
 
