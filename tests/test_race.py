@@ -10,7 +10,7 @@ import pytest
 
 from maskunet.__main__ import main
 from maskunet.library import Loaded
-from maskunet.race import budget, entrants, report, run, write
+from maskunet.race import budget, entrants, pictures, report, run, shown, write
 from maskunet.records import Request
 from maskunet.study import subjects
 from visualize import race as race_plot
@@ -123,13 +123,20 @@ def test_all_entrants_have_the_same_seeds_and_the_first_is_the_prompts_own(tmp_p
     assert firsts == [seed for _, seed in subjects("two,counting", n=2, seeds=1)]
 
 
+def test_pictures_are_kept_of_each_tasks_first_prompts_only(tmp_path):
+    assert shown.numbers({n: ("two", "counting")[n % 2] for n in range(9)}) == [0, 2, 4, 1, 3, 5]
+    rows = raced(tmp_path, [Stub("plain", 1.0)], prompts=10, seconds=1.0)
+    assert {row["number"] for row in rows} == set(range(10))
+    assert len(list(tmp_path.rglob("*.png"))) == 6
+
+
 def test_the_picture_that_is_kept_is_the_chosen_one(tmp_path):
     from PIL import Image
 
     rows = raced(tmp_path, [Stub("plain", 0.5)])
     for number in range(4):
         best = budget.chosen([r for r in rows if r["number"] == number], "image_reward")
-        kept = np.asarray(Image.open(run.picture_path(tmp_path, "plain", number)))
+        kept = np.asarray(Image.open(pictures.picture_path(tmp_path, "plain", number)))
         assert (kept == best["seed"] % 250).all()
 
 

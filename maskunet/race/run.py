@@ -5,12 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from maskunet import candidates
 from maskunet.evaluate import judge
-from maskunet.race import budget
+from maskunet.race import budget, shown
 from maskunet.race.entrants import Entrant
+from maskunet.race.pictures import save_picture
 from maskunet.records import Request
 from maskunet.tabletop.tasks import Case, cases
 
@@ -39,7 +38,7 @@ def race(
         asked: steps, guidance and model; the rest is replaced.
         subjects: prompts by number.
         seconds: budget of each entrant for a prompt. optimized: name of the reward that methods may use.
-        folder: of pictures/; each entrant's chosen picture of each prompt is kept there.
+        folder: of pictures/; each entrant's chosen picture of the prompts that are shown is kept there.
         done: rows of an earlier run; what is in them is left out.
 
     Yields:
@@ -47,6 +46,7 @@ def race(
     """
     settings = {e.name: e.settings(optimized, rewards.weights) for e in chosen}
     purses = {e.name: budget.Purse(seconds) for e in chosen}
+    to_show = shown.numbers({number: case.task for number, (case, _) in subjects.items()})
     made: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for row in done:
         purses[row["entrant"]].pay(row["seconds"])
@@ -65,7 +65,8 @@ def race(
                 row = judge(case, its_seed, iter(events), checker)
                 row |= {"entrant": each.name, "number": number, "place": len(pictures)}
                 pictures = [*pictures, row]
-                if budget.chosen(pictures, optimized)["place"] == row["place"]:
+                best = budget.chosen(pictures, optimized)["place"] == row["place"]
+                if best and number in to_show:
                     save_picture(folder, each.name, number, events[-1].image)
                 purse.pay(row["seconds"])
                 yield row
@@ -76,19 +77,3 @@ def _warm(model: Any, rewards: Any, each: Entrant, settings: Any, asked: Request
     request = replace(each.request(asked), prompt=cases("two", 1, split="train")[0].prompt, steps=WARM_STEPS)
     for _ in each.spec.run(model, rewards, request, settings):
         pass
-
-
-def picture_path(folder: Path, entrant: str, number: int) -> Path:
-    """Where an entrant's chosen picture of a prompt is kept."""
-    return folder / "pictures" / entrant.replace("/", "-").replace(":", "-") / f"{number:04d}.png"
-
-
-def save_picture(folder: Path, entrant: str, number: int, image: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 so that no half-written file is ever read."""
-    from PIL import Image
-
-    path = picture_path(folder, entrant, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    Image.fromarray(image).save(part, format="PNG")
-    part.replace(path)

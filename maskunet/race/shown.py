@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from maskunet.race.budget import Rows, chosen
+from maskunet.race.pictures import picture_path
 from maskunet.race.report import complete
-from maskunet.race.run import picture_path
 
 PROMPTS = 3  # of each task
 QUALITY = 90
@@ -24,18 +24,26 @@ def first(rows: Rows, optimized: str) -> list[dict[str, Any]]:
     rows = complete(rows)
     names = list(dict.fromkeys(row["entrant"] for row in rows))
     tasks = {row["number"]: row["task"] for row in rows}
-    numbers = [
-        n
-        for task in dict.fromkeys(tasks.values())
-        for n in sorted(k for k in tasks if tasks[k] == task)[:PROMPTS]
-    ]
     found = []
-    for number in numbers:
+    for number in numbers(tasks):
         mine = [row for row in rows if row["number"] == number]
         lanes = [chosen([row for row in mine if row["entrant"] == name], optimized) for name in names]
         kept = [{key: lane[key] for key in ("entrant", "correct", "rewards", "pictures")} for lane in lanes]
         found.append({"number": number, "task": tasks[number], "prompt": mine[0]["prompt"], "lanes": kept})
     return found
+
+
+def numbers(tasks: Mapping[int, str]) -> list[int]:
+    """The numbers of each task's first prompts, task by task.
+
+    Args:
+        tasks: of every prompt, by its number.
+    """
+    return [
+        number
+        for task in dict.fromkeys(tasks.values())
+        for number in sorted(each for each in tasks if tasks[each] == task)[:PROMPTS]
+    ]
 
 
 def save(folder: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
