@@ -182,7 +182,7 @@ class Run:
         id: 12 hexadecimal digits.
         request: what was asked, with every `None` filled in by the value that was used.
         settings: the method's settings in full.
-        state: "done" or "stopped"; a stopped run holds the best so far.
+        state: "done"; "stopped", or "interrupted" by the end of the program: then it holds the best so far.
         versions: of Python, of this package and of the libraries that decide the result.
         weights: SHA-256 of each weight file, by role.
         base_settings: the plain method's settings; those it shares with the method are equal.
@@ -255,14 +255,15 @@ class JobEvent:
 
     Attributes:
         job: 12 hexadecimal digits; also the id of the run it becomes.
-        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed".
+        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed"; of a run that an
+            earlier program did not finish, "interrupted".
         ahead: jobs before this one while queued.
         number: counts the job's events from 1; events with the same number differ in time only.
         elapsed, remaining: seconds; `remaining` is None until it can be estimated.
         step: the newest event of the plain method in phase "base", of the method in "result".
         rows: `StepEvent.row` of all the method's events so far, also of those a reader missed.
-        run: the finished run in phase "done"; in "stopped" the best so far, or None if there was
-            no picture yet.
+        run: the finished run in phase "done"; in "interrupted" the best so far; in "stopped" too, or None
+            if there was no picture yet.
         message: one clear sentence, in phase "failed" what went wrong and what to do.
     """
 

@@ -183,6 +183,7 @@ PHASES = {
     "result": "Masked",
     "done": "Done",
     "stopped": "Stopped",
+    "interrupted": "Interrupted",
     "failed": "Not finished",
 }
 ABOUT = """
