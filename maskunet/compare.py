@@ -63,6 +63,7 @@ def compare(
                     yield "base", event
                     if why := should_stop():
                         raise Stopped(why)
+        blocks.outputs.clear()  # what another U-Net computes is not seen, and must not pass for the base's
         # Closed before anything else happens: the model is given back even if saving fails.
         with closing(spec.run(model, rewards, record.request, settings)) as events:
             for event in events:

@@ -67,7 +67,9 @@ class Trace:
         if base is None:
             self.components[event.step] = {i: Components.of(x) for i, x in features.items()}
         through = (base or self).components.get(event.step, {})
-        self.maps[event.step] = {i: through[i].picture(x) for i, x in features.items() if i in through}
+        maps = {i: through[i].picture(x) for i, x in features.items() if i in through}
+        if maps:
+            self.maps[event.step] = maps
 
 
 def _small(image: np.ndarray) -> np.ndarray:
