@@ -148,6 +148,7 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         )
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.compare import compare, method_of
+    from maskunet.draft import Draft
     from maskunet.interrupt import interruptible
     from maskunet.library import Library
 
@@ -158,8 +159,9 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         used = spec.weights(loaded.model, spec.settings(request.preset, request.settings))
         replay.check_replay(record, loaded.model.name, used)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
+    how = {"with_base": with_base, "draft": Draft(args.out)}
     with interruptible() as should_stop:
-        events = compare(loaded.model, loaded.rewards, request, with_base=with_base, should_stop=should_stop)
+        events = compare(loaded.model, loaded.rewards, request, should_stop=should_stop, **how)
         run = _show(events, request.method)
     runs.write(run, args.out)
     _summary(run, args.out)

@@ -1,5 +1,6 @@
 """One comparison: the plain picture and a method's picture from the same noise, and their Run."""
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from dataclasses import fields, replace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from maskunet.draft import Draft
 from maskunet.feature_maps import UpBlocks
 from maskunet.masked_unet import MaskedUNet
 from maskunet.methods import SPECS
@@ -28,6 +30,7 @@ def compare(
     bases: MutableMapping[tuple, Trace] | None = None,
     should_stop: Callable[[], str] = str,
     run_id: str = "",
+    draft: Draft | None = None,
     methods: Mapping[str, MethodSpec] = SPECS,
 ) -> Iterator[tuple[str, StepEvent | Run]]:
     """Make the plain picture, then the method's from the same seed, steps and guidance.
@@ -40,6 +43,7 @@ def compare(
         bases: plain pictures' traces by what they depend on; read, and added to.
         should_stop: asked after every event; a sentence other than "" ends the work.
         run_id: 12 hexadecimal digits, or empty to draw them.
+        draft: offered the best so far after every event, for the case that the program is killed.
 
     Raises:
         ValueError: no such method, preset or setting.
@@ -47,7 +51,8 @@ def compare(
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
-    record = Recorder(filled(request, spec, model), settings, model, spec.weights(model, settings))
+    run_id = run_id or secrets.token_hex(6)
+    record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
     with UpBlocks(model.unet) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
@@ -58,14 +63,17 @@ def compare(
                     yield "base", event
                     if why := should_stop():
                         raise Stopped(why)
+        blocks.outputs.clear()  # what another U-Net computes is not seen, and must not pass for the base's
         # Closed before anything else happens: the model is given back even if saving fails.
         with closing(spec.run(model, rewards, record.request, settings)) as events:
             for event in events:
                 record.add(event, blocks.outputs)
+                if draft is not None:
+                    draft.offer(record)
                 yield "result", event
                 if record.ends(should_stop()):
                     break
-    yield record.state, record.run(run_id)
+    yield record.state, record.run()
 
 
 def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec) -> float:

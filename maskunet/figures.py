@@ -2,13 +2,14 @@
 
 import argparse
 import csv
+import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from maskunet import whole_folder
 from maskunet.records import Run
 
 FORMATS = ("png", "svg", "pdf")
@@ -65,11 +66,12 @@ def archive(run: Run, folder: Path) -> Path:
     """All of `write` in one zip under `folder`, made once per run; the newest 20 are kept."""
     target = folder / f"maskunet-{run.id}-figures.zip"
     if not target.is_file():
-        with tempfile.TemporaryDirectory() as place:
-            said = list(write(run, Path(place)))
-            (Path(place) / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.make_archive(str(target.with_suffix("")), "zip", place)
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_folder.part(folder.parent) as place:
+            said = list(write(run, place / "figures"))
+            (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+            packed = shutil.make_archive(str(place / target.stem), "zip", place / "figures")
+            os.replace(packed, target)
     for old in sorted(folder.glob("*.zip"), key=lambda p: p.stat().st_mtime)[:-MAX_KEPT]:
         old.unlink(missing_ok=True)
     return target

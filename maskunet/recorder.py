@@ -2,7 +2,6 @@
 
 import math
 import platform
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -68,7 +67,9 @@ class Trace:
         if base is None:
             self.components[event.step] = {i: Components.of(x) for i, x in features.items()}
         through = (base or self).components.get(event.step, {})
-        self.maps[event.step] = {i: through[i].picture(x) for i, x in features.items() if i in through}
+        maps = {i: through[i].picture(x) for i, x in features.items() if i in through}
+        if maps:
+            self.maps[event.step] = maps
 
 
 def _small(image: np.ndarray) -> np.ndarray:
@@ -83,6 +84,7 @@ def _small(image: np.ndarray) -> np.ndarray:
 class Recorder:
     """Takes in what `compare` sees and makes the Run of it, also of what was stopped."""
 
+    id: str
     request: Request
     settings: Any
     model: DiffusionModel
@@ -125,14 +127,14 @@ class Recorder:
         self.note = why or f"{self.note} Stopped; the best before it is kept."
         return True
 
-    def run(self, run_id: str) -> Run:
+    def run(self) -> Run:
         """The Run of what happened so far."""
         if self.best is None:
             raise Stopped(self.note or "The method ended without a picture.")
         base, last = self.base.last if self.base else None, self.trace.last
         stats = SiteStats.joined(self.stats) if self.stats else None
         return Run(
-            id=run_id or secrets.token_hex(6),
+            id=self.id,
             request=self.request,
             settings=asdict(self.settings),
             state=self.state,

@@ -18,6 +18,7 @@ MAX_STEPS = 100
 MAX_GUIDANCE = 30.0
 MAX_SETTINGS = 64
 MAX_SETTING = 200  # characters of one setting's value
+MAX_VALUE = 1e15  # of a setting that is a number, and of a number that a message repeats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,17 +77,24 @@ def _check_text(name: str, text: Any, *, required: bool) -> None:
         raise ValueError(f"The {name} is empty. Write what the picture should show.")
     if len(text) > MAX_PROMPT:
         raise ValueError(f"The {name} has {len(text):,} characters; allowed are {MAX_PROMPT:,}.")
-    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+    if _has_control(text.replace("\n", "").replace("\t", "")):
         raise ValueError(f"The {name} holds control characters. Remove them and try again.")
 
 
+def _has_control(text: str) -> bool:
+    """Whether there are control characters in it, or halves of characters, which no file can hold."""
+    return any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
+
+
 def _check_number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # A whole number may be too large for a float, and even for being written out.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise ValueError(f"The {name} must be a number from {low:,} to {high:,}.")
+    if not low <= value <= high:
+        given = f"{value:,}" if abs(value) < MAX_VALUE else "a number of 16 digits or more"
+        raise ValueError(f"The {name} is {given}; allowed is {low:,} to {high:,}.")
     if whole and value != int(value):
         raise ValueError(f"The {name} must be a whole number, not {value}.")
-    if not low <= value <= high:
-        raise ValueError(f"The {name} is {value:,}; allowed is {low:,} to {high:,}.")
 
 
 def _check_name(kind: str, name: Any) -> None:
@@ -99,8 +107,14 @@ def _check_settings(settings: Any) -> None:
         raise ValueError(f"The settings must be at most {MAX_SETTINGS} names with one value each.")
     for key, value in settings.items():
         _check_name("name of a setting", key)
-        if not isinstance(value, str | bool | int | float) or len(str(value)) > MAX_SETTING:
+        if not _is_plain(value):
             raise ValueError(f"The setting {key} must be a number, a word, true or false.")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_SETTING and not _has_control(value)
+    return isinstance(value, int | float) and abs(value) < MAX_VALUE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,7 +196,7 @@ class Run:
         id: 12 hexadecimal digits.
         request: what was asked, with every `None` filled in by the value that was used.
         settings: the method's settings in full.
-        state: "done" or "stopped"; a stopped run holds the best so far.
+        state: "done"; "stopped", or "interrupted" by the end of the program: then it holds the best so far.
         versions: of Python, of this package and of the libraries that decide the result.
         weights: SHA-256 of each weight file, by role.
         base_settings: the plain method's settings; those it shares with the method are equal.
@@ -257,14 +271,15 @@ class JobEvent:
 
     Attributes:
         job: 12 hexadecimal digits; also the id of the run it becomes.
-        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed".
+        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed"; of a run that an
+            earlier program did not finish, "interrupted".
         ahead: jobs before this one while queued.
         number: counts the job's events from 1; events with the same number differ in time only.
         elapsed, remaining: seconds; `remaining` is None until it can be estimated.
         step: the newest event of the plain method in phase "base", of the method in "result".
         rows: `StepEvent.row` of all the method's events so far, also of those a reader missed.
-        run: the finished run in phase "done"; in "stopped" the best so far, or None if there was
-            no picture yet.
+        run: the finished run in phase "done"; in "interrupted" the best so far; in "stopped" too, or None
+            if there was no picture yet.
         message: one clear sentence, in phase "failed" what went wrong and what to do.
     """
 

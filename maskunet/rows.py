@@ -1,6 +1,7 @@
 """Rows that are kept as they come: a file with a line of JSON each, from which a later run goes on."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,8 @@ def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, An
     if not path.exists():
         path.write_text(json.dumps({"about": about}) + "\n")
         return []
-    text = path.read_text()
-    rows = read(path, about, what)
-    if not text.endswith("\n"):
-        path.write_text(text[: text.rfind("\n") + 1])
+    rows, text = read(path, about, what), path.read_bytes()
+    os.truncate(path, text.rfind(b"\n") + 1)
     return rows
 
 

@@ -8,8 +8,6 @@ import errno
 import json
 import os
 import re
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from maskunet import course, replay, site_stats, store
+from maskunet import course, replay, site_stats, store, whole_folder
 from maskunet.records import MaskSet, Run
 from maskunet.site_stats import SiteStats
 
@@ -39,29 +37,9 @@ def write(run: Run, folder: Path) -> Path:
         ValueError: the disk is full, the place cannot be written, or `folder` holds other files.
     """
     check_place(folder)
-    with _disk_errors():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".run-"))
-        try:
-            _write_files(run, fresh)
-            fresh.chmod(0o755)
-            _put_in_place(fresh, folder)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
+    with _disk_errors(), whole_folder.written(folder) as fresh:
+        _write_files(run, fresh)
     return folder
-
-
-def _put_in_place(fresh: Path, folder: Path) -> None:
-    earlier = folder.rename(f"{fresh}-earlier") if folder.is_dir() else None
-    try:
-        fresh.rename(folder)
-    except OSError:
-        if earlier is not None:
-            earlier.rename(folder)
-        raise
-    if earlier is not None:
-        shutil.rmtree(earlier)
 
 
 def check_place(folder: Path) -> None:
@@ -136,6 +114,7 @@ def read(folder: Path) -> Run:
     Raises:
         ValueError: the folder holds no complete run.
     """
+    folder = whole_folder.standing(folder)
     try:
         record = replay.parse((folder / RECORD).read_bytes())
         with (folder / STEPS).open(newline="", encoding="utf-8") as file:
@@ -183,24 +162,22 @@ def unzip(path: Path, folder: Path) -> Run:
         ValueError: no such zip, larger than a run can be, or it holds no complete run.
     """
     refused = ValueError("This file is no run that was downloaded here. Give the .zip of “Download run”.")
-    fresh = Path(tempfile.mkdtemp(dir=folder, prefix=".run-"))
     try:
-        with zipfile.ZipFile(path) as archive:
+        with whole_folder.part(folder) as place, zipfile.ZipFile(path) as archive:
             entries = [e for e in archive.infolist() if Path(e.filename).name in FILES]
             if sum(entry.file_size for entry in entries) > MAX_ZIP or len(entries) > len(FILES):
                 raise refused
+            fresh = place / "run"
+            fresh.mkdir()
             for entry in entries:  # by its last name only: a zip cannot say where its files go
                 (fresh / Path(entry.filename).name).write_bytes(archive.read(entry))
-        run = read(fresh)
-        if not re.fullmatch("[0-9a-f]{12}", run.id):
-            raise refused
-        if not (folder / run.id).exists():
-            fresh.chmod(0o755)
-            fresh.rename(folder / run.id)
+            run = read(fresh)
+            if not re.fullmatch("[0-9a-f]{12}", run.id):
+                raise refused
+            if not (folder / run.id).exists():
+                fresh.rename(folder / run.id)
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise refused from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return run
 
 
@@ -229,18 +206,13 @@ def run_zip(folder: Path) -> Path:
     target = folder / f"maskunet-{folder.name}.zip"
     if target.is_file():
         return target
-    with _disk_errors():
-        handle, fresh = tempfile.mkstemp(dir=folder, prefix="maskunet-", suffix=".zip")
-        try:
-            with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-                for name in FILES:
-                    if (folder / name).is_file():
-                        # Stored, not deflated: pictures and packed bits do not get smaller.
-                        archive.write(folder / name, f"{target.stem}/{name}")
-            os.replace(fresh, target)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+    with _disk_errors(), whole_folder.part(folder.parent) as place:
+        with zipfile.ZipFile(place / target.name, "w") as archive:
+            for name in FILES:
+                if (folder / name).is_file():
+                    # Stored, not deflated: pictures and packed bits do not get smaller.
+                    archive.write(folder / name, f"{target.stem}/{name}")
+        os.replace(place / target.name, target)
     return target
 
 

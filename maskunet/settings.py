@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from math import isfinite
+from math import inf
 from types import NoneType
 from typing import Any, get_args
 
@@ -51,10 +51,10 @@ def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
     fits = isinstance(value, numbers if kind is float else kind) and (
         kind is bool or not isinstance(value, bool)
     )
-    if not fits or (kind in numbers and not isfinite(value)):
-        raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r}.")
+    if not fits or (kind in numbers and not abs(value) < inf):
+        raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r:.60}.")
     low, high = limits.get("min"), limits.get("max")
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(f"The setting {key} is {value}; allowed is {low} to {high}.")
     if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"The setting {key} is {value!r}; allowed is {', '.join(limits['choices'])}.")
+        raise ValueError(f"The setting {key} is {value!r:.60}; allowed is {', '.join(limits['choices'])}.")

@@ -1,10 +1,11 @@
 """The run folders of one server, by id: the newest are kept, any can be read, downloaded or brought."""
 
 import re
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from maskunet import figures, runs
+from maskunet import figures, runs, whole_folder
+from maskunet.draft import Draft
 from maskunet.records import MaskSet, Run
 
 MAX_RUNS = 200  # run folders kept on the disk; the oldest go first
@@ -26,18 +27,25 @@ class Shelf:
     """Every method raises ValueError, one sentence, for a malformed id or a run that is not here.
 
     Args:
-        folder: of the run folders; made when the first run is kept.
+        folder: of the run folders, of this server alone; made when the first run is kept. What a killed
+            server left in it is put right.
     """
 
     def __init__(self, folder: Path):
         self._folder = Path(folder)
+        whole_folder.tidy(self._folder)
+
+    def draft(self, run_id: str) -> Draft:
+        """Keeps the best so far of a run until the run itself is kept."""
+        return Draft(self._folder / checked(run_id))
 
     def keep(self, run: Run) -> None:
         """Save a run and make room on the disk."""
         runs.write(run, self._folder / run.id)
         saved = [p for p in self._folder.iterdir() if RUN_ID.fullmatch(p.name)]
         for old in sorted(saved, key=lambda p: p.stat().st_mtime)[:-MAX_RUNS]:
-            shutil.rmtree(old, ignore_errors=True)
+            with suppress(OSError):  # another attempt follows with the next run
+                whole_folder.remove(old)
 
     def read(self, run_id: str) -> Run:
         """A run, without its masks."""

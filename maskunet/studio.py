@@ -173,11 +173,14 @@ class Studio:
         self._queue.stop(known, "Stopped on request.")
 
     def run(self, run_id: str) -> Run:
-        """A finished run, without its masks.
+        """A run that is over, without its masks; also one that ended with an earlier program.
 
         Raises:
-            ValueError: the id is malformed or there is no such run here any more.
+            ValueError: the id is malformed, or there is no such run here, not yet or not any more.
         """
+        known = self._queue.get(checked(run_id))
+        if known is not None and known.ended is None:
+            raise ValueError("This run is still being made.")
         return self.shelf.read(run_id)
 
     def null_mask(self, request: Request) -> float:
@@ -254,6 +257,7 @@ class Studio:
             bases=self._bases,
             should_stop=should_stop,
             run_id=job.id,
+            draft=self.shelf.draft(job.id),
             methods=self._methods,
         )
         with closing(pictures):

@@ -48,6 +48,8 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
         trained_file.check_base(path, known, weights, WHAT)
     try:
         tuned = copy.deepcopy(unet)
+        for module in tuned.modules():
+            module._forward_hooks.clear()  # of whoever is watching the base model just now
         {"lora": _merge, "full": _replace}[known["kind"]](tuned, path)
     except Exception as error:
         raise ValueError(

@@ -22,23 +22,9 @@ def tiny_sd15(tmp_path_factory):
 @pytest.fixture(scope="session")
 def library(tmp_path_factory):
     """A library of that model with small rewards, for a Studio."""
-    from maskunet.library import Library
-    from maskunet.models.base import ModelSpec
-    from tests.tiny import tiny_sd_folder
-    from tests.tiny_rewards import write_small
+    from tests import tiny_library
 
-    path = tmp_path_factory.mktemp("page")
-    spec = ModelSpec(
-        name="tiny",
-        title="Tiny random",
-        summary="Random weights.",
-        license="none",
-        guidance=3.0,
-        folder=tiny_sd_folder(path / "model"),
-        rewards=write_small(path / "rewards"),
-        vocabulary={"color": ("red", "blue")},
-    )
-    return Library("tiny", device="cpu", specs={"tiny": spec})
+    return tiny_library.read(tiny_library.write(tmp_path_factory.mktemp("page") / "model"))
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,16 @@ def test_the_method_is_plain_with_the_other_unet(tiny_sd15, tmp_path, kind):
     assert len(model.parts) == 1  # read once
 
 
+def test_a_run_shows_its_steps_but_no_features_of_the_base_model(tiny_sd15, tmp_path):
+    model = replace(tiny_sd15, fine_tuned={"mine": trained(tiny_sd15, "full", tmp_path)}, parts={})
+    asked, bases = Request(prompt="a red cube", method="fine_tuned", steps=2), {}
+    for _ in range(2):  # the second time the plain picture is known
+        *_, (_, run) = compare(model, Redness(), asked, bases=bases)
+        assert len(run.course.timesteps) == 2 and not run.course.maps
+    *_, (_, run) = compare(model, Redness(), replace(asked, method="random_mask"), bases=bases)
+    assert run.course.maps.keys() == {0, 1}
+
+
 @pytest.mark.parametrize(
     ("damage", "text"),
     [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from maskunet import replay, runs, store
+from maskunet import replay, runs, store, whole_folder
 from maskunet.course import Course
 from maskunet.records import MaskSet, Request, Run
 from tests.tiny_stats import Sites, random_masks, stats_of
@@ -124,7 +124,7 @@ def test_an_earlier_run_survives_if_the_new_one_cannot_take_its_place(tmp_path, 
     rename = Path.rename
 
     def stuck(path, target):
-        if path.name.startswith(".run-") and not path.name.endswith("-earlier"):
+        if path.parent.name.startswith(whole_folder.PART):
             raise OSError(errno.EACCES, "denied", str(path))
         return rename(path, target)
 

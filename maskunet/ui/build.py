@@ -222,7 +222,7 @@ class Page:
 
     def moment(self, event: JobEvent, watcher: live.Watcher, kept: list[dict]) -> tuple[Any, ...]:
         """Every output for one event."""
-        if event.phase in ("done", "stopped") and event.run is not None:
+        if event.run is not None:
             kept = history.remember(kept, event.run)
             return (
                 live.status(event), gr.Button(interactive=True), gr.Button(visible=False), self.header(),

@@ -64,6 +64,7 @@ def remember(kept: list[dict], run: Run) -> list[dict]:
         "seed": run.request.seed,
         "method": run.request.method,
         "model": run.request.model,
+        "state": run.state,
         "gain": run.rewards.get("total", 0) - run.base_rewards.get("total", 0) if run.base_rewards else None,
         "picture": pictures.uri(run.result_image, 96),
     }
@@ -82,11 +83,13 @@ def _card(item: dict) -> str:
     prompt = escape(str(item["prompt"]), quote=True)
     gain = item.get("gain")
     reward = "" if gain is None else f", reward {gain:+.2f}"
+    state = str(item.get("state", "done"))
+    badge = "" if state == "done" else f" {pictures.cut_short(state)}"
     picture = str(item["picture"]) if str(item["picture"]).startswith("data:image/jpeg;base64,") else ""
     return (
         f'<article><img src="{escape(picture, quote=True)}" alt="Result for: {prompt}">'
         f"<div><p>{prompt}</p><small>{escape(str(item['model']))}, {escape(str(item['method']))}, "
-        f"seed {escape(str(item['seed']))}{reward}</small>"
+        f"seed {escape(str(item['seed']))}{reward}</small>{badge}"
         f'<button type="button" data-run="{run_id}" data-act="open">{words.OPEN}</button>'
         f'<button type="button" data-run="{run_id}" data-act="remove">{words.DELETE}</button></div></article>'
     )

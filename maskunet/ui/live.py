@@ -59,7 +59,7 @@ def status(event: JobEvent) -> str:
         return _line(words.queued(event.ahead), 0.0, event)
     if event.phase == "failed":
         return f'<div class="status failed" role="alert">{escape(event.message)}</div>'
-    if event.phase in ("done", "stopped"):
+    if event.run is not None or event.phase == "stopped":
         said = event.message or f"{name} in {words.seconds(event.elapsed)}"
         return f'<div class="status" role="status">{escape(said)}</div>'
     return _line(name, share(event), event)

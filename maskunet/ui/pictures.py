@@ -68,7 +68,7 @@ def facts(run: Run, titles: dict[str, str], precomputed: bool = False) -> str:
     request = run.request
     badge = f'<span class="badge">{words.PRECOMPUTED}</span> ' if precomputed else ""
     where = f"on {run.device}, {run.created[:10]}"
-    state = f' <span class="badge warn">{words.PHASES["stopped"]}</span>' if run.state == "stopped" else ""
+    state = f" {cut_short(run.state)}" if run.state != "done" else ""
     method = titles.get(request.method, request.method)
     preset = f", preset {request.preset}" if request.preset else ""
     line = (
@@ -87,6 +87,11 @@ def facts(run: Run, titles: dict[str, str], precomputed: bool = False) -> str:
         f"<div><dt>{name}</dt><dd>{value}<small>{detail}</small></dd></div>" for name, value, detail in tiles
     )
     return f'<p class="said">{line}</p>{note}<dl class="facts">{cells}</dl>'
+
+
+def cut_short(state: str) -> str:
+    """A badge that says how a run ended that was not finished."""
+    return f'<span class="badge warn">{escape(words.PHASES.get(state, state))}</span>'
 
 
 def _reward_tile(run: Run) -> tuple[str, str, str]:

@@ -184,6 +184,7 @@ PHASES = {
     "result": "Masked",
     "done": "Done",
     "stopped": "Stopped",
+    "interrupted": "Interrupted",
     "failed": "Not finished",
 }
 ABOUT = """
