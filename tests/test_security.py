@@ -165,7 +165,15 @@ def test_18_bounds_are_checked_on_the_server(inside, values):
 
 def test_18_fields_of_the_page_are_checked_on_the_server_too(inside):
     usual = ["a", "", 1, "tiny", "plain", "usual", 15, 0, "", None]
-    for field, value in ((6, 10**9), (6, -1), (7, float("inf")), (7, 31), (2, -5), (0, "x" * 2000), (3, "no")):
+    for field, value in (
+        (6, 10**9),
+        (6, -1),
+        (7, float("inf")),
+        (7, 31),
+        (2, -5),
+        (0, "x" * 2000),
+        (3, "no"),
+    ):
         values = [*usual]
         values[field] = value
         success, _ = call(inside, "start", *values, secrets.token_hex(8))
