@@ -68,7 +68,10 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
 def main() -> None:
     """Run until interrupted."""
     os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "maskunet-lab"))
-    _, studio = launch(arguments())
+    try:
+        _, studio = launch(arguments())  # returns when it is interrupted
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped while starting.") from None
     studio.close()
 
 

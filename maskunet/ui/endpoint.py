@@ -54,12 +54,17 @@ def build(studio: Any) -> None:
 
 
 def _answers(studio: Any, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    """What a caller is sent of a job; one who hangs up gives the device back, as nobody could find the job again."""
-    base = None
+    """What a caller is sent of a job: one preview of a step, as each becomes a file.
+
+    One who hangs up gives the device back, as nobody could find the job again.
+    """
+    base = told = None
     try:
         for event in studio.events(job):
             base, output = _output(event, base)
-            if output is not None:
+            news = event.phase, event.ahead, event.step and event.step.step
+            if output is not None and news != told:
+                told = news
                 yield output
     except GeneratorExit:
         with suppress(ValueError):  # it ended a moment ago
