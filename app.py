@@ -1,6 +1,7 @@
 """Launch the lab: parse the flags, build the studio and the page. `python app.py --help` lists the flags."""
 
 import argparse
+import ipaddress
 import os
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 HERE = Path(__file__).parent
-IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
+PASSWORD = 8  # characters at least
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -22,54 +23,55 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", help="cuda, mps or cpu; by default the best one here")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
-    parser.add_argument("--share", action="store_true", help="a public link; needs --auth")
+    parser.add_argument("--share", action="store_true", help="a public link; needs --auth or --open")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for this login")
+    parser.add_argument("--open", action="store_true", help="let in anyone who reaches the page")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
     parser.add_argument("--images", type=Path, help="folder whose folders of pictures the page may compare")
     args = parser.parse_args(argv)
-    if args.share and not args.auth:
-        parser.error("--share puts the page on the internet; give --auth NAME:PASSWORD with it")
-    if args.auth and ":" not in args.auth:
-        parser.error("--auth takes NAME:PASSWORD")
+    space = "SPACE_ID" in os.environ  # public by its nature
+    args.alone = not (args.share or space) and is_loopback(args.host)
+    if not (args.alone or space or args.auth or args.open):
+        reach = "--share" if args.share else f"--host {args.host}"
+        parser.error(
+            f"{reach} lets others reach the page; give --auth NAME:PASSWORD with it, or --open to let anyone in"
+        )
+    name, _, password = (args.auth or "").partition(":")
+    if args.auth is not None and not (name.strip() and len(password) >= PASSWORD):
+        parser.error(f"--auth takes NAME:PASSWORD, the password of at least {PASSWORD} characters")
+    args.login = (name.strip(), password) if args.auth else None
     if args.images and not args.images.is_dir():
         parser.error(f"--images takes a folder that holds folders of pictures; “{args.images.name}” is none")
     return args
 
 
-def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]:
-    """Start the page; returns the gradio app and the studio."""
-    from maskunet.studio import Studio
-    from maskunet.ui import build as page
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches that address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
-    images = args.images and args.images.resolve()
-    local = not args.share and "SPACE_ID" not in os.environ  # a visitor from elsewhere must not train here
-    studio = Studio(args.runs.resolve(), args.model, args.weights, args.device, images=images, trains=local)
-    demo = page.build(studio)
-    demo.queue(max_size=WAITING, default_concurrency_limit=IDLE, api_open=False)
-    demo.launch(
-        server_name=args.host,
-        server_port=args.port,
-        share=args.share,
-        auth=tuple(args.auth.split(":", 1)) if args.auth else None,
-        theme=page.theme(),
-        css_paths=[page.CSS],
-        allowed_paths=[str(args.runs.resolve())],
-        show_error=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        run_history=False,
-        max_file_size="64mb",
-        state_session_capacity=200,
-        footer_links=["api", "settings"],
-        **options,
-    )
-    return demo, studio
+
+def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]:
+    """Start the lab; returns the gradio app and the studio."""
+    from maskunet.studio import Studio
+    from maskunet.ui.launch import launch as serve
+
+    images, runs = args.images and args.images.resolve(), args.runs.resolve()
+    # A visitor from elsewhere must not train here.
+    studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone)
+    places = {"host": args.host, "port": args.port, "runs": runs}
+    return serve(studio, **places, share=args.share, login=args.login, **options), studio
 
 
 def main() -> None:
     """Run until interrupted."""
     os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "maskunet-lab"))
-    _, studio = launch(arguments())
+    try:
+        _, studio = launch(arguments())  # returns when it is interrupted
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped while starting.") from None
     studio.close()
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from maskunet import untrusted
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
@@ -41,11 +43,10 @@ def load(frames: Path, maps: Path) -> Course | None:
     """
     if not maps.is_file():
         return None
-    with np.load(maps, allow_pickle=False) as file:
-        timesteps = tuple(int(t) for t in file["timesteps"])
-        blocks = {int(n.removeprefix("block_")): file[n] for n in file.files if n.startswith("block_")}
-    with Image.open(frames, formats=("WEBP",)) as image:
-        sheet = np.array(image.convert("RGB"))
+    found = untrusted.arrays(maps)
+    timesteps = tuple(int(t) for t in found["timesteps"])
+    blocks = {int(n.removeprefix("block_")): each for n, each in found.items() if n.startswith("block_")}
+    sheet = untrusted.pixels(frames, "WEBP")
     height, width = sheet.shape[0] // 2, sheet.shape[1] // len(timesteps)
     rows = sheet.reshape(2, height, len(timesteps), width, 3).swapaxes(1, 2)
     return Course(timesteps=timesteps, base=rows[0], result=rows[1], maps=blocks)

@@ -1,9 +1,9 @@
-"""The queue: requests waiting for the one worker, and what any number of readers see of them."""
+"""The queue: requests waiting for the one worker in fair order, and what any number of readers see of them."""
 
 import secrets
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from maskunet.records import JobEvent, Request, Run, StepEvent
 ENDED = ("done", "stopped", "failed")
 KEEP_SECONDS = 1800  # how long an ended job stays in memory
 KEEP_ENDED = 64  # and how many of them at most
+KEPT = 4  # one of so many places in the queue is for addresses that have nothing waiting
 HEARTBEAT = 1.0  # seconds without news after which a reader hears of a job again, for its clock
 
 
@@ -21,6 +22,8 @@ class Job:
     """One request and the newest event of it; changed under the queue's lock only.
 
     Attributes:
+        owner, address: who asks and where from.
+        turn: when it is due, by the queue's count of turns.
         usual: seconds that an equal request took before, or None.
         reason: why the work must end after its current update, or empty.
         asked, worked, ended: when it was asked for, begun and over, in seconds of one clock.
@@ -29,6 +32,8 @@ class Job:
     id: str
     request: Request
     owner: str = ""
+    address: str = ""
+    turn: float = 0.0
     usual: float | None = None
     phase: str = "queued"
     number: int = 1
@@ -51,8 +56,8 @@ class Job:
         if phase in ENDED:
             self.ended = time.monotonic()
 
-    def event(self, ahead: int = 0) -> JobEvent:
-        """What a reader is told now."""
+    def event(self, ahead: int = 0, wait: float | None = None) -> JobEvent:
+        """What a reader is told now; `ahead` jobs come first, and they take `wait` seconds."""
         now = self.ended or time.monotonic()
         return JobEvent(
             job=self.id,
@@ -60,7 +65,7 @@ class Job:
             number=self.number,
             ahead=ahead,
             elapsed=now - self.asked,
-            remaining=self.remaining(now),
+            remaining=wait if self.phase == "queued" else self.remaining(now),
             step=self.step,
             rows=tuple(self.rows),
             run=self.run,
@@ -84,7 +89,11 @@ class Job:
 
 
 class Queue:
-    """Jobs in the order they came, for one worker and many readers.
+    """Jobs for one worker and many readers, in fair order.
+
+    The order is that of start-time fair queueing (Goyal, Vin and Cheng 1996): the jobs of one address are due
+    one turn apart, and an address that asks for the first time is due now. So whoever just had a turn waits behind
+    those who had none, and nobody is overtaken for more than the queue's length of turns.
 
     Args:
         max_waiting: jobs that may wait besides the one that runs.
@@ -93,33 +102,41 @@ class Queue:
     def __init__(self, max_waiting: int):
         self._max_waiting = max_waiting
         self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._waiting: deque[Job] = deque()
+        self._waiting: list[Job] = []  # as they will be taken
         self._running: Job | None = None
+        self._turn = 0.0  # turns so far, of an address that always asks
         self._closed = False
         self._changed = threading.Condition()
 
-    def submit(self, request: Request, owner: str = "", usual: float | None = None) -> str:
-        """Put a request last in the queue and return its job's id, 12 hexadecimal digits.
+    def submit(self, request: Request, owner: str = "", address: str = "", usual: float | None = None) -> str:
+        """Give a request its place in the queue and return its job's id, 12 hexadecimal digits.
 
         Raises:
             ValueError: the queue is full or closed, or this owner has a job already.
         """
         with self._changed:
             self._forget()
-            if self._closed:
-                raise ValueError("The program is being closed. Start it again.")
-            active = [job.owner for job in self._jobs.values() if job.phase not in ENDED]
-            if owner and owner in active:
-                raise ValueError("You have a picture in the making already. Stop it or wait.")
-            if len(self._waiting) >= self._max_waiting:
-                raise ValueError(
-                    f"All {self._max_waiting} places in the queue are taken. Try again in a minute."
-                )
-            job = Job(id=secrets.token_hex(6), request=request, owner=owner, usual=usual)
+            self._check(owner, address)
+            job = Job(id=secrets.token_hex(6), request=request, owner=owner, address=address, usual=usual)
+            job.turn = max(
+                [self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == address)]
+            )
             self._jobs[job.id] = job
             self._waiting.append(job)
+            self._waiting.sort(key=lambda one: one.turn)
             self._changed.notify_all()
         return job.id
+
+    def _check(self, owner: str, address: str) -> None:
+        if self._closed:
+            raise ValueError("The program is being closed. Start it again.")
+        if owner and owner in [job.owner for job in self._jobs.values() if job.phase not in ENDED]:
+            raise ValueError("You have a picture in the making already. Stop it or wait.")
+        if len(self._waiting) >= self._max_waiting:
+            raise ValueError(f"All {self._max_waiting} places in the queue are taken. Try again in a minute.")
+        left = self._max_waiting - len(self._waiting)
+        if left <= self._max_waiting // KEPT and address in [job.address for job in self._waiting]:
+            raise ValueError(f"The last {left} places in the queue are for others. Try again in a minute.")
 
     def next(self) -> Job | None:
         """Wait for a job and take it; None when the queue is closed."""
@@ -127,7 +144,9 @@ class Queue:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
-            self._running = self._waiting.popleft()
+            self._running = self._waiting.pop(0)
+            # The last term lets the count go on while ever new addresses come, which are due at once.
+            self._turn = max(self._running.turn, self._turn + 1 / self._max_waiting)
             return self._running
 
     def publish(self, job: Job, phase: str, step: StepEvent | None = None, **news: Any) -> None:
@@ -149,22 +168,33 @@ class Queue:
             with self._changed:
                 if job.number <= after and job.phase not in ENDED:
                     self._changed.wait(HEARTBEAT)
-                event = job.event(self._ahead(job))
+                event = job.event(*self._ahead(job))
             after = event.number
             yield event
             if event.phase in ENDED:
                 return
 
-    def _ahead(self, job: Job) -> int:
+    def _ahead(self, job: Job) -> tuple[int, float | None]:
+        """How many jobs come before a waiting one, and the seconds until it is over, if they can be told.
+
+        A request unlike any before it is taken to last as long as the one that runs.
+        """
         if job not in self._waiting:
-            return 0
-        return self._waiting.index(job) + (self._running is not None)
+            return 0, None
+        before = self._waiting[: self._waiting.index(job)]
+        now, running = time.monotonic(), self._running
+        left = running.remaining(now) if running else 0.0
+        known = running and running.worked and left is not None
+        typical = now - running.worked + left if known else None
+        times = [left, *(typical if one.usual is None else one.usual for one in (*before, job))]
+        return len(before) + (running is not None), None if None in times else sum(times)
 
     def stop(self, job: Job, reason: str) -> None:
         """End a job: at once if it waits, after its current update if it runs."""
         with self._changed:
             if job in self._waiting:
                 self._waiting.remove(job)
+                job.turn = 0.0  # it had none
                 job.publish("stopped", message=reason)
             elif job.phase not in ENDED:
                 job.reason = job.reason or reason

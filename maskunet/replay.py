@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from PIL import Image
 
@@ -61,6 +61,25 @@ def request_of(record: Mapping[str, Any]) -> Request:
     if "prompt" not in given:
         raise ValueError("The run's request has no prompt.")
     return Request(**given)
+
+
+def check_types(record: Mapping[str, Any], kind: type) -> None:
+    """Refuse a record whose entries are of other types than the fields of their name in a dataclass.
+
+    Raises:
+        ValueError: says which entry.
+    """
+    for one in fields(kind):
+        if one.name != "request" and one.name in record and not _is(record[one.name], one.type):
+            raise ValueError(f"The entry “{one.name}” of this run is of another type.")
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Mapping:
+        return isinstance(value, dict) and all(_is(each, get_args(kind)[1]) for each in value.values())
+    if kind is float:
+        return isinstance(value, int | float)
+    return kind is Any or isinstance(value, kind)
 
 
 def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, str]) -> None:

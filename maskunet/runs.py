@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from maskunet import course, replay, site_stats, store, whole_folder
+from maskunet import course, replay, site_stats, store, untrusted, whole_folder
 from maskunet.records import MaskSet, Run
 from maskunet.site_stats import SiteStats
 
@@ -117,9 +117,10 @@ def read(folder: Path) -> Run:
     folder = whole_folder.standing(folder)
     try:
         record = replay.parse((folder / RECORD).read_bytes())
+        replay.check_types(record, Run)
         with (folder / STEPS).open(newline="", encoding="utf-8") as file:
             rows = tuple({k: _value(v) for k, v in row.items()} for row in csv.DictReader(file))
-        base = _pixels(folder / BASE) if (folder / BASE).is_file() else None
+        base = untrusted.pixels(folder / BASE, "PNG") if (folder / BASE).is_file() else None
         stats, note = _read_stats(folder)
         record["note"] = " ".join(filter(None, (record.get("note"), note)))
         known = {f.name for f in fields(Run)}
@@ -128,11 +129,11 @@ def read(folder: Path) -> Run:
             request=replay.request_of(record),
             rows=rows,
             base_image=base,
-            result_image=_pixels(folder / RESULT),
+            result_image=untrusted.pixels(folder / RESULT, "PNG"),
             stats=stats,
             course=course.load(folder / FRAMES, folder / MAPS),
         )
-    except (OSError, TypeError, KeyError, ValueError) as error:
+    except (OSError, EOFError, TypeError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"The run “{folder.name}” is incomplete or damaged.") from error
 
 
@@ -156,7 +157,7 @@ def masks(folder: Path) -> MaskSet | None:
 
 
 def unzip(path: Path, folder: Path) -> Run:
-    """Unpack what `run_zip` made into a new folder and read it; nothing stays if it is no run.
+    """Unpack what `run_zip` made into a new folder and read all of it; nothing stays if it is no run.
 
     Raises:
         ValueError: no such zip, larger than a run can be, or it holds no complete run.
@@ -172,11 +173,12 @@ def unzip(path: Path, folder: Path) -> Run:
             for entry in entries:  # by its last name only: a zip cannot say where its files go
                 (fresh / Path(entry.filename).name).write_bytes(archive.read(entry))
             run = read(fresh)
+            masks(fresh)
             if not re.fullmatch("[0-9a-f]{12}", run.id):
                 raise refused
             if not (folder / run.id).exists():
                 fresh.rename(folder / run.id)
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # whatever a stranger's file does to those who read it
         raise refused from error
     return run
 
@@ -188,11 +190,6 @@ def _value(text: str | None) -> Any:
         return None
     number = float(text)
     return int(number) if re.fullmatch(r"-?\d+", text) else number
-
-
-def _pixels(path: Path) -> np.ndarray:
-    with Image.open(path, formats=("PNG",)) as image:
-        return np.array(image.convert("RGB"))
 
 
 def run_zip(folder: Path) -> Path:

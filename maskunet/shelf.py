@@ -32,44 +32,49 @@ class Shelf:
     """
 
     def __init__(self, folder: Path):
-        self._folder = Path(folder)
-        whole_folder.tidy(self._folder)
+        self.folder = Path(folder)
+        whole_folder.tidy(self.folder)
 
     def draft(self, run_id: str) -> Draft:
         """Keeps the best so far of a run until the run itself is kept."""
-        return Draft(self._folder / checked(run_id))
+        return Draft(self.folder / checked(run_id))
 
     def keep(self, run: Run) -> None:
         """Save a run and make room on the disk."""
-        runs.write(run, self._folder / run.id)
-        saved = [p for p in self._folder.iterdir() if RUN_ID.fullmatch(p.name)]
+        runs.write(run, self.folder / run.id)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        saved = [p for p in self.folder.iterdir() if RUN_ID.fullmatch(p.name)]
         for old in sorted(saved, key=lambda p: p.stat().st_mtime)[:-MAX_RUNS]:
             with suppress(OSError):  # another attempt follows with the next run
                 whole_folder.remove(old)
 
     def read(self, run_id: str) -> Run:
         """A run, without its masks."""
-        if not (self._folder / checked(run_id)).is_dir():
+        if not (self.folder / checked(run_id)).is_dir():
             raise ValueError(f"This run is not here any more: the newest {MAX_RUNS} are kept.")
-        return runs.read(self._folder / run_id)
+        return runs.read(self.folder / run_id)
 
     def masks(self, run_id: str) -> MaskSet | None:
         """The masks it kept, or None."""
-        return runs.masks(self._folder / checked(run_id))
+        return runs.masks(self.folder / checked(run_id))
 
     def numbers(self, run_id: str) -> Path:
         """Its steps.csv: one row per update."""
-        return self._folder / checked(run_id) / runs.STEPS
+        return self.folder / checked(run_id) / runs.STEPS
 
     def zip(self, run_id: str) -> Path:
         """One zip of its files."""
-        return runs.run_zip(self._folder / checked(run_id))
+        return runs.run_zip(self.folder / checked(run_id))
 
     def take(self, archive: Path) -> str:
         """Keep a run that was downloaded as a zip, here or elsewhere, and return its id."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return runs.unzip(archive, self._folder).id
+        self.folder.mkdir(parents=True, exist_ok=True)
+        run_id = runs.unzip(archive, self.folder).id
+        self._make_room()
+        return run_id
 
     def figures(self, run: Run) -> Path:
         """One zip of every plot of a run, which may be none of these, and the numbers behind each."""
-        return figures.archive(run, self._folder / ".figures")
+        return figures.archive(run, self.folder / ".figures")

@@ -3,7 +3,7 @@
 The file of a Stable Diffusion 1.5 run is some hundred kilobytes where the masks themselves are 92 MB.
 """
 
-import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from maskunet import untrusted
+
 HISTOGRAM_BINS = 41  # odd, so that zero lies in the middle of one
 HISTOGRAM_REACH = 4.1  # standard deviations of a site's weights; bins are 0.2 wide
 FORMAT = "maskunet-sites-1"
-MAX_BYTES = 64 * 2**20
-
-
+SITE = re.compile(r"up_blocks\.\d+\.attentions\.\d+\.transformer_blocks\.\d+\.[\w.]+", re.ASCII)
+ATTENTIONS, ROLES = ("self", "cross"), ("q", "k", "v", "out")
 COUNTS = ("removed", "removed_before", "removed_first", "shared_before", "shared_first")
 # The arrays that grow with the steps; the others say what is counted.
 PER_STEP = (
@@ -165,12 +166,10 @@ def load(path: Path) -> SiteStats:
         ValueError: no such file, damaged, of another version, or its parts do not fit together.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("too large")
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            if str(file["format"]) != FORMAT:
-                raise ValueError("another version")
-            found = {name: file[name] for name in SiteStats.__slots__}
+        found = untrusted.arrays(path)
+        if str(found["format"]) != FORMAT:
+            raise ValueError("another version")
+        found = {name: found[name] for name in SiteStats.__slots__}
         for name in ("sites", "attentions", "roles"):
             found[name] = tuple(str(text) for text in found[name])
         stats = SiteStats(**found)
@@ -188,6 +187,12 @@ def _check(stats: SiteStats) -> None:
     sites, steps = len(stats.sites), len(stats.timesteps)
     if not sites or not steps:
         raise ValueError("empty")
+    if (
+        not all(SITE.fullmatch(name) for name in stats.sites)
+        or {*stats.attentions} - {*ATTENTIONS}
+        or {*stats.roles} - {*ROLES}
+    ):
+        raise ValueError("names")
     for name in SiteStats.__slots__[1:]:
         wanted = (steps,) if name == "timesteps" else (sites,)
         if name in PER_STEP and name != "timesteps":

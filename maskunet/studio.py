@@ -126,12 +126,13 @@ class Studio:
         """The command line that makes the same pictures."""
         return command_line(request)
 
-    def start(self, request: Request, owner: str = "") -> str:
+    def start(self, request: Request, owner: str = "", address: str = "") -> str:
         """Queue a request and return its job's id, 12 hexadecimal digits.
 
         Args:
             request: what to make.
             owner: who asks; one job at a time for each owner, any number for "".
+            address: where from; the order is fair between addresses, see `Queue`.
 
         Raises:
             ValueError: the model, the method or a setting does not exist here, the queue is full,
@@ -139,7 +140,7 @@ class Studio:
         """
         self._library.find(request.model)
         method_of(request.method, self._methods).settings(request.preset, request.settings)
-        return self._queue.submit(request, owner, self._usual.get(_effort(request)))
+        return self._queue.submit(request, owner, address, self._usual.get(_effort(request)))
 
     def events(self, job: str, after: int = 0) -> Iterator[JobEvent]:
         """Follow a job from any moment on; several readers may, each at its own pace.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from maskunet.ui import build as page
+from maskunet.ui.launch import launch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
@@ -15,14 +15,23 @@ SOON = 60_000  # milliseconds; a slow machine under load
 
 
 @contextmanager
-def served(studio, shelf):
-    """The address of a page over a studio and its precomputed runs; both are closed afterwards."""
-    demo = page.build(studio, shelf)
-    demo.queue(max_size=64, default_concurrency_limit=4, api_open=False)
-    _, url, _ = demo.launch(
-        prevent_thread_lock=True, quiet=True, theme=page.theme(), css_paths=[page.CSS], ssr_mode=False,
-        run_history=False, enable_monitoring=False, show_error=False,
+def served(studio, shelf, **more):
+    """The address of a page over a studio and its precomputed runs; both are closed afterwards.
+
+    It is launched as `python app.py` does; `more` are further arguments of `launch`.
+    """
+    demo = launch(
+        studio, host="127.0.0.1", port=None, runs=studio.shelf.folder, shelf=shelf, prevent_thread_lock=True,
+        quiet=True, **more,
     )  # fmt: skip
-    yield url.rstrip("/")
+    yield demo.local_url.rstrip("/")
     demo.close()
     studio.close()
+
+
+def fill(tab, prompt="a red cube", method=None):
+    """Write a prompt into an open page and choose a method by its title."""
+    tab.locator("#prompt textarea").fill(prompt)
+    if method:
+        tab.get_by_label("Method").click()
+        tab.get_by_role("option", name=method, exact=True).click()

@@ -117,6 +117,9 @@ def test_the_file_gives_back_the_table(table, tmp_path):
         {"histogram": np.zeros((3, 16, HISTOGRAM_BINS - 1))},
         {"weights": np.zeros(16, int)},
         {"sites": ()},
+        {"sites": ("up_blocks.1.attentions.0.transformer_blocks.0.<img src=x>",) * 16},
+        {"sites": ("../../etc/passwd",) * 16},
+        {"roles": ("<b>",) * 16},
     ],
 )
 def test_tables_that_cannot_be_are_refused(table, tmp_path, changes):

@@ -91,7 +91,12 @@ def test_without_a_training_there_is_nothing_to_stop_or_to_download(studio):
 
 @pytest.mark.parametrize(
     ("more", "space", "offered"),
-    [((), None, True), (("--share", "--auth", "a:b"), None, False), ((), "someone/lab", False)],
+    [
+        ((), None, True),
+        (("--share", "--auth", "a:password"), None, False),
+        (("--host", "0.0.0.0", "--open"), None, False),
+        ((), "someone/lab", False),
+    ],
 )
 def test_only_a_page_of_ones_own_trains(monkeypatch, tmp_path, more, space, offered):
     monkeypatch.delenv("SPACE_ID", raising=False)

@@ -150,7 +150,7 @@ class Page:
         items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
         return f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div><ul>{items}</ul></header>"
 
-    def start(self, *values: Any) -> tuple[Any, ...]:
+    def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
         *fields, owner = values
         owner = owner or secrets.token_hex(8)
@@ -158,7 +158,8 @@ class Page:
             asked = controls.request(*fields)
             if asked.preset not in self.presets.get(asked.method, ()):
                 asked = replace(asked, preset="")  # the method changed a moment ago: its default
-            job = {"id": self.studio.start(asked, owner=owner), "prompt": asked.prompt}
+            job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
+            job = {"id": job_id, "prompt": asked.prompt}
             job |= {"model": asked.model, "method": asked.method}
         except ValueError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error

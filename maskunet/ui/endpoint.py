@@ -1,6 +1,7 @@
 """The one public endpoint, /compare: streams previews, ends with both pictures and their numbers."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from html import escape
 from typing import Any
 
@@ -9,7 +10,7 @@ import gradio as gr
 from maskunet.records import JobEvent
 from maskunet.ui import controls
 
-CALLERS = 8  # calls that can wait at once; the studio runs one at a time
+CALLERS = 24  # calls at once: more than the studio lets wait, so that none waits where the order is not fair
 
 
 def build(studio: Any) -> None:
@@ -32,21 +33,43 @@ def build(studio: Any) -> None:
         button = gr.Button()
 
     def compare(
-        prompt: str, negative_prompt: str, seed: float, model: str, method: str, preset: str
+        prompt: str,
+        negative_prompt: str,
+        seed: float,
+        model: str,
+        method: str,
+        preset: str,
+        caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Make the unmasked and the masked picture of a prompt from the same noise."""
+        address = caller.client.host
         try:
             asked = controls.request(prompt, negative_prompt, seed, model, method, preset, None, None)
-            job = studio.start(asked)
-            base = None
-            for event in studio.events(job):
-                base, output = _output(event, base)
-                if output is not None:
-                    yield output
+            job = studio.start(asked, owner=caller.session_hash or address, address=address)
+            yield from _answers(studio, job)
         except ValueError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
 
     button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=CALLERS)
+
+
+def _answers(studio: Any, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    """What a caller is sent of a job: one preview of a step, as each becomes a file.
+
+    One who hangs up gives the device back, as nobody could find the job again.
+    """
+    base = told = None
+    try:
+        for event in studio.events(job):
+            base, output = _output(event, base)
+            news = event.phase, event.ahead, event.step and event.step.step
+            if output is not None and news != told:
+                told = news
+                yield output
+    except GeneratorExit:
+        with suppress(ValueError):  # it ended a moment ago
+            studio.stop(job)
+        raise
 
 
 def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, Any]] | None]:
@@ -65,6 +88,8 @@ def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, 
             "state": run.state,
         }
         return base, (run.base_image, run.result_image, facts)
+    if event.phase == "queued":
+        return base, (None, None, {"phase": "queued", "ahead": event.ahead, "remaining": event.remaining})
     if event.step is None or event.step.image is None:
         return base, None
     progress = {"phase": event.phase, "step": event.step.step + 1, "steps": event.step.steps}

@@ -169,10 +169,10 @@ def overlap(page: Any, run_id: str, other: str) -> str:
     """The overlap of two runs' masks, or why it cannot be shown."""
     if not other or other == run_id:
         return ""
-    masks = [page.masks(run_id), page.masks(other)]
-    if None in masks:
-        return f'<p class="hint">{words.NO_MASKS}</p>'
     try:
+        masks = [page.masks(run_id), page.masks(other)]
+        if None in masks:
+            return f'<p class="hint">{words.NO_MASKS}</p>'
         rows = [{**row, "number": row["step"] + 1} for row in SPECS["run_overlap"].table(*masks)]
     except ValueError as error:
         return f'<p class="hint">{escape(str(error))}</p>'

@@ -5,6 +5,7 @@ TAGLINE = (
     "Zero some weights of a frozen text-to-image U-Net, chosen for every timestep and every picture, "
     "and see what it does to the image."
 )
+LOGIN = "After five wrong passwords in a minute none is taken for a minute."
 PROMPT = "Prompt"
 PROMPT_PLACEHOLDER = "a red cube and a blue sphere"
 NEGATIVE = "Negative prompt"

@@ -1,0 +1,130 @@
+"""From nothing to a page and back: `python app.py` without GPU, network or weights, and Ctrl+C at its end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells what processes do")
+WAIT = 240  # seconds; a slow machine under load
+CPU_SECONDS = 25  # of one core until the page is there; about 10 on the machine this was written on
+# Only this computer can be reached, and a warning of gradio is an error.
+OFFLINE = """
+import ipaddress, runpy, sys, warnings
+def look(event, args):
+    if event == "socket.connect" and isinstance(args[1], tuple) and not ipaddress.ip_address(args[1][0]).is_loopback:
+        print("FOREIGN", args[1], flush=True)
+        raise OSError("no network")
+    if event == "socket.getaddrinfo" and args[0] not in (None, "localhost", "127.0.0.1", "::1"):
+        print("FOREIGN", args[0], flush=True)
+        raise OSError("no network")
+sys.addaudithook(look)
+warnings.filterwarnings("error", module="gradio|maskunet", category=UserWarning)
+warnings.filterwarnings("error", module="maskunet", category=DeprecationWarning)
+sys.argv = ["app.py", *sys.argv[1:]]
+runpy.run_path("app.py", run_name="__main__")
+"""
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def cpu_seconds(pid):
+    """Of a process and its threads, from Linux's table of processes."""
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, times[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid):
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A lab in a process of its own: the process, its port, what its page is, and its CPU seconds so far."""
+    home, port = tmp_path_factory.mktemp("home"), free_port()
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+        os.environ.pop(name, None)
+    environment = {
+        **os.environ, "HOME": str(home), "HF_HOME": str(home / "hf"), "GRADIO_TEMP_DIR": str(home / "cache"),
+        "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    environment.pop("HF_HUB_OFFLINE", None)
+    command = [sys.executable, "-c", OFFLINE, "--port", str(port), "--runs", str(home / "runs")]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            page = wait_for_page(process, port, home / "log")
+            yield process, port, page, cpu_seconds(process.pid), home
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for_page(process, port, log):
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/config", timeout=WAIT).json()
+        except httpx.ConnectError:
+            time.sleep(0.1)
+    raise AssertionError("no page")
+
+
+def test_25_the_page_opens_without_gpu_network_or_weights_and_fetches_nothing(lab):
+    *_, page, _, home = lab
+    text = str(page)
+    assert "Tabletop" in text and "not on this machine" in text  # Stable Diffusion, with its reason
+    assert "FOREIGN" not in (home / "log").read_text()
+    assert not (home / "hf").exists() or not list((home / "hf").rglob("*.safetensors"))
+
+
+def test_26_the_page_is_there_after_little_work(lab):
+    assert lab[3] < CPU_SECONDS
+
+
+def test_19_only_this_computer_reaches_it(lab):
+    _, port, *_ = lab
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; tells this machine's own address
+        except OSError:
+            pytest.skip("this machine has no address but its own")
+        address = probe.getsockname()[0]
+    with socket.socket() as door:
+        door.settimeout(5)
+        assert door.connect_ex((address, port)) != 0
+
+
+def test_28_nothing_warns(lab):
+    assert "Warning" not in (lab[4] / "log").read_text()
+
+
+def test_35_the_page_says_what_is_not_filtered_and_which_licenses_hold(lab):
+    text = str(lab[2])
+    assert "the safety checker is not loaded" in text
+    assert "CreativeML OpenRAIL-M" in text
+
+
+def test_34_ctrl_c_ends_everything(lab):
+    """The last of this file."""
+    process = lab[0]
+    while "Running on local URL" not in (lab[4] / "log").read_text():
+        time.sleep(0.1)  # the page answers a moment before the start is over
+    family = [process.pid, *children(process.pid)]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=WAIT) == 0, (lab[4] / "log").read_text()
+    assert "Traceback" not in (lab[4] / "log").read_text()
+    assert not [pid for pid in family if Path(f"/proc/{pid}").exists()]
