@@ -80,6 +80,31 @@ def test_the_same_seed_draws_the_same_noise_whatever_else_is_drawn(kind):
     )
 
 
+@pytest.mark.parametrize("share", [0.001, 0.1, 1.0])
+def test_a_removal_takes_the_share_of_all_weights_whose_gradients_promise_the_most(share):
+    stream = torch.Generator().manual_seed(2)
+    logits = [torch.full(shape, 0.7, requires_grad=True) for shape in ((20, 30), (40, 10))]
+    for value in logits:
+        value.grad = torch.randn(value.shape, generator=stream)
+    gradients = torch.cat([value.grad.flatten() for value in logits])
+    removal = mask.Removal(logits, share)
+    removal.step()
+    gone = torch.cat([mask.straight_through(value.detach()).flatten() for value in logits]) == 0
+    assert int(gone.sum()) == round(1000 * share)
+    assert gradients[gone].min() >= gradients[~gone].max() if share < 1 else gone.all()
+    assert {round(number, 3) for value in logits for number in value.unique().tolist()} <= {0.7, -1.0}
+    removal.zero_grad()
+    assert all(value.grad is None for value in logits)
+
+
+def test_a_removal_lowers_a_linear_loss_by_what_it_promised():
+    weights = torch.tensor([3.0, -2.0, 1.0, 0.5])
+    logits = torch.ones(4, requires_grad=True)
+    (mask.straight_through(logits) @ weights).backward()
+    mask.Removal([logits], 0.25).step()
+    assert mask.straight_through(logits.detach()).tolist() == [0.0, 1.0, 1.0, 1.0]  # 3 less
+
+
 def test_an_unknown_noise_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="“pink”.*one_sided, logistic, none"):
         mask.noise_like(torch.zeros(2), "pink", torch.Generator())

@@ -44,6 +44,8 @@ class Settings:
         use_updated: look once more after the last update and go on with that mask; otherwise the
             last update of a step is never used, as in the published code.
         keep_best: go on with the step's best mask by the rewards instead of its last.
+        removes: share of the weights that an update removes, those that promise the most (`mask.Removal`); 0 leaves
+            the update to AdamW.
         learning_rate: AdamW's. start: the logits at the beginning of each step.
         warm_start: keep the logits from step to step. keep_moments: keep AdamW's moments over resets.
         noise: of the Gumbel-sigmoid, "one_sided", "logistic" or "none"; `common_noise` draws it once
@@ -63,6 +65,7 @@ class Settings:
     early_steps: int = field(default=0, metadata=ranged(0, 100, "number of early steps"))
     use_updated: bool = field(default=True, metadata={"help": "use the mask after the last update"})
     keep_best: bool = field(default=False, metadata={"help": "go on with the best mask of each step"})
+    removes: float = field(default=0.0, metadata=ranged(0.0, 1.0, "share removed at once; 0 for AdamW"))
     learning_rate: float = field(default=1e-2, metadata=ranged(1e-5, 10.0, "learning rate of the logits"))
     start: float = field(default=1.0, metadata=ranged(-10.0, 10.0, "first value of the logits"))
     warm_start: bool = field(default=False, metadata={"help": "keep the logits between steps"})
@@ -114,7 +117,7 @@ def run(
         recomputed(model.vae, settings.low_memory),
     ):
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
-        optimizer = None
+        optimizer: torch.optim.Optimizer | mask.Removal | None = None
         for step, (t, t_prev) in enumerate(pairs):
             if step == 0 or not settings.warm_start:
                 optimizer = _reset(logits, optimizer, settings)
@@ -141,7 +144,7 @@ def run(
                     loss = _loss(scores, settings)
                 report.unet_calls += 1 + calls
                 if moves:  # asked for before the numbers are waited for
-                    optimizer.zero_grad(set_to_none=True)
+                    optimizer.zero_grad()
                     loss.backward()
                 value, told, kept = read_back(loss, scores, masks)
                 flat = 0 if value < lowest - settings.least_gain else flat + 1
@@ -173,18 +176,19 @@ def parts(model: DiffusionModel, settings: Settings) -> Mapping[str, Path]:
 
 
 def _reset(
-    logits: dict[str, Tensor], optimizer: torch.optim.Optimizer | None, settings: Settings
-) -> torch.optim.Optimizer:
-    """Fresh logits, in place, and a fresh AdamW unless its moments are to survive."""
+    logits: dict[str, Tensor], optimizer: torch.optim.Optimizer | mask.Removal | None, settings: Settings
+) -> torch.optim.Optimizer | mask.Removal:
+    """Fresh logits, in place, and what moves them, a fresh AdamW unless its moments are to survive."""
     with torch.no_grad():
         for value in logits.values():
             value.fill_(settings.start)
             value.grad = None
     if optimizer is not None and settings.keep_moments:
         return optimizer
-    return torch.optim.AdamW(
-        [v.requires_grad_() for v in logits.values()], lr=settings.learning_rate, fused=True
-    )
+    moving = [v.requires_grad_() for v in logits.values()]
+    if settings.removes:
+        return mask.Removal(moving, settings.removes)
+    return torch.optim.AdamW(moving, lr=settings.learning_rate, fused=True)
 
 
 def _loss(scores: dict[str, Tensor], settings: Settings) -> Tensor:
