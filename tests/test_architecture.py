@@ -93,7 +93,7 @@ DOORS = {
     "maskunet/training/": (
         "maskunet.training", "maskunet.train_records", "maskunet.masked_unet", "maskunet.generator",
         "maskunet.generator_file", "maskunet.unet_file", "maskunet.guidance", "maskunet.schedule", "maskunet.mask", "maskunet.sites",
-        "maskunet.models.base", "maskunet.rewards.base", "maskunet.discover",
+        "maskunet.models.base", "maskunet.rewards.base", "maskunet.discover", "maskunet.settings",
     ),
     "maskunet/train_studio.py": (
         "maskunet.train_work", "maskunet.train_records", "maskunet.training.checkpoint", "maskunet.training.recipes",

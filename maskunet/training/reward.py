@@ -21,10 +21,10 @@ from maskunet.guidance import classifier_free
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards, shifted_views
 from maskunet.schedule import dpmpp_2m_step
+from maskunet.settings import ranged
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
-from maskunet.training.recipes.base import limits
 
 REWARDS = ("image_reward", "hpsv2")
 
@@ -45,12 +45,12 @@ class RewardSettings:
     """
 
     reward: str = field(default="image_reward", metadata={"choices": REWARDS, "help": "optimized"})
-    guidance: float = field(default=0.0, metadata=limits(0.0, 50.0, "scale; 0 for the model's own"))
-    sampling_steps: int = field(default=15, metadata=limits(2, 100, "steps of a whole sampling"))
-    first: int = field(default=3, metadata=limits(0, 99, "earliest step that is judged"))
-    views: int = field(default=2, metadata=limits(1, 8, "pictures that the reward looks at"))
-    anchor: float = field(default=0.0, metadata=limits(0.0, 1e6, "weight of the diffusion loss"))
-    samplings: int = field(default=512, metadata=limits(1, 1_000_000, "then the first ones come again"))
+    guidance: float = field(default=0.0, metadata=ranged(0.0, 50.0, "scale; 0 for the model's own"))
+    sampling_steps: int = field(default=15, metadata=ranged(2, 100, "steps of a whole sampling"))
+    first: int = field(default=3, metadata=ranged(0, 99, "earliest step that is judged"))
+    views: int = field(default=2, metadata=ranged(1, 8, "pictures that the reward looks at"))
+    anchor: float = field(default=0.0, metadata=ranged(0.0, 1e6, "weight of the diffusion loss"))
+    samplings: int = field(default=512, metadata=ranged(1, 1_000_000, "then the first ones come again"))
 
     @property
     def learns_from(self) -> str:

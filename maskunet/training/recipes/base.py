@@ -10,17 +10,13 @@ from torch import Tensor, nn
 
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards
+from maskunet.settings import ranged
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.objective import Objective
 
 PRECISIONS = ("no", "bf16", "fp16")
 COURSES = ("constant", "cosine")
-
-
-def limits(low: float, high: float, text: str) -> dict:
-    """A setting's metadata: its range and one line of help."""
-    return {"min": low, "max": high, "help": text}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,22 +36,22 @@ class Settings:
         seed: of order, noise, timesteps and masks.
     """
 
-    epochs: int = field(default=12, metadata=limits(1, 10_000, "passes over the data"))
-    steps: int = field(default=0, metadata=limits(0, 10_000_000, "optimizer steps; 0 counts the epochs"))
-    batch: int = field(default=32, metadata=limits(1, 65_536, "pictures per step"))
-    micro_batch: int = field(default=4, metadata=limits(1, 65_536, "pictures at once per process"))
-    learning_rate: float = field(default=1e-5, metadata=limits(0.0, 10.0, "AdamW's"))
-    weight_decay: float = field(default=1e-2, metadata=limits(0.0, 10.0, "AdamW's"))
+    epochs: int = field(default=12, metadata=ranged(1, 10_000, "passes over the data"))
+    steps: int = field(default=0, metadata=ranged(0, 10_000_000, "optimizer steps; 0 counts the epochs"))
+    batch: int = field(default=32, metadata=ranged(1, 65_536, "pictures per step"))
+    micro_batch: int = field(default=4, metadata=ranged(1, 65_536, "pictures at once per process"))
+    learning_rate: float = field(default=1e-5, metadata=ranged(0.0, 10.0, "AdamW's"))
+    weight_decay: float = field(default=1e-2, metadata=ranged(0.0, 10.0, "AdamW's"))
     course: str = field(default="constant", metadata={"choices": COURSES, "help": "of the learning rate"})
-    warm_up: int = field(default=0, metadata=limits(0, 1_000_000, "steps to the full learning rate"))
-    clip: float = field(default=1.0, metadata=limits(1e-6, 1e9, "largest gradient norm"))
-    ema: float = field(default=0.0, metadata=limits(0.0, 0.999999, "decay of the average; 0 for none"))
-    caption_dropout: float = field(default=0.0, metadata=limits(0.0, 1.0, "captions left out"))
+    warm_up: int = field(default=0, metadata=ranged(0, 1_000_000, "steps to the full learning rate"))
+    clip: float = field(default=1.0, metadata=ranged(1e-6, 1e9, "largest gradient norm"))
+    ema: float = field(default=0.0, metadata=ranged(0.0, 0.999999, "decay of the average; 0 for none"))
+    caption_dropout: float = field(default=0.0, metadata=ranged(0.0, 1.0, "captions left out"))
     precision: str = field(default="no", metadata={"choices": PRECISIONS, "help": "mixed precision"})
     checkpointing: bool = field(default=False, metadata={"help": "recompute masked blocks: less memory"})
     keep_each: bool = field(default=False, metadata={"help": "keep the trained part of every checkpoint"})
-    every: int = field(default=500, metadata=limits(1, 1_000_000, "steps between checkpoints"))
-    seed: int = field(default=0, metadata=limits(0, 2**31, "of everything random"))
+    every: int = field(default=500, metadata=ranged(1, 1_000_000, "steps between checkpoints"))
+    seed: int = field(default=0, metadata=ranged(0, 2**31, "of everything random"))
 
     @property
     def learns_from(self) -> str:

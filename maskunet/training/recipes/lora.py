@@ -11,7 +11,8 @@ from torch import nn
 
 from maskunet import unet_file
 from maskunet.models.base import DiffusionModel
-from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet, limits
+from maskunet.settings import ranged
+from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet
 
 TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
 
@@ -24,8 +25,8 @@ class LoraSettings(Settings):
         rank: of the additions. alpha: their scale is alpha / rank.
     """
 
-    rank: int = field(default=4, metadata=limits(1, 4096, "rank of the additions"))
-    alpha: int = field(default=4, metadata=limits(1, 65_536, "scale times rank"))
+    rank: int = field(default=4, metadata=ranged(1, 4096, "rank of the additions"))
+    alpha: int = field(default=4, metadata=ranged(1, 65_536, "scale times rank"))
 
 
 @contextmanager

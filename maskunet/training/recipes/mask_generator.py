@@ -13,7 +13,8 @@ from maskunet.generator import VARIANTS, MaskGenerator
 from maskunet.generator import Settings as GeneratorSettings
 from maskunet.masked_unet import Features, MaskedUNet
 from maskunet.models.base import DiffusionModel
-from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, limits
+from maskunet.settings import ranged
+from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
 EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes from high to low
 
@@ -25,11 +26,11 @@ class MaskSettings(Settings):
     variant: str = field(default="light", metadata={"choices": VARIANTS, "help": "structure"})
     use_temb: bool = field(default=True, metadata={"help": "depend on the timestep"})
     use_sample: bool = field(default=True, metadata={"help": "depend on the sample"})
-    tau: float = field(default=1.0, metadata=limits(0.01, 100.0, "temperature"))
+    tau: float = field(default=1.0, metadata=ranged(0.01, 100.0, "temperature"))
     noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "in training"})
-    rank: int = field(default=16, metadata=limits(1, 64, "rank of light's logits"))
-    width: int = field(default=64, metadata=limits(1, 512, "width of light's context"))
-    start: float = field(default=2.0, metadata=limits(-10.0, 10.0, "first logits of light and static"))
+    rank: int = field(default=16, metadata=ranged(1, 64, "rank of light's logits"))
+    width: int = field(default=64, metadata=ranged(1, 512, "width of light's context"))
+    start: float = field(default=2.0, metadata=ranged(-10.0, 10.0, "first logits of light and static"))
 
     def generator(self) -> GeneratorSettings:
         """The part that the generator knows."""
