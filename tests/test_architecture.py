@@ -25,7 +25,7 @@ WITHOUT_TORCH = (
 )
 ROOMS = (
     "maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "maskunet/benchmarks/",
-    "visualize/",
+    "maskunet/bench/", "visualize/",
 )  # fmt: skip
 
 # A method made of another one, which it then knows besides its room's base.
