@@ -32,6 +32,7 @@ ROOMS = (
 MADE_OF = {
     "maskunet/methods/syngen_maskunet.py": "maskunet.methods.maskunet_free",
     "maskunet/methods/fine_tuned.py": "maskunet.methods.plain",
+    "maskunet/bench/operations.py": "maskunet.bench.loop.flops",
 }
 
 # What of this project may be used; the first line that fits counts, and a file without one is free to

@@ -68,7 +68,7 @@ def test_masks_are_timed_on_the_embedded_model(capsys):
     ("words", "message"),
     [
         (["statistics", "--rounds", "0"], "--rounds must be at least 1"),
-        (["masks", "--size", "sd15"], "masks is timed on tabletop only, not on sd15"),
+        (["masks", "--size", "sd15"], "masks takes the size tabletop, not sd15"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(words, message, capsys):

@@ -126,6 +126,16 @@ def test_what_is_written_out_for_the_count_is_what_the_loop_computes(loaded):
     assert written_out == pytest.approx(flops.of_variant(SMALL, EXACT, *loaded))
 
 
+def test_operations_fall_with_every_saving(monkeypatch, loaded):
+    monkeypatch.setattr(flops, "stable_diffusion", lambda *given: loaded)
+    found = list(flops.at_512_pixels())
+    sums = [line["sum"] for line in found]
+    assert sums == sorted(sums, reverse=True)
+    assert len(set(sums)) == len(sums) == 4
+    assert found[0]["sum"] == pytest.approx(sum(flops.of_variant(SMALL, REFERENCE, *loaded).values()))
+    assert found[-1]["sum"] == pytest.approx(sum(flops.of_variant(SMALL, EXACT, *loaded).values()))
+
+
 def test_the_full_size_has_the_published_sizes():
     model, rewards = stable_diffusion(512, torch.device("meta"), torch.float32)
     networks = {name: reward.network for name, (reward, _) in rewards.parts.items()}

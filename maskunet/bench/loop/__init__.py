@@ -80,8 +80,8 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
     """Time every variant in turn, once per round and seed, after one round to warm up.
 
     Returns:
-        `variants`, see `rows`, with the peak of memory in bytes and the operations of an update in 10^12; for
-        Stable Diffusion's size also the operations `at_512_pixels`.
+        `variants`, see `rows`, with the peak of memory in bytes and, on tabletop, the operations of an update
+        in 10^12; those of Stable Diffusion's size are a bench of their own.
     """
     of = size.of(name, library.device)
     timed = [variant for variant in VARIANTS if variant.other_updates or of.whole]
@@ -104,7 +104,6 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
         "whole_pictures": of.whole, "weights_gradients_kept": of.keep_gradients,
         "memory": "of the device" if library.device.type == "cuda" else "resident, of a process of its own",
         "variants": lines,
-        **({"at_512_pixels": list(flops.at_512_pixels())} if name == "sd15" else {}),
     }  # fmt: skip
 
 

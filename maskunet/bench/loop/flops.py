@@ -1,8 +1,10 @@
 """How many operations an iteration takes, phase by phase, counted by PyTorch as the loop runs."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from maskunet.bench.loop import reference
@@ -40,45 +42,56 @@ def of_variant(
 def at_512_pixels() -> Iterator[dict[str, float | str]]:
     """The same of Stable Diffusion 1.5 with both published rewards, on tensors that have only shapes.
 
-    The reference is its own code. What ours computes is written out, since its loop reads a number at every
-    update, and these tensors have none; a test compares the two on a small model.
+    From the published loop's shape to ours, one saving after the other. The reference is its own code; what
+    ours computes is written out, since its loop reads a number at every update, and these tensors have none.
     """
     nowhere = torch.device("meta")
-    for name, look in (("reference", _reference), ("exact", exact)):
+    looks = {
+        "reference": partial(_reference, thaw=True),
+        "frozen": partial(_reference, thaw=False),
+        "each masked layer and the prompt once": partial(exact, anew=True),
+        "exact: the blocks before the masks once per timestep": exact,
+    }
+    for name, look in looks.items():
         with FlopCounterMode(display=False) as counter:
             clock = Clock(counter.get_total_flops)
-            model, rewards = clocked(*stable_diffusion(512, nowhere, torch.float32), clock)
-            look(model, rewards)
+            look(*clocked(*stable_diffusion(512, nowhere, torch.float32), clock))
             clock.lap("backward")
         clock.turn()
-        found = clock.iterations[-1]
-        yield {
-            "name": name,
-            **{phase: count / TERA for phase, count in found.items()},
-            "sum": sum(found.values()) / TERA,
-        }
+        found = {phase: count / TERA for phase, count in clock.iterations[-1].items()}
+        yield {"name": name, "sum": sum(found.values()), **found}
 
 
-def _reference(model: DiffusionModel, rewards: WeightedRewards) -> None:
+def _reference(model: DiffusionModel, rewards: WeightedRewards, thaw: bool) -> None:
     request, generator = Request(prompt=PROMPT), torch.Generator().manual_seed(0)
-    logits = {s.name: torch.ones(s.shape, device=model.device) for s in find_sites(model.unet)}
-    for value in logits.values():
-        value.requires_grad_()
-    with reference.thawed((model.unet, model.vae, model.text_encoder), keep_gradients=False):
+    logits = _logits(model)
+    networks = (model.unet, model.vae, model.text_encoder) if thaw else ()
+    with reference.thawed(networks, keep_gradients=False):
         loss, *_ = reference.look(model, rewards, request, 0, 15, model.noise(0), logits, generator)
         loss.backward()
 
 
-def exact(model: DiffusionModel, rewards: WeightedRewards) -> None:
-    """One update of the training-free method after a timestep's first, without the optimizer's step."""
-    text, x_t = model.encode(PROMPT), model.noise(0)
-    with MaskedUNet(model.unet) as masked, torch.no_grad():
-        features = masked.encode(torch.cat((x_t, x_t)), 999, text)
-        rewards(torch.zeros_like(model.decode(x_t)), [PROMPT])  # the prompt is known from now on
-    model.clock.turn()
+def exact(model: DiffusionModel, rewards: WeightedRewards, anew: bool = False) -> None:
+    """One update of the training-free method after a timestep's first, without the optimizer's step.
+
+    Args:
+        anew: as if it were the timestep's first.
+    """
+    text, x_t, logits = model.encode(PROMPT), model.noise(0), _logits(model)
     with MaskedUNet(model.unet) as masked:
-        logits = {s.name: torch.ones(s.shape, device=model.device, requires_grad=True) for s in masked.sites}
+        with torch.no_grad():
+            rewards(model.decode(x_t), [PROMPT])  # the prompt is known from now on
+            model.clock.turn()
+            features = masked.encode(torch.cat((x_t, x_t)), 999, text)
+        if not anew:
+            model.clock.lap("forward")
+            model.clock.turn()
         masks = {name: straight_through(value) for name, value in logits.items()}
         output = classifier_free(masked.decode(features, masks), model.guidance)
         x0, _ = model.schedule.x0_eps(output, x_t, 999)
         rewards(model.decode(x0), [PROMPT])["total"].sum().backward()
+
+
+def _logits(model: DiffusionModel) -> dict[str, Tensor]:
+    shapes = {site.name: site.shape for site in find_sites(model.unet)}
+    return {n: torch.ones(shape, device=model.device, requires_grad=True) for n, shape in shapes.items()}
