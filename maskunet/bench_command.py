@@ -4,20 +4,26 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+NAMES = ("loop", "masks", "operations", "statistics")  # a test compares them with the room's
 
 
 def add(commands: Any) -> None:
     """Add the command to an argparse object of subcommands."""
     parser = commands.add_parser("bench", help="what a part costs, as ratios from one run")
     parser.add_argument(
-        "part", choices=("statistics", "masks"),
-        help="statistics: counting the masks during a run; masks: trained and random ones beside none",
+        "part", choices=NAMES,
+        help="loop: the training-free loop beside the published one's shape; masks: trained and random ones "
+        "beside none; operations: of the loop at Stable Diffusion's size, counted; statistics: counting the masks "
+        "during a run",
     )  # fmt: skip
     parser.add_argument(
-        "--size", choices=("tabletop", "sd15"), default="tabletop",
-        help="sd15 takes random weights of that size, 5 GB of memory",
+        "--size", choices=("tabletop", "sd15"),
+        help="of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics, "
+        "14 GB for loop, none for operations",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="how often each is timed, in turn")
     parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")
@@ -29,31 +35,57 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Time the part and print its figures; also write them, if asked to."""
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
-    if (args.part, args.size) == ("masks", "sd15"):
-        parser.error("masks are timed on tabletop only: there is no trained generator of the other size")
     import torch
 
     from maskunet import bench
     from maskunet.library import Library
     from maskunet.recorder import versions
 
+    spec = bench.SPECS[args.part]
+    size = args.size or spec.sizes[0]
+    if size not in spec.sizes:
+        parser.error(f"{spec.name} takes the size {' or '.join(spec.sizes)}, not {size}")
     library = Library("tabletop", device=args.device)
-    if args.part == "masks":
-        loaded = library.load("tabletop")
-        figures = bench.mask_overhead(loaded.model, loaded.rewards, args.rounds)
-    elif args.size == "sd15":
-        figures = bench.statistics_overhead(bench.sd15_unet().to(library.device), args.rounds)
-    else:
-        figures = bench.statistics_overhead(library.load("tabletop").model.unet, args.rounds)
+    figures = spec.run(library, size, args.rounds)
     record = {
-        "command": f"python -m maskunet bench {args.part} --size {args.size} --rounds {args.rounds}",
+        "command": f"python -m maskunet bench {args.part} --size {size} --rounds {args.rounds}",
         **figures,
         "device": library.device.type,
         "threads": torch.get_num_threads(),
-        "processor": platform.machine(),
+        "machine": machine(library.device),
         "versions": versions(),
     }
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(record, indent=1) + "\n")
-    sys.stdout.write("".join(f"{name:20s} {value:.5g}\n" for name, value in figures.items()))
+        args.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.writelines(f"{line}\n" for line in lines(figures))
+
+
+def machine(device: Any) -> str:
+    """The machine in words: the device with its cores or memory, and the processor's name."""
+    from maskunet.loading import device_name
+
+    about = Path("/proc/cpuinfo")
+    names = about.read_text().splitlines() if about.is_file() else []
+    named = (line.partition(":")[2].strip() for line in names if line.startswith("model name"))
+    return f"{device_name(device)}; {next(named, platform.processor() or platform.machine())}"
+
+
+def lines(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The figures as text: one line each, and rows as a table below."""
+    for name, value in figures.items():
+        if isinstance(value, list):
+            yield from ("", *_table(value))
+        else:
+            yield f"{name:32s} {_cell(value)}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -50,7 +50,7 @@ class Collector:
             masks: 0/1 for every site, (O, I), or (B, O, I) of which the last, a conditional one, counts.
             logits: what they came from, with their newest gradients where there are any.
         """
-        removed, at = _removed(torch.cat([self._of_one(masks[site.name]) for site in self.sites]))
+        removed, at = _removed([_of_one(masks[site.name].detach()) for site in self.sites])
         if self._first is None:
             self._first = self._previous = removed
         cells, before, first = (of.index_select(0, at) for of in (self._cells, self._previous, self._first))
@@ -73,18 +73,19 @@ class Collector:
             histogram=here[None].astype(np.uint32),
         )
 
-    @staticmethod
-    def _of_one(mask: Tensor) -> Tensor:
-        """A mask as one row; of a batch the last."""
-        return (mask[-1] if mask.ndim == 3 else mask).reshape(-1)
+
+def _of_one(mask: Tensor) -> Tensor:
+    """A mask as one row; of a batch the last."""
+    return (mask[-1] if mask.ndim == 3 else mask).reshape(-1)
 
 
-def _removed(kept: Tensor) -> tuple[Tensor, Tensor]:
+def _removed(masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Which weights are removed, as booleans and as places; masks remove some percent, so the places are few."""
-    if kept.device.type != "cpu":
-        removed = kept < 0.5
+    if masks[0].device.type != "cpu":
+        removed = torch.cat(list(masks)) < 0.5
         return removed, removed.nonzero().squeeze(1)
-    removed = kept.detach().float().numpy() < 0.5  # NumPy finds few among many seven times as fast
+    # NumPy finds few among many seven times as fast, and a mask is read once, not copied first.
+    removed = np.concatenate([mask.float().numpy() < 0.5 for mask in masks])
     return torch.from_numpy(removed), torch.from_numpy(np.flatnonzero(removed))
 
 

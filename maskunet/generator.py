@@ -6,6 +6,7 @@ logits of them, Eq. 5 makes the mask; Eq. 6 and 7, its use, are `masked_unet.Mas
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -164,8 +165,7 @@ class MaskGenerator(nn.Module):
         """Names of S sites of one shape and their logits less the start (B, S, O, I), until all are through."""
         if str(block) not in self.blocks:
             raise ValueError(f"Up block {block} has no sites; there are masks for {', '.join(self.blocks)}.")
-        device = features.sample.device.type
-        with torch.autocast(device, enabled=False):  # around 5, bfloat16 knows steps of 0.03 only
+        with _exactly(features.sample.device.type):
             states = (features.sample, features.skips[-1])
             pooled = torch.cat([state.float().mean((2, 3)) for state in states], 1)
             yield from self.blocks[str(block)](features.time.float(), pooled)
@@ -178,6 +178,12 @@ class MaskGenerator(nn.Module):
             pairs = zip(logits, generator, strict=True)
             noise = torch.stack([noise_like(one, kind, each) for one, each in pairs])
         return straight_through(logits, noise, self.settings.tau)
+
+
+def _exactly(device: str) -> AbstractContextManager:
+    """In float32 also where a training computes in bfloat16, which knows steps of 0.03 only around 5."""
+    # Entering autocast to turn it off takes longer than a small block's context, so only where it is on.
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def _by_site(stacks: Iterator[tuple[list[str], Tensor]]) -> dict[str, Tensor]:
@@ -242,8 +248,9 @@ class _LowRank(nn.Module):
         context = self._context(time, pooled)
         for index, names in enumerate(self.names):
             rows, columns = self.rows[index], self.columns[index]
-            rows = rows.expand(len(pooled), *rows.shape)
-            if context is not None:
+            if context is None:
+                rows = rows.expand(len(pooled), *rows.shape)
+            else:
                 rows = rows * self.gates[index](context).unflatten(1, (len(names), 1, -1))
             yield names, rows @ columns.mT
 
@@ -254,7 +261,7 @@ class _LowRank(nn.Module):
             for layer, value in ((self.time, time), (self.sample, pooled))
             if layer is not None
         ]
-        return F.silu(self.mix(F.silu(sum(given)))) if given else None
+        return F.silu(self.mix(F.silu(sum(given[1:], given[0])))) if given else None
 
 
 class _Static(nn.Module):

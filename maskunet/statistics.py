@@ -1,6 +1,6 @@
-"""Intervals: Wilson's for a share, the bootstrap's for a mean, Student's for a few repetitions."""
+"""Intervals: Wilson's for a share, the bootstrap's for a mean or median, Student's for a few repetitions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,8 +23,13 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return float(max(0.0, center - half)), float(min(1.0, center + half))
 
 
-def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+def bootstrap(
+    values: Sequence[float], seed: int = 0, of: Callable[..., np.ndarray] = np.mean
+) -> tuple[float, float]:
     """The 95 % percentile interval of the mean, by resampling; for differences pass them paired.
+
+    Args:
+        of: what the interval is of, np.mean or np.median.
 
     Raises:
         ValueError: there are no values.
@@ -35,8 +40,8 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     rows = max(1, DRAWN // data.size)  # a block of resamples at a time: FID-30k's would be gigabytes
     blocks = (min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows))
-    means = np.concatenate([data[rng.integers(0, data.size, (n, data.size))].mean(1) for n in blocks])
-    low, high = np.quantile(means, (0.025, 0.975))
+    found = np.concatenate([of(data[rng.integers(0, data.size, (n, data.size))], 1) for n in blocks])
+    low, high = np.quantile(found, (0.025, 0.975))
     return float(low), float(high)
 
 

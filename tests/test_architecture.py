@@ -25,7 +25,7 @@ WITHOUT_TORCH = (
 )
 ROOMS = (
     "maskunet/models/", "maskunet/rewards/", "maskunet/methods/", "maskunet/metrics/", "maskunet/benchmarks/",
-    "visualize/",
+    "maskunet/bench/", "visualize/",
 )  # fmt: skip
 
 # A method made of another one, which it then knows besides its room's base.
@@ -33,6 +33,7 @@ MADE_OF = {
     "maskunet/methods/syngen_maskunet.py": "maskunet.methods.maskunet_free",
     "maskunet/methods/fine_tuned.py": "maskunet.methods.plain",
     "maskunet/methods/maskunet_amortized.py": "maskunet.methods.maskunet_trained",
+    "maskunet/bench/operations.py": "maskunet.bench.loop.flops",
 }
 
 # What of this project may be used; the first line that fits counts, and a file without one is free to

@@ -6,15 +6,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from maskunet import bench
+from maskunet import bench, bench_command
 from maskunet.__main__ import main
+from maskunet.bench import counting, masks
+from maskunet.bench.base import sd15_unet
 from maskunet.sites import find_sites
 from tests.tiny import tiny_unet
 
 
+def test_the_command_knows_every_bench():
+    assert tuple(sorted(bench.SPECS)) == bench_command.NAMES
+
+
 def test_the_overhead_of_statistics_is_spread_over_a_run():
     unet = tiny_unet()
-    found = bench.statistics_overhead(unet, rounds=2)
+    found = counting.statistics_overhead(unet, rounds=2)
     assert (found["sites"], found["n"]) == (len(find_sites(unet)), 2)
     assert found["weights"] == sum(site.weights for site in find_sites(unet))
     per_run = found["start_seconds"] + 15 * found["count_seconds"]
@@ -23,29 +29,34 @@ def test_the_overhead_of_statistics_is_spread_over_a_run():
 
 def test_the_full_size_is_stable_diffusions():
     with torch.device("meta"):
-        unet = bench.sd15_unet()
+        unet = sd15_unet()
     assert sum(p.numel() for p in unet.parameters()) == 859_520_964
     assert sum(site.weights for site in find_sites(unet)) == 49_029_120
 
 
 def test_the_command_writes_its_figures_with_how_they_were_made(tmp_path, capsys):
     file = tmp_path / "new" / "bench.json"
-    assert main(["bench", "statistics", "--rounds", "1", "--out", str(file)]) == 0
+    assert main(["bench", "statistics", "--rounds", "1", "--device", "cpu", "--out", str(file)]) == 0
     record = json.loads(file.read_text())
     assert record["command"] == "python -m maskunet bench statistics --size tabletop --rounds 1"
     assert record["n"] == 1
     assert record["versions"]["torch"]
+    assert record["machine"].startswith("CPU, ")
     assert "overhead" in capsys.readouterr().out
 
 
 def test_masks_are_timed_between_two_plain_pictures(monkeypatch):
-    clock = iter([9, 9, 9, 9, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 6.0, 2.0])  # a round to warm up, and two
-    monkeypatch.setattr(bench, "_seconds", lambda *work: next(clock))
-    found = bench.mask_overhead(SimpleNamespace(device=None), None, rounds=2)
-    assert found["plain_seconds"] == 1.5
-    assert found["maskunet_trained_extra"] == pytest.approx((1 + 0.5) / 2)
-    assert found["random_mask_extra"] == pytest.approx(2)
-    assert found["random_mask_low"] == found["random_mask_high"] == pytest.approx(2)
+    warm_up = [9, 9, 9, 9]
+    clock = iter([*warm_up, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 6.0, 2.0, 3.0, 3.0, 9.0, 1.0])
+    monkeypatch.setattr(masks, "seconds", lambda *work: next(clock))
+    found = masks.mask_overhead(SimpleNamespace(device=None), None, rounds=3)
+    assert found["plain_seconds"] == 2
+    assert found["maskunet_trained_extra"] == pytest.approx(0.5)  # of 1, 0.5 and 0.5
+    assert found["maskunet_trained_low"] == pytest.approx(0.5)
+    assert found["maskunet_trained_high"] == pytest.approx(1)
+    assert found["maskunet_trained_extra_of_fastest"] == pytest.approx(1)
+    assert found["random_mask_extra"] == found["random_mask_low"] == pytest.approx(2)
+    assert found["random_mask_high"] == pytest.approx(3.5)
 
 
 def test_masks_are_timed_on_the_embedded_model(capsys):
@@ -53,7 +64,26 @@ def test_masks_are_timed_on_the_embedded_model(capsys):
     assert "maskunet_trained_extra" in capsys.readouterr().out
 
 
-def test_no_rounds_are_refused(capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["statistics", "--rounds", "0"], "--rounds must be at least 1"),
+        (["masks", "--size", "sd15"], "masks takes the size tabletop, not sd15"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(words, message, capsys):
     with pytest.raises(SystemExit):
-        main(["bench", "statistics", "--rounds", "0"])
-    assert "--rounds must be at least 1" in capsys.readouterr().err
+        main(["bench", *words])
+    assert message in capsys.readouterr().err
+
+
+def test_rows_are_printed_as_a_table():
+    rows = [{"name": "reference", "seconds": 2.0, "peak": None}, {"name": "exact", "seconds": 0.123456}]
+    rows[1]["peak"] = 12
+    assert list(bench_command.lines({"n": 3, "variants": rows})) == [
+        "n                                3",
+        "",
+        "name       seconds  peak",
+        "reference  2        -",
+        "exact      0.12346  12",
+    ]

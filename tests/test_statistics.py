@@ -20,6 +20,12 @@ def test_the_bootstrap_covers_the_mean_of_normal_samples_about_95_times_in_100()
     assert 88 <= sum(low <= 1.0 <= high for low, high in intervals) <= 100
 
 
+def test_the_bootstrap_of_a_median_is_about_the_median():
+    values = [1.0] * 9 + [1000.0]
+    assert bootstrap(values, of=np.median) == (1.0, 1.0)
+    assert bootstrap(values)[1] > 100
+
+
 def test_the_sign_test_is_exact():
     assert sign_test(8, 0) == pytest.approx(2 / 2**8)
     assert sign_test(5, 5) == 1.0

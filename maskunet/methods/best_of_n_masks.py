@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from maskunet import candidates, mask
 from maskunet.guidance import classifier_free
@@ -54,13 +53,14 @@ def run(
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed).repeat(settings.n, 1, 1, 1), None
     with MaskedUNet(model.unet) as masked:
+        weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
         streams = [_stream(request, i) for i in range(settings.n)]
         for step, (t, t_prev) in enumerate(pairs):
             with torch.no_grad():
                 outputs = []
                 for own, stream in zip(x_t.split(1), streams, strict=True):
                     features = masked.encode(torch.cat((own, own)), t, text)
-                    masks = _masks(model, masked, settings.removed, stream)
+                    masks = mask.bernoulli_masks(weights, settings.removed, stream)
                     outputs.append(classifier_free(masked.decode(features, masks), scale))
                 x0, _ = model.schedule.x0_eps(torch.cat(outputs), x_t, t)
                 x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
@@ -74,7 +74,7 @@ def run(
         # Which masks are the run's is known only now; drawn again they need no memory until then.
         stream = _stream(request, best)
         for step, (t, _) in enumerate(pairs):
-            masks = _masks(model, masked, settings.removed, stream)
+            masks = mask.bernoulli_masks(weights, settings.removed, stream)
             yield report(step, t, masks=masks, used=masks)
     scores = candidates.only(scores, best)
     yield report(step, t, image=images[best : best + 1], rewards=scores, best=True, final=True)
@@ -84,15 +84,6 @@ def _stream(request: Request, index: int) -> torch.Generator:
     """What the masks of a picture are drawn from; the first one's is the seed's own."""
     stream = mask_generator(request)
     return stream if index == 0 else stream.manual_seed(stream.initial_seed() + index)
-
-
-def _masks(
-    model: DiffusionModel, masked: MaskedUNet, removed: float, stream: torch.Generator
-) -> dict[str, Tensor]:
-    return {
-        site.name: mask.bernoulli(site.shape, removed, stream).to(model.device, model.dtype)
-        for site in masked.sites
-    }
 
 
 SPEC = MethodSpec(

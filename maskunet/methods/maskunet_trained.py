@@ -4,7 +4,7 @@ MaskUNet (CVPR 2025), section 3.2, Eq. 3-7.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -98,8 +98,9 @@ def _masks(
 
 def _last(features: Features) -> Features:
     """What a generator looks at, of the last sample only."""
-    return replace(
-        features, sample=features.sample[-1:], time=features.time[-1:], skips=(features.skips[-1][-1:],)
+    skips = (features.skips[-1][-1:],)
+    return Features(
+        features.sample[-1:], features.time[-1:], features.text[-1:], skips, features.forward_size
     )
 
 

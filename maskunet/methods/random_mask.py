@@ -75,7 +75,7 @@ def run(
 def _iid(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:
     """New masks at every step."""
     for removed in _line(settings.removed, settings.removed_last, steps):
-        yield {n: mask.bernoulli(tuple(w.shape), removed, generator).to(w) for n, w in weights.items()}
+        yield mask.bernoulli_masks(weights, removed, generator)
 
 
 def _window(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:

@@ -60,6 +60,11 @@ class WeightedRewards:
         self._parts = dict(parts)
 
     @property
+    def parts(self) -> dict[str, tuple[Reward, float]]:
+        """Each reward and its weight."""
+        return dict(self._parts)
+
+    @property
     def weights(self) -> dict[str, float]:
         """The weight of each reward."""
         return {name: weight for name, (_, weight) in self._parts.items()}

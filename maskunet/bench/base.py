@@ -1,0 +1,58 @@
+"""What every bench shares: its SPEC, a clock, and a U-Net of Stable Diffusion's size."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from maskunet.library import Library
+
+SD15 = {
+    "sample_size": 64, "block_out_channels": (320, 640, 1280, 1280), "layers_per_block": 2,
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    "cross_attention_dim": 768, "attention_head_dim": 8,
+}  # fmt: skip
+TOKENS = 77
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchSpec:
+    """A bench's name, the sizes of model it can time, and how.
+
+    Attributes:
+        sizes: of "tabletop" and "sd15"; the first is the default.
+        run: (library, size, rounds) -> figures by name, all from this one run: numbers, texts, or a list of
+            rows with the same columns.
+    """
+
+    name: str
+    summary: str
+    sizes: tuple[str, ...]
+    run: Callable[[Library, str, int], Mapping[str, Any]]
+
+
+def seconds(device: torch.device, work: Callable[..., Any], *args: Any) -> float:
+    """How long this took until the device was done with it."""
+    began = time.perf_counter()
+    work(*args)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def sd15_unet(sample_size: int = SD15["sample_size"]) -> nn.Module:
+    """Stable Diffusion 1.5's U-Net with random weights: its time, not its pictures.
+
+    Args:
+        sample_size: edge of its latents, an eighth of the picture's.
+    """
+    from diffusers import UNet2DConditionModel
+    from diffusers.models.attention_processor import AttnProcessor
+
+    unet = UNet2DConditionModel(**{**SD15, "sample_size": sample_size})
+    unet.set_attn_processor(AttnProcessor())
+    return unet.eval().requires_grad_(False)

@@ -1,0 +1,72 @@
+"""How large a model is, and how much of a picture is made with it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from maskunet.bench.loop import reference
+from maskunet.bench.loop.full_size import stable_diffusion
+from maskunet.bench.loop.variants import Variant
+from maskunet.library import Library
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+
+PROMPT = "a red cube and a blue sphere"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """A model, and how much of a picture is made with it.
+
+    Attributes:
+        name: "tabletop", or "sd15" with random weights. pixels: edge of the pictures, where that is free.
+        steps: denoising steps, None for a whole picture. settings: how many updates they have.
+        keep_gradients: whether the reference keeps the weights' gradients, which nobody uses.
+    """
+
+    name: str
+    pixels: int | None = None
+    steps: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    keep_gradients: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether pictures are made to their end."""
+        return self.steps is None
+
+    def short(self, updates: int = 2) -> "Size":
+        """The same with so many updates of one step."""
+        return replace(self, steps=1, settings={"early_steps": 0, "updates": updates})
+
+    def run(
+        self, variant: Variant, model: DiffusionModel, rewards: WeightedRewards, seed: int
+    ) -> Iterator[StepEvent]:
+        """The variant's events for one picture, or the beginning of one."""
+        request = Request(prompt=PROMPT, seed=seed, steps=self.steps, previews=False)
+        work = variant.run
+        if work is reference.run:
+            work = partial(reference.run, keep_gradients=self.keep_gradients)
+        return work(model, rewards, request, variant.chosen(self.settings))
+
+
+def of(name: str, device: torch.device) -> Size:
+    """The size of that name, as much of it as the device manages in minutes."""
+    if name == "tabletop":
+        return Size(name=name)
+    cuda = device.type == "cuda"
+    # On a CPU two updates of a quarter of the picture, in 14 GB: the weights' gradients would be 9 more.
+    whole = Size(name=name, pixels=512 if cuda else 256, keep_gradients=cuda)
+    return whole if cuda else replace(whole.short(), pixels=256)
+
+
+def load(size: Size, device: torch.device, dtype: torch.dtype) -> tuple[DiffusionModel, WeightedRewards]:
+    """The model and its rewards."""
+    if size.name == "sd15":
+        return stable_diffusion(size.pixels, device, dtype)
+    loaded = Library(size.name, device=str(device)).load(size.name)
+    return loaded.model, loaded.rewards
