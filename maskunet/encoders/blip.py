@@ -82,7 +82,7 @@ class ImageRewardNetwork(nn.Module):
         # No activations between them: so it was published.
         self.mlp = nn.Sequential(*(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)))
 
-    def forward(self, pixels: Tensor, tokens: Tensor, attended: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, tokens: Tensor, attended: Tensor | None) -> Tensor:
         """One number per pair (B,); see `patches` and `match`."""
         return self.match(self.patches(pixels), tokens, attended)
 
@@ -90,12 +90,16 @@ class ImageRewardNetwork(nn.Module):
         """Vision states (B, 1 + P, W) of normalized pictures (B, 3, S, S), the class state first."""
         return self.vision_model(pixel_values=pixels).last_hidden_state
 
-    def match(self, states: Tensor, tokens: Tensor, attended: Tensor) -> Tensor:
-        """One number per pair (B,) from vision states and tokens (B, N), `attended` 1 where not padding."""
-        seen = torch.ones(states.shape[:2], dtype=torch.long, device=states.device)
+    def match(self, states: Tensor, tokens: Tensor, attended: Tensor | None) -> Tensor:
+        """One number per pair (B,) from vision states and tokens (B, N).
+
+        Args:
+            attended: (B, N) 1 where not padding; None without any, which spares a wait for the device:
+                transformers would look whether there is some.
+        """
         text = self.text_encoder(
-            input_ids=tokens, attention_mask=attended, encoder_hidden_states=states,
-            encoder_attention_mask=seen, is_decoder=False, return_dict=True,
+            input_ids=tokens, attention_mask=attended, encoder_hidden_states=states, is_decoder=False,
+            return_dict=True,
         )  # fmt: skip
         return self.mlp(text.last_hidden_state[:, 0].to(self.mlp[0].weight.dtype)).squeeze(-1)
 
