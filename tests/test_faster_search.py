@@ -158,7 +158,7 @@ def test_a_flat_reward_ends_a_step_and_a_rising_one_does_not(tiny_sd15):
 WAITS = ("tolist", "item", "cpu", "numpy", "__float__", "__int__", "__bool__")
 
 
-def test_an_update_waits_for_the_device_once_and_for_a_preview_once_more(tiny_sd15, monkeypatch):
+def test_an_update_waits_for_the_device_once_and_for_a_preview_once_more(tiny_sd15, judges, monkeypatch):
     waited = []
     for name in WAITS:
         real = getattr(torch.Tensor, name)
@@ -168,7 +168,7 @@ def test_an_update_waits_for_the_device_once_and_for_a_preview_once_more(tiny_sd
 
     def waits(updates, **request):
         waited.clear()
-        run(tiny_sd15, changed(PAPER, updates=updates), **request)
+        run(tiny_sd15, changed(PAPER, updates=updates), judges, **request)
         return len(waited)
 
     more = 4 * 3  # updates in three steps
