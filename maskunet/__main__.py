@@ -25,8 +25,8 @@ from maskunet import (
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One sentence instead of the whole usage."""
-        self.exit(2, f"{self.prog}: {message} (--help shows what is allowed)\n")
+        """One sentence instead of the whole usage, and not all of a value that fills the screen."""
+        self.exit(2, f"{self.prog}: {message:.400} (--help shows what is allowed)\n")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,12 +1,19 @@
 """Generated requests through every door: valid ones work, invalid ones get one clear sentence, nothing breaks."""
 
+import http.client
+import json
+from contextlib import closing
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import strategies as st
 
 from maskunet import runs
 from maskunet.__main__ import main
 from maskunet.records import Request
 from maskunet.studio import Studio
 from tests import generated, tiny_library
+from tests.serving import served
 from tests.tiny import tiny_fine_tuned, tiny_generator
 
 
@@ -125,3 +132,86 @@ def test_any_command_works_or_says_in_a_line_what_is_wrong(
         generated.assert_unchanged(model, before)
 
     generated.drive(n, getattr(generated, kind)().filter(shell), check)
+
+
+# Raw HTTP
+
+CALL = "/gradio_api/call/compare"
+ORDER = ("prompt", "negative_prompt", "seed", "model", "method", "preset")  # of the endpoint's values
+
+
+@pytest.fixture(scope="module")
+def ask(library, model, tmp_path_factory):
+    """A function that sends a request to a running page and gives the status and the text."""
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
+    with served(studio, {}) as url:
+
+        def send(method, path, body=None):
+            with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)) as connection:
+                connection.request(method, path, body, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                try:
+                    return answer.status, answer.read().decode()
+                except http.client.IncompleteRead as cut:  # how gradio ends a stream that does not exist
+                    return answer.status, cut.partial.decode()
+
+        yield send
+
+
+def called(ask, values):
+    """How a call of the endpoint ends: the last event of its stream, and what came with it."""
+    status, text = ask("POST", CALL, json.dumps({"data": values}))
+    if status != 200:
+        return "refused", text
+    _, text = ask("GET", f"{CALL}/{json.loads(text)['event_id']}")
+    *_, last = text.strip().split("\n\n")
+    event, data = last.split("\n")
+    return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+@pytest.mark.parametrize("kind", ["sensible", "rubbish"])
+@amounts(8, 100)
+def test_any_call_over_http_works_or_gets_a_clear_sentence(ask, model, tmp_path, kind, n):
+    before = generated.weights_of(model)
+
+    def check(keywords):
+        event, data = called(ask, [keywords[name] for name in ORDER])
+        if event == "error":
+            generated.assert_clear(data["error"], tmp_path)
+        else:
+            assert event == "complete" and data[-1]["state"] == "done"
+        assert event == "complete" or kind == "rubbish"
+        generated.assert_unchanged(model, before)
+
+    generated.drive(n, getattr(generated, kind)().filter(is_json), check)
+
+
+def is_json(keywords):
+    """Whether these values can be sent, and make no run of the endpoint's 15 steps with a slow method."""
+    try:
+        json.dumps([keywords[name] for name in ORDER]).encode()
+    except (TypeError, ValueError):
+        return False
+    return keywords["method"] in ("plain", "random_mask", "freeu") or not isinstance(keywords["method"], str)
+
+
+@amounts(20, 200)
+def test_no_bytes_and_no_path_make_the_server_show_its_inside_or_stop_answering(ask, n):
+    paths = st.sampled_from(
+        [CALL, f"{CALL}/x", "/gradio_api/queue/join", "/gradio_api/upload", "/config", "/%00"]
+    )
+    files = st.sampled_from(
+        ["/gradio_api/file=/etc/passwd", "/gradio_api/file=../app.py", "/gradio_api/file=%2Fetc"]
+    )
+    bodies = st.binary(max_size=40) | st.sampled_from(
+        [b'{"data": 3}', b'{"data": []}', b'{"data": [[[[]]]]}', b"[]"]
+    )
+
+    def check(request):
+        status, text = ask(*request)
+        assert "Traceback" not in text and "site-packages" not in text and "root:" not in text, text
+        assert status != 500 or text == "Internal Server Error"
+
+    generated.drive(n, st.tuples(st.sampled_from(["GET", "POST", "PUT"]), paths | files, bodies), check)
+    event, data = called(ask, ["a red cube", "", 1, "tiny", "plain", ""])
+    assert (event, data[-1]["state"]) == ("complete", "done")
