@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskunet.studio import Studio
-from tests.serving import SOON, fill, needs_browser, served
+from tests.serving import SOON, needs_browser, served
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,13 @@ def visit(chromium, lab):
     yield open_page
     for context in contexts:
         context.close()
+
+
+def fill(tab, prompt="a red cube", method=None):
+    tab.locator("#prompt textarea").fill(prompt)
+    if method:
+        tab.get_by_label("Method").click()
+        tab.get_by_role("option", name=method, exact=True).click()
 
 
 def make_it_long(tab):
