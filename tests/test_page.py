@@ -10,6 +10,8 @@ import pytest
 from maskunet.studio import Studio
 from tests.serving import SOON, needs_browser, served
 
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
+
 
 @pytest.fixture(scope="module")
 def lab(library, tmp_path_factory):
@@ -66,7 +68,8 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     fill(tab, method="Random mask · control")
     generate(tab)
     assert tab.locator("#slider img").count() >= 2
-    assert "a red cube" in tab.locator("#facts .said").inner_text()
+    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
+    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
     assert "Tiny random" in tab.locator(".under").inner_text()
     tab.get_by_label("Side by side").check()
     tab.wait_for_selector("#beside img", state="visible")
@@ -205,7 +208,7 @@ def test_a_word_of_the_vocabulary_is_added_by_a_click(visit):
 @needs_browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
-def test_nothing_is_wider_than_the_window(visit, theme, width):
+def test_nothing_is_wider_than_the_window_and_every_text_stands_out(visit, theme, width):
     tab = visit(f"?__theme={theme}", viewport={"width": width, "height": 844})
     fill(tab, method="Random mask · control")
     generate(tab)
@@ -215,6 +218,7 @@ def test_nothing_is_wider_than_the_window(visit, theme, width):
             found.click()
             tab.wait_for_timeout(300)
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.evaluate(CONTRAST) == []
     assert tab.complaints == []
 
 
