@@ -24,7 +24,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     parser.add_argument("--share", action="store_true", help="a public link; needs --auth or --open")
-    parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for this login")
+    login = {"default": os.environ.get("MASKUNET_AUTH"), "metavar": "NAME:PASSWORD"}
+    parser.add_argument("--auth", **login, help="ask visitors for this login; MASKUNET_AUTH hides it from ps")
     parser.add_argument("--open", action="store_true", help="let in anyone who reaches the page")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
     parser.add_argument("--images", type=Path, help="folder whose folders of pictures the page may compare")

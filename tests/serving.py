@@ -27,11 +27,3 @@ def served(studio, shelf, **more):
     yield demo.local_url.rstrip("/")
     demo.close()
     studio.close()
-
-
-def fill(tab, prompt="a red cube", method=None):
-    """Write a prompt into an open page and choose a method by its title."""
-    tab.locator("#prompt textarea").fill(prompt)
-    if method:
-        tab.get_by_label("Method").click()
-        tab.get_by_role("option", name=method, exact=True).click()

@@ -252,6 +252,40 @@ def test_files_stay_short_and_are_named_for_what_they_do(path):
     assert path.stem not in ("utils", "helpers", "common", "manager", "misc")
 
 
+# What follows from a model alone, so that all visitors may share it.
+MEMORIES = {"maskunet/collect.py": {"_LAYOUTS"}}
+CHANGING = {"append", "extend", "add", "update", "setdefault", "insert", "pop", "popitem", "remove", "clear"}
+
+
+def shared(source):
+    """What functions change of their module: every visitor would see it."""
+    tree = ast.parse(source)
+    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    targets += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    kept = {t.id for t in targets if isinstance(t, ast.Name)}
+    found = set()
+    for node in (n for one in ast.walk(tree) if isinstance(one, ast.FunctionDef) for n in ast.walk(one)):
+        if isinstance(node, ast.Global):
+            found |= {*node.names}
+        elif isinstance(node, ast.Attribute) and node.attr in CHANGING and isinstance(node.value, ast.Name):
+            found |= {node.value.id} & kept
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            found |= {node.value.id} & kept if isinstance(node.value, ast.Name) else set()
+    return found
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_no_module_remembers_what_a_visitor_did(path):
+    assert shared(path.read_text()) == MEMORIES.get(name(path), set())
+
+
+@pytest.mark.parametrize(
+    "change", ["LAST['a'] = 1", "LAST.update(a=1)", "global LAST; LAST = 1", "del LAST['a']"]
+)
+def test_a_module_that_remembers_would_be_noticed(change):
+    assert shared(f"LAST = {{}}\ndef draw():\n    {change}\n") == {"LAST"}
+
+
 # A path from the root of somebody's machine, but not the path of an address such as https://host/tmp/x.
 MACHINE = re.compile(r"(?<![\w.}~-])/(?:work|opt|tmp|home|root|mnt|Users)\b(?!-)|\b[A-Z]:\\")
 

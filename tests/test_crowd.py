@@ -3,7 +3,9 @@
 import re
 import time
 from dataclasses import replace
+from urllib.parse import quote
 
+import httpx
 import pytest
 from gradio_client import Client
 
@@ -11,7 +13,7 @@ from maskunet import runs
 from maskunet.methods import SPECS
 from maskunet.records import Request
 from maskunet.studio import Studio
-from tests.serving import SOON, fill, needs_browser, served
+from tests.serving import SOON, needs_browser, served
 
 WAIT = 240  # seconds; a slow machine under load
 PACE = 2.0  # seconds that a step of the slow method takes, without work for the machine
@@ -62,13 +64,15 @@ def submit(client, prompt):
     )
 
 
-def visitor(chromium, url, address):
-    """An open page in a browser of its own, from this address."""
+def visitor(chromium, url, address, prompt="a cat"):
+    """A page in a browser of its own, from this address, that asks for the unmasked picture of a prompt."""
     context = chromium.new_context(extra_http_headers={"X-Forwarded-For": address})
     tab = context.new_page()
     tab.set_default_timeout(SOON)
-    tab.goto(url)
+    tab.goto(f"{url}/?method=plain&prompt={quote(prompt)}")
+    tab.wait_for_function(f"document.querySelector('#prompt textarea')?.value === '{prompt}'")
     tab.wait_for_selector("#running .empty")
+    tab.locator("#generate").click()
     return tab
 
 
@@ -99,10 +103,9 @@ def test_a_crowd_waits_in_fair_order_and_everyone_gets_their_own(lab, chromium, 
     called = {
         f"a dog {i}": submit(caller(url, f"10.1.0.{i}", tmp_path), f"a dog {i}") for i in range(clients)
     }
-    tabs = {f"a blue cube {i}": visitor(chromium, url, f"10.2.0.{i}") for i in range(browsers)}
-    for prompt, tab in tabs.items():
-        fill(tab, prompt, "Unmasked · control")
-        tab.locator("#generate").click()
+    prompts = [f"a blue cube {i}" for i in range(browsers)]
+    tabs = {prompt: visitor(chromium, url, f"10.2.0.{i}", prompt) for i, prompt in enumerate(prompts)}
+    for tab in tabs.values():
         tab.wait_for_function("document.querySelector('#status').innerText.includes('ahead in the queue')")
     soon(lambda: studio.status().waiting == places - 1)
 
@@ -118,7 +121,6 @@ def test_a_crowd_waits_in_fair_order_and_everyone_gets_their_own(lab, chromium, 
     # A full queue says so, to a page and to a program.
     studio.start(Request(prompt="the last", model="tiny", method="plain"), address="10.3.0.1")
     late = visitor(chromium, url, "10.4.0.1")
-    late.locator("#generate").click()
     late.get_by_text(f"All {places} places in the queue are taken").first.wait_for()
     with pytest.raises(Exception, match=f"All {places} places in the queue are taken"):
         submit(caller(url, "10.4.0.2", tmp_path), "too late").result(timeout=WAIT)
@@ -155,3 +157,17 @@ def test_a_caller_has_one_job_and_gives_it_back_when_hanging_up(lab, tmp_path):
     first.cancel()
     soon(lambda: studio.status().running == 0)
     assert submit(client, "a dog").result(timeout=WAIT)[2]["state"] == "done"
+
+
+@pytest.mark.parametrize("lab", [(0, 0)], indirect=True)
+def test_a_caller_that_dies_gives_the_device_back(lab):
+    """Its connection just ends; no good-bye is said."""
+    url, studio, *_ = lab
+    with httpx.Client(base_url=url, timeout=WAIT) as raw:
+        named = raw.post(
+            "/gradio_api/call/compare", json={"data": ["a cat", "", 1, "tiny", "slow", ""]}
+        ).json()
+        with raw.stream("GET", f"/gradio_api/call/compare/{named['event_id']}") as lines:
+            next(line for line in lines.iter_lines() if '"result"' in line)
+            assert studio.status().running == 1
+    soon(lambda: studio.status().running == 0)

@@ -10,7 +10,7 @@ from maskunet.ui import door
 
 @pytest.fixture(autouse=True)
 def own_computer(monkeypatch):
-    for name in ("SPACE_ID", "GRADIO_SERVER_NAME"):
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "MASKUNET_AUTH"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -42,6 +42,11 @@ def test_a_login_needs_a_name_and_a_password_of_some_length(login, capsys):
     with pytest.raises(SystemExit):
         app.arguments(["--auth", login])
     assert "the password of at least 8 characters" in capsys.readouterr().err
+
+
+def test_the_login_can_be_kept_out_of_the_list_of_processes(monkeypatch):
+    monkeypatch.setenv("MASKUNET_AUTH", "anna:long enough")
+    assert app.arguments(["--share"]).login == ("anna", "long enough")
 
 
 def test_a_space_is_public_by_its_nature(monkeypatch):

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from maskunet.studio import Studio
-from tests.serving import SOON, fill, needs_browser, served
+from tests.serving import SOON, needs_browser, served
+
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,13 @@ def visit(chromium, lab):
         context.close()
 
 
+def fill(tab, prompt="a red cube", method=None):
+    tab.locator("#prompt textarea").fill(prompt)
+    if method:
+        tab.get_by_label("Method").click()
+        tab.get_by_role("option", name=method, exact=True).click()
+
+
 def make_it_long(tab):
     """A run of many steps, so that something can happen to it while it goes on."""
     tab.get_by_text("More settings").click()
@@ -61,7 +70,8 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     fill(tab, method="Random mask · control")
     generate(tab)
     assert tab.locator("#slider img").count() >= 2
-    assert "a red cube" in tab.locator("#facts .said").inner_text()
+    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
+    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
     assert "Tiny random" in tab.locator(".under").inner_text()
     tab.get_by_label("Side by side").check()
     tab.wait_for_selector("#beside img", state="visible")
@@ -222,7 +232,7 @@ def test_a_word_of_the_vocabulary_is_added_by_a_click(visit):
 @needs_browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
-def test_nothing_is_wider_than_the_window(visit, theme, width):
+def test_nothing_is_wider_than_the_window_and_every_text_stands_out(visit, theme, width):
     tab = visit(f"?__theme={theme}", viewport={"width": width, "height": 844})
     fill(tab, method="Random mask · control")
     generate(tab)
@@ -232,6 +242,7 @@ def test_nothing_is_wider_than_the_window(visit, theme, width):
             found.click()
             tab.wait_for_timeout(300)
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.evaluate(CONTRAST) == []
     assert tab.complaints == []
 
 

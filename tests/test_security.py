@@ -65,6 +65,21 @@ def call(client, name, *values, trigger=None):
     raise AssertionError("no answer")
 
 
+def test_11_what_nobody_foresaw_is_a_reference_into_the_log(lab, monkeypatch, caplog):
+    inside, _, studio, _ = lab
+
+    def broken(name):
+        raise RuntimeError("/some/secret/path broke")
+
+    monkeypatch.setattr(studio._library, "load", broken)
+    success, output = call(inside, "compare", "a red cube", "", 1, "tiny", "plain", "")
+    assert not success
+    reference = re.fullmatch(r"Something failed \(ref (\w+)\)\. The log has the details\.", output["error"])[
+        1
+    ]
+    assert any(reference in record.getMessage() for record in caplog.records)
+
+
 FILES = [
     "/etc/passwd", "etc/passwd", "../../../../etc/passwd", "/proc/self/environ", "file:///etc/passwd", "%2fetc%2fpasswd",
     str(ROOT / "app.py"), "app.py", str(ROOT / ".git/config"), str(ROOT / ".env"),

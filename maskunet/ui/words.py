@@ -226,7 +226,7 @@ base, result, facts = client.predict(
 )
 ```
 
-`client.submit(...)` streams previews. On the command line:
+`client.submit(...)` streams previews; a client has one request at a time. On the command line:
 
 ```
 python -m maskunet generate --model {model} --method maskunet_free --preset official \\
