@@ -208,10 +208,7 @@ OFFICIAL = Settings(
     second_order=False,
     hinge=2.0,
 )
-IMPROVED = Settings(
-    updates=6, early_updates=0, early_steps=2, keep_best=True, learning_rate=0.05, warm_start=True,
-    noise="none", views=2,
-)  # fmt: skip
+IMPROVED = Settings(updates=1, keep_best=True, noise="none", removes=0.001, views=2)
 
 SPEC = MethodSpec(
     name="maskunet_free",

@@ -46,7 +46,7 @@ def train(folder: Path, *, minutes: float, shards: int) -> torch.nn.Module:
 
     @torch.no_grad()
     def report(ema: torch.nn.Module) -> dict[str, float]:
-        copy.deepcopy(ema).half().save_pretrained(folder / "model" / "tiny_decoder")
+        _save(copy.deepcopy(ema).half(), folder / "model" / "tiny_decoder")
         y = ema.decode(latents[-HELD_OUT:].float()).sample
         return {"psnr": signal_to_noise(y, _signed(pictures[-HELD_OUT:]))}
 
@@ -68,6 +68,15 @@ def examples(folder: Path, shards: int) -> tuple[Tensor, Tensor]:
     latents.append(np.load(folder / "predictions_x0.npy"))
     pictures.append(np.load(folder / "predictions.npy"))
     return torch.from_numpy(np.concatenate(latents)), torch.from_numpy(np.concatenate(pictures))
+
+
+def _save(tiny: torch.nn.Module, folder: Path) -> None:
+    """As diffusers does, less the entry of its own that it complains of when it reads it."""
+    tiny.save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["block_out_channels"]
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def _signed(pictures: Tensor) -> Tensor:
