@@ -6,7 +6,7 @@ prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -216,7 +216,12 @@ SPEC = MethodSpec(
     kind="masks",
     summary="Optimizes a mask at every timestep so that two reward models like the predicted image more.",
     source="MaskUNet (CVPR 2025), section 3.3, Algorithm 1",
-    presets={"official": OFFICIAL, "paper": PAPER, "improved": IMPROVED},
+    presets={
+        "official": OFFICIAL,
+        "paper": PAPER,
+        "improved": IMPROVED,
+        "improved_fast": replace(IMPROVED, tiny_decoder=True),
+    },  # fmt: skip
     run=run,
     parts=parts,
 )

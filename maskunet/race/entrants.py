@@ -12,7 +12,7 @@ PLAIN = "plain"
 # What `--methods all` means; of the last three, those for which this model has a trained file.
 ALL = (
     PLAIN, "plain@7.5", "random_mask", "random_mask/light", "maskunet_free/official", "maskunet_free/improved",
-    "fk_steering", "freeu", "pag/gentle", "pag", "syngen/gentle", "syngen", "attend_and_excite/gentle",
+    "maskunet_free/improved_fast",    "fk_steering", "freeu", "pag/gentle", "pag", "syngen/gentle", "syngen", "attend_and_excite/gentle",
     "attend_and_excite", "syngen_maskunet/gentle", "maskunet_trained", "maskunet_amortized", "fine_tuned",
 )  # fmt: skip
 
