@@ -26,12 +26,12 @@ SPEC = SPECS["maskunet_free"]
 
 
 class Watched:
-    """Rewards that note whether a gradient was asked for; red pictures please, or all please equally."""
+    """Rewards that note whether a gradient was asked for; red pictures please."""
 
     weights = {"image_reward": 1.0, "hpsv2": 5.0}
 
-    def __init__(self, slope=20.0):
-        self.slope, self.wanted, self.seen = slope, [], []
+    def __init__(self):
+        self.wanted, self.seen = [], []
 
     def reweighted(self, weights):
         return self
@@ -39,7 +39,7 @@ class Watched:
     def __call__(self, image, prompts):
         self.wanted.append(image.requires_grad)
         self.seen.append(image.detach())
-        red = self.slope * image[:, 0].mean((1, 2))
+        red = 20 * image[:, 0].mean((1, 2))
         return {"image_reward": red, "hpsv2": 0 * red, "total": red}
 
 
@@ -140,19 +140,6 @@ def test_a_gradient_that_moves_nothing_is_not_computed(tiny_sd15, monkeypatch, k
     counted = backwards(monkeypatch)
     run(tiny_sd15, changed(OFFICIAL, updates=3, early_steps=0, **keeps))
     assert len(counted) == made
-
-
-def test_a_flat_reward_ends_a_step_and_a_rising_one_does_not(tiny_sd15):
-    settings = changed(PAPER, updates=8, patience=2, common_noise=True, learning_rate=0.1, least_gain=0.0)
-    updates = [e.update for e in run(tiny_sd15, settings, Watched(slope=0.0))[:-1]]
-    assert updates == [0, 1, 2] * 3
-    events = run(tiny_sd15, settings)[:-1]
-    best, flat = {}, {}
-    for e in events:
-        flat[e.step] = 0 if e.loss < best.get(e.step, np.inf) else flat[e.step] + 1
-        best[e.step] = min(e.loss, best.get(e.step, np.inf))
-        assert flat[e.step] < 2 or e.stats is not None
-    assert len(events) > 9
 
 
 WAITS = ("tolist", "item", "cpu", "numpy", "__float__", "__int__", "__bool__")

@@ -54,8 +54,6 @@ class Settings:
         hinge: the first reward stops counting above it; 100 is never.
         views: pictures the rewards look at per update: the image itself, then shifted, noisy copies.
         image_reward, hpsv2: weights of the rewards (omega, Eq. 10).
-        patience: a step ends after so many updates in a row that each raised the total reward by
-            less than `least_gain` over the best before; 0 is never.
         tiny_decoder: the rewards look through the model's tiny decoder; the final picture is the full one's.
         low_memory: recompute in the backward pass what would be kept for it, with the same gradients.
     """
@@ -77,10 +75,6 @@ class Settings:
     views: int = field(default=1, metadata=ranged(1, 8, "pictures scored per update"))
     image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
     hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
-    patience: int = field(
-        default=0, metadata=ranged(0, 100, "updates without a gain that end a step; 0: none")
-    )
-    least_gain: float = field(default=0.01, metadata=ranged(0.0, 100.0, "what counts as a gain of reward"))
     tiny_decoder: bool = field(default=False, metadata=switch("faster: look through the tiny decoder"))
     low_memory: bool = field(default=False, metadata=switch("less memory: recompute instead of remembering"))
 
@@ -122,8 +116,9 @@ def run(
             if step == 0 or not settings.warm_start:
                 optimizer = _reset(logits, optimizer, settings)
             updates = settings.early_updates if step < settings.early_steps else settings.updates
-            features, noise, chosen, note, lowest, flat = None, None, None, "", math.inf, 0
+            features, noise, chosen, note = None, None, None, ""
             looks = max(updates + settings.use_updated, 1)
+            # A step's last gradient counts only for what the next step takes over from it.
             inherited = (settings.warm_start or settings.keep_moments) and step + 1 < len(pairs)
             for update in range(looks):
                 moves = update < updates and (update + 1 < looks or inherited)
@@ -147,23 +142,21 @@ def run(
                     optimizer.zero_grad()
                     loss.backward()
                 value, told, kept = read_back(loss, scores, masks)
-                flat = 0 if value < lowest - settings.least_gain else flat + 1
-                lowest = min(value, lowest)
                 if not math.isfinite(value):
                     note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
                 best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
                 if best or chosen is None:
                     chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()}, z_t)
-                last = update + 1 == looks or note or flat == settings.patience > 0
+                last = update + 1 == looks or note
                 yield report(
                     step, t, image=image if request.previews else None, rewards=told, kept=kept,
                     used=chosen[2] if last else None, logits=logits,
                     loss=value, update=update, updates=updates, best=best, note=note,
                 )  # fmt: skip
-                if moves and not note:
-                    optimizer.step()
-                if last:
+                if note:
                     break
+                if moves:
+                    optimizer.step()
             _, x0, _, z_t = chosen
             x_t, history = dpmpp_2m_step(model.schedule, z_t, x0, history, t, t_prev)
             history = history if settings.second_order else None
