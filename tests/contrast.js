@@ -13,7 +13,7 @@
   for (const element of document.querySelectorAll('body *')) {
     const text = [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join('');
     const style = getComputedStyle(element);
-    if (!text || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || element.closest(':disabled')) continue;
+    if (!/[\p{L}\p{N}]/u.test(text) || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || element.closest(':disabled')) continue;
     if (!/^rgba?\(/.test(style.color) || element.closest('svg')) continue;
     const back = behind(element);
     const [high, low] = [light(blend(parts(style.color), back)), light(back)].sort((a, b) => b - a);

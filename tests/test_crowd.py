@@ -16,7 +16,7 @@ from maskunet.studio import Studio
 from tests.serving import SOON, needs_browser, served
 
 WAIT = 240  # seconds; a slow machine under load
-PACE = 2.0  # seconds that a step of the slow method takes, without work for the machine
+PACE = 5.0  # seconds that a step of the slow method takes, without work for the machine
 HEAVY = 3  # jobs that one address has waiting
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from maskunet import runs, untrusted
+from maskunet.course import Course
 from maskunet.shelf import Shelf
 from maskunet.ui import explore, explore_views, history, optimize, pictures
 from tests.test_runs import make
@@ -21,7 +22,9 @@ TAG = "<img src=x onerror=alert(1)>"
 @pytest.fixture
 def run():
     masks = [random_masks(sites := Sites({1: (6, 4)}), 0.3)] * 2
-    return make(stats=stats_of(sites, masks))
+    frames, maps = np.zeros((2, 8, 8, 3), np.uint8), {1: np.zeros((2, 2, 4, 4, 3), np.uint8)}
+    course = Course(timesteps=(900, 400), base=frames, result=frames, maps=maps)
+    return make(stats=stats_of(sites, masks), course=course)
 
 
 @pytest.fixture
@@ -68,12 +71,14 @@ def another_format(files):
 
 
 def array_bomb(files):
-    files[runs.MAPS] = npz(timesteps=np.zeros(untrusted.MAX_ARRAYS, np.uint8))
+    good = dict(np.load(io.BytesIO(files[runs.MAPS])))
+    files[runs.MAPS] = npz(**good, more=np.zeros(untrusted.MAX_ARRAYS, np.uint8))
     assert len(files[runs.MAPS]) < 100_000
 
 
 def pickled_array(files):
-    files[runs.MAPS] = npz(timesteps=np.array([print], dtype=object))
+    good = dict(np.load(io.BytesIO(files[runs.MAPS])))
+    files[runs.MAPS] = npz(**{**good, "block_1": np.array([print], dtype=object)})
 
 
 def damaged_masks(files):

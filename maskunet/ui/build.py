@@ -47,7 +47,7 @@ def theme() -> gr.Theme:
     ).set(
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_dark="*primary_700",
         button_primary_text_color="white",
         block_border_width="0px",
         block_shadow="none",
