@@ -3,14 +3,19 @@
 import argparse
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+with suppress(
+    ImportError
+):  # a Space with a shared GPU has this package, which must come before torch and gradio
+    import spaces  # noqa: F401
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 # How long a thread of torch spins before it sleeps. By default it is long, and with another program on one
 # of two cores an official pair took over 90 s instead of 16; so it is 29, and 20 on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-HERE = Path(__file__).parent
 IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
 
 
@@ -69,8 +74,7 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
 def main() -> None:
     """Run until interrupted."""
     os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "maskunet-lab"))
-    _, studio = launch(arguments())
-    studio.close()
+    launch(arguments())[1].close()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ class Job:
     Attributes:
         usual: seconds that an equal request took before, or None.
         reason: why the work must end after its current update, or empty.
+        context: of whoever asked, in which the work is done.
         asked, worked, ended: when it was asked for, begun and over, in seconds of one clock.
     """
 
@@ -37,6 +39,7 @@ class Job:
     run: Run | None = None
     message: str = ""
     reason: str = ""
+    context: Context = field(default_factory=copy_context)
     asked: float = field(default_factory=time.monotonic)
     worked: float | None = None
     ended: float | None = None
