@@ -4,14 +4,17 @@ import argparse
 import ipaddress
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+with suppress(ImportError):  # a Space with a shared GPU has it; it must come before torch and gradio
+    import spaces  # noqa: F401
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 # How long a thread of torch spins before it sleeps. By default it is long, and with another program on one
 # of two cores an official pair took over 90 s instead of 16; so it is 29, and 20 on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-HERE = Path(__file__).parent
 PASSWORD = 8  # characters at least
 
 

@@ -12,6 +12,7 @@ from maskunet import (
     __version__,
     bench_command,
     benchmark_command,
+    doctor_command,
     features_command,
     figures,
     race_command,
@@ -30,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, or 2 for what the user can set right."""
+    """Run a command; returns the exit code: 0, 1 for what doctor found, or 2 for what the user can set right."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if argv[:1] == ["tabletop"]:
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench_command.add(commands)
     benchmark_command.add(commands)
+    doctor_command.add(commands)
     features_command.add(commands)
     figures.add(commands)
     race_command.add(commands)

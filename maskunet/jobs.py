@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ class Job:
         turn: when it is due, by the queue's count of turns.
         usual: seconds that an equal request took before, or None.
         reason: why the work must end after its current update, or empty.
+        context: of whoever asked, in which the work is done.
         asked, worked, ended: when it was asked for, begun and over, in seconds of one clock.
     """
 
@@ -42,6 +44,7 @@ class Job:
     run: Run | None = None
     message: str = ""
     reason: str = ""
+    context: Context = field(default_factory=copy_context)
     asked: float = field(default_factory=time.monotonic)
     worked: float | None = None
     ended: float | None = None

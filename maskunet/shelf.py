@@ -2,10 +2,12 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from maskunet import figures, runs, whole_folder
 from maskunet.draft import Draft
+from maskunet.recorder import Stopped
 from maskunet.records import MaskSet, Run
 
 MAX_RUNS = 200  # run folders kept on the disk; the oldest go first
@@ -38,6 +40,17 @@ class Shelf:
     def draft(self, run_id: str) -> Draft:
         """Keeps the best so far of a run until the run itself is kept."""
         return Draft(self.folder / checked(run_id))
+
+    def cut_short(self, run_id: str, why: str) -> Run:
+        """What the draft of a run holds, as a run that was stopped.
+
+        Raises:
+            Stopped: it holds nothing yet.
+        """
+        try:
+            return replace(self.read(run_id), state="stopped", note=why)
+        except ValueError as error:
+            raise Stopped(why) from error
 
     def keep(self, run: Run) -> None:
         """Save a run and make room on the disk."""

@@ -5,14 +5,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from maskunet import loading
+from maskunet import loading, zero_gpu
 from maskunet.command import command_line
 from maskunet.compare import compare, method_of, null_mask
 from maskunet.failures import sentence
@@ -85,6 +85,12 @@ class Studio:
         self._bases: dict[tuple, Trace] = _Recent()
         self._usual: dict[tuple, float] = _Recent()
         self._computing = threading.Lock()  # one at a time on the device, by any route
+        self._lent = None
+        if zero_gpu.is_here():  # its models must be loaded before the page is launched
+            self._warm_up()
+            self._lent = zero_gpu.lent(
+                self._pictures, lambda asked, _: zero_gpu.loan(self._usual.get(_effort(asked)))
+            )
         self._worker = threading.Thread(target=self._work, name="studio", daemon=True)
         self._worker.start()
 
@@ -228,7 +234,7 @@ class Studio:
             phase, news = "failed", {}
             try:
                 with self._computing:
-                    run = self._make(job)
+                    run = job.context.run(self._make, job)
                 phase, news = run.state, {"run": run, "message": run.note}
             except Stopped as error:
                 phase, news = "stopped", {"message": str(error)}
@@ -241,7 +247,7 @@ class Studio:
         """Make the pictures and save them."""
         if not self._library.is_loaded(job.request.model):
             self._queue.publish(job, "loading")
-        loaded = self._library.load(job.request.model)
+        self._library.load(job.request.model)
         job.worked = time.monotonic()
         deadline = job.worked + self._limit
 
@@ -251,21 +257,32 @@ class Studio:
 
         if why := should_stop():
             raise Stopped(why)
-        pictures = compare(
-            loaded.model,
-            loaded.rewards,
-            _with_masks(job.request, loaded.model),
-            bases=self._bases,
-            should_stop=should_stop,
-            run_id=job.id,
-            draft=self.shelf.draft(job.id),
-            methods=self._methods,
+        far = self._lent is not None
+        pictures = (
+            self._lent(job.request, job.id) if far else self._pictures(job.request, job.id, should_stop)
         )
         with closing(pictures):
             for phase, item in pictures:
                 if isinstance(item, StepEvent):
                     self._queue.publish(job, phase, item)
+                    if far and (why := should_stop()):  # which the other process does not hear of
+                        return self._keep(job, self.shelf.cut_short(job.id, why))
         return self._keep(job, item)
+
+    def _pictures(
+        self, request: Request, run_id: str, should_stop: Callable[[], str] = str
+    ) -> Iterator[tuple[str, StepEvent | Run]]:
+        loaded = self._library.load(request.model)
+        yield from compare(
+            loaded.model,
+            loaded.rewards,
+            _with_masks(request, loaded.model),
+            bases=self._bases,
+            should_stop=should_stop,
+            run_id=run_id,
+            draft=self.shelf.draft(run_id),
+            methods=self._methods,
+        )
 
     def _keep(self, job: Job, run: Run) -> Run:
         """Save a run and remember how long it took."""

@@ -1,0 +1,124 @@
+"""Look over this machine before the lab is started: what it has, what will work here, and how fast."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from maskunet import loading
+from maskunet.failures import sentence
+from maskunet.library import Library, Loaded
+from maskunet.methods import SPECS
+from maskunet.methods.base import DEFAULT_STEPS
+from maskunet.models import SPECS as MODELS
+from maskunet.recorder import versions
+from maskunet.records import Request
+
+# GB: tabletop with its page holds 1.5, and a run of it takes 1 MB on the disk and its zip another, 200 times.
+MEMORY, DISK = 2.0, 0.5
+PROMPT = "a red cube and a blue sphere"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `good` is whether the lab can be used with it as it is."""
+
+    name: str
+    said: str
+    good: bool = True
+
+
+def examine(library: Library, port: int, place: Path) -> Iterator[Finding]:
+    """Look at everything, the slow part last: the default model is loaded and makes a few steps.
+
+    Args:
+        port: that the page would use, on this computer only. place: where its runs would go.
+    """
+    yield Finding("Versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
+    yield Finding("Device", f"{loading.device_name(library.device)}, computing in {_dtype(library)}.")
+    yield memory(psutil.virtual_memory().available / 1e9)
+    yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
+    yield address(port)
+    for card in library.cards():
+        said = card.reason or f"{card.title} is here, with its rewards."
+        yield Finding("Weights", said, card.available or card.name != library.default)
+    yield rewards()
+    yield speed(library)
+
+
+def memory(free: float) -> Finding:
+    """Whether free gigabytes of memory are enough for tabletop."""
+    more = f"Tabletop needs about {MEMORY:g} GB."
+    return Finding("Memory", f"{free:.1f} GB are free. {more}", free >= MEMORY)
+
+
+def disk(free: float) -> Finding:
+    """Whether free gigabytes are enough for the runs."""
+    more = f"The lab keeps its newest 200 runs, up to {DISK:g} GB of tabletop's."
+    return Finding("Disk", f"{free:.1f} GB are free where the runs go. {more}", free >= DISK)
+
+
+def address(port: int) -> Finding:
+    """Whether the page's port is free."""
+    with closing(socket.socket()) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            said = f"{port} is taken or not allowed. Start with another one, such as --port {port + 1}."
+            return Finding("Port", said, False)
+    return Finding("Port", f"{port} is free.")
+
+
+def rewards() -> Finding:
+    """Whether the reward checkpoints for Stable Diffusion are here; tabletop has its own."""
+    try:
+        loading.find_rewards(MODELS["sd15"])
+    except ValueError as error:
+        return Finding("Rewards", f"For Stable Diffusion: {error}")
+    return Finding("Rewards", "Those for Stable Diffusion are here.")
+
+
+def speed(library: Library) -> Finding:
+    """Make a few steps with the default model and say how long pictures will take."""
+    try:
+        loaded = library.load(library.default)
+        step = _seconds(loaded, "plain", steps=3)
+        update = _seconds(loaded, "maskunet_free", steps=1)
+    except Exception as error:
+        return Finding("Speed", f"{library.default} does not work here. {sentence(error)}", False)
+    official = SPECS["maskunet_free"].settings("official")
+    updates = official.early_steps * official.early_updates
+    updates += (DEFAULT_STEPS - official.early_steps) * official.updates
+    plain = DEFAULT_STEPS * step
+    return Finding(
+        "Speed",
+        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {DEFAULT_STEPS} steps "
+        f"about {plain:.0f} s; an update of the masks takes {update:.2f} s and a pair with the preset official "
+        f"about {plain + updates * update:.0f} s.",
+    )
+
+
+def _seconds(loaded: Loaded, method: str, steps: int) -> float:
+    """The shortest time between two events of a method; the first one warms up."""
+    settings: dict[str, Any] = {} if method == "plain" else {"updates": 3, "early_steps": 0}
+    request = Request(prompt=PROMPT, model=loaded.model.name, method=method, steps=steps, previews=False)
+    spec = SPECS[method]
+    with closing(spec.run(loaded.model, loaded.rewards, request, spec.settings("", settings))) as events:
+        times = [event.seconds for event in islice(events, 3)]
+    return min(after - before for before, after in pairwise(times))
+
+
+def _dtype(library: Library) -> str:
+    return str(library.dtype).removeprefix("torch.")
+
+
+def _existing(place: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(folder for folder in (place.resolve(), *place.resolve().parents) if folder.is_dir())
