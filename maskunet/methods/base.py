@@ -95,8 +95,9 @@ def read_part(
 class Reporter:
     """Turns tensors into StepEvents: one clock, one count of U-Net calls, one transfer per event."""
 
-    def __init__(self, model: DiffusionModel, steps: int, keep_masks: bool = False):
-        self.model, self.steps, self.keep_masks = model, steps, keep_masks
+    def __init__(self, model: DiffusionModel, steps: int, request: Request):
+        self.model, self.steps = model, steps
+        self.keep_masks, self.statistics = request.keep_masks, request.statistics
         self.began, self.unet_calls = time.perf_counter(), 0
         self._collector: Collector | None = None
 
@@ -121,8 +122,9 @@ class Reporter:
                 came from: these are counted.
             plain: further attributes of the event, as they are.
         """
+        masks = masks if self.statistics else None
         cuda = self.model.device.type == "cuda"
-        stats = self._count(timestep, used, logits) if used else None
+        stats = self._count(timestep, used, logits) if used and self.statistics else None
         counted = stats is not None and masks is used  # then what is kept is known without another look
         return StepEvent(
             step=step,
