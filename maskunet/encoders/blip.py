@@ -94,12 +94,12 @@ class ImageRewardNetwork(nn.Module):
         """One number per pair (B,) from vision states and tokens (B, N).
 
         Args:
-            attended: (B, N) 1 where not padding, None where nothing is: transformers would look into a mask
-                of ones, and so wait for the device.
+            attended: (B, N) 1 where not padding; None without any, which spares a wait for the device:
+                transformers would look whether there is some.
         """
         text = self.text_encoder(
-            input_ids=tokens, attention_mask=attended, encoder_hidden_states=states,
-            is_decoder=False, return_dict=True,
+            input_ids=tokens, attention_mask=attended, encoder_hidden_states=states, is_decoder=False,
+            return_dict=True,
         )  # fmt: skip
         return self.mlp(text.last_hidden_state[:, 0].to(self.mlp[0].weight.dtype)).squeeze(-1)
 

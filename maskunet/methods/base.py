@@ -124,7 +124,7 @@ class Reporter:
         """
         masks = masks if self.statistics else None
         cuda = self.model.device.type == "cuda"
-        stats = self._count(timestep, used, logits) if used and self.statistics else None
+        stats = self._count(timestep, used, logits) if used else None
         counted = stats is not None and masks is used  # then what is kept is known without another look
         return StepEvent(
             step=step,
@@ -143,7 +143,9 @@ class Reporter:
 
     def _count(
         self, timestep: int, used: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None
-    ) -> SiteStats:
+    ) -> SiteStats | None:
+        if not self.statistics:
+            return None
         if self._collector is None:
             self._collector = Collector(self.model.unet, find_sites(self.model.unet))
         return self._collector(int(timestep), used, logits)

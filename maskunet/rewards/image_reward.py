@@ -58,8 +58,8 @@ class ImageReward:
         rows = [self._tokens(prompt) for prompt in prompts]
         # Padded to the longest only: padding changes nothing but the time.
         tokens = pad_sequence(rows, batch_first=True, padding_value=self.tokenizer.pad_token_id)
-        padded = len({len(row) for row in rows}) > 1
-        attended = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True) if padded else None
+        alike = len({len(row) for row in rows}) == 1
+        attended = None if alike else pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         raw = self.network(normalized(image, self.size).to(self.dtype), tokens, attended)
         return (raw.float() - self.mean) / self.std
 
