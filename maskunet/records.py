@@ -36,6 +36,7 @@ class Request:
         guidance: classifier-free guidance scale, 1 to 30.
         settings: overrides of single values of the preset.
         previews: decode a picture at every step; off where only the result counts.
+        statistics: count what the masks remove at every step; off where only pictures count.
         keep_masks: collect the masks used, one packed set per step.
 
     Raises:
@@ -52,6 +53,7 @@ class Request:
     guidance: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     previews: bool = True
+    statistics: bool = True
     keep_masks: bool = False
 
     def __post_init__(self) -> None:

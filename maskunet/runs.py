@@ -76,7 +76,7 @@ def _write_files(run: Run, folder: Path) -> None:
 def picture_record(run: Run, **changes: Any) -> dict[str, Any]:
     """The part of run.json that determines a picture and is determined by it."""
     request = asdict(changes.pop("request", run.request))
-    for name in ("previews", "keep_masks"):
+    for name in ("previews", "statistics", "keep_masks"):
         request.pop(name)
     names = ("settings", "device", "dtype", "versions", "weights", "rewards", "keep_ratio", "state")
     return {"request": request, **{name: getattr(run, name) for name in names}, **changes}

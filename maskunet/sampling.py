@@ -92,7 +92,7 @@ def sample(
     """
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
-    request = replace(filled(request, spec, model), previews=False, keep_masks=False)
+    request = replace(filled(request, spec, model), previews=False, statistics=False, keep_masks=False)
     every = pictures(prompts, seed, images_per_prompt)
     about = {"seed": seed, "images_per_prompt": images_per_prompt, **_about_prompts(prompts)}
     _begin(out, {**_about(model, request, spec, settings), **about})

@@ -291,6 +291,14 @@ def test_masks_are_collected_only_if_asked_for(tiny_sd15):
     assert run(tiny_sd15, "random_mask")[0].masks is None
 
 
+@pytest.mark.parametrize("name", ["random_mask", "maskunet_trained", "maskunet_free"])
+def test_masks_are_not_counted_where_only_the_picture_is_wanted(tiny_sd15, name):
+    counted, uncounted = run(tiny_sd15, name, steps=2), run(tiny_sd15, name, steps=2, statistics=False)
+    assert any(e.stats for e in counted)
+    assert not any(e.stats for e in uncounted)
+    assert (counted[-1].image == uncounted[-1].image).all()
+
+
 def test_an_all_ones_mask_gives_the_plain_picture_to_the_last_bit(tiny_sd15):
     text, x_t = tiny_sd15.encode("a red cube"), tiny_sd15.noise(5)
     with torch.no_grad(), MaskedUNet(tiny_sd15.unet) as masked:

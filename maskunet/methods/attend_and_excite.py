@@ -51,7 +51,7 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample with moved latents; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     found = locate(groups_of(request.prompt, settings.groups), request.prompt, model.tokenizer)
     nouns, size = [group.noun for group in found.groups], map_size(model.unet, model.latent_shape[1:])
     text = model.encode(request.prompt, request.negative_prompt)

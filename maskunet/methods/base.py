@@ -97,8 +97,9 @@ def read_part(
 class Reporter:
     """Turns tensors into StepEvents: one clock, one count of U-Net calls, one transfer per event."""
 
-    def __init__(self, model: DiffusionModel, steps: int, keep_masks: bool = False):
-        self.model, self.steps, self.keep_masks = model, steps, keep_masks
+    def __init__(self, model: DiffusionModel, steps: int, request: Request):
+        self.model, self.steps = model, steps
+        self.keep_masks, self.statistics = request.keep_masks, request.statistics
         self.began, self.unet_calls = time.perf_counter(), 0
         self._collector: Collector | None = None
 
@@ -124,6 +125,7 @@ class Reporter:
                 came from: these are counted.
             plain: further attributes of the event, as they are.
         """
+        masks = masks if self.statistics else None
         cuda = self.model.device.type == "cuda"
         stats = self._count(timestep, used, logits) if used else None
         if kept is None:  # where these masks are the ones that were counted, without another look
@@ -146,7 +148,9 @@ class Reporter:
 
     def _count(
         self, timestep: int, used: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None
-    ) -> SiteStats:
+    ) -> SiteStats | None:
+        if not self.statistics:
+            return None
         if self._collector is None:
             self._collector = Collector(self.model.unet, find_sites(self.model.unet))
         return self._collector(int(timestep), used, logits)

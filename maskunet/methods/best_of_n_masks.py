@@ -49,7 +49,7 @@ def run(
     """
     pairs, scale = steps_of(model, request), guidance_of(model, request)
     rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed).repeat(settings.n, 1, 1, 1), None
     with MaskedUNet(model.unet) as masked:

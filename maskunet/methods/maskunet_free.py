@@ -101,7 +101,7 @@ def run(
     """
     pairs, scale = steps_of(model, request), guidance_of(model, request)
     rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     generator = mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed), None

@@ -62,7 +62,7 @@ def run(
     (path,) = parts(model, settings).values()
     generator = read_part(model, path, generator_file.load)
     noise = mask_generator(request) if settings.sampled else None
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed), None
     with MaskedUNet(model.unet) as masked:

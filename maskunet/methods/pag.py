@@ -40,7 +40,7 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample under both guidances; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)[[0, 1, 1]]  # the second is blind
     x_t, history = model.noise(request.seed), None
     with blind(model.unet, settings.layers):

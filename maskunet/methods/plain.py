@@ -29,7 +29,7 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample with the plain U-Net and classifier-free guidance; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed), None
     for step, (t, t_prev) in enumerate(pairs):

@@ -52,7 +52,7 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample under masks of the chosen kind; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history = model.noise(request.seed), None
     generator = mask_generator(request)

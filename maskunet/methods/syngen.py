@@ -40,7 +40,7 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample with moved latents; one event per step and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request.keep_masks)
+    report = Reporter(model, len(pairs), request)
     found = locate(groups_of(request.prompt, settings.groups), request.prompt, model.tokenizer)
     size = map_size(model.unet, model.latent_shape[1:])
     text = model.encode(request.prompt, request.negative_prompt)

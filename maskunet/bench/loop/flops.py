@@ -26,7 +26,7 @@ TERA = 1e12
 def of_variant(
     size: Size, variant: Variant, model: DiffusionModel, rewards: WeightedRewards
 ) -> dict[str, float]:
-    """Operations of the second of two updates, in 10^12, by phase; a multiplication and an addition are two."""
+    """Operations of a step's second update, in 10^12, by phase; a multiplication and an addition are two."""
     with FlopCounterMode(display=False) as counter:
         clock = Clock(counter.get_total_flops)
         events = size.short().run(variant, *clocked(model, rewards, clock), seed=0)

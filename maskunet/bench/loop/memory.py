@@ -30,7 +30,7 @@ def _peak(size: Size, name: str, device: torch.device, dtype: torch.dtype) -> in
         torch.cuda.reset_peak_memory_stats(device)
     model, rewards = load(size, device, dtype)
     (variant,) = (each for each in VARIANTS if each.name == name)
-    for _ in size.short(updates=1).run(variant, model, rewards, seed=0):
+    for _ in size.short(updates=2).run(variant, model, rewards, seed=0):
         pass
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

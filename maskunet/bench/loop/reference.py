@@ -40,7 +40,7 @@ def run(
             is computed: the same work in less memory.
     """
     steps, generator = request.steps or DEFAULT_STEPS, mask_generator(request)
-    report = Reporter(model, steps)
+    report = Reporter(model, steps, request)
     x_t = model.noise(request.seed)
     logits = on_the_cpu(model, settings.start)
     optimizer = torch.optim.AdamW(logits.values(), lr=settings.learning_rate)

@@ -39,8 +39,8 @@ class Size:
         """Whether pictures are made to their end."""
         return self.steps is None
 
-    def short(self, updates: int = 2) -> "Size":
-        """The same with so many updates of one step."""
+    def short(self, updates: int = 3) -> "Size":
+        """The same with so many updates of one step, of which the last need not move anything."""
         return replace(self, steps=1, settings={"early_steps": 0, "updates": updates})
 
     def run(
@@ -59,7 +59,7 @@ def of(name: str, device: torch.device) -> Size:
     if name == "tabletop":
         return Size(name=name)
     cuda = device.type == "cuda"
-    # On a CPU two updates of a quarter of the picture, in 14 GB: the weights' gradients would be 9 more.
+    # On a CPU the updates of a quarter of the picture, in 14 GB: the weights' gradients would be 9 more.
     whole = Size(name=name, pixels=512 if cuda else 256, keep_gradients=cuda)
     return whole if cuda else replace(whole.short(), pixels=256)
 
