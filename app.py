@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-with suppress(ImportError):  # a Space with a shared GPU has it; it must come before torch and gradio
-    import spaces  # noqa: F401
+with suppress(ImportError):
+    import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 # How long a thread of torch spins before it sleeps. By default it is long, and with another program on one

@@ -23,7 +23,7 @@ from maskunet.sites import find_sites
 from maskunet.studio import Studio
 from tests.tiny import tiny_unet
 
-WAIT = 10  # seconds; nothing here takes one
+WAIT = 60  # seconds; nothing here takes one, except where many programs share a core
 UNET = tiny_unet()
 
 
