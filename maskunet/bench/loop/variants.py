@@ -39,8 +39,12 @@ VARIANTS = (  # the reference first; an option of ours is one line
     Variant(name="exact", about="ours: the same pictures", other_updates=True),
     Variant(name="no unused updates", about="none in the first seven steps", settings={"early_updates": 0}),
     Variant(name="one noise", about="the masks' noise drawn once per step", settings={"common_noise": True}),
-    Variant(name="tiny decoder", about="rewards through it", settings={"tiny_decoder": True}, other_updates=True),
-    Variant(name="low memory", about="recomputed, not kept", settings={"low_memory": True}, other_updates=True),
+    Variant(
+        name="tiny decoder", about="rewards through it", settings={"tiny_decoder": True}, other_updates=True
+    ),
+    Variant(
+        name="low memory", about="recomputed, not kept", settings={"low_memory": True}, other_updates=True
+    ),
     Variant(name="improved", about="the preset of that name", preset="improved"),
     Variant(name="improved_fast", about="the same, through the tiny decoder", preset="improved_fast"),
 )
