@@ -173,7 +173,7 @@ def test_the_command_line_of_a_request_makes_this_very_request(given, judge, tmp
         (["--prompt", "x", "--steps", "0"], "steps is 0"),
         (["--prompt", "x", "--guidance", "nan"], "guidance scale must be a number"),
         (["--prompt", "x", "--set", "updates"], "is not KEY=VALUE"),
-        (["--prompt", "x", "--set", "updates=NaN"], "updates must be a int"),
+        (["--prompt", "x", "--set", "updates=NaN"], "updates must be a number, a word, true or false"),
         (["--prompt", "x", "--set", "speed=1"], "no setting “speed”"),
         (["--prompt", "x", "--method", "magic"], "no method “magic”"),
         (["--prompt", "x", "--preset", "magic"], "no preset “magic”"),
