@@ -27,6 +27,7 @@ def library(tmp_path_factory):
     """With trained masks and a fine-tuned U-Net, so that every method can run."""
     folder = tiny_library.write(tmp_path_factory.mktemp("fuzz") / "model")
     tiny_generator(folder)
+    tiny_generator(folder, "tiny_reward", learns_from="image_reward")
     tiny_fine_tuned(folder)
     return tiny_library.read(folder)
 
@@ -76,7 +77,7 @@ def test_any_request_works_or_is_refused_in_a_clear_sentence(studio, model, tmp_
     def check(keywords):
         phase, message = outcome(studio, keywords)
         if phase != "done":
-            generated.assert_clear(message, studio.shelf._folder)
+            generated.assert_clear(message, studio.shelf.folder)
         generated.assert_unchanged(model, before)
         assert (studio.status().running, studio.status().waiting) == (0, 0)
 

@@ -121,8 +121,9 @@ def test_35_the_page_says_what_is_not_filtered_and_which_licenses_hold(lab):
 def test_34_ctrl_c_ends_everything(lab):
     """The last of this file."""
     process = lab[0]
-    while "Running on local URL" not in (lab[4] / "log").read_text():
+    while "To create a public link" not in (lab[4] / "log").read_text():
         time.sleep(0.1)  # the page answers a moment before the start is over
+    time.sleep(1)  # after the last line it waits for Ctrl+C
     family = [process.pid, *children(process.pid)]
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=WAIT) == 0, (lab[4] / "log").read_text()

@@ -75,7 +75,7 @@ def trained_part(files: Mapping[str, Path], name: str, what: str, train: str) ->
         ValueError: there is none, or it is gone; says what to do.
     """
     if not files:
-        raise ValueError(f"There is no trained {what} for this model here. Train one: {train}")
+        raise ValueError(f"There is no trained {what} for this model here. Train one with “{train}”.")
     name = name or next(iter(files))
     if name not in files:
         raise ValueError(f"There is no {what} “{name}”. There are: {', '.join(files)}.")
