@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import app
+from maskunet.generator import VARIANTS
 from maskunet.library import Library
 from maskunet.train_records import BaseSamples, TrainEvent, TrainRequest
 from maskunet.train_studio import TrainStudio
@@ -55,7 +56,7 @@ def test_recipes_come_with_their_short_presets_and_main_settings(studio):
     assert [list(card.presets) for card in (masks, lora, full)] == [["tabletop"]] * 3
     wanted = SPECS["mask_generator"].presets["tabletop"]
     assert masks.presets["tabletop"] == {key: getattr(wanted, key) for key in masks.help}
-    assert masks.choices["variant"] == ("light", "live", "official")
+    assert masks.choices["variant"] == VARIANTS
     assert "variant" not in lora.help and set(masks.help) - set(lora.help) == {"variant"}
 
 
