@@ -43,6 +43,7 @@ def test_23_previews_on_the_page_are_small_and_no_files(tmp_path, monkeypatch):
 
 
 def test_23_what_gradio_keeps_is_deleted_after_hours(library, tmp_path):
-    demo = page.build(Studio(tmp_path, library=library), {})
-    look, age = demo.delete_cache
+    studio = Studio(tmp_path, library=library)
+    look, age = page.build(studio, {}).delete_cache
+    studio.close()
     assert look <= 3600 and age <= 24 * 3600

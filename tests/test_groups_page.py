@@ -24,7 +24,9 @@ def test_edited_groups_count_for_their_prompt_and_for_methods_that_take_them():
 
 @pytest.fixture(scope="module")
 def studio(library, tmp_path_factory):
-    return Studio(tmp_path_factory.mktemp("groups"), library=library)
+    made = Studio(tmp_path_factory.mktemp("groups"), library=library)
+    yield made
+    made.close()
 
 
 def test_the_studio_reads_groups_and_says_who_takes_them(studio):

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -540,3 +542,12 @@ def test_cards_begin_with_the_default_and_say_why_a_model_cannot_be_used(shelf):
     assert [card.available for card in cards] == [True, False, False]
     assert "(1.00 GB)" in cards[2].reason
     assert cards[2].download_gb == 1.0
+
+
+def test_models_that_are_loaded_at_once_leave_torch_as_it_was(tmp_path):
+    folder = tiny_sd_folder(tmp_path)
+    load = partial(from_folder, folder, name="tiny", guidance=3.0, device=CPU, dtype=torch.float32)
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(lambda _: load(), range(12)))
+    assert torch.nn.Linear(2, 2).weight.device == CPU
+    assert all(p.device == CPU for model in models for p in model.unet.parameters())

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,13 +230,19 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
+# While they load, diffusers and transformers put functions of their own into torch, for all threads. Two loads at
+# once could take back the wrong ones, and every network made from then on would be empty.
+_LOADING = threading.Lock()
+
+
 def _load(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -> Any:
     weights = WEIGHT_FILES.get(path.name)
     if weights and (path / f"{weights}.fp16.safetensors").is_file():
         full = any((path / f"{weights}.safetensors{end}").is_file() for end in ("", ".index.json"))
         options = options if full else {**options, "variant": "fp16"}
     try:
-        loaded = kind.from_pretrained(str(path), local_files_only=True, **options)
+        with _LOADING:
+            loaded = kind.from_pretrained(str(path), local_files_only=True, **options)
     except Exception as error:
         raise ValueError(
             f"The {what} cannot be read: it is incomplete, damaged or "
