@@ -14,7 +14,7 @@ from maskunet.records import Request
 from maskunet.studio import Studio
 from tests import generated, tiny_library
 from tests.serving import served
-from tests.tiny import tiny_fine_tuned, tiny_generator
+from tests.tiny import tiny_decoder, tiny_fine_tuned, tiny_generator
 
 
 def amounts(few, many):
@@ -26,6 +26,7 @@ def amounts(few, many):
 def library(tmp_path_factory):
     """With trained masks and a fine-tuned U-Net, so that every method can run."""
     folder = tiny_library.write(tmp_path_factory.mktemp("fuzz") / "model")
+    tiny_decoder(folder)
     tiny_generator(folder)
     tiny_generator(folder, "tiny_reward", learns_from="image_reward")
     tiny_fine_tuned(folder)

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from maskunet.library import Library
 from maskunet.models.base import ModelSpec
-from tests.tiny import tiny_decoder, tiny_sd_folder
+from tests.tiny import tiny_sd_folder
 from tests.tiny_rewards import write_small
 
 
 def write(folder: Path) -> Path:
     """The files of the model, and of the rewards below them, as `--weights` takes them."""
     tiny_sd_folder(folder)
-    tiny_decoder(folder)
     write_small(folder / "rewards")
     return folder
 
