@@ -39,7 +39,7 @@ SPEC = MethodSpec(
     name="maskunet_amortized",
     title="MaskUNet, amortized",
     kind="masks",
-    summary="A mask generator that a reward taught beforehand; a picture costs as much as an unmasked one.",
+    summary="A mask generator that a reward taught beforehand; a picture takes little longer than an unmasked one.",
     source="ours: MaskUNet's generator (section 3.2) with its training-free reward (Eq. 10) as the training's loss",
     presets={"shared": Settings(), "own": Settings(halves="own")},
     run=run,
