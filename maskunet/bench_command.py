@@ -22,8 +22,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--size", choices=("tabletop", "sd15"),
-        help="of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics, "
-        "14 GB for loop, none for operations",
+        help="of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics "
+        "and masks, 14 GB for loop, none for operations",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="how often each is timed, in turn")
     parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")

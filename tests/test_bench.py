@@ -1,7 +1,6 @@
 """The bench reports what it says, whatever the times are."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from maskunet import bench, bench_command
 from maskunet.__main__ import main
 from maskunet.bench import counting, masks
 from maskunet.bench.base import sd15_unet
+from maskunet.masked_unet import MaskedUNet
 from maskunet.sites import find_sites
 from tests.tiny import tiny_unet
 
@@ -45,11 +45,12 @@ def test_the_command_writes_its_figures_with_how_they_were_made(tmp_path, capsys
     assert "overhead" in capsys.readouterr().out
 
 
-def test_masks_are_timed_between_two_plain_pictures(monkeypatch):
+def test_masks_are_timed_between_two_plain_ones(monkeypatch):
     warm_up = [9, 9, 9, 9]
     clock = iter([*warm_up, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 6.0, 2.0, 3.0, 3.0, 9.0, 1.0])
     monkeypatch.setattr(masks, "seconds", lambda *work: next(clock))
-    found = masks.mask_overhead(SimpleNamespace(device=None), None, rounds=3)
+    works = {"plain": None, "maskunet_trained": None, "random_mask": None}
+    found = masks.overhead(None, works, rounds=3)
     assert found["plain_seconds"] == 2
     assert found["maskunet_trained_extra"] == pytest.approx(0.5)  # of 1, 0.5 and 0.5
     assert found["maskunet_trained_low"] == pytest.approx(0.5)
@@ -57,6 +58,22 @@ def test_masks_are_timed_between_two_plain_pictures(monkeypatch):
     assert found["maskunet_trained_extra_of_fastest"] == pytest.approx(1)
     assert found["random_mask_extra"] == found["random_mask_low"] == pytest.approx(2)
     assert found["random_mask_high"] == pytest.approx(3.5)
+
+
+def test_steps_are_timed_under_the_masks_they_name(monkeypatch):
+    """A step is one encoding and one decoding, and only random masks remove anything yet."""
+    unet, removed = tiny_unet(), []
+
+    def decode(self, features, given=None):
+        made = given(1, features) if callable(given) else given
+        removed.append(made and 1 - float(next(iter(made.values())).mean()))
+
+    monkeypatch.setattr(MaskedUNet, "decode", decode)
+    with masks.steps(unet) as works:
+        for name in ("plain", "maskunet_trained", "random_mask"):
+            works[name]()
+    assert removed[:2] == [None, 0]
+    assert removed[2] > 0
 
 
 def test_masks_are_timed_on_the_embedded_model(capsys):
@@ -68,7 +85,7 @@ def test_masks_are_timed_on_the_embedded_model(capsys):
     ("words", "message"),
     [
         (["statistics", "--rounds", "0"], "--rounds must be at least 1"),
-        (["masks", "--size", "sd15"], "masks takes the size tabletop, not sd15"),
+        (["operations", "--size", "tabletop"], "operations takes the size sd15, not tabletop"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(words, message, capsys):

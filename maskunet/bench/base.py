@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from maskunet.library import Library
 
@@ -56,3 +56,12 @@ def sd15_unet(sample_size: int = SD15["sample_size"]) -> nn.Module:
     unet = UNet2DConditionModel(**{**SD15, "sample_size": sample_size})
     unet.set_attn_processor(AttnProcessor())
     return unet.eval().requires_grad_(False)
+
+
+def guided_inputs(unet: nn.Module) -> tuple[Tensor, Tensor]:
+    """Random latents (2, C, H, W) and text states (2, 77, D) of a guided evaluation of this U-Net."""
+    config, generator = unet.config, torch.Generator().manual_seed(0)
+    latents = (2, config.in_channels, config.sample_size, config.sample_size)
+    shapes = (latents, (2, TOKENS, config.cross_attention_dim))
+    x_t, text = (torch.randn(shape, generator=generator).to(unet.device, unet.dtype) for shape in shapes)
+    return x_t, text

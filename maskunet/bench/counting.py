@@ -6,7 +6,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from maskunet.bench.base import TOKENS, BenchSpec, sd15_unet, seconds
+from maskunet.bench.base import BenchSpec, guided_inputs, sd15_unet, seconds
 from maskunet.collect import Collector
 from maskunet.library import Library
 from maskunet.mask import bernoulli_masks
@@ -32,11 +32,8 @@ def statistics_overhead(unet: nn.Module, rounds: int) -> dict[str, float]:
         Seconds of a step, of its count and of the preparation once per run, and `overhead`: the
         statistics' share of a run of 15 steps in the time of the rest.
     """
-    config, device, dtype = unet.config, unet.device, unet.dtype
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, config.in_channels, config.sample_size, config.sample_size)
-    x_t = torch.randn(shape, generator=generator).to(device, dtype)
-    text = torch.randn((2, TOKENS, config.cross_attention_dim), generator=generator).to(device, dtype)
+    device, generator = unet.device, torch.Generator().manual_seed(0)
+    x_t, text = guided_inputs(unet)
     took: dict[str, list[float]] = {"step": [], "count": []}
     with MaskedUNet(unet) as masked:
         weights = {site.name: unet.get_submodule(site.name).weight for site in masked.sites}

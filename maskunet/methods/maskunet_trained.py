@@ -70,7 +70,7 @@ def run(
             used: dict[str, Tensor] = {}
             with torch.no_grad():
                 features = masked.encode(torch.cat((x_t, x_t)), t, text)
-                masks = _masks(generator, noise, settings.halves == "shared", used)
+                masks = masks_of(generator, used, shared=settings.halves == "shared", noise=noise)
                 output = classifier_free(masked.decode(features, masks), scale)
                 x0, _ = model.schedule.x0_eps(output, x_t, t)
                 x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
@@ -81,10 +81,20 @@ def run(
     yield finish(model, rewards, request, report, x_t)
 
 
-def _masks(
-    generator: MaskGenerator, noise: torch.Generator | None, shared: bool, used: dict[str, Tensor]
+def masks_of(
+    generator: MaskGenerator,
+    used: dict[str, Tensor],
+    *,
+    shared: bool = True,
+    noise: torch.Generator | None = None,
 ) -> Callable[[int, Features], Mapping[str, Tensor]]:
-    """What makes a block's masks; notes in `used` those (O, I) of the prompt's half, the last."""
+    """What makes a block's masks, for `MaskedUNet.decode`.
+
+    Args:
+        used: notes those (O, I) of the prompt's half, the last.
+        shared: these serve the whole batch; otherwise each sample has its own.
+        noise: to draw them; None for the likelier value.
+    """
 
     def make(block: int, features: Features) -> Mapping[str, Tensor]:
         given = _last(features) if shared else features
