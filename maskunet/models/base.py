@@ -55,7 +55,7 @@ class DiffusionModel:
         weights: SHA-256 of each weight file by its name within the folder.
         trained: files of mask generators that were trained for it, by name; `fine_tuned`, of U-Nets.
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
-        parts: those that were read later, by their file; they leave with the model.
+        parts: those that were read later, trained ones by their file; they leave with the model.
     """
 
     name: str
@@ -124,16 +124,16 @@ class DiffusionModel:
         return path
 
     def _tiny(self) -> nn.Module:
-        path = self.tiny_decoder_file()
-        if path not in self.parts:
+        if TINY_DECODER not in self.parts:
             from diffusers import AutoencoderTiny
 
+            folder = self.tiny_decoder_file().parent
             options = {"torch_dtype": self.dtype, "use_safetensors": True, "output_loading_info": True}
-            tiny = _load(f"tiny decoder of “{self.name}”", path.parent, AutoencoderTiny, options)
+            tiny = _load(f"tiny decoder of “{self.name}”", folder, AutoencoderTiny, options)
             # Few channels at a high resolution: on a CPU this order of memory is a third faster.
             tiny = tiny.to(self.device, memory_format=torch.channels_last)
-            self.parts[path] = tiny.eval().requires_grad_(False)
-        return self.parts[path]
+            self.parts[TINY_DECODER] = tiny.eval().requires_grad_(False)
+        return self.parts[TINY_DECODER]
 
 
 def from_folder(
@@ -203,6 +203,7 @@ CONFIG_FILES = {
     "tokenizer": "tokenizer_config.json",
     "scheduler": "scheduler_config.json",
 }
+TINY_DECODER = "tiny_decoder"  # its key among the parts
 TINY_DECODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 
 

@@ -51,6 +51,7 @@ def at_512_pixels() -> Iterator[dict[str, float | str]]:
         "frozen": partial(_reference, thaw=False),
         "each masked layer and the prompt once": partial(exact, anew=True),
         "exact: the blocks before the masks once per timestep": exact,
+        "tiny decoder for the rewards": partial(exact, tiny=True),
     }
     for name, look in looks.items():
         with FlopCounterMode(display=False) as counter:
@@ -71,11 +72,11 @@ def _reference(model: DiffusionModel, rewards: WeightedRewards, thaw: bool) -> N
         loss.backward()
 
 
-def exact(model: DiffusionModel, rewards: WeightedRewards, anew: bool = False) -> None:
+def exact(model: DiffusionModel, rewards: WeightedRewards, *, anew: bool = False, tiny: bool = False) -> None:
     """One update of the training-free method after a timestep's first, without the optimizer's step.
 
     Args:
-        anew: as if it were the timestep's first.
+        anew: as if it were the timestep's first. tiny: the rewards look through the tiny decoder.
     """
     text, x_t, logits = model.encode(PROMPT), model.noise(0), _logits(model)
     with MaskedUNet(model.unet) as masked:
@@ -89,7 +90,7 @@ def exact(model: DiffusionModel, rewards: WeightedRewards, anew: bool = False) -
         masks = {name: straight_through(value) for name, value in logits.items()}
         output = classifier_free(masked.decode(features, masks), model.guidance)
         x0, _ = model.schedule.x0_eps(output, x_t, 999)
-        rewards(model.decode(x0), [PROMPT])["total"].sum().backward()
+        rewards(model.decode(x0, tiny=tiny), [PROMPT])["total"].sum().backward()
 
 
 def _logits(model: DiffusionModel) -> dict[str, Tensor]:

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import nn
 
 from maskunet.bench.base import TOKENS, sd15_unet
 from maskunet.encoders import blip, clip
-from maskunet.models.base import DiffusionModel
+from maskunet.models.base import TINY_DECODER, DiffusionModel
 from maskunet.rewards.base import WeightedRewards
 from maskunet.rewards.hpsv2 import HPSv2
 from maskunet.rewards.image_reward import PUBLISHED_TOKENS, ImageReward
@@ -33,28 +34,30 @@ class Tokenizer:
 def stable_diffusion(
     pixels: int, device: torch.device, dtype: torch.dtype
 ) -> tuple[DiffusionModel, WeightedRewards]:
-    """The model and its rewards, frozen; about 10 GB in float32.
+    """The model with a tiny decoder, and its rewards, frozen; about 10 GB in float32.
 
     Args:
         pixels: edge of its pictures, a multiple of 64; Stable Diffusion 1.5's is 512.
         device: also "meta", to count operations without any memory.
     """
-    from diffusers import AutoencoderKL
+    from diffusers import AutoencoderKL, AutoencoderTiny
     from diffusers.models.attention_processor import AttnProcessor
     from transformers import CLIPTextConfig, CLIPTextModel
 
     with torch.device(device):
         unet, vae = sd15_unet(pixels // 8), AutoencoderKL(**VAE)
-        text = CLIPTextModel(CLIPTextConfig(**TEXT))
+        text, tiny = CLIPTextModel(CLIPTextConfig(**TEXT)), AutoencoderTiny()  # by default it is TAESD
     vae.set_attn_processor(AttnProcessor())
-    for part in (unet, vae, text):
-        part.to(dtype).eval().requires_grad_(False)
+    for part in (unet, vae, text, tiny):
+        nn.Module.to(part, dtype).eval().requires_grad_(
+            False
+        )  # diffusers' own warns of what is no concern here
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     model = DiffusionModel(
         name="sd15-random", unet=unet, vae=vae, text_encoder=text, tokenizer=Tokenizer(),
         schedule=Schedule(alphas_cumprod=(1 - betas).cumprod(0), prediction_type="epsilon"),
         latent_scale=vae.config.scaling_factor, latent_shape=(4, pixels // 8, pixels // 8), guidance=7.5,
-        device=device, dtype=dtype, weights={},
+        device=device, dtype=dtype, weights={}, parts={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
     )  # fmt: skip
     return model, published_rewards(device, dtype)
 
