@@ -40,16 +40,21 @@ def examine(library: Library, port: int, place: Path) -> Iterator[Finding]:
     Args:
         port: that the page would use, on this computer only. place: where its runs would go.
     """
+    yield from look(library, place)
+    yield address(port)
+    yield speed(library)
+
+
+def look(library: Library, place: Path) -> Iterator[Finding]:
+    """Look at what can be seen at once, also while the lab runs."""
     yield Finding("Versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
     yield Finding("Device", f"{loading.device_name(library.device)}, computing in {_dtype(library)}.")
     yield memory(psutil.virtual_memory().available / 1e9)
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
-    yield address(port)
     for card in library.cards():
         said = card.reason or f"{card.title} is here, with its rewards."
         yield Finding("Weights", said, card.available or card.name != library.default)
     yield rewards()
-    yield speed(library)
 
 
 def memory(free: float) -> Finding:

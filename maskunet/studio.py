@@ -6,13 +6,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from maskunet import loading, zero_gpu
+from maskunet import doctor, loading, zero_gpu
 from maskunet.command import command_line
 from maskunet.compare import compare, method_of, null_mask
 from maskunet.failures import sentence
@@ -200,16 +200,39 @@ class Studio:
             ValueError: as `start`, or the model is busy with someone's picture for a minute.
         """
         self._library.find(request.model)
-        if not self._computing.acquire(timeout=60):
-            raise ValueError("The model is busy with a picture. Try again when it is done.")
-        try:
+        with self._alone():
             loaded = self._library.load(request.model)
             return null_mask(loaded.model, loaded.rewards, request, self._methods["plain"])
+
+    def machine(self) -> list[tuple[str, str]]:
+        """What this machine has, for the page: names and sentences; see `doctor.look`."""
+        return [(found.name, found.said) for found in doctor.look(self._library, self.shelf.folder)]
+
+    def speed(self) -> str:
+        """How long pictures of the default model take here, from a few steps; see `doctor.speed`.
+
+        Raises:
+            ValueError: the model is busy with someone's picture for a minute, or its device is only lent.
+        """
+        if self._lent is not None:
+            raise ValueError("A shared GPU is lent for pictures only; their times are under each of them.")
+        with self._alone():
+            return doctor.speed(self._library).said
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nothing else computes meanwhile; what fails is said in a sentence."""
+        if not self._computing.acquire(timeout=60):
+            raise ValueError("The model is busy with a picture. Try again when it is done.")
+        message = ""
+        try:
+            yield
         except Exception as error:
             message = sentence(error)
         finally:
             self._computing.release()
-        raise ValueError(message)
+        if message:
+            raise ValueError(message)
 
     def close(self) -> None:
         """End all work after its current update and let go of the models."""

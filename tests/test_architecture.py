@@ -49,6 +49,10 @@ DOORS = {
     "maskunet/sites.py": (),
     "maskunet/guidance.py": (),
     "maskunet/attention_maps.py": (),
+    "maskunet/mask_search.py": (
+        "maskunet.mask", "maskunet.guidance", "maskunet.masked_unet", "maskunet.methods.base", "maskunet.models.base",
+        "maskunet.records", "maskunet.rewards.base",
+    ),
     "maskunet/candidates.py": ("maskunet.guidance", "maskunet.models.base", "maskunet.rewards.base"),
     "maskunet/prompts/": ("maskunet.prompts",),
     "maskunet/masked_unet.py": ("maskunet.sites", "maskunet.mask"),
@@ -84,7 +88,7 @@ DOORS = {
     "maskunet/methods/": (
         "maskunet.methods.base", "maskunet.models.base", "maskunet.rewards.base", "maskunet.records", "maskunet.settings",
         "maskunet.masked_unet", "maskunet.generator", "maskunet.generator_file", "maskunet.unet_file", "maskunet.guidance",
-        "maskunet.attention_maps", "maskunet.candidates",
+        "maskunet.attention_maps", "maskunet.candidates", "maskunet.mask_search",
         "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.sites", "maskunet.site_stats", "maskunet.collect",
         "maskunet.discover",
     ),

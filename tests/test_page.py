@@ -322,3 +322,16 @@ def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
         thread.join(120)
     runs = {seed: lab[1].run(facts["run_id"]) for seed, facts in found.items()}
     assert {seed: run.request.seed for seed, run in runs.items()} == {1: 1, 2: 2}
+
+
+@needs_browser
+def test_about_says_what_this_machine_has_and_how_fast_it_is(visit):
+    tab = visit()
+    tab.get_by_role("tab", name="About").click()
+    tab.wait_for_selector("#machine .findings")
+    said = tab.locator("#machine .findings").inner_text()
+    assert all(part in said for part in ("torch 2", "CPU, ", "GB are free", "Tiny random is here"))
+    tab.get_by_role("button", name="Measure its speed").click()
+    tab.wait_for_selector("#machine .said")
+    assert "Unmasked, a step takes" in tab.locator("#machine .said").inner_text()
+    assert not tab.complaints

@@ -671,6 +671,17 @@ def test_masks_of_ones_change_no_pixel_and_a_fault_in_them_would_be_seen(real, m
         real.null_mask(ask(model="other"))
 
 
+def test_the_machine_is_described_and_its_speed_measured_between_pictures(real, monkeypatch):
+    found = dict(real.machine())
+    assert set(found) == {"Versions", "Device", "Memory", "Disk", "Weights", "Rewards"}
+    assert found["Device"].startswith("CPU, ")
+    assert "a picture of 15 steps" in real.speed()
+    monkeypatch.setattr("maskunet.doctor.speed", lambda library: 1 / 0)
+    with pytest.raises(ValueError):
+        real.speed()
+    assert real.null_mask(ask(steps=3)) == 0.0  # the model is free again
+
+
 def test_the_plain_picture_uses_the_methods_solver(real):
     settings = [{"updates": 0, "second_order": order} for order in (True, False)]
     made = [finish(real, real.start(ask(**{**REAL, "settings": s}))).run for s in settings]

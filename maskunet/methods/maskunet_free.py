@@ -4,19 +4,17 @@ MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
 prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from maskunet import mask
-from maskunet.guidance import classifier_free
+from maskunet.mask_search import Move, Search, stay
 from maskunet.masked_unet import MaskedUNet
 from maskunet.methods.base import (
     MethodSpec,
@@ -24,13 +22,12 @@ from maskunet.methods.base import (
     finish,
     guidance_of,
     mask_generator,
-    read_back,
     recomputed,
     steps_of,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards, shifted_views
+from maskunet.rewards.base import WeightedRewards
 from maskunet.schedule import dpmpp_2m_step
 from maskunet.settings import ranged, switch
 
@@ -79,86 +76,40 @@ class Settings:
     low_memory: bool = field(default=False, metadata=switch("less memory: recompute instead of remembering"))
 
 
-# (masked U-Net, step, x_t, text states, masks) -> the latents to go on with, and the U-Net calls it took.
-Move = Callable[[MaskedUNet, int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, int]]
-
-
-def _stay(masked: MaskedUNet, step: int, x_t: Tensor, *others: object) -> tuple[Tensor, int]:
-    return x_t, 0
-
-
 def run(
     model: DiffusionModel,
     rewards: WeightedRewards,
     request: Request,
     settings: Settings,
-    move: Move = _stay,
+    move: Move = stay,
 ) -> Iterator[StepEvent]:
     """Optimize one set of masks per timestep (Algorithm 1); one event per update and a final one.
 
     Args:
         move: what another method does to the step's latents at each update, under the update's masks.
     """
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs = steps_of(model, request)
     rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
     report = Reporter(model, len(pairs), request)
-    generator = mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history = model.noise(request.seed), None
-    judge = partial(checkpoint, rewards, use_reentrant=False) if settings.low_memory else rewards
+    x_t, history, optimizer = model.noise(request.seed), None, None
     with (
         MaskedUNet(model.unet, checkpointing=settings.low_memory) as masked,
         recomputed(model.vae, settings.low_memory),
     ):
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
-        optimizer: torch.optim.Optimizer | mask.Removal | None = None
+        search = Search(
+            model=model, masked=masked, request=request, settings=settings, move=move, logits=logits, text=text,
+            rewards=partial(checkpoint, rewards, use_reentrant=False) if settings.low_memory else rewards,
+            scale=guidance_of(model, request), generator=mask_generator(request), report=report,
+        )  # fmt: skip
         for step, (t, t_prev) in enumerate(pairs):
             if step == 0 or not settings.warm_start:
                 optimizer = _reset(logits, optimizer, settings)
-            updates = settings.early_updates if step < settings.early_steps else settings.updates
-            features, noise, chosen, note = None, None, None, ""
-            looks = max(updates + settings.use_updated, 1)
             # A step's last gradient counts only for what the next step takes over from it.
-            inherited = (settings.warm_start or settings.keep_moments) and step + 1 < len(pairs)
-            for update in range(looks):
-                moves = update < updates and (update + 1 < looks or inherited)
-                if noise is None or not settings.common_noise:
-                    noise = {n: mask.noise_like(v, settings.noise, generator) for n, v in logits.items()}
-                with torch.set_grad_enabled(moves):
-                    masks = {n: mask.straight_through(v, noise[n]) for n, v in logits.items()}  # Eq. 5
-                    z_t, calls = move(masked, step, x_t, text, masks)
-                    if features is None or calls:  # latents that stay are encoded once per timestep
-                        with torch.no_grad():
-                            features = masked.encode(torch.cat((z_t, z_t)), t, text)
-                    output = classifier_free(masked.decode(features, masks), scale)  # Eq. 6, 9
-                    x0, _ = model.schedule.x0_eps(output, z_t, t)
-                    image = model.decode(x0, tiny=settings.tiny_decoder)
-                    views = shifted_views(image, settings.views, generator)
-                    scores = judge(views, [request.prompt] * settings.views)
-                    scores = {name: value.mean()[None] for name, value in scores.items()}
-                    loss = _loss(scores, settings)
-                report.unet_calls += 1 + calls
-                if moves:  # asked for before the numbers are waited for
-                    optimizer.zero_grad()
-                    loss.backward()
-                value, told, kept = read_back(loss, scores, masks)
-                if not math.isfinite(value):
-                    note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
-                best = not note and (chosen is None or not settings.keep_best or value < chosen[0])
-                if best or chosen is None:
-                    chosen = (value, x0.detach(), {n: m.detach() for n, m in masks.items()}, z_t)
-                last = update + 1 == looks or note
-                yield report(
-                    step, t, image=image if request.previews else None, rewards=told, kept=kept,
-                    used=chosen[2] if last else None, logits=logits,
-                    loss=value, update=update, updates=updates, best=best, note=note,
-                )  # fmt: skip
-                if note:
-                    break
-                if moves:
-                    optimizer.step()
-            _, x0, _, z_t = chosen
-            x_t, history = dpmpp_2m_step(model.schedule, z_t, x0, history, t, t_prev)
+            last_too = (settings.warm_start or settings.keep_moments) and step + 1 < len(pairs)
+            chosen = yield from search.step(step, t, x_t, optimizer, last_too)
+            x_t, history = dpmpp_2m_step(model.schedule, chosen.z_t, chosen.x0, history, t, t_prev)
             history = history if settings.second_order else None
     yield finish(model, rewards, request, report, x_t)
 
@@ -182,13 +133,6 @@ def _reset(
     if settings.removes:
         return mask.Removal(moving, settings.removes)
     return torch.optim.AdamW(moving, lr=settings.learning_rate, fused=True)
-
-
-def _loss(scores: dict[str, Tensor], settings: Settings) -> Tensor:
-    """The negative of Eq. 10, a scalar; above the hinge ImageReward stops counting."""
-    # Published code differs in form only: relu(2 - ImageReward) + 5 (1 - HPSv2) has this gradient.
-    over = F.relu(scores["image_reward"] - settings.hinge) * settings.image_reward
-    return (over - scores["total"]).sum()
 
 
 PAPER = Settings()

@@ -101,8 +101,8 @@ class Page:
                         self.train = train.build(self.studio.training)
                 with gr.Tab("History", id="history"):
                     self.history = history.build()
-                with gr.Tab("About", id="about"):
-                    about.build(self.models)
+                with gr.Tab("About", id="about") as tab:
+                    about.build(self.studio, self.models, tab)
         endpoint.build(self.studio)
         restored = self._wire(demo, owner, job, kept, shown, header)
         if self.studio.training is not None:

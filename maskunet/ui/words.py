@@ -188,6 +188,8 @@ PHASES = {
     "interrupted": "Interrupted",
     "failed": "Not finished",
 }
+MACHINE, MEASURE = "This machine", "Measure its speed"
+
 ABOUT = """
 ### What happens here
 
