@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-NAMES = ("loop", "masks", "operations", "statistics")  # a test compares them with the room's
+NAMES = ("loop", "masks", "memory", "operations", "statistics")  # a test compares them with the room's
 
 
 def add(commands: Any) -> None:
@@ -17,13 +17,13 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "part", choices=NAMES,
         help="loop: the training-free loop beside the published one's shape; masks: trained and random ones "
-        "beside none; operations: of the loop at Stable Diffusion's size, counted; statistics: counting the masks "
+        "beside none; memory and operations: of the loop at Stable Diffusion's size, counted; statistics: counting the masks "
         "during a run",
     )  # fmt: skip
     parser.add_argument(
         "--size", choices=("tabletop", "sd15"),
         help="of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics "
-        "and masks, 14 GB for loop, none for operations",
+        "and masks, 14 GB for loop, next to none for memory and operations",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="how often each is timed, in turn")
     parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")

@@ -86,7 +86,7 @@ class Search:
             The look to go on with.
         """
         settings, note = self.settings, ""
-        look = chosen = noise = None
+        features = chosen = noise = None
         lowest = math.inf
         updates = settings.early_updates if step < settings.early_steps else settings.updates
         looks = max(updates + settings.use_updated, 1)
@@ -95,7 +95,7 @@ class Search:
             if noise is None or not settings.common_noise:
                 noise = self._noise()
             with torch.set_grad_enabled(moves):
-                look = self._look(step, t, x_t, noise, look and look.features)
+                look = self._look(step, t, x_t, noise, features)
             self.report.unet_calls += look.calls
             if moves:  # asked for before the numbers are waited for
                 optimizer.zero_grad()
@@ -115,6 +115,8 @@ class Search:
                 break
             if moves:
                 optimizer.step()
+            features = look.features
+            del look  # before the next one: a large model's masks take 0.2 GB
         return chosen
 
     def _noise(self) -> dict[str, Tensor]:

@@ -34,6 +34,7 @@ MADE_OF = {
     "maskunet/methods/fine_tuned.py": "maskunet.methods.plain",
     "maskunet/methods/maskunet_amortized.py": "maskunet.methods.maskunet_trained",
     "maskunet/bench/operations.py": "maskunet.bench.loop.flops",
+    "maskunet/bench/memory.py": "maskunet.bench.loop.held",
 }
 
 # What of this project may be used; the first line that fits counts, and a file without one is free to

@@ -1,17 +1,21 @@
 """The bench of the training-free loop: the reference is the same algorithm, and the report says what it measured."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from maskunet.bench.loop import flops, picture, rows, variants
 from maskunet.bench.loop.clock import PHASES, Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
+from maskunet.bench.loop.held import Held, fused_attention, peak
 from maskunet.bench.loop.reference import thawed
 from maskunet.bench.loop.size import Size, of
+from maskunet.bench.loop.update import update
 from maskunet.bench.loop.variants import VARIANTS
 from maskunet.models.base import TINY_DECODER
 from tests.tiny import tiny_decoder
@@ -124,7 +128,7 @@ def test_operations_of_an_update_are_counted_and_the_reference_takes_more(loaded
 def test_what_is_written_out_for_the_count_is_what_the_loop_computes(loaded):
     with flops.FlopCounterMode(display=False) as counter:
         clock = Clock(counter.get_total_flops)
-        flops.exact(*clocked(*loaded, clock))
+        update(*clocked(*loaded, clock))
         clock.lap("backward")
     clock.turn()
     written_out = {phase: count / flops.TERA for phase, count in clock.iterations[-1].items()}
@@ -170,3 +174,46 @@ def test_only_what_changes_an_update_is_timed_where_no_picture_is_finished():
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_is_one_of_the_methods_settings(variant):
     assert variant.chosen({}) == variants.OURS.settings(variant.preset, variant.settings)
+
+
+def test_bytes_are_counted_from_their_making_until_they_are_let_go_of():
+    with Held() as held:
+        first = torch.ones(1000, device="meta")
+        view = first[:10]
+        assert held.now == 4000  # a view holds nothing of its own
+        second = first.half()
+        assert held.now == 6000
+        del first
+        assert held.now == 6000  # the view still holds it
+        del view
+        assert held.now == 2000
+        third = second * 2
+    assert (held.now, held.peak) == (4000, 6000)
+    del third
+    assert held.now == 2000
+
+
+def test_what_a_gradient_needs_is_counted_until_it_is_there():
+    with Held() as held:
+        value = torch.ones(1000, device="meta", requires_grad=True)
+        loss = value.sigmoid().sum()  # keeps what sigmoid returned
+        assert held.now == 8000 + 4
+        loss.backward()
+        assert held.now == 8000 + 4  # the gradient instead
+
+
+def test_fused_attention_keeps_no_matrix_and_plain_attention_does():
+    def held(fused):
+        query = torch.ones(1, 1, 1024, 8, device="meta", dtype=torch.float16, requires_grad=True)
+        with fused_attention() if fused else nullcontext(), Held() as held:
+            F.scaled_dot_product_attention(query, query, query).sum().backward()
+        return held.peak
+
+    matrix = 1024 * 1024 * 2
+    assert held(fused=True) < matrix < held(fused=False)
+    assert F.scaled_dot_product_attention.__name__ == "scaled_dot_product_attention"
+
+
+def test_an_update_at_full_size_fits_on_a_card_of_12_gb_and_sparingly_on_one_of_8():
+    assert peak()["peak_gb"] < 12
+    assert peak(low_memory=True)["peak_gb"] < 8

@@ -4,21 +4,17 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from maskunet.bench.loop import reference
 from maskunet.bench.loop.clock import Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
 from maskunet.bench.loop.size import PROMPT, Size
+from maskunet.bench.loop.update import logits_of, update
 from maskunet.bench.loop.variants import Variant
-from maskunet.guidance import classifier_free
-from maskunet.mask import straight_through
-from maskunet.masked_unet import MaskedUNet
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
-from maskunet.sites import find_sites
 
 TERA = 1e12
 
@@ -49,9 +45,9 @@ def at_512_pixels() -> Iterator[dict[str, float | str]]:
     looks = {
         "reference": partial(_reference, thaw=True),
         "frozen": partial(_reference, thaw=False),
-        "each masked layer and the prompt once": partial(exact, anew=True),
-        "exact: the blocks before the masks once per timestep": exact,
-        "tiny decoder for the rewards": partial(exact, tiny=True),
+        "each masked layer and the prompt once": partial(update, anew=True),
+        "exact: the blocks before the masks once per timestep": update,
+        "tiny decoder for the rewards": partial(update, tiny=True),
     }
     for name, look in looks.items():
         with FlopCounterMode(display=False) as counter:
@@ -65,34 +61,8 @@ def at_512_pixels() -> Iterator[dict[str, float | str]]:
 
 def _reference(model: DiffusionModel, rewards: WeightedRewards, thaw: bool) -> None:
     request, generator = Request(prompt=PROMPT), torch.Generator().manual_seed(0)
-    logits = _logits(model)
+    logits = logits_of(model)
     networks = (model.unet, model.vae, model.text_encoder) if thaw else ()
     with reference.thawed(networks, keep_gradients=False):
         loss, *_ = reference.look(model, rewards, request, 0, 15, model.noise(0), logits, generator)
         loss.backward()
-
-
-def exact(model: DiffusionModel, rewards: WeightedRewards, *, anew: bool = False, tiny: bool = False) -> None:
-    """One update of the training-free method after a timestep's first, without the optimizer's step.
-
-    Args:
-        anew: as if it were the timestep's first. tiny: the rewards look through the tiny decoder.
-    """
-    text, x_t, logits = model.encode(PROMPT), model.noise(0), _logits(model)
-    with MaskedUNet(model.unet) as masked:
-        with torch.no_grad():
-            rewards(model.decode(x_t), [PROMPT])  # the prompt is known from now on
-            model.clock.turn()
-            features = masked.encode(torch.cat((x_t, x_t)), 999, text)
-        if not anew:
-            model.clock.lap("forward")
-            model.clock.turn()
-        masks = {name: straight_through(value) for name, value in logits.items()}
-        output = classifier_free(masked.decode(features, masks), model.guidance)
-        x0, _ = model.schedule.x0_eps(output, x_t, 999)
-        rewards(model.decode(x0, tiny=tiny), [PROMPT])["total"].sum().backward()
-
-
-def _logits(model: DiffusionModel) -> dict[str, Tensor]:
-    shapes = {site.name: site.shape for site in find_sites(model.unet)}
-    return {n: torch.ones(shape, device=model.device, requires_grad=True) for n, shape in shapes.items()}

@@ -1,0 +1,56 @@
+"""One update of the training-free loop, written out for tensors that have only shapes.
+
+The loop itself reads a number at every update, and such tensors have none. Tests hold the two together.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from maskunet.bench.loop.clock import ClockedModel
+from maskunet.bench.loop.size import PROMPT
+from maskunet.guidance import classifier_free
+from maskunet.mask import straight_through
+from maskunet.masked_unet import MaskedUNet
+from maskunet.methods.base import recomputed
+from maskunet.models.base import DiffusionModel
+from maskunet.rewards.base import WeightedRewards
+from maskunet.sites import find_sites
+
+
+def update(
+    model: ClockedModel,
+    rewards: WeightedRewards,
+    *,
+    anew: bool = False,
+    tiny: bool = False,
+    low_memory: bool = False,
+) -> None:
+    """One update after a timestep's first, without the optimizer's step.
+
+    Args:
+        anew: as if it were the timestep's first. tiny: the rewards look through the tiny decoder.
+        low_memory: blocks are computed again in the backward pass instead of kept.
+    """
+    text, x_t, logits, noise = model.encode(PROMPT), model.noise(0), logits_of(model), logits_of(model)
+    judge = partial(checkpoint, rewards, use_reentrant=False) if low_memory else rewards
+    with MaskedUNet(model.unet, checkpointing=low_memory) as masked, recomputed(model.vae, low_memory):
+        with torch.no_grad():
+            rewards(model.decode(x_t), [PROMPT])  # the prompt is known from now on
+            model.clock.turn()
+            features = masked.encode(torch.cat((x_t, x_t)), 999, text)
+        if not anew:
+            model.clock.lap("forward")
+            model.clock.turn()
+        masks = {name: straight_through(value, noise[name].detach()) for name, value in logits.items()}
+        output = classifier_free(masked.decode(features, masks), model.guidance)
+        x0, _ = model.schedule.x0_eps(output, x_t, 999)
+        judge(model.decode(x0, tiny=tiny), [PROMPT])["total"].sum().backward()
+
+
+def logits_of(model: DiffusionModel) -> dict[str, Tensor]:
+    """Float32 logits of every site, or as many numbers for another purpose."""
+    shapes = {site.name: site.shape for site in find_sites(model.unet)}
+    return {n: torch.ones(shape, device=model.device, requires_grad=True) for n, shape in shapes.items()}
