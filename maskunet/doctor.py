@@ -22,6 +22,7 @@ from maskunet.records import Request
 
 # GB: tabletop with its page holds 1.5, and a run of it takes 1 MB on the disk and its zip another, 200 times.
 MEMORY, DISK = 2.0, 0.5
+WEIGHTS = "Weights"
 PROMPT = "a red cube and a blue sphere"
 
 
@@ -53,7 +54,7 @@ def look(library: Library, place: Path) -> Iterator[Finding]:
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
     for card in library.cards():
         said = card.reason or f"{card.title} is here, with its rewards."
-        yield Finding("Weights", said, card.available or card.name != library.default)
+        yield Finding(WEIGHTS, said, card.available or card.name != library.default)
     yield rewards()
 
 

@@ -205,8 +205,9 @@ class Studio:
             return null_mask(loaded.model, loaded.rewards, request, self._methods["plain"])
 
     def machine(self) -> list[tuple[str, str]]:
-        """What this machine has, for the page: names and sentences; see `doctor.look`."""
-        return [(found.name, found.said) for found in doctor.look(self._library, self.shelf.folder)]
+        """What this machine has besides the base models, see `cards`: names and sentences of `doctor.look`."""
+        findings = doctor.look(self._library, self.shelf.folder)
+        return [(found.name, found.said) for found in findings if found.name != doctor.WEIGHTS]
 
     def speed(self) -> str:
         """How long pictures of the default model take here, from a few steps; see `doctor.speed`.

@@ -330,7 +330,7 @@ def test_about_says_what_this_machine_has_and_how_fast_it_is(visit):
     tab.get_by_role("tab", name="About").click()
     tab.wait_for_selector("#machine .findings")
     said = tab.locator("#machine .findings").inner_text()
-    assert all(part in said for part in ("torch 2", "CPU, ", "GB are free", "Tiny random is here"))
+    assert all(part in said for part in ("torch 2", "CPU, ", "GB are free", "Tabletop needs about 2 GB"))
     tab.get_by_role("button", name="Measure its speed").click()
     tab.wait_for_selector("#machine .said")
     assert "Unmasked, a step takes" in tab.locator("#machine .said").inner_text()
