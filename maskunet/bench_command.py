@@ -15,8 +15,8 @@ def add(commands: Any) -> None:
     """Add the command to an argparse object of subcommands."""
     parser = commands.add_parser("bench", help="what a part costs, as ratios from one run")
     parser.add_argument(
-        "part", choices=NAMES,
-        help="loop: the training-free loop beside the published one's shape; masks: trained and random ones "
+        "part", nargs="?", default="loop", choices=NAMES,
+        help="loop, if left out: the training-free loop beside the published one's shape; masks: trained and random ones "
         "beside none; memory and operations: of the loop at Stable Diffusion's size, counted; statistics: counting the masks "
         "during a run",
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The bench reports what it says, whatever the times are."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,13 @@ from tests.tiny import tiny_unet
 
 def test_the_command_knows_every_bench():
     assert tuple(sorted(bench.SPECS)) == bench_command.NAMES
+
+
+def test_the_loop_is_timed_if_no_part_is_named(monkeypatch, capsys):
+    timed = replace(bench.SPECS["loop"], run=lambda library, size, rounds: {"size": size, "n": rounds})
+    monkeypatch.setattr(bench, "SPECS", {"loop": timed})
+    assert main(["bench", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.split() == ["size", "tabletop", "n", "9"]
 
 
 def test_the_overhead_of_statistics_is_spread_over_a_run():
