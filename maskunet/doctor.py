@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from maskunet import loading
 from maskunet.failures import sentence
@@ -22,6 +23,8 @@ from maskunet.records import Request
 
 # GB: tabletop with its page holds 1.5, and a run of it takes 1 MB on the disk and its zip another, 200 times.
 MEMORY, DISK = 2.0, 0.5
+# GB of a card: what `bench memory` counts for Stable Diffusion at 512 px, and half a GB for the card's own state.
+CARD, SPARING = 11.5, 8.0
 WEIGHTS = "Weights"
 PROMPT = "a red cube and a blue sphere"
 
@@ -50,12 +53,23 @@ def look(library: Library, place: Path) -> Iterator[Finding]:
     """Look at what can be seen at once, also while the lab runs."""
     yield Finding("Versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
     yield Finding("Device", f"{loading.device_name(library.device)}, computing in {_dtype(library)}.")
+    if library.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(library.device)
+        yield card(free / 1e9, needed=library.default != "tabletop")
     yield memory(psutil.virtual_memory().available / 1e9)
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
     for card in library.cards():
         said = card.reason or f"{card.title} is here, with its rewards."
         yield Finding(WEIGHTS, said, card.available or card.name != library.default)
     yield rewards()
+
+
+def card(free: float, needed: bool) -> Finding:
+    """Whether free gigabytes of a GPU hold Stable Diffusion and both rewards, if that is `needed`."""
+    said = f"{free:.1f} GB are free. With both rewards Stable Diffusion at 512 px takes about {CARD:g} GB"
+    if free < CARD:
+        said += f", and {SPARING:g} with the switch for less memory (--set low_memory=true)"
+    return Finding("Card", f"{said}.", free >= SPARING or not needed)
 
 
 def memory(free: float) -> Finding:

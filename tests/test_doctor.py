@@ -68,6 +68,13 @@ def test_bounds_are_where_they_are_said_to_be():
     assert "1.9 GB are free" in doctor.memory(1.9).said
 
 
+@pytest.mark.parametrize(("free", "advised", "good"), [(24, False, True), (10, True, True), (6, True, False)])
+def test_a_small_card_is_sent_to_the_switch_for_less_memory(free, advised, good):
+    found = doctor.card(free, needed=True)
+    assert (("low_memory=true" in found.said), found.good) == (advised, good)
+    assert doctor.card(free, needed=False).good
+
+
 def test_weights_that_are_not_here_do_not_stop_the_lab_unless_it_is_to_start_with_them(monkeypatch, tmp_path):
     monkeypatch.setattr("maskunet.loading._cached", lambda *args: None)
     monkeypatch.setattr("maskunet.loading.rewards_place", lambda: tmp_path)
