@@ -58,9 +58,9 @@ def look(library: Library, place: Path) -> Iterator[Finding]:
         yield card(free / 1e9, needed=library.default != "tabletop")
     yield memory(psutil.virtual_memory().available / 1e9)
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
-    for card in library.cards():
-        said = card.reason or f"{card.title} is here, with its rewards."
-        yield Finding(WEIGHTS, said, card.available or card.name != library.default)
+    for model in library.cards():
+        said = model.reason or f"{model.title} is here, with its rewards."
+        yield Finding(WEIGHTS, said, model.available or model.name != library.default)
     yield rewards()
 
 

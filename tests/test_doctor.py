@@ -2,8 +2,10 @@
 
 import socket
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from maskunet import doctor
 from maskunet.__main__ import main
@@ -84,3 +86,14 @@ def test_weights_that_are_not_here_do_not_stop_the_lab_unless_it_is_to_start_wit
         assert found["Weights"][0].good is good
         assert all(finding.good for finding in found["Weights"][1:])
         assert "python -m maskunet download rewards" in found["Rewards"][0].said
+
+
+def test_on_a_gpu_its_memory_is_looked_at(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(10e9), int(12e9)))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a card")
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=12e9)
+    )
+    (found,) = said(doctor.look(library, tmp_path))["Card"]
+    assert found.said.startswith("10.0 GB are free.")
