@@ -184,20 +184,23 @@ def _show(events: Iterator[tuple[str, Any]], method: str) -> Any:
     from tqdm import tqdm
 
     bar, shown = None, ""
-    for phase, item in events:
-        if phase not in ("base", "result"):
-            bar.close()
-            return item
-        if phase != shown:
-            if bar is not None:
-                bar.close()
-            name = "plain" if phase == "base" else method
-            bar, shown = tqdm(total=item.steps, desc=name, unit="step", file=sys.stderr), phase
-        bar.n = item.steps if item.final else item.step
-        update = [f"update {item.update}/{item.updates}"] if item.updates and not item.final else []
-        reward = [f"reward {item.rewards['total']:.3f}"] if "total" in item.rewards else []
-        bar.set_postfix_str(", ".join(update + reward), refresh=False)
-        bar.refresh()
+    try:
+        for phase, item in events:
+            if phase not in ("base", "result"):
+                return item
+            if phase != shown:
+                if bar is not None:
+                    bar.close()
+                name = "plain" if phase == "base" else method
+                bar, shown = tqdm(total=item.steps, desc=name, unit="step", file=sys.stderr), phase
+            bar.n = item.steps if item.final else item.step
+            update = [f"update {item.update}/{item.updates}"] if item.updates and not item.final else []
+            reward = [f"reward {item.rewards['total']:.3f}"] if "total" in item.rewards else []
+            bar.set_postfix_str(", ".join(update + reward), refresh=False)
+            bar.refresh()
+    finally:
+        if bar is not None:
+            bar.close()  # before an error is told, or the bar would be drawn once more below it
     return None
 
 

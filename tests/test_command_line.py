@@ -1,5 +1,6 @@
 """python -m maskunet: the same pictures again, one sentence for every mistake, quick to start."""
 
+import gc
 import json
 import os
 import shlex
@@ -306,3 +307,19 @@ def test_every_public_name_is_there_and_no_other():
         assert getattr(maskunet, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = maskunet.nothing
+
+
+def test_an_error_is_told_below_the_progress_and_nothing_is_drawn_after_it(judge, tmp_path, capfd):
+    words = [
+        "generate",
+        "--model=tiny",
+        "--method=syngen",
+        "--prompt=13",
+        "--steps=1",
+        f"--out={tmp_path / 'a'}",
+    ]
+    assert main(words) == 2
+    gc.collect()  # a progress bar that was left open is drawn once more when it goes
+    said = capfd.readouterr().err
+    assert "plain: 100%" in said
+    assert said.splitlines()[-1].startswith("No noun was found in “13”.")

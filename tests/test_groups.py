@@ -87,6 +87,7 @@ def test_edited_groups_are_looked_up_from_left_to_right():
     [
         ("under and over", "", "No noun was found in “under and over”. Name one"),
         ("a red cube", ";;", "No noun was found"),
+        ("\u202e\U000f10d4", "", "No noun was found in “��”"),
         ("a red cube", "red cube; ?", "The group “\\?” holds no word"),
         ("a red cube", "blue cube", "name “blue” more often than the prompt does"),
         ("a red cube", "cube; cube", "name “cube” more often"),

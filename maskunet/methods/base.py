@@ -17,6 +17,7 @@ from maskunet import mask as masks_
 from maskunet import settings
 from maskunet.collect import Collector
 from maskunet.models.base import DiffusionModel, file_hash
+from maskunet.prompts.words import shortened
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.site_stats import SiteStats
@@ -80,7 +81,7 @@ def trained_part(files: Mapping[str, Path], name: str, what: str, train: str) ->
         raise ValueError(f"There is no trained {what} for this model here. Train one with “{train}”.")
     name = name or next(iter(files))
     if name not in files:
-        raise ValueError(f"There is no {what} “{name}”. There are: {', '.join(files)}.")
+        raise ValueError(f"There is no {what} “{shortened(name)}”. There are: {', '.join(files)}.")
     if not files[name].is_file():
         raise ValueError(f"The file of the {what} “{name}” is gone. Choose another one.")
     return name, files[name]

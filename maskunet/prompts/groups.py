@@ -43,7 +43,7 @@ def read(edited: str, prompt: str) -> tuple[Group, ...]:
     for text in filter(str.strip, edited.split(";")):
         found = [_taken(word.text, unused) for word in words_of(text)]
         if not found:
-            raise ValueError(f"The group “{text.strip()}” holds no word. {GIVE}")
+            raise ValueError(f"The group “{shortened(text.strip())}” holds no word. {GIVE}")
         groups.append(Group(found[-1], tuple(found[:-1])))
     return tuple(groups)
 
@@ -55,6 +55,6 @@ def _taken(text: str, unused: list[Word]) -> Word:
             unused.remove(word)
             return word
     raise ValueError(
-        f"The groups name “{text}” more often than the prompt does. Use the prompt's own words, each at most "
+        f"The groups name “{shortened(text)}” more often than the prompt does. Use the prompt's own words, each at most "
         "as often as it stands there."
     )

@@ -37,5 +37,6 @@ def words_of(text: str, pattern: str = WORD) -> list[Word]:
 
 
 def shortened(text: str, length: int = 60) -> str:
-    """A text as it fits into a message."""
+    """A text as it fits into a message: not too long, and with “�” for what no screen shows."""
+    text = "".join(letter if letter.isprintable() else "�" for letter in text)
     return text if len(text) <= length else f"{text[: length - 3]}..."
