@@ -294,6 +294,21 @@ def test_the_weighted_sum_is_equation_10(small):
         rewards(images, prompts[:1])
 
 
+def test_a_reward_that_does_not_count_is_seen_without_a_gradient(small):
+    rewards = load_rewards(small, CPU, torch.float32)
+    image, prompts = picture().requires_grad_(), list(PROMPTS[:1])
+
+    def gradient(weights):
+        found = rewards.reweighted(weights)(image, prompts)
+        return found, torch.autograd.grad(found["total"].sum(), image)[0]
+
+    found, mine = gradient({"hpsv2": 0.0})
+    assert not found["hpsv2"].requires_grad and found["image_reward"].requires_grad
+    alone = rewards.only("image_reward")(image, prompts)["total"]
+    torch.testing.assert_close(mine, torch.autograd.grad(alone.sum(), image)[0])
+    assert not gradient({"hpsv2": 0.0, "image_reward": 0.0})[1].any()  # none counts: as nothing to go by
+
+
 @pytest.mark.parametrize("shape", [(48, 64), (70, 33), (20, 20), (32, 32), (32, 40)])
 def test_the_center_crop_is_the_one_of_torchvision_that_image_reward_uses(shape):
     from torchvision import transforms as t

@@ -4,6 +4,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +87,8 @@ class WeightedRewards:
     def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
         """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
 
+        A reward whose weight is 0, beside others, is looked at without a gradient: it would be one of zeros.
+
         Raises:
             ValueError: not one prompt per picture.
         """
@@ -93,7 +96,10 @@ class WeightedRewards:
             raise ValueError(
                 f"{len(image)} pictures and {len(prompts)} prompts were given. Give one prompt per picture."
             )
-        scores = {name: reward(image, prompts) for name, (reward, _) in self._parts.items()}
+        scores, weighted = {}, any(self.weights.values())
+        for name, (reward, weight) in self._parts.items():
+            with nullcontext() if weight or not weighted else torch.no_grad():
+                scores[name] = reward(image, prompts)
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores
 
