@@ -6,6 +6,8 @@ from math import inf
 from types import NoneType
 from typing import Any, get_args
 
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
 
 def ranged(low: float, high: float, text: str) -> dict[str, Any]:
     """A field's metadata: what is allowed, both ends included, and what the setting does."""
@@ -52,7 +54,7 @@ def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
         kind is bool or not isinstance(value, bool)
     )
     if not fits or (kind in numbers and not abs(value) < inf):
-        raise ValueError(f"The setting {key} must be a {kind.__name__}, not {value!r:.60}.")
+        raise ValueError(f"The setting {key} must be {KINDS[kind]}, not {value!r:.60}.")
     low, high = limits.get("min"), limits.get("max")
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(f"The setting {key} is {value}; allowed is {low} to {high}.")

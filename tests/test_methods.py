@@ -191,9 +191,9 @@ def test_a_setting_that_may_be_left_out_is_a_number_or_nothing():
     assert settings("", {"removed_last": 0.2}).removed_last == 0.2
     with pytest.raises(ValueError, match=r"removed_last is 1\.5; allowed is 0\.0 to 1\.0"):
         settings("", {"removed_last": 1.5})
-    with pytest.raises(ValueError, match="removed must be a float, not None"):
+    with pytest.raises(ValueError, match="removed must be a number, not None"):
         settings("", {"removed": None})
-    with pytest.raises(ValueError, match="removed_last must be a float"):
+    with pytest.raises(ValueError, match="removed_last must be a number"):
         settings("", {"removed_last": "much"})
 
 
@@ -313,9 +313,9 @@ def test_an_all_ones_mask_gives_the_plain_picture_to_the_last_bit(tiny_sd15):
     [
         ({"nonsense": 1}, "has no setting"),
         ({"updates": -1}, "allowed is"),
-        ({"updates": 2.5}, "must be a int"),
+        ({"updates": 2.5}, "must be a whole number"),
         ({"noise": "pink"}, "allowed is"),
-        ({"learning_rate": math.nan}, "must be a float"),
+        ({"learning_rate": math.nan}, "must be a number"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_one_sentence(overrides, message):

@@ -312,7 +312,7 @@ def test_one_job_per_owner_and_a_new_one_when_it_ended(studio, machine):
         ({"method": "other"}, "no method “other”"),
         ({"preset": "other"}, "no preset “other”"),
         ({"settings": {"other": 1}}, "no setting “other”"),
-        ({"settings": {"updates": "many"}}, "updates must be a int"),
+        ({"settings": {"updates": "many"}}, "updates must be a whole number"),
     ],
 )
 def test_what_does_not_exist_is_refused_before_it_is_queued(studio, change, says):

@@ -72,9 +72,9 @@ def test_recipes_come_with_their_short_presets_and_main_settings(studio):
         ({"preset": "paper"}, "has no preset “paper”"),
         ({"settings": {"steps": 0}}, "The setting steps is 0; allowed here is 1 to 5,000"),
         ({"settings": {"steps": 5001}}, "The setting steps is 5,001"),
-        ({"settings": {"steps": 2.5}}, "The setting steps must be a int, not 2.5"),
+        ({"settings": {"steps": 2.5}}, "The setting steps must be a whole number, not 2.5"),
         ({"settings": {"batch": 257}}, "The setting batch is 257; allowed here is 1 to 256"),
-        ({"settings": {"learning_rate": math.nan}}, "The setting learning_rate must be a float, not nan"),
+        ({"settings": {"learning_rate": math.nan}}, "The setting learning_rate must be a number, not nan"),
         ({"settings": {"variant": "dead"}}, "The setting variant is 'dead'"),
     ],
 )
