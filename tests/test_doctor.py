@@ -91,7 +91,8 @@ def test_weights_that_are_not_here_do_not_stop_the_lab_unless_it_is_to_start_wit
 def test_on_a_gpu_its_memory_is_looked_at(library, tmp_path, monkeypatch):
     monkeypatch.setattr(library, "device", torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(10e9), int(12e9)))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: int(1e9))
     about = SimpleNamespace(name="a card", total_memory=12 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: about)
     (found,) = said(doctor.look(library, tmp_path))["Card"]
-    assert found.said.startswith("10.0 GB are free.")
+    assert found.said.startswith("11.0 GB are there for the lab.")
