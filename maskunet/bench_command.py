@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--size", choices=("tabletop", "sd15"),
         help="of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics "
-        "and masks, 14 GB for loop, next to none for memory and operations",
+        "and masks, 16 GB for loop, next to none for memory and operations",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="how often each is timed, in turn")
     parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")

@@ -167,8 +167,8 @@ def test_only_what_changes_an_update_is_timed_where_no_picture_is_finished():
     assert of("tabletop", torch.device("cpu")).whole
     part = of("sd15", torch.device("cpu"))
     assert not part.whole
-    assert (part.pixels, part.keep_gradients) == (256, False)
-    assert of("sd15", torch.device("cuda")).pixels == 512
+    assert (part.dtype, part.keep_gradients) == (torch.bfloat16, False)
+    assert of("sd15", torch.device("cuda")) == Size(name="sd15")
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -83,11 +83,15 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
 
     Returns:
         `variants`, see `rows`, with the peak of memory in bytes and, on tabletop, the operations of an update
-        in 10^12; those of Stable Diffusion's size are a bench of their own.
+        in 10^12; those of Stable Diffusion's size are benches of their own, and on a CPU the peaks too.
     """
     of = size.of(name, library.device)
     timed = [variant for variant in VARIANTS if variant.other_updates or of.whole]
-    peaks = [memory.peak(of, variant.name, library.device, library.dtype) for variant in timed]
+    measured = of.whole or library.device.type == "cuda"  # else they take longer than the updates do
+    peaks = [
+        memory.peak(of, variant.name, library.device, library.dtype) if measured else None
+        for variant in timed
+    ]
     model, rewards = size.load(of, library.device, library.dtype)
     found: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in timed}
     counted = [
@@ -103,7 +107,7 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
         line["tera_operations"] = sum(count.values())
     return {
         "n": rounds, "pixels": model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1),
-        "whole_pictures": of.whole, "weights_gradients_kept": of.keep_gradients,
+        "type": str(model.dtype).removeprefix("torch."), "whole_pictures": of.whole, "weights_gradients_kept": of.keep_gradients,
         "memory": "of the device" if library.device.type == "cuda" else "resident, of a process of its own",
         "variants": lines,
     }  # fmt: skip

@@ -16,6 +16,7 @@ from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
 PROMPT = "a red cube and a blue sphere"
+PIXELS = 512  # of Stable Diffusion's pictures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,13 +24,13 @@ class Size:
     """A model, and how much of a picture is made with it.
 
     Attributes:
-        name: "tabletop", or "sd15" with random weights. pixels: edge of the pictures, where that is free.
+        name: "tabletop", or "sd15" with random weights. dtype: of its numbers; None for what the library takes.
         steps: denoising steps, None for a whole picture. settings: how many updates they have.
         keep_gradients: whether the reference keeps the weights' gradients, which nobody uses.
     """
 
     name: str
-    pixels: int | None = None
+    dtype: torch.dtype | None = None
     steps: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     keep_gradients: bool = True
@@ -56,17 +57,16 @@ class Size:
 
 def of(name: str, device: torch.device) -> Size:
     """The size of that name, as much of it as the device manages in minutes."""
-    if name == "tabletop":
-        return Size(name=name)
-    cuda = device.type == "cuda"
-    # On a CPU the updates of a quarter of the picture, in 14 GB: the weights' gradients would be 9 more.
-    whole = Size(name=name, pixels=512 if cuda else 256, keep_gradients=cuda)
-    return whole if cuda else replace(whole.short(), pixels=256)
+    whole = Size(name=name)
+    if name == "tabletop" or device.type == "cuda":
+        return whole
+    # On a CPU one update that counts, in 16 GB: the weights' gradients, kept, would be 2 more.
+    return replace(whole.short(updates=2), dtype=torch.bfloat16, keep_gradients=False)
 
 
 def load(size: Size, device: torch.device, dtype: torch.dtype) -> tuple[DiffusionModel, WeightedRewards]:
-    """The model and its rewards."""
+    """The model and its rewards, in the size's own numbers or else in `dtype`."""
     if size.name == "sd15":
-        return stable_diffusion(size.pixels, device, dtype)
+        return stable_diffusion(PIXELS, device, size.dtype or dtype)
     loaded = Library(size.name, device=str(device)).load(size.name)
     return loaded.model, loaded.rewards
