@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     size = args.size or spec.sizes[0]
     if size not in spec.sizes:
         parser.error(f"{spec.name} takes the size {' or '.join(spec.sizes)}, not {size}")
+    logging.getLogger("maskunet.bench").setLevel(logging.INFO)  # its rounds, which may take minutes
     library = Library("tabletop", device=args.device)
     figures = spec.run(library, size, args.rounds)
     record = {
