@@ -84,8 +84,9 @@ def test_steps_are_timed_under_the_masks_they_name(monkeypatch):
     assert removed[2] > 0
 
 
-def test_masks_are_timed_on_the_embedded_model(capsys):
+def test_masks_are_timed_on_the_embedded_model_and_the_rounds_are_told(capsys, caplog):
     assert main(["bench", "masks", "--rounds", "1", "--device", "cpu"]) == 0
+    assert "round 1: " in caplog.text
     assert "maskunet_trained_extra" in capsys.readouterr().out
 
 
