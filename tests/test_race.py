@@ -273,6 +273,10 @@ def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):
     names = ("race.csv", "race.png", "race.svg", "sheet_two.png", "sheet_counting.png")
     assert all((tmp_path / name).stat().st_size > 500 for name in names)
     assert {r["entrant"] for r in race_plot.table(found)} == {"plain", "slow"}
+    before = len(json.loads((tmp_path / "race.json").read_text())["shown"])
+    pictures.picture_path(tmp_path, "slow", 0).unlink()
+    write.save(tmp_path, found, about, rows)
+    assert len(json.loads((tmp_path / "race.json").read_text())["shown"]) == before - 1
 
 
 def test_plots_say_what_is_wrong_with_what_they_are_given():

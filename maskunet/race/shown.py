@@ -15,8 +15,10 @@ PROMPTS = 3  # of each task
 QUALITY = 90
 
 
-def first(rows: Rows, optimized: str) -> list[dict[str, Any]]:
+def first(rows: Rows, optimized: str, folder: Path) -> list[dict[str, Any]]:
     """The prompts that are shown, with number, task, prompt and `lanes`, one per entrant.
+
+    One whose pictures are not all in the race's folder any more is left out.
 
     Returns:
         In a lane: entrant, correct, rewards, and pictures, of how many it was chosen.
@@ -30,7 +32,7 @@ def first(rows: Rows, optimized: str) -> list[dict[str, Any]]:
         lanes = [chosen([row for row in mine if row["entrant"] == name], optimized) for name in names]
         kept = [{key: lane[key] for key in ("entrant", "correct", "rewards", "pictures")} for lane in lanes]
         found.append({"number": number, "task": tasks[number], "prompt": mine[0]["prompt"], "lanes": kept})
-    return found
+    return [each for each in found if all(path.is_file() for path in _paths(folder, each))]
 
 
 def numbers(tasks: Mapping[int, str]) -> list[int]:
@@ -65,6 +67,9 @@ def sheet(folder: Path, prompts: Sequence[Mapping[str, Any]], score: str) -> dic
     }  # fmt: skip
 
 
+def _paths(folder: Path, each: Mapping[str, Any]) -> list[Path]:
+    return [picture_path(folder, lane["entrant"], each["number"]) for lane in each["lanes"]]
+
+
 def _pictures(folder: Path, each: Mapping[str, Any]) -> list[np.ndarray]:
-    paths = [picture_path(folder, lane["entrant"], each["number"]) for lane in each["lanes"]]
-    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    return [np.asarray(Image.open(path).convert("RGB")) for path in _paths(folder, each)]

@@ -24,7 +24,7 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
     """Write everything; the pictures are those that `race` left in the folder."""
     from visualize import race, race_sheet
 
-    prompts = shown.first(rows, found["optimized"])
+    prompts = shown.first(rows, found["optimized"], folder)
     shown.save(folder, prompts)
     (folder / "race.json").write_text(
         json.dumps({"about": about, **found, "shown": prompts}, indent=1) + "\n"
