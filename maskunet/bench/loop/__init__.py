@@ -14,6 +14,8 @@ from maskunet.bench.loop.clock import PHASES, Clock, clocked, seconds_on
 from maskunet.bench.loop.size import Size
 from maskunet.bench.loop.variants import VARIANTS, Variant
 from maskunet.library import Library
+from maskunet.methods import SPECS
+from maskunet.methods.base import DEFAULT_STEPS
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards
 from maskunet.statistics import bootstrap
@@ -29,7 +31,7 @@ def picture(
     """Make one picture, or the beginning of one.
 
     Returns:
-        Seconds of an iteration, their mean over the picture, in all and by phase; seconds of the picture,
+        Seconds of an iteration, their mean over the picture or `as_of_a_picture`, in all and by phase; seconds of the picture,
         how many iterations it took, and its total reward. Python's collecting of garbage, which the published
         loop asks for at every iteration, is in none of them but in seconds of its own, per iteration.
     """
@@ -40,13 +42,20 @@ def picture(
                 clock.lap("backward")
                 clock.turn()
     passed, count = time.perf_counter() - began, len(clock.iterations)
-    # The last one moves nothing that is used: of a whole picture's 87 it may count, of three it would be a third.
-    counted = clock.iterations if of.whole else clock.iterations[:-1]
+    counted = clock.iterations if of.whole else as_of_a_picture(*clock.iterations[:2])
     spent = {phase: mean(each[phase] for each in counted) for phase in PHASES}
     return {
         "iteration": sum(spent.values()), **spent, "collecting": clock.collecting / count,
         "picture": passed - clock.collecting, "iterations": count, "reward": event.rewards["total"],
     }  # fmt: skip
+
+
+def as_of_a_picture(first: Mapping[str, float], other: Mapping[str, float]) -> list[Mapping[str, float]]:
+    """What a picture's updates take, from a step's first one, which also encodes, and another one."""
+    official = SPECS["maskunet_free"].settings("official")
+    late = DEFAULT_STEPS - official.early_steps
+    others = official.early_steps * (official.early_updates - 1) + late * (official.updates - 1)
+    return [first] * DEFAULT_STEPS + [other] * others
 
 
 def rows(found: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:

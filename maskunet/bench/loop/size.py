@@ -60,8 +60,8 @@ def of(name: str, device: torch.device) -> Size:
     whole = Size(name=name)
     if name == "tabletop" or device.type == "cuda":
         return whole
-    # On a CPU one update that counts, in 16 GB: the weights' gradients, kept, would be 2 more.
-    return replace(whole.short(updates=2), dtype=torch.bfloat16, keep_gradients=False)
+    # On a CPU two updates that count, in 16 GB: the weights' gradients, kept, would be 2 more.
+    return replace(whole.short(), dtype=torch.bfloat16, keep_gradients=False)
 
 
 def load(size: Size, device: torch.device, dtype: torch.dtype) -> tuple[DiffusionModel, WeightedRewards]:
