@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from maskunet.bench.loop import flops, picture, rows, variants
+from maskunet.bench.loop import as_of_a_picture, flops, picture, rows, variants
 from maskunet.bench.loop.clock import PHASES, Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
 from maskunet.bench.loop.held import Held, fused_attention, peak
@@ -160,6 +160,12 @@ def test_the_full_size_has_the_published_sizes():
     assert 440e6 < counts["image_reward"] < 450e6
     assert model.latent_shape == (4, 64, 64)
     assert rewards.weights == {"image_reward": 1.0, "hpsv2": 5.0}
+
+
+def test_two_updates_stand_for_a_pictures():
+    updates = as_of_a_picture({"forward": 3.0}, {"forward": 1.0})
+    assert len(updates) == 87  # as `official` makes
+    assert sum(each["forward"] == 3.0 for each in updates) == 15  # once per step
 
 
 def test_only_what_changes_an_update_is_timed_where_no_picture_is_finished():
