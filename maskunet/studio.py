@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -91,6 +92,9 @@ class Studio:
             self._lent = zero_gpu.lent(
                 self._pictures, lambda asked, _: zero_gpu.loan(self._usual.get(_effort(asked)))
             )
+        # diffusers imports it, and it silences a warning of its own: not reliably in the worker's thread, since
+        # Python's warning filters are shared, and gradio puts them back while the page is built.
+        import_module("requests")
         self._worker = threading.Thread(target=self._work, name="studio", daemon=True)
         self._worker.start()
 
