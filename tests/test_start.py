@@ -50,6 +50,11 @@ def children(pid):
     return [int(child) for child in found]
 
 
+def hears_ctrl_c():
+    """As in a terminal, also where the tests were started in a shell's background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A lab in a process of its own: the process, its port, what its page is, and its CPU seconds so far."""
@@ -63,7 +68,9 @@ def lab(tmp_path_factory):
     environment.pop("HF_HUB_OFFLINE", None)
     command = [sys.executable, "-c", OFFLINE, "--port", str(port), "--runs", str(home / "runs")]
     with (home / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, preexec_fn=hears_ctrl_c
+        )
         try:
             page = wait_for_page(process, port, home / "log")
             yield process, port, page, cpu_seconds(process.pid), home
