@@ -185,7 +185,7 @@ def recomputed(vae: nn.Module, wanted: bool) -> Iterator[None]:
     """Within it a backward pass recomputes the decoder's blocks, if `wanted`: less memory, more time.
 
     And while it recomputes one of them, each of the residual blocks in it: at the picture's full size even one
-    block's states are large, for Stable Diffusion at 512 px 0.7 GB.
+    block's states are large.
     """
     from diffusers.models.resnet import ResnetBlock2D
 

@@ -31,8 +31,8 @@ def picture(
     """Make one picture, or the beginning of one.
 
     Returns:
-        Seconds of an iteration, their mean over the picture or `as_of_a_picture`, in all and by phase; seconds of the picture,
-        how many iterations it took, and its total reward. Python's collecting of garbage, which the published
+        Seconds of an iteration, their mean over the picture or `as_of_a_picture`, in all and by phase; seconds of the
+        picture, how many iterations it took, and its total reward. Python's collecting of garbage, which the published
         loop asks for at every iteration, is in none of them but in seconds of its own, per iteration.
     """
     clock, began = Clock(seconds_on(model.device)), time.perf_counter()
@@ -117,7 +117,8 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
     return {
         "n": rounds, "pixels": model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1),
         "type": str(model.dtype).removeprefix("torch."), "whole_pictures": of.whole, "weights_gradients_kept": of.keep_gradients,
-        "memory": "of the device" if library.device.type == "cuda" else "resident, of a process of its own",
+        "memory": "of the device" if library.device.type == "cuda" else "resident, of a process of its own" if measured
+        else "counted by bench memory",
         "variants": lines,
     }  # fmt: skip
 

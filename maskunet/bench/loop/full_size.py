@@ -49,9 +49,8 @@ def stable_diffusion(
         text, tiny = CLIPTextModel(CLIPTextConfig(**TEXT)), AutoencoderTiny()  # by default it is TAESD
     vae.set_attn_processor(AttnProcessor())
     for part in (unet, vae, text, tiny):
-        nn.Module.to(part, dtype).eval().requires_grad_(
-            False
-        )  # diffusers' own warns of what is no concern here
+        nn.Module.to(part, dtype)  # diffusers' own warns of what is no concern here
+        part.eval().requires_grad_(False)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     model = DiffusionModel(
         name="sd15-random", unet=unet, vae=vae, text_encoder=text, tokenizer=Tokenizer(),
