@@ -11,7 +11,7 @@ for phase, item in compare(loaded.model, loaded.rewards, request):
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "DiffusionModel": "maskunet.models.base",

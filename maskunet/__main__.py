@@ -153,6 +153,7 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     from maskunet.draft import Draft
     from maskunet.interrupt import interruptible
     from maskunet.library import Library
+    from maskunet.recorder import versions
 
     library = Library(request.model, args.weights, args.device)
     loaded = library.load(library.default)
@@ -160,6 +161,8 @@ def _generate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None
         spec = method_of(request.method)
         used = spec.weights(loaded.model, spec.settings(request.preset, request.settings))
         replay.check_replay(record, loaded.model.name, used)
+        if note := replay.other_versions(record, versions()):
+            print(note, file=sys.stderr)
     with_base = not args.no_base and record.get("base_unet_calls") != 0
     how = {"with_base": with_base, "draft": Draft(args.out)}
     with interruptible() as should_stop:

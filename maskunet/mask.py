@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskunet import counter_rng
+
 NOISE_KINDS = ("one_sided", "logistic", "none")
 
 
@@ -32,11 +34,12 @@ def straight_through(
 
 
 def noise_like(logits: Tensor, kind: str, generator: torch.Generator) -> Tensor:
-    """Draw the noise of the Gumbel-sigmoid, on the CPU so that a seed means the same everywhere.
+    """Draw the noise of the Gumbel-sigmoid, in the logits' shape, type and place; a seed means the same everywhere.
 
     Args:
         kind: "one_sided", one Gumbel variable as the published code has it, so P(0) = exp(-exp(l));
             "logistic", the difference of two, so P(1) = sigmoid(l); "none", zeros.
+        generator: on the CPU, whatever the logits' device.
 
     Raises:
         ValueError: an unknown kind.
@@ -45,10 +48,19 @@ def noise_like(logits: Tensor, kind: str, generator: torch.Generator) -> Tensor:
         raise ValueError(f"There is no noise “{kind}”. Allowed is {', '.join(NOISE_KINDS)}.")
     if kind == "none":
         return torch.zeros_like(logits)
-    # Away from 0 and 1, where the logarithms are infinite.
-    uniform = torch.rand(logits.shape, generator=generator).clamp(1e-7, 1 - 1e-7)
-    noise = -(-uniform.log()).log() if kind == "one_sided" else (uniform / (1 - uniform)).log()
-    return noise.to(logits.device, logits.dtype)
+    drawn = counter_rng.draw(logits.numel(), generator, logits.device)
+    uniform = drawn.float().add_(0.5).mul_(2.0**-counter_rng.BITS)
+    noise = uniform.log_().neg_().log_().neg_() if kind == "one_sided" else uniform.logit_()
+    return noise.view(logits.shape).to(logits.dtype)
+
+
+def noise_for(logits: Mapping[str, Tensor], kind: str, generator: torch.Generator) -> dict[str, Tensor]:
+    """`noise_like` every site's logits, by site name; one draw for all.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+    return _by_name(noise_like(_flat(logits), kind, generator), logits)
 
 
 class Removal:
@@ -86,25 +98,26 @@ def keep_probability(logits: Tensor, kind: str) -> Tensor:
     return torch.sigmoid(logits) if kind == "logistic" else (logits > 0).to(logits.dtype)
 
 
-def bernoulli(shape: tuple[int, ...], removed: float, generator: torch.Generator) -> Tensor:
-    """An i.i.d. mask that removes each weight with probability `removed`, on the CPU, float32.
+def bernoulli(
+    shape: tuple[int, ...], removed: float, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """An i.i.d. mask that removes each weight with probability `removed`, float32; the same on every device.
 
-    It is torch.rand(shape) >= removed in two thirds of the time: the 24 random bits that make a number of torch.rand
-    are compared as whole numbers.
+    Args:
+        generator: on the CPU, whatever the device.
 
     Raises:
         ValueError: `removed` is outside [0, 1].
     """
     _check_ratio(removed)
-    drawn = torch.empty(shape, dtype=torch.int32).random_(generator=generator).numpy()
-    drawn &= 2**24 - 1
-    return torch.from_numpy((drawn >= math.ceil(float(np.float32(removed)) * 2**24)).astype(np.float32))
+    drawn = counter_rng.draw(math.prod(shape), generator, device)
+    return (drawn >= math.ceil(removed * 2**counter_rng.BITS)).float().view(shape)
 
 
 def bernoulli_masks(
     weights: Mapping[str, Tensor], removed: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """An i.i.d. mask for every weight, in its shape, type and place; one draw and one transfer for all.
+    """An i.i.d. mask for every weight, in its shape, type and place; one draw for all.
 
     Args:
         weights: by site name; their values do not matter. removed, generator: see `bernoulli`.
@@ -112,10 +125,18 @@ def bernoulli_masks(
     Raises:
         ValueError: `removed` is outside [0, 1].
     """
-    sizes = [weight.numel() for weight in weights.values()]
-    drawn = bernoulli((sum(sizes),), removed, generator).to(next(iter(weights.values())))
-    parts = zip(weights.items(), drawn.split(sizes), strict=True)
-    return {name: part.view(weight.shape) for (name, weight), part in parts}
+    like = _flat(weights)
+    return _by_name(bernoulli(like.shape, removed, generator, like.device).to(like.dtype), weights)
+
+
+def _flat(values: Mapping[str, Tensor]) -> Tensor:
+    """One tensor, of no memory, in the type and place of the first and with as many numbers as all have."""
+    return next(iter(values.values())).new_empty(()).expand(sum(value.numel() for value in values.values()))
+
+
+def _by_name(flat: Tensor, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    parts = flat.split([value.numel() for value in values.values()])
+    return {name: part.view(value.shape) for part, (name, value) in zip(parts, values.items(), strict=True)}
 
 
 def window(weight: Tensor, center: float, width: float) -> Tensor:

@@ -93,7 +93,7 @@ class Search:
         for update in range(looks):
             moves = update < updates and (update + 1 < looks or last_too)
             if noise is None or not settings.common_noise:
-                noise = self._noise()
+                noise = mask.noise_for(self.logits, settings.noise, self.generator)
             with torch.set_grad_enabled(moves):
                 look = self._look(step, t, x_t, noise, features)
             self.report.unet_calls += look.calls
@@ -118,9 +118,6 @@ class Search:
             features = look.features
             del look  # before the next one: a large model's masks take 0.2 GB
         return chosen
-
-    def _noise(self) -> dict[str, Tensor]:
-        return {n: mask.noise_like(v, self.settings.noise, self.generator) for n, v in self.logits.items()}
 
     def _look(
         self, step: int, t: int, x_t: Tensor, noise: Mapping[str, Tensor], features: Features | None

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 
 from PIL import Image
 
+from maskunet.prompts.words import shortened
 from maskunet.records import Request
 
 KEY = "maskunet"  # of the text chunk in a PNG
@@ -95,3 +96,18 @@ def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, st
                 f"This run was made with other weights than this {model} ({name} differs), so the "
                 "same picture cannot come out. Give the folder of its weights with --weights."
             )
+
+
+def other_versions(record: Mapping[str, Any], here: Mapping[str, str]) -> str:
+    """A sentence where a run was made with other versions than those here, else an empty one.
+
+    Version 0.2 draws random masks and their noise in another way than 0.1, which makes other pictures.
+    """
+    made = record.get("versions")
+    made = made if isinstance(made, dict) else {}
+    others = [
+        f"{name} {shortened(str(made[name]), 20)} (here {here[name]})"
+        for name in ("maskunet", "torch", "diffusers", "transformers")
+        if name in here and made.get(name, here[name]) != here[name]
+    ]
+    return f"This run was made with {', '.join(others)}: another picture may come out." if others else ""

@@ -118,23 +118,18 @@ def test_bernoulli_removes_the_share_it_was_asked_to():
     assert mask.bernoulli((9, 9), 0.0, torch.Generator()).all()
 
 
-@pytest.mark.parametrize("removed", [0.0, 0.01, 0.066, 1 / 3, 0.5, 1.0])
-def test_bernoulli_draws_what_comparing_with_rand_would(removed):
-    streams = [torch.Generator().manual_seed(5) for _ in range(2)]
-    for shape in ((3, 5), (64, 128)):
-        drawn = mask.bernoulli(shape, removed, streams[0])
-        assert torch.equal(drawn, (torch.rand(shape, generator=streams[1]) >= removed).float())
-    assert torch.equal(streams[0].get_state(), streams[1].get_state())
-
-
-def test_masks_drawn_at_once_are_those_drawn_one_by_one():
-    weights = {"a": torch.zeros(3, 5, dtype=torch.float64), "b": torch.zeros(64, 32), "c": torch.zeros(1, 7)}
-    together = mask.bernoulli_masks(weights, 0.3, torch.Generator().manual_seed(6))
-    stream = torch.Generator().manual_seed(6)
-    assert list(together) == list(weights)
-    for name, made in together.items():
-        assert torch.equal(made, mask.bernoulli(tuple(weights[name].shape), 0.3, stream).to(made.dtype))
-        assert made.dtype == torch.float64
+def test_masks_and_noise_for_all_sites_are_one_draw_in_their_order():
+    values = {"a": torch.zeros(3, 5, dtype=torch.float64), "b": torch.zeros(64, 32), "c": torch.zeros(1, 7)}
+    count = sum(value.numel() for value in values.values())
+    masks = mask.bernoulli_masks(values, 0.3, torch.Generator().manual_seed(6))
+    noise = mask.noise_for(values, "logistic", torch.Generator().manual_seed(6))
+    flat = torch.zeros(count, dtype=torch.float64)
+    for made, drawn in (
+        (masks, mask.bernoulli((count,), 0.3, torch.Generator().manual_seed(6)).double()),
+        (noise, mask.noise_like(flat, "logistic", torch.Generator().manual_seed(6))),
+    ):
+        assert {name: each.shape for name, each in made.items()} == {n: v.shape for n, v in values.items()}
+        assert torch.equal(torch.cat([each.flatten() for each in made.values()]), drawn)
 
 
 @pytest.mark.parametrize("removed", [-0.1, 1.5, math.nan])

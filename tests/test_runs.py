@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from maskunet import replay, runs, store, whole_folder
 from maskunet.course import Course
+from maskunet.recorder import versions
 from maskunet.records import MaskSet, Request, Run
 from tests.tiny_stats import Sites, random_masks, stats_of
 
@@ -224,3 +225,13 @@ def test_a_run_of_other_weights_is_refused():
         replay.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "ef"})
     with pytest.raises(ValueError, match="other weights"):
         replay.check_replay({}, "tabletop", {"unet/x": "ab"})
+
+
+def test_a_run_of_another_version_is_told_which():
+    here = versions()
+    assert replay.other_versions({"versions": here}, here) == replay.other_versions({}, here) == ""
+    said = replay.other_versions({"versions": {**here, "maskunet": "0.1.0", "python": "2.7"}}, here)
+    assert (
+        said
+        == f"This run was made with maskunet 0.1.0 (here {here['maskunet']}): another picture may come out."
+    )

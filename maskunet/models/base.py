@@ -163,6 +163,8 @@ def from_folder(
 
         parts["unet"].set_attn_processor(AttnProcessor())
         parts["vae"].set_attn_processor(AttnProcessor())
+        # With tabletop's few channels an eighth faster, there and back; with Stable Diffusion's many as fast.
+        parts["vae"].to(memory_format=torch.channels_last)
     scheduler, unet, vae = parts["scheduler"], parts["unet"], parts["vae"]
     size, own = unet.config.sample_size, folder / "tiny_decoder"
     return DiffusionModel(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskunet.guidance import classifier_free
-from maskunet.mask import noise_like, straight_through
+from maskunet.mask import noise_for, straight_through
 from maskunet.methods.base import DEFAULT_STEPS, Reporter, finish, guidance_of, mask_generator
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
@@ -72,7 +72,8 @@ def look(
     text = model.encode(request.prompt, request.negative_prompt)  # Waste: it is the same at every iteration.
     schedule = replace(model.schedule)  # Waste: without the table that the last one has made.
     t, t_prev = schedule.linspace_pairs(steps)[step]
-    with hooked(model.unet, logits, generator):  # Waste: put on and taken off at every iteration.
+    noise = noise_for(logits, "one_sided", generator)  # Waste: in the CPU's memory.
+    with hooked(model.unet, logits, noise):  # Waste: put on and taken off at every iteration.
         # Waste: the blocks before the first mask, whose result is the same at every iteration.
         output = model.unet(torch.cat((x_t, x_t)), t, text).sample
     x0, _ = schedule.x0_eps(classifier_free(output, guidance_of(model, request)), x_t, t)
@@ -81,12 +82,12 @@ def look(
 
 
 @contextmanager
-def hooked(unet: nn.Module, logits: Mapping[str, Tensor], generator: torch.Generator) -> Iterator[None]:
-    """Draw a mask at every call of a site's layer and put its masked result in the place of its own."""
+def hooked(unet: nn.Module, logits: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Iterator[None]:
+    """Make a mask at every call of a site's layer and put its masked result in the place of its own."""
 
     def hook(name: str) -> Any:
         def replaced(layer: nn.Module, given: tuple[Tensor], result: Tensor) -> Tensor:
-            mask = straight_through(logits[name], noise_like(logits[name], "one_sided", generator))
+            mask = straight_through(logits[name], noise[name])
             # Waste: the layer has been computed once already, and the mask comes from the CPU's memory.
             return F.linear(given[0], layer.weight * mask.to(layer.weight), layer.bias)
 
