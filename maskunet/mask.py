@@ -110,8 +110,8 @@ def bernoulli(
         ValueError: `removed` is outside [0, 1].
     """
     _check_ratio(removed)
-    drawn = counter_rng.draw(math.prod(shape), generator, device)
-    return (drawn >= math.ceil(removed * 2**counter_rng.BITS)).float().view(shape)
+    drawn = counter_rng.draw(math.prod(shape), generator, device).float()
+    return drawn.ge_(math.ceil(removed * 2**counter_rng.BITS)).view(shape)
 
 
 def bernoulli_masks(
