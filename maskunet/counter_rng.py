@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 
 BITS = 23  # of a number; (number + 1/2) / 2**BITS is exact in float32 and neither 0 nor 1
-_MULTIPLIERS = (0x21F0AAAD, 0xD35A2D97)  # with the shifts 16, 15, 15: Wellons' low-bias hash of 32 bits
+_ROUNDS, _LAST = (
+    ((16, 0x21F0AAAD), (15, 0xD35A2D97)),
+    15,
+)  # shifts and factors of Wellons' low-bias hash of 32 bits
+_CHUNK = 2**16  # numbers that go through the hash within a core's cache
 
 
 def draw(count: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
@@ -38,24 +42,27 @@ def in_numpy(count: int, start: int, step: int) -> np.ndarray:
     Args:
         start: in [0, 2**32). step: an odd number in it.
     """
-    x = np.arange(count, dtype=np.uint32)
-    x *= np.uint32(step)
-    x += np.uint32(start)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(_MULTIPLIERS[0])
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(_MULTIPLIERS[1])
-    x ^= x >> np.uint32(15)
-    x >>= np.uint32(32 - BITS)
-    return x.view(np.int32)
+    numbers = np.arange(count, dtype=np.uint32)
+    shifted = np.empty(min(count, _CHUNK), dtype=np.uint32)
+    for at in range(0, count, _CHUNK):
+        x = numbers[at : at + _CHUNK]
+        other = shifted[: len(x)]
+        x *= np.uint32(step)
+        x += np.uint32(start)
+        for places, factor in _ROUNDS:
+            x ^= np.right_shift(x, np.uint32(places), out=other)
+            x *= np.uint32(factor)
+        x ^= np.right_shift(x, np.uint32(_LAST), out=other)
+        x >>= np.uint32(32 - BITS)
+    return numbers.view(np.int32)
 
 
 def in_torch(count: int, start: int, step: int, device: torch.device | str) -> Tensor:
     """The same in torch, which shifts signed numbers only: the bits that come in from the left are masked out."""
     x = torch.arange(count, dtype=torch.int32, device=device).mul_(_signed(step)).add_(_signed(start))
-    x.bitwise_xor_(_shifted(x, 16)).mul_(_signed(_MULTIPLIERS[0]))
-    x.bitwise_xor_(_shifted(x, 15)).mul_(_signed(_MULTIPLIERS[1]))
-    return _shifted(x.bitwise_xor_(_shifted(x, 15)), 32 - BITS)
+    for places, factor in _ROUNDS:
+        x.bitwise_xor_(_shifted(x, places)).mul_(_signed(factor))
+    return _shifted(x.bitwise_xor_(_shifted(x, _LAST)), 32 - BITS)
 
 
 def _shifted(x: Tensor, places: int) -> Tensor:

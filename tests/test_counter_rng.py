@@ -27,7 +27,7 @@ def stream(seed):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_gpu_s_way_and_the_cpu_s_give_the_numbers_computed_by_hand(key):
-    n = 1000
+    n = 2**17 + 5  # more than one chunk, and no whole number of them
     torch_s, numpy_s = counter_rng.in_torch(n, *key, "cpu"), counter_rng.in_numpy(n, *key)
     assert torch_s.tolist() == numpy_s.tolist() == [by_hand(i, *key) for i in range(n)]
     assert torch_s.dtype == torch.int32 and numpy_s.dtype == np.int32
