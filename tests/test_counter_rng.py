@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import counter_rng
+from maskunet import counter_rng, mask
 from maskunet.counter_rng import BITS
 
 WORD = 2**32
@@ -66,3 +66,16 @@ def test_neither_neighbors_nor_rows_nor_draws_nor_near_keys_are_correlated():
     for left, right in pairs:
         r = float(torch.corrcoef(torch.stack((left, right)))[0, 1])
         assert abs(r) < 5 / math.sqrt(len(left))
+
+
+def test_what_is_drawn_for_a_device_is_made_there_and_nothing_crosses_over():
+    values = {"a": torch.empty(3, 5, device="meta"), "b": torch.empty(2, 2, device="meta")}
+    for made in (
+        mask.noise_for(values, "one_sided", stream(0)),
+        mask.noise_for(values, "logistic", stream(0)),
+        mask.noise_for(values, "none", stream(0)),
+        mask.bernoulli_masks(values, 0.1, stream(0)),
+    ):
+        assert {n: (each.device.type, each.shape) for n, each in made.items()} == {
+            "a": ("meta", (3, 5)), "b": ("meta", (2, 2)),
+        }  # fmt: skip

@@ -7,8 +7,7 @@ import gradio as gr
 
 from maskunet.records import Card
 from maskunet.ui import words
-
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+from maskunet.ui.handlers import QUICK
 
 
 def build(studio: Any, models: list[Card], tab: gr.Tab) -> None:

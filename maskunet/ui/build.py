@@ -28,14 +28,11 @@ from maskunet.ui import (
     train,
     words,
 )
+from maskunet.ui.handlers import QUICK, WATCHED
 
 CSS = Path(__file__).with_name("style.css")
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
-WATCHERS = 32  # pages that can follow jobs at once
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
-# What may refuse goes through the queue: without it gradio does not show the sentence.
-LOUD = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": WATCHERS}
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 def theme() -> gr.Theme:
@@ -117,19 +114,19 @@ class Page:
         ]  # fmt: skip
         started = gr.on(
             [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), owner], [job, owner, c.status, c.generate],
-            **LOUD,
+            **WATCHED,
         )  # fmt: skip
-        started.success(self.follow, [job, kept], watched, **LOUD)
-        c.stop.click(self.stop, job, c.status, **LOUD)
+        started.success(self.follow, [job, kept], watched, **WATCHED)
+        c.stop.click(self.stop, job, c.status, **WATCHED)
         restored = demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK)
-        restored.then(self.follow, [job, kept], watched, **LOUD)
+        restored.then(self.follow, [job, kept], watched, **WATCHED)
         for trigger in self.compare.picks:
-            trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **LOUD)
+            trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **WATCHED)
         self.compare.wire(c, shown, self.find)
         self.explore.wire(self, shown, kept)
         self.features.wire(demo)
         added = c.wire(self.models, self.methods)
-        groups.wire(self.studio, self.methods, c, [added, restored], QUICK)
+        groups.wire(self.studio, self.methods, c, [added, restored])
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
         return restored
 

@@ -10,9 +10,9 @@ import gradio as gr
 
 from maskunet.records import Run
 from maskunet.ui import controls, pictures, words
+from maskunet.ui.handlers import QUICK
 from maskunet.ui.live import Watcher
 
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 COPY = "(query) => { navigator.clipboard.writeText(location.origin + location.pathname + query); }"
 
 

@@ -10,11 +10,10 @@ import gradio as gr
 from maskunet.records import Run
 from maskunet.ui import explore_views as views
 from maskunet.ui import pictures, plots, study_views, words
+from maskunet.ui.handlers import LOUD, QUICK
 from visualize import SPECS
 
 HERE = Path(__file__).parent
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-LOUD = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import gradio as gr
 from maskunet.feature_records import FeatureRequest, SetCard
 from maskunet.ui import features_views as views
 from maskunet.ui import pictures, words
+from maskunet.ui.handlers import QUICK
 from visualize import embedding
 
 SCRIPT = Path(__file__).with_name("features.js")
 DEFAULT_MOST = 500  # pictures of a folder
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 DRAWINGS = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 
 

@@ -6,6 +6,7 @@ import gradio as gr
 
 from maskunet.records import Card
 from maskunet.ui import words
+from maskunet.ui.handlers import QUICK
 
 MOST = 16
 
@@ -24,7 +25,7 @@ def build(studio: Any, card: Card, prompt: str) -> tuple[gr.Dropdown, gr.State]:
     return chips, gr.State({})
 
 
-def wire(studio: Any, methods: list[Card], c: Any, after: list[Any], quick: dict[str, Any]) -> None:
+def wire(studio: Any, methods: list[Card], c: Any, after: list[Any]) -> None:
     """Follow prompt and method; what is edited counts until the prompt is another.
 
     Args:
@@ -42,11 +43,11 @@ def wire(studio: Any, methods: list[Card], c: Any, after: list[Any], quick: dict
     def edit(prompt: str, chips: list[str]) -> dict[str, Any]:
         return {"prompt": prompt, "groups": chips, "methods": takes}
 
-    where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **quick}
+    where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **QUICK}
     gr.on([c.prompt.blur, c.prompt.submit, c.method.change], **where)
     for event in after:
         event.then(**where)
-    c.groups.input(edit, [c.prompt, c.groups], c.edited, **quick)
+    c.groups.input(edit, [c.prompt, c.groups], c.edited, **QUICK)
 
 
 def setting(edited: dict[str, Any] | None, prompt: str, method: str) -> dict[str, str]:

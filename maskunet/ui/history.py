@@ -8,9 +8,9 @@ import gradio as gr
 
 from maskunet.records import Run
 from maskunet.ui import pictures, words
+from maskunet.ui.handlers import LOUD
 
 LENGTH = 24  # runs listed; thumbnails are small, so the browser's storage holds them
-LOUD = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
 SCRIPT = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-run]');

@@ -6,8 +6,7 @@ import gradio as gr
 
 from maskunet.ui import pictures, race_words
 from maskunet.ui import race_views as views
-
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+from maskunet.ui.handlers import QUICK
 
 
 def build(titles: Mapping[str, str]) -> None:

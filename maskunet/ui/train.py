@@ -10,12 +10,11 @@ import gradio as gr
 from maskunet.train_records import RecipeCard, TrainRequest, TrainState
 from maskunet.ui import controls, pictures, words
 from maskunet.ui import train_views as views
+from maskunet.ui.handlers import QUICK, WATCHED
 
 WHOLE = ("steps", "batch", "every", "seed")
 # What a recipe's result is used by; the rest is fine-tuned.
 METHODS = {"mask_generator": "maskunet_trained", "mask_reward": "maskunet_amortized"}
-QUICK = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-WATCHED = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 32}
 
 
 @dataclass(frozen=True, slots=True)
