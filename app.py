@@ -11,9 +11,8 @@ with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-# How long a thread of torch spins before it sleeps. By default it is long, and with another program on one
-# of two cores an official pair took over 90 s instead of 16; so it is 29, and 20 on an idle machine.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# How long a thread of torch spins before it sleeps: docs/speed.md, "Two cores".
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 PASSWORD = 8  # characters at least
 

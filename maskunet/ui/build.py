@@ -1,9 +1,12 @@
 """The page: a header, the controls, tabs that look at one run, at sets of pictures, and at a training."""
 
+import math
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from maskunet.ui.handlers import QUICK, WATCHED
 
 CSS = Path(__file__).with_name("style.css")
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
+PACE = 0.25  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
 
 
@@ -202,10 +206,12 @@ class Page:
             yield self.idle(kept)
             return
         titles = [self.titles.get(job[name], job[name]) for name in ("model", "method")]
-        watcher = live.Watcher(job["prompt"], *titles)
-        yield self.moment(first, watcher, kept)
-        for event in events:
-            yield self.moment(event, watcher, kept)
+        watcher, shown, phase = live.Watcher(job["prompt"], *titles), -math.inf, ""
+        for event in chain([first], events):
+            watcher.see(event)
+            if live.over(event) or time.monotonic() - shown >= PACE:
+                yield self.moment(event, watcher, kept, self.header() if event.phase != phase else gr.skip())
+                shown, phase = time.monotonic(), event.phase
 
     def idle(self, kept: list[dict]) -> tuple[Any, ...]:
         """Nothing runs: the first precomputed pair, or words."""
@@ -218,23 +224,22 @@ class Page:
             run.id if run else "", kept, history.grid(kept),
         )  # fmt: skip
 
-    def moment(self, event: JobEvent, watcher: live.Watcher, kept: list[dict]) -> tuple[Any, ...]:
+    def moment(
+        self, event: JobEvent, watcher: live.Watcher, kept: list[dict], header: Any
+    ) -> tuple[Any, ...]:
         """Every output for one event."""
         if event.run is not None:
             kept = history.remember(kept, event.run)
             return (
-                live.status(event), gr.Button(interactive=True), gr.Button(visible=False), self.header(),
+                live.status(event), gr.Button(interactive=True), gr.Button(visible=False), header,
                 *self.compare.show(event.run, self.titles),
                 optimize.still(event.run, self.titles, watcher.strip()),
                 *self.optimize.offer(event.run, self.studio),
                 event.run.id, kept, history.grid(kept),
             )  # fmt: skip
-        over = event.phase in ("failed", "stopped")
-        watcher.see(event)
-        skip = gr.skip()
+        over, skip = live.over(event), gr.skip()
         return (
-            live.status(event), gr.Button(interactive=over), gr.Button(visible=not over),
-            self.header() if event.number < 3 or over else skip,
+            live.status(event), gr.Button(interactive=over), gr.Button(visible=not over), header,
             *self.compare.watch(watcher, over), watcher.optimize(event),
             *self.optimize.offer(None, self.studio), skip, skip, skip,
         )  # fmt: skip

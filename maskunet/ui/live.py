@@ -52,6 +52,11 @@ class Watcher:
         return f'<h4>{words.FILMSTRIP}</h4><div class="strip" tabindex="0">{cells}</div>'
 
 
+def over(event: JobEvent) -> bool:
+    """Whether nothing comes after it."""
+    return event.run is not None or event.phase in ("failed", "stopped")
+
+
 def status(event: JobEvent) -> str:
     """The line under the buttons: phase, progress, time gone and left."""
     name = words.PHASES.get(event.phase, event.phase)
