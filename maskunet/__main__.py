@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for what doctor found, or 2 for what the user can set right."""
     argv = sys.argv[1:] if argv is None else argv
+    os.environ.setdefault(
+        "GOMP_SPINCOUNT", "3000"
+    )  # before torch is imported; see docs/speed.md, "Two cores"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if argv[:1] == ["tabletop"]:
         from maskunet.tabletop import commands

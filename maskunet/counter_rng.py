@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 BITS = 23  # of a number; (number + 1/2) / 2**BITS is exact in float32 and neither 0 nor 1
-_ROUNDS, _LAST = (
-    ((16, 0x21F0AAAD), (15, 0xD35A2D97)),
-    15,
-)  # shifts and factors of Wellons' low-bias hash of 32 bits
+# Wellons' low-bias hash of 32 bits: a shift and a factor, twice, and one more shift.
+_ROUNDS = ((16, 0x21F0AAAD), (15, 0xD35A2D97))
+_LAST = 15
 _CHUNK = 2**16  # numbers that go through the hash within a core's cache
 
 

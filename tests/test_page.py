@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import threading
 import time
 import zipfile
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from maskunet.records import Request
 from maskunet.studio import Studio
+from maskunet.ui import build
 from tests.serving import SOON, needs_browser, served
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
@@ -103,6 +106,20 @@ def test_every_update_is_shown_and_stop_keeps_the_best(visit):
     tab.get_by_role("tab", name="Compare").click()
     tab.wait_for_selector("#facts .facts", state="visible")
     assert "Stopped" in tab.locator("#facts").inner_text()
+
+
+def test_a_job_that_moves_fast_is_drawn_now_and_then_with_every_step_in_between(lab, monkeypatch):
+    _, studio = lab
+    pages, draw = [], build.Page.draw
+    monkeypatch.setattr(build.Page, "draw", lambda page, demo: pages.append(page) or draw(page, demo))
+    monkeypatch.setattr(build, "PACE", 1000.0)
+    build.build(studio, {})
+    asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="maskunet_free", steps=6)
+    job = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
+    drawn = list(pages[0].follow({**job, "model": asked.model, "method": asked.method}, []))
+    assert len(drawn) == 2  # as it is found, and at its end
+    assert "Done" in drawn[-1][0]
+    assert len(re.findall("after step", str(drawn[-1]))) > 1  # which were seen though they were not drawn
 
 
 @needs_browser
