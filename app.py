@@ -36,9 +36,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     args.alone = not (args.share or space) and is_loopback(args.host)
     if not (args.alone or space or args.auth or args.open):
         reach = "--share" if args.share else f"--host {args.host}"
-        parser.error(
-            f"{reach} lets others reach the page; give --auth NAME:PASSWORD with it, or --open to let anyone in"
-        )
+        parser.error(f"{reach} lets others reach the page; give --auth NAME:PASSWORD, or --open to all")
     name, _, password = (args.auth or "").partition(":")
     if args.auth is not None and not (name.strip() and len(password) >= PASSWORD):
         parser.error(f"--auth takes NAME:PASSWORD, the password of at least {PASSWORD} characters")
