@@ -48,7 +48,8 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         _follow(rows.kept(made, path), len(mine) * len(table.rows()), shown=rank == 0)
         if should_stop():
             sys.stderr.write("Stopped. Give the same command again to go on.\n")
-    every = _rows(args, about)
+    wanted = {(case.prompt, seed) for case, seed in pairs}  # the folder may have more, of the other table
+    every = [row for row in _rows(args, about) if (row["prompt"], row["seed"]) in wanted]
     if rank == 0 or len({_key(row) for row in every}) == len(pairs) * len(table.rows()):
         _report(args, about, every, per_task)
 

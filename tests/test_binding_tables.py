@@ -131,6 +131,10 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
     after = (tmp_path / "binding-0.jsonl").read_text()
     assert after.startswith(before)  # of Table 3 what Table 2 has is not made again
     assert len(after.splitlines()) == 1 + 2 * 7
+    for pictures in ("2", "1"):  # and of what a larger table has made a smaller one takes its own
+        assert main(["table", "3", "--pictures", pictures, "--seeds", "1", "--out", str(tmp_path)]) == 0
+        line = next(csv.DictReader((tmp_path / "table_3.csv").read_text().splitlines()))
+        assert {line[f"{task}_n"] for task in binding.TABLES["3"].tasks} == {pictures}
 
 
 @pytest.mark.parametrize(
