@@ -72,7 +72,9 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     tab = visit()
     fill(tab, method="Random mask · control")
     generate(tab)
-    assert tab.locator("#slider img").count() >= 2
+    tab.locator("#slider img").nth(1).wait_for(
+        state="attached"
+    )  # both pictures; they are fetched after the facts
     assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
     assert tab.get_by_label("Seed", exact=True).input_value() == "7"
     assert "Tiny random" in tab.locator(".under").inner_text()
