@@ -47,8 +47,8 @@ def draw(found: Mapping[str, Any]) -> Figure:
         _budget(panel, found["seconds"])
         _labels(panel, {name: points[-1] for name, points in curves.items()}, what)
     axes[1].set_xlabel(
-        f"seconds per prompt (log scale), n = {found['prompts']} prompts; chosen by {found['optimized']}; "
-        "bars are 95 % intervals",
+        f"seconds per prompt (log scale), n = {found['prompts']} prompts\n"
+        f"chosen by {found['optimized']}; bars are 95 % intervals",
         fontsize=9,
     )
     _seconds(axes[1], [point["seconds"] for points in curves.values() for point in points])
@@ -106,7 +106,8 @@ def _labels(panel: Axes, ends: Mapping[str, Mapping], what: str) -> None:
 
 
 def _seconds(panel: Axes, values: Sequence[float]) -> None:
-    ticks = [base * 10**power for power in range(-3, 4) for base in (1, 2, 5)]
+    bases = (1, 2, 5) if max(values) > 10 * min(values) else range(1, 10)
+    ticks = [base * 10.0**power for power in range(-3, 4) for base in bases]
     inside = [tick for tick in ticks if min(values) * 0.9 <= tick <= max(values) * 1.1]
     panel.set_xticks(inside, [f"{tick:g}" for tick in inside])
     panel.minorticks_off()

@@ -33,8 +33,8 @@ def draw(
             f"For {shape[0]} prompts and {shape[1]} entrants, images {images.shape}, correct {correct.shape} and "
             f"scores {scores.shape} were given. Give (P, E, H, W, 3), (P, E) and (P, E)."
         )
-    columns = min(COLUMNS, shape[1])
-    rows = -(-shape[1] // columns)
+    rows = -(-shape[1] // COLUMNS)
+    columns = -(-shape[1] // rows)  # rows of one length, not nine and a rest of one
     figure = Figure(figsize=(1.2 * columns, 1.55 * rows * shape[0] + 0.3 * shape[0]), layout="constrained")
     blocks = np.atleast_1d(figure.subfigures(shape[0], 1))
     for block, *mine, prompt in zip(blocks, images, correct, scores, prompts, strict=True):
