@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskunet.encoders import patches
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 CACHED_PROMPTS = 64  # text sides kept per reward
@@ -225,6 +227,8 @@ def load_frozen(
         )
     kinds = {k: torch.float32 if exact and k.startswith(exact) else dtype for k in state}
     network.load_state_dict({k: v.to(device, kinds[k]) for k, v in state.items()}, assign=True)
+    if torch.device(device).type == "cpu":
+        patches.as_products(network)
     return network.to(device).eval().requires_grad_(False)
 
 
