@@ -233,7 +233,7 @@ class Page:
             return (
                 live.status(event), gr.Button(interactive=True), gr.Button(visible=False), header,
                 *self.compare.show(event.run, self.titles),
-                optimize.still(event.run, self.titles, watcher.strip()),
+                optimize.still(self.find(event.run.id) or event.run, self.titles),  # from the disk, with its steps
                 *self.optimize.offer(event.run, self.studio),
                 event.run.id, kept, history.grid(kept),
             )  # fmt: skip

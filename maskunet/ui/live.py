@@ -30,7 +30,7 @@ class Watcher:
         else:
             self.result = event.step.image
             if event.step.best and not event.step.final:
-                self.frames[event.step.step] = pictures.uri(event.step.image, 128)
+                self.frames[event.step.step] = pictures.small(event.step.image)
 
     def pair(self) -> str:
         """Both pictures as they are now."""
@@ -38,18 +38,7 @@ class Watcher:
 
     def optimize(self, event: JobEvent) -> str:
         """The view of the optimization: counters, pictures, curves, the strip of steps."""
-        return f"{counters(event)}{self.pair()}{charts.charts(event.rows)}{self.strip()}"
-
-    def strip(self) -> str:
-        """One small picture per denoising step, the newest step last."""
-        if not self.frames:
-            return ""
-        cells = "".join(
-            f'<figure><img src="{uri}" alt="Predicted image after step {step + 1}">'
-            f"<figcaption>{step + 1}</figcaption></figure>"
-            for step, uri in sorted(self.frames.items())
-        )
-        return f'<h4>{words.FILMSTRIP}</h4><div class="strip" tabindex="0">{cells}</div>'
+        return f"{counters(event)}{self.pair()}{charts.charts(event.rows)}{pictures.strip(self.frames)}"
 
 
 def over(event: JobEvent) -> bool:

@@ -35,8 +35,10 @@ def build() -> Optimize:
     )
 
 
-def still(run: Run, titles: dict[str, str], strip: str = "") -> str:
-    """A finished run: its pictures, its curves, and the strip if this page has watched it."""
+def still(run: Run, titles: dict[str, str]) -> str:
+    """A finished run: its pictures, its curves, and what its method predicted at each step."""
     shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
     curves = charts.charts(run.rows)
+    seen = () if run.course is None else run.course.result
+    strip = pictures.strip({step: pictures.small(image) for step, image in enumerate(seen)})
     return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"

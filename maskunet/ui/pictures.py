@@ -1,6 +1,7 @@
 """Pictures and numbers as HTML fragments: previews, the pair, facts. All text is escaped here."""
 
 import base64
+from collections.abc import Mapping
 from html import escape
 from io import BytesIO
 
@@ -21,6 +22,27 @@ def uri(image: np.ndarray, size: int = PREVIEW, kind: str = "jpeg") -> str:
     out = BytesIO()
     picture.save(out, kind, **({"quality": 88} if kind == "jpeg" else {}))
     return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def small(image: np.ndarray) -> str:
+    """A data URI of a picture of the strip."""
+    return uri(image, 128)
+
+
+def strip(frames: Mapping[int, str]) -> str:
+    """One small picture per denoising step, the newest step last; nothing without any.
+
+    Args:
+        frames: of `small`, by step from 0.
+    """
+    if not frames:
+        return ""
+    cells = "".join(
+        f'<figure><img src="{frame}" alt="Predicted image after step {step + 1}">'
+        f"<figcaption>{step + 1}</figcaption></figure>"
+        for step, frame in sorted(frames.items())
+    )
+    return f'<h4>{words.FILMSTRIP}</h4><div class="strip" tabindex="0">{cells}</div>'
 
 
 def figure(image: np.ndarray | None, caption: str, alt: str, size: int = PREVIEW, kind: str = "jpeg") -> str:

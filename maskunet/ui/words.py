@@ -56,7 +56,6 @@ CHARTS = {
 }
 CHART_HINT = "One point per update; vertical lines are denoising steps."
 FILMSTRIP = "Predicted image after each step"
-FILMSTRIP_NOTE = "Frames from before a reload are not shown."
 EMPTY_EXPLORE = "Nothing to explore yet. Make a run, or open a precomputed one."
 NO_STATISTICS = (
     "This run removed no weights, or was made before its statistics were kept. Choose a method that masks."
