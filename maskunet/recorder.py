@@ -44,11 +44,13 @@ class Trace:
     """What is seen on the way to one picture, by denoising step.
 
     Attributes:
-        last: the newest event. timesteps: the training timestep of each step.
+        last: the newest event. newest: the one whose pictures are still to be drawn, with its features.
+        timesteps: the training timestep of each step.
         frames: the predicted image. components: of each up block's features, and maps: their pictures.
     """
 
     last: StepEvent | None = None
+    newest: tuple[StepEvent, dict[int, Tensor]] | None = None
     timesteps: dict[int, int] = field(default_factory=dict)
     frames: dict[int, np.ndarray] = field(default_factory=dict)
     components: dict[int, dict[int, Components]] = field(default_factory=dict)
@@ -56,12 +58,20 @@ class Trace:
 
     def see(self, event: StepEvent, features: Mapping[int, Tensor], base: "Trace | None" = None) -> None:
         """Take note of an event and of the up blocks' outputs; `base` lends its components."""
+        if self.newest is not None and (event.final or event.step != self.newest[0].step):
+            self.settle(base)
         self.last = event
         if event.final:  # plain makes no preview of its last step: the result is that picture
             self.frames.setdefault(event.step, _small(event.image))
-        if event.final or not (event.best or event.step not in self.timesteps):
+        elif event.best or event.step not in self.timesteps:
+            self.timesteps[event.step] = event.timestep
+            self.newest = event, dict(features)
+
+    def settle(self, base: "Trace | None" = None) -> None:
+        """Draw the newest event; of a step's updates only the last one gets here, since drawing waits for the device."""
+        if self.newest is None:
             return
-        self.timesteps[event.step] = event.timestep
+        (event, features), self.newest = self.newest, None
         if event.image is not None:
             self.frames[event.step] = _small(event.image)
         if base is None:
@@ -131,6 +141,7 @@ class Recorder:
         """The Run of what happened so far."""
         if self.best is None:
             raise Stopped(self.note or "The method ended without a picture.")
+        self.trace.settle(self.base or Trace())
         base, last = self.base.last if self.base else None, self.trace.last
         stats = SiteStats.joined(self.stats) if self.stats else None
         return Run(

@@ -59,6 +59,24 @@ def test_a_mask_of_ones_sees_the_same_features_and_a_real_one_does_not(tiny_sd15
     assert not np.array_equal(other.base, other.result)
 
 
+def test_of_a_steps_updates_the_last_one_is_drawn_and_only_that(tiny_sd15, monkeypatch):
+    drawn, draw = [], Components.picture
+
+    def drawing(self, features):
+        drawn.append(draw(self, features))
+        return drawn[-1]
+
+    monkeypatch.setattr(Components, "picture", drawing)
+    request = Request(
+        prompt="a cube", method="maskunet_free", preset="paper", steps=2, settings={"updates": 3}
+    )
+    *events, (_, run) = compare(tiny_sd15, Redness(), request)
+    assert sum(phase == "result" for phase, _ in events) > 2 * 3
+    assert len(drawn) == 2 * 2 * len(run.course.maps)  # steps x pictures x blocks
+    newest = dict(zip(run.course.maps, drawn[-len(run.course.maps) :], strict=True))
+    assert all(np.array_equal(maps[1, -1], newest[block]) for block, maps in run.course.maps.items())
+
+
 def test_hooks_are_gone_afterwards(tiny_sd15):
     with UpBlocks(tiny_sd15.unet):
         assert all(block._forward_hooks for block in tiny_sd15.unet.up_blocks)
