@@ -168,7 +168,11 @@ def _band(axes: Axes, rows: Rows, x: str, key: str, cls: str) -> str:
     return f'<polygon class="band {cls}" points="{" ".join([*lower, *upper])}"/>'
 
 
-CURVES_HEIGHT, LABELS, LABEL_GAP = 300, 150, 12  # of `curves`: drawing, room for names, least distance of two
+CURVES_HEIGHT, LETTER, LABEL_GAP = (
+    300,
+    6.6,
+    12,
+)  # of `curves`: drawing, a name's letter, least distance of two names
 Point = tuple[float, float, float, float]  # x, y and the ends of y's interval
 
 
@@ -185,7 +189,8 @@ def curves(
     points = [point for *_, mine in named for point in mine]
     across = [*(math.log(x) for x, *_ in points), math.log(mark)]
     along = [value for *_, mine in named for value in (*mine[-1][1:], *(y for _, y, *_ in mine))]
-    axes = Axes((min(across), max(across)), (min(along), max(along)), LABELS, CURVES_HEIGHT)
+    room = 12 + LETTER * max(len(label) for label, *_ in named)
+    axes = Axes((min(across), max(across)), (min(along), max(along)), room, CURVES_HEIGHT)
     at = axes.x(math.log(mark))
     parts = [
         axes.frame(xlabel, ylabel, lambda value: xs(math.exp(value)), ys),
