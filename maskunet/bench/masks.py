@@ -25,7 +25,8 @@ from maskunet.statistics import bootstrap
 
 log = logging.getLogger(__name__)
 
-PLAIN, MASKED = "plain", ("maskunet_trained", "random_mask")
+PLAIN = "plain"
+PICTURES = (PLAIN, "maskunet_trained", "maskunet_amortized", "random_mask")
 REMOVED = 0.066
 
 Works = Mapping[str, Callable[[], None]]
@@ -44,15 +45,16 @@ def overhead(device: torch.device, works: Works, rounds: int) -> dict[str, float
         rounds, the 95 % bootstrap interval of that median, and the extra time of its fastest one over
         the fastest plain one, which other work on the machine disturbs least.
     """
-    taken: dict[str, list[float]] = {name: [] for name in (PLAIN, *MASKED, "plain again")}
+    masked = [name for name in works if name != PLAIN]
+    taken: dict[str, list[float]] = {name: [] for name in (PLAIN, *masked, "plain again")}
     for number in range(rounds + 1):
-        took = [seconds(device, works[name]) for name in (PLAIN, *MASKED, PLAIN)]
+        took = [seconds(device, works[name]) for name in (PLAIN, *masked, PLAIN)]
         log.info("round %d: %s", number, ", ".join(f"{each:.3f} s" for each in took))
         for values, each in zip(taken.values(), took, strict=True):
             values += [each] if number else []  # the first round warms up
     around = list(zip(taken[PLAIN], taken["plain again"], strict=True))
     found = {"n": rounds, "plain_seconds": median(sum(pair) / 2 for pair in around)}
-    for name in MASKED:
+    for name in masked:
         extra = [2 * each / sum(pair) - 1 for each, pair in zip(taken[name], around, strict=True)]
         low, high = bootstrap(extra, of=np.median)
         fastest = min(taken[name]) / min(map(min, around)) - 1
@@ -70,7 +72,7 @@ def pictures(model: DiffusionModel, rewards: WeightedRewards) -> Works:
         for _ in spec.run(model, rewards, request, spec.settings()):
             pass
 
-    return {name: partial(picture, name) for name in (PLAIN, *MASKED)}
+    return {name: partial(picture, name) for name in PICTURES}
 
 
 @contextmanager
