@@ -107,7 +107,9 @@ def test_what_came_out_follows_from_the_intervals():
         told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
     )
     told = race_views._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
-    assert told.endswith("freeu less often. Nothing beats more plain pictures by more than chance would.")
+    assert told.endswith(
+        "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
+    )
     assert "no method is told apart" in race_views._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 
