@@ -168,11 +168,8 @@ def _band(axes: Axes, rows: Rows, x: str, key: str, cls: str) -> str:
     return f'<polygon class="band {cls}" points="{" ".join([*lower, *upper])}"/>'
 
 
-CURVES_HEIGHT, LETTER, LABEL_GAP = (
-    300,
-    6.6,
-    12,
-)  # of `curves`: drawing, a name's letter, least distance of two names
+CURVES_HEIGHT, LABEL_GAP = 300, 12  # of `curves`: the drawing, and the least distance of two names
+LETTER = 6.6  # width of a letter of a name, in bold
 Point = tuple[float, float, float, float]  # x, y and the ends of y's interval
 
 

@@ -69,9 +69,7 @@ def verdict(better: list[str], worse: list[str], n: int) -> str:
     ]
     if not found:
         return f"At n = {n} no method is told apart from more plain pictures; those are the simplest choice."
-    rest = (
-        ""
-        if better
-        else " Nothing beats more plain pictures by more than chance would, so those are what to pick."
-    )
-    return f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}.{rest}"
+    said = f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}."
+    if better:
+        return said
+    return f"{said} Nothing beats more plain pictures by more than chance would, so those are what to pick."
