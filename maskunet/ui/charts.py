@@ -35,8 +35,9 @@ def line(
     """One line chart; hovering a point tells its value."""
     values = [v for _, v in points]
     low, high = min(values), max(values)
-    if high - low < 1e-9:
-        low, high = low - 0.5 * max(abs(low), 0.1), high + 0.5 * max(abs(high), 0.1)
+    told = (low, high)
+    if high - low < 1e-9:  # a flat line runs through the middle, with its one value beside it
+        low, high, told = low - 1, high + 1, (low,)
     last = max(points[-1][0], 1)
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -51,7 +52,7 @@ def line(
     )
     labels = "".join(
         f'<text class="tick" x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{_number(v, name)}</text>'
-        for v in (low, high)
+        for v in told
     )
     path = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in points)
     slot = max(width / (last + 1), 2)

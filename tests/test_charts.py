@@ -1,0 +1,28 @@
+"""The live charts: what they write beside a curve is what the curve has."""
+
+import re
+
+from maskunet.ui import charts
+
+
+def drawn(values):
+    """The labels at the left axis, and the heights of the points, of a chart of the share of weights kept."""
+    html = charts.charts([
+        {"keep_ratio": value, "timestep": 10 * i, "step": i, "final": False} for i, value in enumerate(values)
+    ])  # fmt: skip
+    (path,) = re.findall(r'polyline points="([^"]+)"', html)
+    labels = re.findall(r'text-anchor="end">([^<]+%)<', html)
+    return labels, [float(point.partition(",")[2]) for point in path.split()]
+
+
+def test_the_ends_of_the_axis_are_the_least_and_the_greatest_value():
+    labels, heights = drawn([0.93, 0.95, 0.94])
+    assert labels == ["93.0%", "95.0%"]
+    assert heights[0] == charts.HEIGHT - charts.BOTTOM and heights[1] == charts.TOP
+    assert heights[2] == (heights[0] + heights[1]) / 2
+
+
+def test_a_flat_line_runs_through_the_middle_and_no_share_above_all_is_written():
+    labels, heights = drawn([0.995, 0.995, 0.995])
+    assert labels == ["99.5%"]
+    assert set(heights) == {charts.TOP + (charts.HEIGHT - charts.TOP - charts.BOTTOM) / 2}
