@@ -7,12 +7,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from maskunet.threads import set_spin
+
 with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-# How long a thread of torch spins before it sleeps: docs/speed.md, "Two cores".
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+set_spin()
 
 PASSWORD = 8  # characters at least
 

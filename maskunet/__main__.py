@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from maskunet import (
     table_command,
     train_command,
 )
+from maskunet.threads import set_spin
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,9 +34,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for what doctor found, or 2 for what the user can set right."""
     argv = sys.argv[1:] if argv is None else argv
-    os.environ.setdefault(
-        "GOMP_SPINCOUNT", "3000"
-    )  # before torch is imported; see docs/speed.md, "Two cores"
+    set_spin()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if argv[:1] == ["tabletop"]:
         from maskunet.tabletop import commands

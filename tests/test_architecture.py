@@ -16,6 +16,7 @@ WITHOUT_TORCH = (
     "maskunet/ui/",
     "visualize/",
     "maskunet/records.py",
+    "maskunet/threads.py",
     "maskunet/site_stats.py",
     "maskunet/discover.py",
     "maskunet/feature_records.py",
@@ -46,6 +47,7 @@ DOORS = {
     "maskunet/records.py": ("maskunet.site_stats", "maskunet.course"),
     "maskunet/discover.py": (),
     "maskunet/counter_rng.py": (),
+    "maskunet/threads.py": (),
     "maskunet/mask.py": ("maskunet.counter_rng",),
     "maskunet/schedule.py": (),
     "maskunet/sites.py": (),
@@ -109,7 +111,7 @@ DOORS = {
     ),
     "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "maskunet.feature_records", "maskunet.train_records", "visualize"),
     "visualize/": ("visualize", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.train_records", "maskunet.discover"),
-    "app.py": ("maskunet.ui", "maskunet.studio"),
+    "app.py": ("maskunet.ui", "maskunet.studio", "maskunet.threads"),
 }  # fmt: skip
 # What of other projects may be used, where that is a short list.
 LIBRARIES = {
