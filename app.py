@@ -7,13 +7,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from maskunet.threads import set_spin
+from maskunet.environment import prepare
 
 with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
-set_spin()
+prepare()
 
 PASSWORD = 8  # characters at least
 

@@ -22,7 +22,7 @@ from maskunet import (
     table_command,
     train_command,
 )
-from maskunet.threads import set_spin
+from maskunet.environment import prepare
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for what doctor found, or 2 for what the user can set right."""
     argv = sys.argv[1:] if argv is None else argv
-    set_spin()
+    prepare()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if argv[:1] == ["tabletop"]:
         from maskunet.tabletop import commands

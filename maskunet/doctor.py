@@ -23,8 +23,8 @@ from maskunet.records import Request
 
 # GB: tabletop with its page holds 1.5, and a run of it takes 1 MB on the disk and its zip another, 200 times.
 MEMORY, DISK = 2.0, 0.5
-# GB of a card: what `bench memory` counts for Stable Diffusion at 512 px, and half a GB for the card's own state.
-CARD, SPARING = 11.5, 8.0
+# GB of a card at 512 px, its own state with it; measured, see docs/speed.md, "Memory".
+CARD, SPARING = 12.0, 8.0
 WEIGHTS = "Weights"
 PROMPT = "a red cube and a blue sphere"
 

@@ -6,6 +6,7 @@ sigmoid.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,34 @@ from maskunet import counter_rng
 NOISE_KINDS = ("one_sided", "logistic", "none")
 
 
+class _StraightThrough(torch.autograd.Function):
+    """Keeps nothing for the backward pass but logits and noise, which are there anyway."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, noise: Tensor | float, tau: float, threshold: float, dtype: torch.dtype
+    ) -> Tensor:
+        ctx.save_for_backward(logits, *([noise] if isinstance(noise, Tensor) else []))
+        ctx.noise, ctx.tau = noise if not isinstance(noise, Tensor) else None, tau
+        soft = torch.sigmoid((logits + noise) / tau)
+        hard = (soft > threshold).to(soft.dtype)
+        # A last bit off 1, as the textbook's hard - soft.detach() + soft is: earlier runs can be replayed.
+        return (hard - soft + soft).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
+        logits, *noise = ctx.saved_tensors
+        soft = torch.sigmoid((logits + (noise[0] if noise else ctx.noise)) / ctx.tau)
+        gradient = torch.ops.aten.sigmoid_backward(gradient.to(soft.dtype), soft) / ctx.tau
+        return gradient, None, None, None, None
+
+
 def straight_through(
-    logits: Tensor, noise: Tensor | float = 0.0, tau: float = 1.0, threshold: float = 0.5
+    logits: Tensor,
+    noise: Tensor | float = 0.0,
+    tau: float = 1.0,
+    threshold: float = 0.5,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Make a mask that is hard 0/1 forward and soft backward (Eq. 5), for logits of any shape.
 
@@ -27,10 +54,12 @@ def straight_through(
             gradient checkpointing sees the same one.
         tau: temperature of the sigmoid, > 0.
         threshold: delta of Eq. 5, in (0, 1).
+        dtype: of the mask, by default the logits'.
     """
-    soft = torch.sigmoid((logits + noise) / tau)
-    hard = (soft > threshold).to(soft.dtype)
-    return hard - soft.detach() + soft if soft.requires_grad else hard
+    dtype = dtype or logits.dtype
+    if logits.requires_grad and torch.is_grad_enabled():
+        return _StraightThrough.apply(logits, noise, tau, threshold, dtype)
+    return (torch.sigmoid((logits + noise) / tau) > threshold).to(dtype)
 
 
 def noise_like(logits: Tensor, kind: str, generator: torch.Generator) -> Tensor:

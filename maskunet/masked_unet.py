@@ -4,7 +4,7 @@ MaskUNet (CVPR 2025), Eq. 6-7: a masked layer computes with w * m, per sample by
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,8 +47,7 @@ class MaskedLinear(nn.Linear):
         return out if self.bias is None else out + self.bias
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(NamedTuple):
     """What the U-Net has computed on the way into an up block, for one (x_t, t, text).
 
     Attributes:
@@ -187,7 +186,10 @@ class MaskedUNet:
                 layer = self._layers[name]
                 layer.mask = None if value is None else value.to(layer.weight.dtype)
             inner = Features(sample, features.time, features.text, features.skips, features.forward_size)
-            return self._up(index, inner).sample
+            made = self._up(index, inner).sample
+            for name in mine:
+                self._layers[name].mask = None  # else what made it would be kept in memory until the next one
+            return made
 
         if self.checkpointing and torch.is_grad_enabled():
             sample = checkpoint(block, features.sample, *mine.values(), use_reentrant=False)

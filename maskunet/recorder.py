@@ -65,7 +65,8 @@ class Trace:
             self.frames.setdefault(event.step, _small(event.image))
         elif event.best or event.step not in self.timesteps:
             self.timesteps[event.step] = event.timestep
-            self.newest = event, dict(features)
+            # Copies, since where a GPU replays its work (`Replayed`) the next update writes into the same tensors.
+            self.newest = event, {index: each.clone() for index, each in features.items()}
 
     def settle(self, base: "Trace | None" = None) -> None:
         """Draw the newest event; of a step's updates only the last one gets here, since drawing waits for the device."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -55,12 +56,26 @@ class Schedule:
 
     def x0_eps(self, output: Tensor, x_t: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """The predicted clean latents and noise from the U-Net's output at timestep t."""
-        a, s = math.sqrt(self.alpha_bar(t)), math.sqrt(1 - self.alpha_bar(t))
+        return self.x0_eps_at(output, x_t, *self.alpha_sigma(t))
+
+    def alpha_sigma(self, t: int) -> tuple[float, float]:
+        """How much of x0 and of the noise x_t is made of: x_t = alpha x0 + sigma eps."""
+        return math.sqrt(self.alpha_bar(t)), math.sqrt(1 - self.alpha_bar(t))
+
+    def x0_eps_at(
+        self, output: Tensor, x_t: Tensor, a: float | Tensor, s: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`x0_eps` at alpha and sigma, which may be float32 tensors () on the device."""
+        dtype = x_t.dtype
+        wide = torch.promote_types(dtype, torch.float32)  # half precision would round a and s
+        output, x_t = output.to(wide), x_t.to(wide)
         if self.prediction_type == "epsilon":
-            return (x_t - s * output) / a, output
-        if self.prediction_type == "v_prediction":
-            return a * x_t - s * output, a * output + s * x_t
-        return output, (x_t - a * output) / s
+            x0, eps = (x_t - s * output) / a, output
+        elif self.prediction_type == "v_prediction":
+            x0, eps = a * x_t - s * output, a * output + s * x_t
+        else:
+            x0, eps = output, (x_t - a * output) / s
+        return x0.to(dtype), eps.to(dtype)
 
 
 def ddim_step(schedule: Schedule, x_t: Tensor, output: Tensor, t: int, t_prev: int) -> tuple[Tensor, Tensor]:
@@ -100,5 +115,5 @@ def dpmpp_2m_step(
 
 
 def _alpha_sigma(schedule: Schedule, t: int) -> tuple[float, float, float]:
-    alpha, sigma = math.sqrt(schedule.alpha_bar(t)), math.sqrt(1 - schedule.alpha_bar(t))
+    alpha, sigma = schedule.alpha_sigma(t)
     return alpha, sigma, math.log(alpha) - math.log(sigma)

@@ -16,7 +16,7 @@ WITHOUT_TORCH = (
     "maskunet/ui/",
     "visualize/",
     "maskunet/records.py",
-    "maskunet/threads.py",
+    "maskunet/environment.py",
     "maskunet/site_stats.py",
     "maskunet/discover.py",
     "maskunet/feature_records.py",
@@ -47,7 +47,7 @@ DOORS = {
     "maskunet/records.py": ("maskunet.site_stats", "maskunet.course"),
     "maskunet/discover.py": (),
     "maskunet/counter_rng.py": (),
-    "maskunet/threads.py": (),
+    "maskunet/environment.py": (),
     "maskunet/mask.py": ("maskunet.counter_rng",),
     "maskunet/schedule.py": (),
     "maskunet/sites.py": (),
@@ -55,8 +55,9 @@ DOORS = {
     "maskunet/attention_maps.py": (),
     "maskunet/mask_search.py": (
         "maskunet.mask", "maskunet.guidance", "maskunet.masked_unet", "maskunet.methods.base", "maskunet.models.base",
-        "maskunet.records", "maskunet.rewards.base",
+        "maskunet.records", "maskunet.replayed", "maskunet.rewards.base",
     ),
+    "maskunet/replayed.py": (),
     "maskunet/candidates.py": ("maskunet.guidance", "maskunet.models.base", "maskunet.rewards.base"),
     "maskunet/prompts/": ("maskunet.prompts",),
     "maskunet/masked_unet.py": ("maskunet.sites", "maskunet.mask"),
@@ -92,7 +93,7 @@ DOORS = {
     "maskunet/methods/": (
         "maskunet.methods.base", "maskunet.models.base", "maskunet.rewards.base", "maskunet.records", "maskunet.settings",
         "maskunet.masked_unet", "maskunet.generator", "maskunet.generator_file", "maskunet.unet_file", "maskunet.guidance",
-        "maskunet.attention_maps", "maskunet.candidates", "maskunet.mask_search",
+        "maskunet.attention_maps", "maskunet.candidates", "maskunet.mask_search", "maskunet.replayed",
         "maskunet.schedule", "maskunet.prompts", "maskunet.mask", "maskunet.sites", "maskunet.site_stats", "maskunet.collect",
         "maskunet.discover",
     ),
@@ -111,7 +112,7 @@ DOORS = {
     ),
     "maskunet/ui/": ("maskunet.ui", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.runs", "maskunet.feature_records", "maskunet.train_records", "visualize"),
     "visualize/": ("visualize", "maskunet.records", "maskunet.site_stats", "maskunet.course", "maskunet.train_records", "maskunet.discover"),
-    "app.py": ("maskunet.ui", "maskunet.studio", "maskunet.threads"),
+    "app.py": ("maskunet.ui", "maskunet.studio", "maskunet.environment"),
 }  # fmt: skip
 # What of other projects may be used, where that is a short list.
 LIBRARIES = {

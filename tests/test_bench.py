@@ -36,8 +36,7 @@ def test_the_overhead_of_statistics_is_spread_over_a_run():
 
 
 def test_the_full_size_is_stable_diffusions():
-    with torch.device("meta"):
-        unet = sd15_unet()
+    unet = sd15_unet(torch.device("meta"), torch.float32)
     assert sum(p.numel() for p in unet.parameters()) == 859_520_964
     assert sum(site.weights for site in find_sites(unet)) == 49_029_120
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from maskunet import counter_rng, mask
 from maskunet.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.methods import SPECS
-from maskunet.methods.base import recomputed, to_uint8
+from maskunet.methods.base import recomputed, rest, to_uint8
 from maskunet.methods.maskunet_free import OFFICIAL, PAPER, Settings
-from maskunet.models.base import from_folder
+from maskunet.models.base import DiffusionModel, from_folder
 from maskunet.records import Request
 from maskunet.rewards import load_rewards
 from tests.tiny import tiny_decoder, tiny_sd_folder
@@ -121,8 +122,8 @@ def test_a_run_records_it_where_it_was_used(tiny_sd15):
 
 
 def backwards(monkeypatch):
-    made, real = [], torch.Tensor.backward
-    monkeypatch.setattr(torch.Tensor, "backward", lambda *a, **k: made.append(1) or real(*a, **k))
+    made, real = [], torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: made.append(1) or real(*a, **k))
     return made
 
 
@@ -227,3 +228,72 @@ def test_recomputing_keeps_a_fraction_for_the_backward_pass_and_is_taken_back(ti
     assert tiny_sd15.vae.is_gradient_checkpointing
     events.close()
     assert not tiny_sd15.vae.is_gradient_checkpointing
+
+
+# Replays
+
+
+class NotReplayed:
+    """A function as it is."""
+
+    recorded, made = False, 0
+
+    def __init__(self, look, pool, watched):
+        NotReplayed.made += 1
+        self._look = look
+
+    def __call__(self, given):
+        return self._look(given)
+
+
+class NoPool:
+    """What a GPU would give; nothing is recorded."""
+
+    def __init__(self, device):
+        self.usable = True
+
+
+def test_where_replays_leave_no_memory_the_search_goes_on_without_and_with_the_same_chance(
+    tiny_sd15, monkeypatch
+):
+    expected = run(tiny_sd15, changed(OFFICIAL, updates=3))
+    monkeypatch.setattr(DiffusionModel, "replayable", True)
+    monkeypatch.setattr("maskunet.methods.maskunet_free.Pool", NoPool)
+    drawn, real = [], mask.noise_for
+    monkeypatch.setattr("maskunet.mask_search.Replayed", NotReplayed)
+
+    def noise_for(*given):
+        drawn.append(real(*given))
+        if len(drawn) == 9:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return drawn[-1]
+
+    monkeypatch.setattr(mask, "noise_for", noise_for)
+    found = run(tiny_sd15, changed(OFFICIAL, updates=3))
+    assert [event.rewards for event in found] == [event.rewards for event in expected]
+    assert [event.unet_calls for event in found] == [event.unet_calls for event in expected]
+    assert NotReplayed.made == 2  # and once more after the failure
+
+
+def test_too_little_memory_without_replays_is_said(tiny_sd15, monkeypatch):
+    def noise_for(*given):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(mask, "noise_for", noise_for)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        run(tiny_sd15, changed(OFFICIAL, updates=3))
+
+
+def test_networks_at_rest_are_taken_back_by_whoever_needs_them(tiny_sd15, judges, monkeypatch):
+    hpsv2, moved = judges.parts["hpsv2"][0], []
+    towers = judges.text_towers("a red cube")
+    assert towers == [hpsv2.network.transformer, hpsv2.network.token_embedding]
+    monkeypatch.setattr(nn.Module, "to", lambda network, where: moved.append((network, where)))
+    rest(*towers)
+    assert moved == [(tower, "cpu") for tower in towers]
+    moved.clear()
+    tiny_sd15.encode("a red cube")
+    judges.text_towers("a red cube")  # known
+    assert moved == [(tiny_sd15.text_encoder, CPU)]
+    judges.text_towers("a blue cube")
+    assert moved[1:] == [(hpsv2.network, CPU)]

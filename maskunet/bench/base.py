@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from maskunet.library import Library
+from maskunet.models.base import suit
 
 SD15 = {
     "sample_size": 64, "block_out_channels": (320, 640, 1280, 1280), "layers_per_block": 2,
@@ -44,17 +45,18 @@ def seconds(device: torch.device, work: Callable[..., Any], *args: Any) -> float
     return time.perf_counter() - began
 
 
-def sd15_unet(sample_size: int = SD15["sample_size"]) -> nn.Module:
+def sd15_unet(device: torch.device, dtype: torch.dtype, sample_size: int = SD15["sample_size"]) -> nn.Module:
     """Stable Diffusion 1.5's U-Net with random weights: its time, not its pictures.
 
     Args:
         sample_size: edge of its latents, an eighth of the picture's.
     """
     from diffusers import UNet2DConditionModel
-    from diffusers.models.attention_processor import AttnProcessor
 
-    unet = UNet2DConditionModel(**{**SD15, "sample_size": sample_size})
-    unet.set_attn_processor(AttnProcessor())
+    with torch.device(device):
+        unet = UNet2DConditionModel(**{**SD15, "sample_size": sample_size})
+    nn.Module.to(unet, dtype)  # diffusers' own warns of what is no concern here
+    suit(unet)
     return unet.eval().requires_grad_(False)
 
 

@@ -59,8 +59,9 @@ def statistics_overhead(unet: nn.Module, rounds: int) -> dict[str, float]:
 
 def run(library: Library, size: str, rounds: int) -> dict[str, float]:
     """See `statistics_overhead`."""
-    unet = sd15_unet().to(library.device) if size == "sd15" else library.load("tabletop").model.unet
-    return statistics_overhead(unet, rounds)
+    if size == "sd15":
+        return statistics_overhead(sd15_unet(library.device, library.dtype), rounds)
+    return statistics_overhead(library.load(size).model.unet, rounds)
 
 
 SPEC = BenchSpec(

@@ -102,7 +102,7 @@ def steps(unet: nn.Module) -> Iterator[Works]:
 def run(library: Library, size: str, rounds: int) -> dict[str, Any]:
     """See `overhead`."""
     if size == "sd15":
-        with steps(sd15_unet().to(library.device)) as works:
+        with steps(sd15_unet(library.device, library.dtype)) as works:
             return {"of": "a guided U-Net step"} | overhead(library.device, works, rounds)
     loaded = library.load(size)
     works = pictures(loaded.model, loaded.rewards)

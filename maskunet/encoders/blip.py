@@ -94,11 +94,14 @@ class ImageRewardNetwork(nn.Module):
         """One number per pair (B,) from vision states and tokens (B, N).
 
         Args:
-            attended: (B, N) 1 where not padding; None without any, which spares a wait for the device:
-                transformers would look whether there is some.
+            attended: (B, N) 1 where not padding; None without any.
         """
+        # What is added to the attention, ready made: transformers waits for the device to make it.
+        added = states.new_zeros((len(tokens), 1, 1, tokens.shape[1]))
+        if attended is not None:
+            added = added.masked_fill(attended[:, None, None] == 0, torch.finfo(added.dtype).min)
         text = self.text_encoder(
-            input_ids=tokens, attention_mask=attended, encoder_hidden_states=states, is_decoder=False,
+            input_ids=tokens, attention_mask=added, encoder_hidden_states=states, is_decoder=False,
             return_dict=True,
         )  # fmt: skip
         return self.mlp(text.last_hidden_state[:, 0].to(self.mlp[0].weight.dtype)).squeeze(-1)

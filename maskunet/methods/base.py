@@ -171,13 +171,10 @@ def numbers(values: Mapping[str, Tensor | float]) -> dict[str, float]:
     return {name: next(read) if isinstance(v, Tensor) else v for name, v in values.items()}
 
 
-def read_back(
-    loss: Tensor, scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]
-) -> tuple[float, dict[str, float], dict[str, float]]:
-    """The loss, the rewards and the kept shares of an update as numbers: its one wait for the device."""
-    kept = {name: mask.detach().float().mean() for name, mask in masks.items()}
-    found = numbers({"": loss, **scores, **kept})
-    return found[""], {name: found[name] for name in scores}, {name: found[name] for name in kept}
+def rest(*networks: nn.Module) -> None:
+    """Move networks that are not needed for a while to the CPU's memory; whoever needs one takes it back."""
+    for network in networks:
+        nn.Module.to(network, "cpu")
 
 
 @contextmanager

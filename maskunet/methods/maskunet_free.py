@@ -23,10 +23,12 @@ from maskunet.methods.base import (
     guidance_of,
     mask_generator,
     recomputed,
+    rest,
     steps_of,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
+from maskunet.replayed import Pool
 from maskunet.rewards.base import WeightedRewards
 from maskunet.schedule import dpmpp_2m_step
 from maskunet.settings import ranged, switch
@@ -93,6 +95,9 @@ def run(
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
     x_t, history, optimizer = model.noise(request.seed), None, None
+    if settings.low_memory:
+        rest(model.text_encoder, *rewards.text_towers(request.prompt))
+    replays = model.replayable and not settings.low_memory
     with (
         MaskedUNet(model.unet, checkpointing=settings.low_memory) as masked,
         recomputed(model.vae, settings.low_memory),
@@ -102,6 +107,7 @@ def run(
             model=model, masked=masked, request=request, settings=settings, move=move, logits=logits, text=text,
             rewards=partial(checkpoint, rewards, use_reentrant=False) if settings.low_memory else rewards,
             scale=guidance_of(model, request), generator=mask_generator(request), report=report,
+            pool=Pool(model.device) if replays else None,
         )  # fmt: skip
         for step, (t, t_prev) in enumerate(pairs):
             if step == 0 or not settings.warm_start:
@@ -111,6 +117,7 @@ def run(
             chosen = yield from search.step(step, t, x_t, optimizer, last_too)
             x_t, history = dpmpp_2m_step(model.schedule, chosen.z_t, chosen.x0, history, t, t_prev)
             history = history if settings.second_order else None
+    del search, optimizer, logits, chosen  # the last picture needs their memory on a small card
     yield finish(model, rewards, request, report, x_t)
 
 

@@ -75,6 +75,16 @@ class DiffusionModel:
     tiny_decoder: Path | None = None
     parts: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def pixels(self) -> int:
+        """Edge of its pictures."""
+        return self.latent_shape[-1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether work with it may be recorded and replayed, see `Replayed`."""
+        return self.device.type == "cuda"
+
     @torch.no_grad()
     def encode(self, prompt: str, negative_prompt: str = "") -> Tensor:
         """Text states (2, N, D) of the negative prompt and the prompt, in this order."""
@@ -87,6 +97,7 @@ class DiffusionModel:
             prompts, padding="max_length", truncation=True,
             max_length=self.tokenizer.model_max_length, return_tensors="pt",
         )  # fmt: skip
+        nn.Module.to(self.text_encoder, self.device)  # it may have been at rest
         return self.text_encoder(tokens.input_ids.to(self.device))[0].to(self.dtype)
 
     def noise(self, seed: int) -> Tensor:
@@ -157,15 +168,8 @@ def from_folder(
     _check_parts(folder, parts)
     for module in (parts["unet"], parts["vae"], parts["text_encoder"]):
         module.to(device).eval().requires_grad_(False)
-    if device.type == "cpu":
-        # The backward of fused attention is several times slower than plain attention on a CPU.
-        from diffusers.models.attention_processor import AttnProcessor
-
-        parts["unet"].set_attn_processor(AttnProcessor())
-        parts["vae"].set_attn_processor(AttnProcessor())
-        # With tabletop's few channels an eighth faster, there and back; with Stable Diffusion's many as fast.
-        parts["vae"].to(memory_format=torch.channels_last)
     scheduler, unet, vae = parts["scheduler"], parts["unet"], parts["vae"]
+    suit(unet, vae)
     size, own = unet.config.sample_size, folder / "tiny_decoder"
     return DiffusionModel(
         name=name,
@@ -187,6 +191,20 @@ def from_folder(
         fine_tuned=_by_name(folder / "fine_tuned"),
         tiny_decoder=own if own.is_dir() else tiny_decoder,
     )
+
+
+def suit(unet: nn.Module, vae: nn.Module | None = None) -> None:
+    """Choose the attention and the order of memory that are fastest on their device."""
+    if unet.device.type != "cpu":
+        return
+    from diffusers.models.attention_processor import AttnProcessor
+
+    # The backward of fused attention is several times slower than plain attention on a CPU.
+    unet.set_attn_processor(AttnProcessor())
+    if vae is not None:
+        vae.set_attn_processor(AttnProcessor())
+        # With tabletop's few channels an eighth faster, there and back; with Stable Diffusion's many as fast.
+        vae.to(memory_format=torch.channels_last)
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

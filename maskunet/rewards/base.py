@@ -3,11 +3,12 @@
 import json
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,11 @@ class WeightedRewards:
             raise ValueError(f"There is no reward “{name}”. There are: {', '.join(self._parts)}.")
         return WeightedRewards({name: self._parts[name]})
 
+    def text_towers(self, prompt: str) -> list[nn.Module]:
+        """Networks that have read this prompt now and are of no more use for it, in the rewards that have such."""
+        towers = (getattr(reward, "text_tower", None) for reward, _ in self._parts.values())
+        return [network for tower in towers if tower is not None for network in tower(prompt)]
+
     def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
         """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
 
@@ -106,19 +112,36 @@ class WeightedRewards:
         return scores
 
 
-def shifted_views(image: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """The image (1, 3, H, W) and shifted, slightly noisy copies, (count, 3, H, W): harder to please by accident.
+class Shift(NamedTuple):
+    """How one view differs from its picture: rows (H,) and columns (W,) in their new order, noise (1, 3, H, W)."""
+
+    rows: Tensor
+    columns: Tensor
+    noise: Tensor
+
+
+def shifts(
+    shape: tuple[int, ...], generator: torch.Generator, count: int, device: torch.device, dtype: torch.dtype
+) -> tuple[Shift, ...]:
+    """Draw small shifts and noise for so many views of a picture (1, 3, H, W).
 
     Args:
-        generator: of shifts and noise, on the CPU.
+        generator: on the CPU.
     """
-    views = [image]
-    reach = max(1, image.shape[-1] // 32)
-    for _ in range(count - 1):
-        down, right = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
-        noise = torch.randn(image.shape, generator=generator).to(image.device, image.dtype)
-        views.append(torch.roll(image, (down, right), (-2, -1)) + 0.02 * noise)
-    return torch.cat(views)
+    drawn, reach = [], max(1, shape[-1] // 32)
+    for _ in range(count):
+        moved = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
+        order = (torch.arange(n).roll(by).to(device) for n, by in zip(shape[-2:], moved, strict=True))
+        drawn.append(Shift(*order, torch.randn(shape, generator=generator).to(device, dtype)))
+    return tuple(drawn)
+
+
+def shifted_views(image: Tensor, drawn: Sequence[Shift]) -> Tensor:
+    """The image (1, 3, H, W) and shifted, slightly noisy copies, (V, 3, H, W): harder to please by accident."""
+    moved = (
+        image.index_select(-2, one.rows).index_select(-1, one.columns) + 0.02 * one.noise for one in drawn
+    )
+    return torch.cat((image, *moved))
 
 
 def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:
@@ -145,8 +168,14 @@ def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:
     else:
         top, left = (round((side - size) / 2) for side in shape)
         image = image[..., top : top + size, left : left + size]
-    mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
+    mean, std = _clip_mean_std(image.device)
     return (image - mean) / std
+
+
+@cache
+def _clip_mean_std(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 1, 1) float32 each, sent to the device once: sending waits for it."""
+    return tuple(torch.tensor(each, device=device).view(3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -41,8 +41,14 @@ class HPSv2:
         # In float32: bfloat16 would round a cosine of 0.3 to steps of 0.002.
         return F.cosine_similarity(seen.float(), told, dim=-1)
 
+    def text_tower(self, prompt: str) -> list[nn.Module]:
+        """What read this prompt, which is known now."""
+        self._text(prompt)
+        return [self.network.transformer, self.network.token_embedding]
+
     @torch.no_grad()
     def _encode(self, prompt: str) -> Tensor:
+        self.network.to(self.device)  # its text tower may have been at rest
         return self.network.encode_text(self.tokenizer([prompt]).to(self.device))[0].float()
 
 

@@ -136,8 +136,7 @@ def coco(
             f"No caption of “{coco.name}” was found. COCO's lie in annotations/captions_{coco.name}.json beside it."
         )
     model = loaded.model
-    size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
-    pairs, about = sources.find(laion, size)
+    pairs, about = sources.find(laion, model.pixels)
     return World(
         loaded=loaded, pairs=pairs, about=about, preset="paper",
         request=Request(prompt="replaced by each", model=model.name, steps=50, guidance=7.5 if guidance is None else guidance),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from maskunet.guidance import classifier_free
 from maskunet.models.base import DiffusionModel
-from maskunet.rewards.base import WeightedRewards, shifted_views
+from maskunet.rewards.base import WeightedRewards, shifted_views, shifts
 from maskunet.schedule import dpmpp_2m_step
 from maskunet.settings import ranged
 from maskunet.training import diffusion
@@ -85,7 +85,11 @@ def _losses(sampling: "Sampling", rewards: WeightedRewards, predict: Predict, gi
     x_t, steps = sampling.cut_short(given)
     image = sampling.predicted(predict, x_t, steps, sampling.guided(given.captions), given.draws)
     streams = [torch.Generator().manual_seed(draw + 2) for draw in given.draws]
-    views = [shifted_views(each[None], settings.views, rng) for each, rng in zip(image, streams, strict=True)]
+    how = settings.views - 1, image.device, image.dtype
+    views = [
+        shifted_views(each[None], shifts((1, *each.shape), rng, *how))
+        for each, rng in zip(image, streams, strict=True)
+    ]
     prompts = [caption for caption in given.captions for _ in range(settings.views)]
     scores = rewards.only(settings.reward)(torch.cat(views), prompts)[settings.reward]
     loss = -scores.unflatten(0, (len(image), settings.views)).mean(1)

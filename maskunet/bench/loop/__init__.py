@@ -17,6 +17,7 @@ from maskunet.library import Library
 from maskunet.methods import SPECS
 from maskunet.methods.base import DEFAULT_STEPS
 from maskunet.models.base import DiffusionModel
+from maskunet.records import StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.statistics import bootstrap
 
@@ -31,23 +32,40 @@ def picture(
     """Make one picture, or the beginning of one.
 
     Returns:
-        Seconds of an iteration, their mean over the picture or `as_of_a_picture`, in all and by phase; seconds of the
-        picture, how many iterations it took, and its total reward. Python's collecting of garbage, which the published
+        Seconds of an iteration, their mean over the picture or `as_of_a_picture`, in all and by phase, on a GPU those
+        of six updates that wait for each phase instead of being replayed; seconds of the picture, how many iterations
+        it took, and its total reward. Python's collecting of garbage, which the published
         loop asks for at every iteration, is in none of them but in seconds of its own, per iteration.
     """
     clock, began = Clock(seconds_on(model.device)), time.perf_counter()
+    replayed = model.replayable  # a replay reads no clock in its midst
+    event = watch(
+        of, variant, *((model, rewards) if replayed else clocked(model, rewards, clock)), clock, seed
+    )
+    passed, count = time.perf_counter() - began, len(clock.iterations)
+    counted = clock.iterations if of.whole else as_of_a_picture(*clock.iterations[:2])
+    iteration = mean(sum(each.values()) for each in counted)
+    if replayed:
+        laps = Clock(seconds_on(model.device))
+        watch(of.short(updates=6), variant, *clocked(model, rewards, laps), laps, seed)
+        counted = laps.iterations[2:]
+    return {
+        "iteration": iteration, **{phase: mean(each[phase] for each in counted) for phase in PHASES},
+        "collecting": clock.collecting / count, "picture": passed - clock.collecting, "iterations": count,
+        "reward": event.rewards["total"],
+    }  # fmt: skip
+
+
+def watch(
+    of: Size, variant: Variant, model: DiffusionModel, rewards: WeightedRewards, clock: Clock, seed: int
+) -> StepEvent:
+    """Let the clock turn at every update; returns the last event."""
     with clock.listening():
-        for event in of.run(variant, *clocked(model, rewards, clock), seed):
+        for event in of.run(variant, model, rewards, seed):
             if not event.final:
                 clock.lap("backward")
                 clock.turn()
-    passed, count = time.perf_counter() - began, len(clock.iterations)
-    counted = clock.iterations if of.whole else as_of_a_picture(*clock.iterations[:2])
-    spent = {phase: mean(each[phase] for each in counted) for phase in PHASES}
-    return {
-        "iteration": sum(spent.values()), **spent, "collecting": clock.collecting / count,
-        "picture": passed - clock.collecting, "iterations": count, "reward": event.rewards["total"],
-    }  # fmt: skip
+    return event
 
 
 def as_of_a_picture(first: Mapping[str, float], other: Mapping[str, float]) -> list[Mapping[str, float]]:
@@ -96,12 +114,11 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
     """
     of = size.of(name, library.device)
     timed = [variant for variant in VARIANTS if variant.other_updates or of.whole]
-    measured = of.whole or library.device.type == "cuda"  # else they take longer than the updates do
-    peaks = [
-        memory.peak(of, variant.name, library.device, library.dtype) if measured else None
-        for variant in timed
-    ]
+    alone = of.whole and library.device.type != "cuda"  # a process for each; otherwise it takes too long
+    peaks = [memory.of_a_process(of, variant.name, library.dtype) if alone else None for variant in timed]
     model, rewards = size.load(of, library.device, library.dtype)
+    if library.device.type == "cuda":
+        peaks = [memory.of_a_gpu(of, variant, model, rewards) for variant in timed]
     found: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in timed}
     counted = [
         flops.of_variant(of, variant, model, rewards) for variant in timed if of.whole
@@ -115,9 +132,9 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
     for line, count in zip(lines, counted, strict=False):
         line["tera_operations"] = sum(count.values())
     return {
-        "n": rounds, "pixels": model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1),
+        "n": rounds, "pixels": model.pixels,
         "type": str(model.dtype).removeprefix("torch."), "whole_pictures": of.whole, "weights_gradients_kept": of.keep_gradients,
-        "memory": "of the device" if library.device.type == "cuda" else "resident, of a process of its own" if measured
+        "memory": "of the device" if library.device.type == "cuda" else "resident, of a process of its own" if alone
         else "counted by bench memory",
         "variants": lines,
     }  # fmt: skip

@@ -77,7 +77,8 @@ def seconds_on(device: torch.device) -> Callable[[], float]:
     """The time at which the device has done what it was asked to."""
 
     def read() -> float:
-        if device.type == "cuda":
+        # While work is recorded, garbage may be collected, and to wait then is an error.
+        if device.type == "cuda" and not torch.cuda.is_current_stream_capturing():
             torch.cuda.synchronize(device)
         return time.perf_counter()
 
@@ -89,6 +90,11 @@ class ClockedModel(DiffusionModel):
     """A model that reads a clock around its decoder."""
 
     clock: Clock
+
+    @property
+    def replayable(self) -> bool:
+        """Not with a clock, which a replay would not read."""
+        return False
 
     def decode(self, *args: Any, **options: Any) -> Tensor:
         """See `DiffusionModel.decode`."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from maskunet.bench.base import TOKENS, sd15_unet
 from maskunet.encoders import blip, clip
-from maskunet.models.base import TINY_DECODER, DiffusionModel
+from maskunet.models.base import TINY_DECODER, DiffusionModel, suit
 from maskunet.rewards.base import WeightedRewards
 from maskunet.rewards.hpsv2 import HPSv2
 from maskunet.rewards.image_reward import PUBLISHED_TOKENS, ImageReward
@@ -41,14 +41,14 @@ def stable_diffusion(
         device: also "meta", to count operations without any memory.
     """
     from diffusers import AutoencoderKL, AutoencoderTiny
-    from diffusers.models.attention_processor import AttnProcessor
     from transformers import CLIPTextConfig, CLIPTextModel
 
     with torch.device(device):
-        unet, vae = sd15_unet(pixels // 8), AutoencoderKL(**VAE)
+        vae = AutoencoderKL(**VAE)
         text, tiny = CLIPTextModel(CLIPTextConfig(**TEXT)), AutoencoderTiny()  # by default it is TAESD
-    vae.set_attn_processor(AttnProcessor())
-    for part in (unet, vae, text, tiny):
+    unet = sd15_unet(device, dtype, pixels // 8)
+    suit(unet, vae)
+    for part in (vae, text, tiny):
         nn.Module.to(part, dtype)  # diffusers' own warns of what is no concern here
         part.eval().requires_grad_(False)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2

@@ -15,6 +15,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from maskunet.bench.loop.clock import Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
+from maskunet.bench.loop.size import PROMPT
 from maskunet.bench.loop.update import logits_of, update
 
 GIGA = 1e9
@@ -84,22 +85,23 @@ def fused_attention() -> Iterator[None]:
 def peak(**options: bool) -> dict[str, float]:
     """GB of the networks, and at most during an update with these options of `update`.
 
-    With them are held the logits, AdamW's moments, the noise, and the best masks so far.
+    With them are held the logits, AdamW's moments, the noise, and the best masks so far. With little memory the networks
+    that only read the prompt are elsewhere by then.
     """
-    from diffusers.models.attention_processor import AttnProcessor2_0
-
     nowhere = torch.device("meta")
     model, rewards = stable_diffusion(PIXELS, nowhere, HALF)
-    for network in (model.unet, model.vae):
-        network.set_attn_processor(AttnProcessor2_0())
     held = Held()
     judges = (reward.network for reward, _ in rewards.parts.values())
+    resting = [model.text_encoder, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
+    away = {id(tensor) for network in resting for tensor in network.parameters()}
     for network in (model.unet, model.vae, model.text_encoder, *model.parts.values(), *judges):
         for tensor in (*network.parameters(), *network.buffers()):
-            held.add(tensor)
+            if id(tensor) not in away:
+                held.add(tensor)
     networks = held.now
     with fused_attention(), held:
-        kept = [logits_of(model) for _ in ("first moments", "second moments", "best masks")]
+        kept = [logits_of(model) for _ in ("first moments", "second moments")]
+        kept.append({name: each.to(HALF) for name, each in kept[0].items()})  # the best masks
         update(*clocked(model, rewards, Clock(lambda: held.now)), **options)
         del kept
     return {"networks_gb": networks / GIGA, "peak_gb": held.peak / GIGA}

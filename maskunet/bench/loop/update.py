@@ -44,7 +44,10 @@ def update(
         if not anew:
             model.clock.lap("forward")
             model.clock.turn()
-        masks = {name: straight_through(value, noise[name].detach()) for name, value in logits.items()}
+        masks = {
+            name: straight_through(value, noise[name].detach(), dtype=model.dtype)
+            for name, value in logits.items()
+        }
         output = classifier_free(masked.decode(features, masks), model.guidance)
         x0, _ = model.schedule.x0_eps(output, x_t, 999)
         judge(model.decode(x0, tiny=tiny), [PROMPT])["total"].sum().backward()
