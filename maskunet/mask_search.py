@@ -115,7 +115,12 @@ class Search:
         looks = max(updates + settings.use_updated, 1)
         for update in range(looks):
             moves = update < updates and (update + 1 < looks or last_too)
+            if moves:
+                optimizer.zero_grad()  # before the look: a large model's gradients take 0.2 GB
             given, look = self._seen(moves, step, t, x_t, given)
+            if moves:
+                for logits, gradient in zip(self.logits.values(), look.gradients, strict=True):
+                    logits.grad = gradient
             value, told, kept = _read(look)
             if not math.isfinite(value):
                 note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
@@ -130,10 +135,7 @@ class Search:
             if note:
                 break
             if moves:
-                for logits, gradient in zip(self.logits.values(), look.gradients, strict=True):
-                    logits.grad = gradient
                 optimizer.step()
-                optimizer.zero_grad()  # a large model's gradients take 0.2 GB
             del look  # before the next one: a large model's masks take 0.1 GB
         return chosen
 

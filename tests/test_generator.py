@@ -217,19 +217,15 @@ def test_masks_depend_on_the_timestep_and_the_sample_as_they_are_allowed_to(vari
     unet, (x_t, t, text) = tiny_unet(), inputs()
     generator = random_generator(unet, variant=variant, use_temb=use_temb, use_sample=use_sample)
     features = entering(unet, x_t, t, text)
-    other_time = {i: _with(f, time=f.time.flip(1)) for i, f in features.items()}
-    other_sample = {i: _with(f, sample=f.sample.flip(1)) for i, f in features.items()}
-    other_skip = {i: _with(f, skips=(*f.skips[:-1], f.skips[-1].flip(1))) for i, f in features.items()}
+    other_time = {i: f._replace(time=f.time.flip(1)) for i, f in features.items()}
+    other_sample = {i: f._replace(sample=f.sample.flip(1)) for i, f in features.items()}
+    other_skip = {i: f._replace(skips=(*f.skips[:-1], f.skips[-1].flip(1))) for i, f in features.items()}
     logits = all_logits(generator, features)
 
     def moves(changed):
         return distance(logits, all_logits(generator, changed)) > 0
 
     assert (moves(other_time), moves(other_sample), moves(other_skip)) == (use_temb, use_sample, use_sample)
-
-
-def _with(features, **changed):
-    return type(features)(**{name: getattr(features, name) for name in features.__slots__} | changed)
 
 
 def test_with_neither_light_learns_one_static_mask_and_the_others_do_not_exist():
@@ -303,8 +299,8 @@ def test_with_a_generator_per_sample_the_noise_does_not_depend_on_the_batch():
     generator = random_generator(unet)
     for block, features in entering(unet, *inputs()).items():
         both = generator(block, features, [stream(1), stream(2)])
-        alone = _with(features, sample=features.sample[1:], time=features.time[1:],
-                      skips=tuple(s[1:] for s in features.skips))  # fmt: skip
+        alone = features._replace(sample=features.sample[1:], time=features.time[1:],
+                                  skips=tuple(s[1:] for s in features.skips))  # fmt: skip
         second = generator(block, alone, [stream(2)])
         assert distance({n: m[1:] for n, m in both.items()}, second) == 0
         with pytest.raises(ValueError, match="zip"):
