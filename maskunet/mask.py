@@ -26,7 +26,7 @@ class _StraightThrough(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(logits, *([noise] if isinstance(noise, Tensor) else []))
         ctx.noise, ctx.tau = noise if not isinstance(noise, Tensor) else None, tau
-        soft = torch.sigmoid((logits + noise) / tau)
+        soft = _soft(logits, noise, tau)
         hard = (soft > threshold).to(soft.dtype)
         # A last bit off 1, as the textbook's hard - soft.detach() + soft is: earlier runs can be replayed.
         return (hard - soft + soft).to(dtype)
@@ -34,9 +34,14 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         logits, *noise = ctx.saved_tensors
-        soft = torch.sigmoid((logits + (noise[0] if noise else ctx.noise)) / ctx.tau)
-        gradient = torch.ops.aten.sigmoid_backward(gradient.to(soft.dtype), soft) / ctx.tau
-        return gradient, None, None, None, None
+        soft = _soft(logits, noise[0] if noise else ctx.noise, ctx.tau)
+        gradient = torch.ops.aten.sigmoid_backward(gradient.to(soft.dtype), soft)
+        return gradient if ctx.tau == 1 else gradient / ctx.tau, None, None, None, None
+
+
+def _soft(logits: Tensor, noise: Tensor | float, tau: float) -> Tensor:
+    noisy = logits + noise
+    return torch.sigmoid(noisy if tau == 1 else noisy / tau)
 
 
 def straight_through(
@@ -59,7 +64,7 @@ def straight_through(
     dtype = dtype or logits.dtype
     if logits.requires_grad and torch.is_grad_enabled():
         return _StraightThrough.apply(logits, noise, tau, threshold, dtype)
-    return (torch.sigmoid((logits + noise) / tau) > threshold).to(dtype)
+    return (_soft(logits, noise, tau) > threshold).to(dtype)
 
 
 def noise_like(logits: Tensor, kind: str, generator: torch.Generator) -> Tensor:
