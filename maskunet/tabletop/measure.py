@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 SCALES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0)
 FRESH_SHARD = 9_002  # a seed that no training and no checkpoint report has used
 GUIDANCE_SEED, CARD_SEED = 3, 1
+START = ("a red cube and a blue sphere", 7)  # prompt and seed that the page's controls begin with
 VARIANTS = (  # seed, method, preset
     (2, "maskunet_free", "official"), (1, "maskunet_free", "improved"), (1, "random_mask", "start"),
     (1, "random_mask", "window"), (1, "random_mask", "magnitude"),
@@ -182,8 +183,9 @@ def _card_text(found: dict[str, Any], tasks: str) -> str:
 def gallery(folder: Path) -> None:
     """Make the precomputed runs; the rule leaves no choice by eye, so successes and failures come as they come.
 
-    Preset `official` with seed 1 on the first test prompt of each task; and of color attribution's prompt also
-    seed 2, the other presets and the random masks, all with their masks, so that they can be laid over each other.
+    Preset `official` on what the page's controls begin with, and with seed 1 on the first test prompt of each task;
+    and of color attribution's prompt also seed 2, the other presets and the random masks, all with their masks, so
+    that they can be laid over each other.
     """
     from maskunet import runs
     from maskunet.compare import compare
@@ -191,13 +193,15 @@ def gallery(folder: Path) -> None:
     from maskunet.tabletop.tasks import TASKS, cases
 
     model, rewards, _ = _parts(Path(__file__).parent / "weights")
-    asked = [(task, 1, "maskunet_free", "official") for task in TASKS]
-    asked += [("color_attribution", *variant) for variant in VARIANTS]
-    for number, (task, seed, method, preset) in enumerate(asked):
+    prompt, seed = START
+    asked = [("start", prompt, seed, "maskunet_free", "official")]
+    firsts = {task: cases(task, 1)[0].prompt for task in TASKS}
+    asked += [(task, prompt, 1, "maskunet_free", "official") for task, prompt in firsts.items()]
+    asked += [("color_attribution", firsts["color_attribution"], *variant) for variant in VARIANTS]
+    for number, (task, prompt, seed, method, preset) in enumerate(asked):
         request = Request(
-            prompt=cases(task, 1)[0].prompt, seed=seed, method=method, preset=preset,
-            keep_masks=task == "color_attribution",
-        )  # fmt: skip
+            prompt=prompt, seed=seed, method=method, preset=preset, keep_masks=task == "color_attribution"
+        )
         *_, (_, run) = compare(model, rewards, request)
         runs.write(run, folder / f"{number:02d}-{task}-{method}-{preset}-{seed}")
         log.info("%s: %s, %s", request.prompt, method, preset)
