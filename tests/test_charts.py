@@ -26,3 +26,10 @@ def test_a_flat_line_runs_through_the_middle_and_no_share_above_all_is_written()
     labels, heights = drawn([0.995, 0.995, 0.995])
     assert labels == ["99.5%"]
     assert set(heights) == {charts.TOP + (charts.HEIGHT - charts.TOP - charts.BOTTOM) / 2}
+
+
+def test_a_chart_that_is_drawn_anew_in_a_moment_has_nothing_to_point_at():
+    rows = [{"step": 0, "timestep": 999, "final": False, "reward_total": 0.5, "keep_ratio": 0.9}]
+    still, moving = charts.charts(rows), charts.charts(rows, still=False)
+    assert still.count("<title>update 1, t 999") == 2 and "<title>" not in moving
+    assert moving.count("<polyline") == still.count("<polyline") == 2

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from maskunet.ui.handlers import QUICK, WATCHED
 
 CSS = Path(__file__).with_name("style.css")
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
-PACE = 0.25  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
+PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
 
 
@@ -64,7 +63,16 @@ def build(studio: Any, shelf: dict[str, Run] | None = None) -> gr.Blocks:
     page = Page(studio, gallery.load() if shelf is None else shelf)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
         page.draw(demo)
+        _still(demo)
     return demo
+
+
+def _still(demo: gr.Blocks) -> None:
+    """Let no hidden progress move: gradio counts its time 60 times a second for each output, and for some for ever."""
+    nowhere = gr.State()
+    for event in demo.fns.values():
+        if event.show_progress == "hidden":
+            event.show_progress_on = [nowhere]
 
 
 class Page:
@@ -82,7 +90,7 @@ class Page:
         job = gr.BrowserState({}, secret=STORE["secret"], storage_key=STORE["storage_key"].format("job"))
         kept = gr.BrowserState([], secret=STORE["secret"], storage_key=STORE["storage_key"].format("runs"))
         shown = gr.State("")
-        header = gr.HTML(self.header(), elem_id="header")
+        self.head = gr.HTML(self.header(), elem_id="header")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
                 self.c = controls.build(self.studio, self.models, self.methods)
@@ -105,25 +113,25 @@ class Page:
                 with gr.Tab("About", id="about") as tab:
                     about.build(self.studio, self.models, tab)
         endpoint.build(self.studio)
-        restored = self._wire(demo, owner, job, kept, shown, header)
+        restored = self._wire(demo, owner, job, kept, shown)
         if self.studio.training is not None:
             self.train.wire(restored, self, tabs)
 
-    def _wire(self, demo, owner, job, kept, shown, header) -> Any:
+    def _wire(self, demo, owner, job, kept, shown) -> Any:
         """Returns the event after which the page has its browser's id and what its link says."""
         c = self.c
         watched = [
-            c.status, c.generate, c.stop, header, *self.compare.live(), self.optimize.view, *self.optimize.files(),
+            c.status, c.generate, c.stop, self.head, *self.compare.live(), self.optimize.view, *self.optimize.files(),
             shown, kept, self.history.grid,
         ]  # fmt: skip
         started = gr.on(
             [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), owner], [job, owner, c.status, c.generate],
             **WATCHED,
         )  # fmt: skip
-        started.success(self.follow, [job, kept], watched, **WATCHED)
+        self._follow(started.success, job, kept, watched)
         c.stop.click(self.stop, job, c.status, **WATCHED)
         restored = demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK)
-        restored.then(self.follow, [job, kept], watched, **WATCHED)
+        self._follow(restored.then, job, kept, watched)
         for trigger in self.compare.picks:
             trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **WATCHED)
         self.compare.wire(c, shown, self.find)
@@ -133,6 +141,15 @@ class Page:
         groups.wire(self.studio, self.methods, c, [added, restored])
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
         return restored
+
+    def _follow(self, after: Any, job: Any, kept: Any, watched: list[Any]) -> None:
+        """Begin, watch, end. Gradio makes anew every component that it is told to change or to leave as it is, which
+        takes a core from the work itself; so what it is told while a job goes on is a few words and pictures alone.
+        """
+        self.unchanged = (gr.skip(),) * len(watched)
+        moving = [self.c.status, self.head, self.compare.running, self.optimize.view]
+        begun = after(self.begin, [job, kept], watched, **WATCHED)
+        begun.then(self.watch, job, moving, **WATCHED).then(self.end, [job, kept], watched, **WATCHED)
 
     def link_fields(self) -> list[Any]:
         """What a link can set."""
@@ -195,23 +212,41 @@ class Page:
             fields[5] = gr.Dropdown(choices=list(self.presets[method]), value=preset)
         return owner, *fields
 
-    def follow(self, job: dict, kept: list[dict]) -> Iterator[tuple[Any, ...]]:
-        """Show a job from now to its end; also after a reload, also when it is over already."""
+    def begin(self, job: dict, kept: list[dict]) -> tuple[Any, ...]:
+        """Make room for a job that goes on, also after a reload; without any job, the first precomputed pair."""
+        event = next(self.events(job), None)
+        if event is None:
+            return self.idle(kept)
+        return self.unchanged if live.over(event) else self.moment(event, self.watcher(job), kept)
+
+    def watch(self, job: dict) -> Iterator[tuple[Any, ...]]:
+        """Show a job from now to its end; what became of it is for `end`."""
+        watcher, shown = self.watcher(job), -math.inf
+        for event in self.events(job):
+            first = watcher.see(event)
+            due = first or live.over(event) or time.monotonic() - shown >= PACE
+            if due and event.run is None:
+                yield live.status(event), self.header(), watcher.pair(), watcher.optimize(event)
+                shown = time.monotonic()
+        if shown < 0:  # no value at all would empty what it should leave
+            yield (gr.skip(),) * 4
+
+    def end(self, job: dict, kept: list[dict]) -> tuple[Any, ...]:
+        """Put what became of a job on the stage."""
+        event = next(self.events(job), None)
+        return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
+
+    def events(self, job: dict) -> Iterator[JobEvent]:
+        """A job's events from now on; none if there is no job, or it is gone."""
         try:
-            events = self.studio.events(job["id"]) if job else None
-            first = next(events) if events else None
-        except (ValueError, StopIteration):
-            first = None
-        if first is None:
-            yield self.idle(kept)
+            yield from self.studio.events(job["id"]) if job else ()
+        except ValueError:
             return
-        titles = [self.titles.get(job[name], job[name]) for name in ("model", "method")]
-        watcher, shown, phase = live.Watcher(job["prompt"], *titles), -math.inf, ""
-        for event in chain([first], events):
-            watcher.see(event)
-            if live.over(event) or time.monotonic() - shown >= PACE:
-                yield self.moment(event, watcher, kept, self.header() if event.phase != phase else gr.skip())
-                shown, phase = time.monotonic(), event.phase
+
+    def watcher(self, job: dict) -> live.Watcher:
+        """What follows this job, or none."""
+        prompt, *names = (job.get(name, "") for name in ("prompt", "model", "method"))
+        return live.Watcher(prompt, *(self.titles.get(name, name) for name in names))
 
     def idle(self, kept: list[dict]) -> tuple[Any, ...]:
         """Nothing runs: the first precomputed pair, or words."""
@@ -224,23 +259,22 @@ class Page:
             run.id if run else "", kept, history.grid(kept),
         )  # fmt: skip
 
-    def moment(
-        self, event: JobEvent, watcher: live.Watcher, kept: list[dict], header: Any
-    ) -> tuple[Any, ...]:
+    def moment(self, event: JobEvent, watcher: live.Watcher, kept: list[dict]) -> tuple[Any, ...]:
         """Every output for one event."""
         if event.run is not None:
             kept = history.remember(kept, event.run)
             return (
-                live.status(event), gr.Button(interactive=True), gr.Button(visible=False), header,
+                live.status(event), gr.Button(interactive=True), gr.Button(visible=False), self.header(),
                 *self.compare.show(event.run, self.titles),
                 optimize.still(self.find(event.run.id) or event.run, self.titles),  # from the disk, with its steps
                 *self.optimize.offer(event.run, self.studio),
                 event.run.id, kept, history.grid(kept),
             )  # fmt: skip
         over, skip = live.over(event), gr.skip()
+        watcher.see(event)
         return (
-            live.status(event), gr.Button(interactive=over), gr.Button(visible=not over), header,
-            *self.compare.watch(watcher, over), watcher.optimize(event),
+            live.status(event), gr.Button(interactive=over), gr.Button(visible=not over), self.header(),
+            *self.compare.watch(watcher, over), skip if over else watcher.optimize(event),
             *self.optimize.offer(None, self.studio), skip, skip, skip,
         )  # fmt: skip
 

@@ -9,8 +9,12 @@ from maskunet.ui import words
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 130, 46, 12, 10, 20
 
 
-def charts(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One chart per reward and one of the keep ratio, over all updates so far."""
+def charts(rows: Sequence[Mapping[str, Any]], *, still: bool = True) -> str:
+    """One chart per reward and one of the keep ratio, over all updates so far.
+
+    Args:
+        still: whether they stay, so that someone can point at a value; else they are drawn anew in a moment.
+    """
     found = []
     for name, title in words.CHARTS.items():
         key = name if name == "keep_ratio" else f"reward_{name}"
@@ -18,7 +22,8 @@ def charts(rows: Sequence[Mapping[str, Any]]) -> str:
             (i, row[key]) for i, row in enumerate(rows) if row.get(key) is not None and not row["final"]
         ]
         if points:
-            found.append(line(title, points, _starts(rows), [row.get("timestep") for row in rows], name))
+            times = [row.get("timestep") for row in rows] if still else None
+            found.append(line(title, points, _starts(rows), times, name))
     if not found:
         return ""
     return f'<div class="charts">{"".join(found)}</div><p class="hint">{words.CHART_HINT}</p>'
@@ -30,9 +35,13 @@ def _starts(rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
 
 def line(
-    title: str, points: Sequence[tuple[int, float]], starts: Sequence[int], times: Sequence[Any], name: str
+    title: str,
+    points: Sequence[tuple[int, float]],
+    starts: Sequence[int],
+    times: Sequence[Any] | None,
+    name: str,
 ) -> str:
-    """One line chart; hovering a point tells its value."""
+    """One line chart; with the points' timesteps, pointing at one tells its value."""
     values = [v for _, v in points]
     low, high = min(values), max(values)
     told = (low, high)
@@ -59,7 +68,7 @@ def line(
     hover = "".join(
         f'<rect x="{x(i) - slot / 2:.1f}" y="{TOP}" width="{slot:.1f}" height="{height}">'
         f"<title>update {i + 1}, t {times[i]}: {_number(v, name)}</title></rect>"
-        for i, v in points
+        for i, v in (points if times else ())
     )
     head = f'<div class="head"><span>{escape(title)}</span><b>{_number(values[-1], name)}</b></div>'
     about = (

@@ -21,16 +21,18 @@ class Watcher:
         self.result: np.ndarray | None = None
         self.frames: dict[int, str] = {}
 
-    def see(self, event: JobEvent) -> None:
-        """Take in one event."""
+    def see(self, event: JobEvent) -> bool:
+        """Take in one event; whether it brings the first picture."""
         if event.step is None or event.step.image is None:
-            return
+            return False
+        first = self.base is self.result is None
         if event.phase == "base":
             self.base = event.step.image
         else:
             self.result = event.step.image
             if event.step.best and not event.step.final:
                 self.frames[event.step.step] = pictures.small(event.step.image)
+        return first
 
     def pair(self) -> str:
         """Both pictures as they are now."""
@@ -38,7 +40,7 @@ class Watcher:
 
     def optimize(self, event: JobEvent) -> str:
         """The view of the optimization: counters, pictures, curves, the strip of steps."""
-        return f"{counters(event)}{self.pair()}{charts.charts(event.rows)}{pictures.strip(self.frames)}"
+        return f"{counters(event)}{self.pair()}{charts.charts(event.rows, still=False)}{pictures.strip(self.frames)}"
 
 
 def over(event: JobEvent) -> bool:
