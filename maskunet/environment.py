@@ -14,7 +14,7 @@ DEFAULTS = {
 
 
 # Of glibc's malloc (malloc.h): the memory of an update, freed, is kept for the next one. By default it goes back to the
-# system, which hands it out again page by page, some 5,000 an update of tabletop. docs/speed.md, "Two cores".
+# system, which hands it out again page by page, at least 5,000 an update of tabletop. docs/speed.md, "Freed memory".
 KEPT = {
     -8: 1,  # M_ARENA_MAX: one store for all threads; a thread's own gives back whatever is kept
     -3: 32 << 20,  # M_MMAP_THRESHOLD: what is larger, such as weights, always goes back
