@@ -1,28 +1,31 @@
 """Twice the size and a 3 x 3 convolution as the one transposed convolution that both are together.
 
-Of the four numbers that become each pixel, neighbors are equal, so their weights can be added up beforehand: 16
-products a pixel of the input in place of 36. More than a quarter of the work of Stable Diffusion's decoder is of this
-kind.
+In a doubled picture neighbors are equal, so that a kernel's nine weights meet four different numbers at most. Added up
+beforehand they take 4 products an output in place of 9. More than a quarter of the work of Stable Diffusion's decoder is
+of this kind.
 """
 
 import torch
-from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class FoldedUpsample(Upsample2D):
-    """Diffusers' layer, its values and gradients but for rounding; for weights that stay as they are."""
+class FoldedUpsample(nn.Module):
+    """What diffusers' Upsample2D becomes: its values and gradients but for rounding, for weights that do not learn."""
 
-    def forward(self, hidden_states: Tensor, output_size: int | None = None) -> Tensor:
-        """(B, C, H, W) to (B, O, 2H, 2W)."""
+    def forward(self, hidden_states: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:
+        """(B, C, H, W) to (B, O, 2H, 2W), or to the size that is asked for."""
         if output_size is not None or self.conv.weight.requires_grad:
-            return super().forward(hidden_states, output_size)
+            from diffusers.models.upsampling import Upsample2D
+
+            return Upsample2D.forward(self, hidden_states, output_size)
         return F.conv_transpose2d(hidden_states, self.folded, self.conv.bias, stride=2, padding=1)
 
 
 def fold_upsampling(network: nn.Module) -> None:
     """Turn the network's upsampling layers, if they can be, into `FoldedUpsample`, in place, weights as they are."""
+    from diffusers.models.upsampling import Upsample2D
+
     for module in network.modules():
         if type(module) is Upsample2D and _plain(module):
             module.__class__ = FoldedUpsample
@@ -40,7 +43,7 @@ def _along(weight: Tensor, axis: int) -> Tensor:
     return torch.stack((last, middle + last, first + middle, first), axis)
 
 
-def _plain(layer: Upsample2D) -> bool:
+def _plain(layer: nn.Module) -> bool:
     conv = layer.conv if layer.use_conv and layer.interpolate and layer.name == "conv" else None
     return (
         isinstance(conv, nn.Conv2d)

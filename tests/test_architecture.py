@@ -58,6 +58,7 @@ DOORS = {
         "maskunet.records", "maskunet.replayed", "maskunet.rewards.base",
     ),
     "maskunet/replayed.py": (),
+    "maskunet/upsampling.py": (),
     "maskunet/candidates.py": ("maskunet.guidance", "maskunet.models.base", "maskunet.rewards.base"),
     "maskunet/prompts/": ("maskunet.prompts",),
     "maskunet/masked_unet.py": ("maskunet.sites", "maskunet.mask"),
@@ -88,7 +89,7 @@ DOORS = {
         "maskunet.statistics", "maskunet.discover", "maskunet.loading",
     ),
     "maskunet/models/tabletop.py": ("maskunet.models.base", "maskunet.tabletop"),
-    "maskunet/models/": ("maskunet.models.base", "maskunet.schedule", "maskunet.discover"),
+    "maskunet/models/": ("maskunet.models.base", "maskunet.schedule", "maskunet.upsampling", "maskunet.discover"),
     "maskunet/rewards/": ("maskunet.rewards.base", "maskunet.encoders", "maskunet.discover"),
     "maskunet/methods/": (
         "maskunet.methods.base", "maskunet.models.base", "maskunet.rewards.base", "maskunet.records", "maskunet.settings",

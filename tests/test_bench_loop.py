@@ -119,7 +119,7 @@ def test_rows_compare_each_round_with_the_reference_of_the_same_round():
 
 def test_operations_of_an_update_are_counted_and_the_reference_takes_more(loaded):
     theirs, ours = (flops.of_variant(SMALL, variant, *loaded) for variant in (REFERENCE, EXACT))
-    assert theirs["decode"] == ours["decode"] > 0
+    assert theirs["decode"] > ours["decode"] > 0  # doubling and convolution as one, on a CPU
     assert theirs["forward"] > 1.5 * ours["forward"]  # the encoder anew, and masked layers twice
     assert theirs["backward"] > 1.5 * ours["backward"]  # weights' gradients
     assert ours["optimizer"] == 0
