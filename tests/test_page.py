@@ -110,27 +110,30 @@ def test_every_update_is_shown_and_stop_keeps_the_best(visit):
     assert "Stopped" in tab.locator("#facts").inner_text()
 
 
-def test_a_job_that_moves_fast_is_drawn_now_and_then_with_every_step_in_between(lab, monkeypatch):
-    _, studio = lab
+@pytest.fixture
+def page(lab, monkeypatch):
+    """A page's handlers, without a browser."""
     pages, draw = [], build.Page.draw
     monkeypatch.setattr(build.Page, "draw", lambda page, demo: pages.append(page) or draw(page, demo))
+    build.build(lab[1], {})
+    return pages[0]
+
+
+def test_a_job_that_moves_fast_is_drawn_now_and_then_with_every_step_in_between(lab, page, monkeypatch):
+    _, studio = lab
     monkeypatch.setattr(build, "PACE", 1000.0)
-    build.build(studio, {})
     asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="maskunet_free", steps=6)
     job = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
     job |= {"model": asked.model, "method": asked.method}
-    assert len(list(pages[0].watch(job))) in (1, 2)  # as it is found, and with its first picture
-    ended = pages[0].end(job, [])
+    assert len(list(page.watch(job))) in (1, 2)  # as it is found, and with its first picture
+    ended = page.end(job, [])
     assert "Done" in ended[0]
     assert len(re.findall("after step", str(ended))) == 6  # none of which was drawn on the way
 
 
-def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, monkeypatch):
+def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
     _, studio = lab
-    pages, draw = [], build.Page.draw
-    monkeypatch.setattr(build.Page, "draw", lambda page, demo: pages.append(page) or draw(page, demo))
-    build.build(studio, {})
-    page, nothing = pages[0], {"__type__": "update"}
+    nothing = {"__type__": "update"}
     asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="random_mask", steps=2)
     over = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
     over |= {"model": asked.model, "method": asked.method}

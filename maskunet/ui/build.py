@@ -226,7 +226,8 @@ class Page:
             first = watcher.see(event)
             due = first or live.over(event) or time.monotonic() - shown >= PACE
             if due and event.run is None:
-                yield live.status(event), self.header(), watcher.pair(), watcher.optimize(event)
+                pair = watcher.pair()
+                yield live.status(event), self.header(), pair, watcher.optimize(event, pair)
                 shown = time.monotonic()
         if shown < 0:  # no value at all would empty what it should leave
             yield (gr.skip(),) * 4
@@ -274,7 +275,7 @@ class Page:
         watcher.see(event)
         return (
             live.status(event), gr.Button(interactive=over), gr.Button(visible=not over), self.header(),
-            *self.compare.watch(watcher, over), skip if over else watcher.optimize(event),
+            *self.compare.watch(watcher, over), skip if over else watcher.optimize(event, watcher.pair()),
             *self.optimize.offer(None, self.studio), skip, skip, skip,
         )  # fmt: skip
 

@@ -38,9 +38,9 @@ class Watcher:
         """Both pictures as they are now."""
         return pictures.pair(self.base, self.result, self.names, self.prompt)
 
-    def optimize(self, event: JobEvent) -> str:
-        """The view of the optimization: counters, pictures, curves, the strip of steps."""
-        return f"{counters(event)}{self.pair()}{charts.charts(event.rows, still=False)}{pictures.strip(self.frames)}"
+    def optimize(self, event: JobEvent, pair: str) -> str:
+        """The view of the optimization: counters, both pictures as `pair` draws them, curves, the strip of steps."""
+        return f"{counters(event)}{pair}{charts.charts(event.rows, still=False)}{pictures.strip(self.frames)}"
 
 
 def over(event: JobEvent) -> bool:
