@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from maskunet.environment import prepare
+from maskunet.machine import prepare
 
 with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
@@ -57,8 +57,8 @@ def is_loopback(host: str) -> bool:
 
 def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]:
     """Start the lab; returns the gradio app and the studio."""
-    from maskunet.studio import Studio
-    from maskunet.ui.launch import launch as serve
+    from maskunet.studio.studio import Studio
+    from maskunet.ui.server.launch import launch as serve
 
     images, runs = args.images and args.images.resolve(), args.runs.resolve()
     # A visitor from elsewhere must not train here.

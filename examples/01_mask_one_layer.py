@@ -2,10 +2,10 @@
 
 import torch
 
-from maskunet import mask
-from maskunet.library import Library
-from maskunet.masked_unet import MaskedUNet
-from maskunet.sites import find_sites
+from maskunet.library.library import Library
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
 
 PROMPT, SEED, TIMESTEP = "a red cube and a blue sphere", 7, 599
 

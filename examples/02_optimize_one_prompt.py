@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from maskunet import runs
-from maskunet.compare import compare
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.records import Request
+from maskunet.runs import run_folder
+from maskunet.runs.compare import compare
 from visualize import reward_curve
 
 REQUEST = Request(prompt="a yellow cone and a blue cube", seed=3, method="maskunet_free", preset="official")
@@ -19,7 +19,7 @@ def main(out: Path, request: Request = REQUEST) -> Path:
             print(f"step {item.step + 1:2d} of {item.steps}: total reward {item.rewards['total']:.3f}")
     run = item  # the last thing that compare gives is the Run
     print(f"unmasked {run.base_rewards['total']:.3f}, masked {run.rewards['total']:.3f}")
-    runs.write(run, out)
+    run_folder.write(run, out)
     reward_curve.draw(run).savefig(out.with_suffix(".png"), dpi=150)
     return out
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.methods import SPECS
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from maskunet import figures
-from maskunet.compare import compare
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.records import Request, Run
+from maskunet.runs import figures
+from maskunet.runs.compare import compare
 from visualize.base import chance
 
 REQUEST = Request(prompt="a red cube and a blue sphere", seed=7, method="maskunet_free", preset="improved")

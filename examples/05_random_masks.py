@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-import maskunet.tabletop
-from maskunet import study
-from maskunet.library import Library
+from maskunet.experiments import study
+from maskunet.library.library import Library
 from maskunet.records import Request
 from maskunet.tabletop import checker
+from maskunet.tabletop.place import CHECKER
 from visualize import seed_grid
 
 TASK, SEEDS, RATIOS = "colors", 3, (0.01, 0.066, 0.2)
@@ -16,7 +16,7 @@ REQUEST = Request(prompt="-", model="tabletop")  # prompt and seed come from the
 
 def main(out: Path, request: Request = REQUEST) -> dict:
     loaded = Library("tabletop", device="cpu").load("tabletop")
-    judge = checker.load(Path(maskunet.tabletop.__file__).parent / "weights" / "checker")
+    judge = checker.load(CHECKER)
     chosen = study.variants(["iid"], RATIOS, centers=())
     work = study.jobs(study.subjects(TASK, n=1, seeds=SEEDS), chosen)
     rows, images = zip(*study.study(loaded.model, loaded.rewards, judge, request, work=work), strict=True)

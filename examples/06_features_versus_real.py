@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskunet import extractors, features, metrics
-from maskunet.library import Library
+from maskunet.evaluation import extractors, features, metrics
+from maskunet.library.library import Library
 from maskunet.tabletop.render import render
 from maskunet.tabletop.scenes import random_scene
 from visualize import embedding

@@ -15,16 +15,16 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "DiffusionModel": "maskunet.models.base",
-    "Library": "maskunet.library",
-    "MaskSite": "maskunet.sites",
-    "MaskedUNet": "maskunet.masked_unet",
+    "Library": "maskunet.library.library",
+    "MaskSite": "maskunet.masks.sites",
+    "MaskedUNet": "maskunet.masks.masked_unet",
     "Request": "maskunet.records",
     "Run": "maskunet.records",
     "StepEvent": "maskunet.records",
-    "Studio": "maskunet.studio",
-    "compare": "maskunet.compare",
-    "find_sites": "maskunet.sites",
-    "straight_through": "maskunet.mask",
+    "Studio": "maskunet.studio.studio",
+    "compare": "maskunet.runs.compare",
+    "find_sites": "maskunet.masks.sites",
+    "straight_through": "maskunet.masks.mask",
 }
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
 

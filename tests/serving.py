@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from maskunet.ui.launch import launch
+from maskunet.ui.server.launch import launch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(

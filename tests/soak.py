@@ -21,12 +21,13 @@ from pathlib import Path
 
 import torch
 
-from maskunet import loading, runs
-from maskunet.library import Library, Loaded
-from maskunet.recorder import versions
+from maskunet import machine
+from maskunet.library.library import Library, Loaded
+from maskunet.machine import versions
 from maskunet.records import Request
-from maskunet.shelf import MAX_RUNS, RUN_ID
-from maskunet.studio import Studio
+from maskunet.runs import run_folder
+from maskunet.studio.shelf import MAX_RUNS, RUN_ID
+from maskunet.studio.studio import Studio
 from tests import generated
 from tests.serving import served
 
@@ -141,7 +142,7 @@ class Soak:
         new = [p for p in self.place.iterdir() if RUN_ID.fullmatch(p.name) and p.name not in self.made]
         for path in sorted(new, key=lambda p: p.stat().st_mtime):
             self.made.append(path.name)
-            if runs.read(path).state == "done":
+            if run_folder.read(path).state == "done":
                 self.pictures[path.name] = picture(path)
 
     def measure(self, number):
@@ -182,11 +183,13 @@ class Soak:
 
     def is_there(self, name):
         path = self.place / name
-        return path.is_dir() and runs.read(path).state == "done" and picture(path) == self.pictures[name]
+        return (
+            path.is_dir() and run_folder.read(path).state == "done" and picture(path) == self.pictures[name]
+        )
 
 
 def picture(folder):
-    return hashlib.sha256((folder / runs.RESULT).read_bytes()).hexdigest()
+    return hashlib.sha256((folder / run_folder.RESULT).read_bytes()).hexdigest()
 
 
 def resident():
@@ -217,7 +220,7 @@ def main():
     began, library = time.monotonic(), Library(args.model, device="cpu")
     about = {
         "command": f"python -m tests.soak --model {args.model} --runs {args.runs} --out FILE",
-        "machine": f"{loading.device_name(library.device)}, {platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{machine.device_name(library.device)}, {platform.machine()}, {torch.get_num_threads()} threads",
         "versions": versions(),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as place:

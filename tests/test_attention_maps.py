@@ -10,8 +10,8 @@ from diffusers.pipelines.deprecated.stable_diffusion_attend_and_excite.pipeline_
     AttentionStore,
 )
 
-from maskunet.attention_maps import CrossAttentionMaps, map_size
-from maskunet.masked_unet import MaskedUNet
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.methods.base.attention import CrossAttentionMaps, map_size
 
 
 def blocks(*attend):

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from maskunet import bench, bench_command
-from maskunet.__main__ import main
+from maskunet import bench
 from maskunet.bench import counting, masks
 from maskunet.bench.base import sd15_unet
-from maskunet.masked_unet import MaskedUNet
-from maskunet.sites import find_sites
+from maskunet.commands import bench as bench_command
+from maskunet.commands.registry import main
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
 from tests.tiny import tiny_unet
 
 

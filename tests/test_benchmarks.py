@@ -8,14 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from maskunet import benchmark_command, benchmarks
-from maskunet.__main__ import main
-from maskunet.benchmarks import blip_vqa, geneval
-from maskunet.benchmarks.base import Row, Score, by_prompt
-from maskunet.benchmarks.geneval import colors, objects, rules
-from maskunet.download import plan
-from maskunet.prompt_files import Prompt, read
-from maskunet.statistics import wilson
+from maskunet.commands import benchmark
+from maskunet.commands.registry import main
+from maskunet.evaluation import benchmarks
+from maskunet.evaluation.benchmarks import blip_vqa, geneval
+from maskunet.evaluation.benchmarks.base import Row, Score, by_prompt
+from maskunet.evaluation.benchmarks.geneval import colors, objects, rules
+from maskunet.evaluation.intervals import wilson
+from maskunet.library.download import plan
+from maskunet.prompts.files import Prompt, read
 from tests.tiny_benchmarks import (
     LABELS,
     nearest_color,
@@ -272,7 +273,7 @@ def test_a_thing_is_cut_out_on_gray():
 def test_the_color_is_the_one_whose_sentences_clip_finds_nearest(tmp_path):
     from transformers import AutoTokenizer, CLIPModel
 
-    from maskunet.rewards.base import normalized
+    from maskunet.encoders.pixels import normalized
 
     folder = write_clip(tmp_path / "clip")
     namer = colors.ColorNamer(folder, CPU)
@@ -446,13 +447,13 @@ def test_pictures_are_matched_to_prompts_by_name(tmp_path):
 
 
 def test_the_command_knows_every_benchmark():
-    assert tuple(benchmarks.SPECS) == benchmark_command.NAMES
+    assert tuple(benchmarks.SPECS) == benchmark.NAMES
 
 
 def test_every_published_figure_has_a_column_and_every_protocol_too():
     score = Score(name="color", value=0.5, low=0.4, high=0.6, n=10, prompts=5)
     about = {"images": "mine", "prompts": "color_val.txt", "protocol": {"steps": "15"}, "without_pictures": 3}
-    text = benchmark_command.markdown(blip_vqa.SPEC, [score], about)
+    text = benchmark.markdown(blip_vqa.SPEC, [score], about)
     assert "| color | 0.5000 | 0.4000 to 0.6000 | 10 | 0.3750 |" in text
     assert "| steps | 15 | 15; 50 where said | 30 |" in text
     assert "3 prompts" in text

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from maskunet.__main__ import main
-from maskunet.benchmarks import SPECS as BENCHMARKS
+from maskunet.commands.registry import main
+from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
+from maskunet.evaluation.intervals import wilson
+from maskunet.experiments.study import subjects
+from maskunet.experiments.tables import binding, binding_report
 from maskunet.records import Request
-from maskunet.statistics import wilson
-from maskunet.study import subjects
-from maskunet.tables import binding, binding_report
 from maskunet.tabletop.tasks import TASKS
 from tests.test_race import Checker, Stub, tiny_judged  # noqa: F401 a fixture
 

@@ -2,7 +2,7 @@
 
 import re
 
-from maskunet.ui import charts
+from maskunet.ui.html import charts
 
 
 def drawn(values):

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from maskunet import clip_score, extractors, features, statistics
-from maskunet.__main__ import main
-from maskunet.clip_score import Clip
-from maskunet.feature_set import THUMBNAIL, FeatureSet
-from maskunet.loading import MissingWeights
+from maskunet.commands.registry import main
+from maskunet.evaluation import clip_score, extractors, features, intervals
+from maskunet.evaluation.clip_score import Clip
+from maskunet.library import networks
+from maskunet.records.disk.hub import MissingWeights
+from maskunet.records.feature_set import THUMBNAIL, FeatureSet
 from tests.test_features import Corners
 from tests.tiny_benchmarks import write_clip
 
@@ -72,7 +73,7 @@ def test_the_mean_has_its_n_and_the_bootstraps_interval():
     values = [10.0, 20.0, 30.0, 60.0]
     score = clip_score.mean(values, seed=5, without=2)
     assert (score.value, score.n, score.n_reference) == (30, 4, 0)
-    assert (score.low, score.high) == statistics.bootstrap(values, 5)
+    assert (score.low, score.high) == intervals.bootstrap(values, 5)
     assert score.low < 30 < score.high
     assert score.note == "Pictures without a caption, left out: 2."
     assert clip_score.mean([7.0] * 9).low == clip_score.mean([7.0] * 9).high == 7
@@ -162,7 +163,7 @@ def score(tmp_path, monkeypatch, folder):
     """Runs the command with the corners of the pictures as features and the small CLIP."""
     load = lambda name, weights, device: Corners()  # noqa: E731
     monkeypatch.setattr(extractors, "cache_place", lambda: tmp_path / "cache")
-    monkeypatch.setattr(extractors, "load", load)
+    monkeypatch.setattr(networks, "extractor", load)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def run(*words, clip=folder):
@@ -184,7 +185,7 @@ def write(folder, n, seed, captions=()):
 
 
 def test_the_command_measures_distances_and_captions(score, tmp_path, clip, capsys):
-    from maskunet import metrics
+    from maskunet.evaluation import metrics
 
     made = write(tmp_path / "made", 8, 0, ["a red cube", "a dog", "a cat", "two", "x", "y"])
     (made / "broken.png").write_text("")

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 import maskunet
-from maskunet import runs
-from maskunet.__main__ import main
-from maskunet.command import command_line
-from maskunet.library import Loaded
+from maskunet.commands.registry import main
+from maskunet.library.library import Loaded
 from maskunet.records import Request
+from maskunet.runs import run_folder
+from maskunet.runs.command_line import command_line
 
 
 class Judge:
@@ -55,7 +55,7 @@ def judge(tiny_sd15, tmp_path, monkeypatch):
         def load(self, name):
             return Loaded(model=tiny_sd15, rewards=judge)
 
-    monkeypatch.setattr("maskunet.library.Library", Shelf)
+    monkeypatch.setattr("maskunet.library.library.Library", Shelf)
     return judge
 
 
@@ -76,7 +76,7 @@ def python(*words, **environment):
 def test_generate_writes_the_run_and_says_what_came_out(judge, tmp_path, capsys):
     code = generate(tmp_path / "a", *QUICK, "--method=maskunet_free", "--preset=paper", "--seed=7")
     assert code == 0
-    run = runs.read(tmp_path / "a")
+    run = run_folder.read(tmp_path / "a")
     assert (run.request.seed, run.request.preset, run.request.steps) == (7, "paper", 3)
     assert (run.settings["updates"], run.settings["learning_rate"]) == (2, 0.01)
     assert run.request.settings == {"updates": 2, "early_steps": 0}
@@ -112,7 +112,7 @@ def test_a_replay_gives_the_same_bytes(judge, tmp_path, source, more):
 def test_a_replay_of_the_base_picture_gives_its_pixels(judge, tmp_path):
     assert generate(tmp_path / "a", *QUICK) == 0
     assert generate(tmp_path / "b", "--replay", str(tmp_path / "a" / "base.png")) == 0
-    base, again = runs.read(tmp_path / "a").base_image, runs.read(tmp_path / "b").result_image
+    base, again = run_folder.read(tmp_path / "a").base_image, run_folder.read(tmp_path / "b").result_image
     assert np.array_equal(base, again)
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_the_best_so_far(judge, tmp_path, capsys):
     judge.at = press
     before = signal.getsignal(signal.SIGINT)
     assert generate(tmp_path / "a", *QUICK) == 0
-    run = runs.read(tmp_path / "a")
+    run = run_folder.read(tmp_path / "a")
     assert (run.state, run.note) == ("stopped", "Stopped on request.")
     assert len(calls) == 6
     assert signal.getsignal(signal.SIGINT) is before
@@ -153,7 +153,7 @@ def test_the_command_line_of_a_request_makes_this_very_request(given, judge, tmp
         seen.append(request)
         raise ValueError
 
-    monkeypatch.setattr("maskunet.compare.compare", compare)
+    monkeypatch.setattr("maskunet.runs.compare.compare", compare)
     monkeypatch.chdir(tmp_path)
     request = Request(model="tiny", **given)
     words = shlex.split(command_line(request))
@@ -262,7 +262,9 @@ def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(judge, tmp_path,
 
 def test_download_needs_an_agreement(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr("maskunet.download.download", lambda name, consent: asked.append((name, consent)))
+    monkeypatch.setattr(
+        "maskunet.library.download.download", lambda name, consent: asked.append((name, consent))
+    )
     for terminal, answer, words, agreed in (
         (False, "", [], False), (False, "", ["--yes"], True), (True, "n", [], False),
         (True, "", [], False), (True, "y", [], True),
@@ -274,11 +276,11 @@ def test_download_needs_an_agreement(monkeypatch, capsys):
 
 
 def test_tabletop_commands_are_handed_on_whole(monkeypatch):
-    module = ModuleType("maskunet.tabletop.commands")
+    module = ModuleType("maskunet.commands.tabletop")
     seen = []
     module.main = lambda argv: seen.append(argv) or 3
-    monkeypatch.setitem(sys.modules, "maskunet.tabletop.commands", module)
-    monkeypatch.setattr("maskunet.tabletop.commands", module, raising=False)
+    monkeypatch.setitem(sys.modules, "maskunet.commands.tabletop", module)
+    monkeypatch.setattr("maskunet.commands.tabletop", module, raising=False)
     assert main(["tabletop", "train", "--minutes", "3"]) == 3
     assert seen == [["train", "--minutes", "3"]]
 

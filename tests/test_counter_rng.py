@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import counter_rng, mask
-from maskunet.counter_rng import BITS
+from maskunet.masks import counter_rng, mask
+from maskunet.masks.counter_rng import BITS
 
 WORD = 2**32
 KEYS = [(0, 1), (1, WORD - 1), (2**31, 2**31 + 1), (123_456_789, 987_654_321)]  # start and step

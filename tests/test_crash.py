@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import replay, runs, whole_folder
-from maskunet.compare import compare
-from maskunet.draft import Draft
 from maskunet.records import Request, StepEvent
-from maskunet.shelf import Shelf
-from maskunet.studio import Studio
+from maskunet.records.disk import whole as whole_folder
+from maskunet.runs import replay, run_folder
+from maskunet.runs.compare import compare
+from maskunet.runs.draft import Draft
+from maskunet.studio.shelf import Shelf
+from maskunet.studio.studio import Studio
 from tests import tiny_library
 from tests.serving import SOON, needs_browser
 from tests.test_runs import PICTURE, make
@@ -44,7 +45,7 @@ DISK = {
     "shutil.rmtree",
 }  # audit events
 FRESH = multiprocessing.get_context("forkserver")  # a process of its own that need not import everything anew
-FRESH.set_forkserver_preload(["maskunet.studio", "tests.tiny_library"])
+FRESH.set_forkserver_preload(["maskunet.studio.studio", "tests.tiny_library"])
 
 
 # In the middle of a save
@@ -91,21 +92,21 @@ def is_either(run):
 
 def test_a_run_killed_while_it_takes_the_place_of_another_is_wholly_one_of_them(tmp_path):
     place = tmp_path / BEFORE.id
-    runs.write(BEFORE, place)
+    run_folder.write(BEFORE, place)
     seen = []
-    for touch in every_touch(lambda: runs.write(AFTER, place)):
-        assert is_either(runs.read(place)), touch  # also before anything was put right
+    for touch in every_touch(lambda: run_folder.write(AFTER, place)):
+        assert is_either(run_folder.read(place)), touch  # also before anything was put right
         Shelf(tmp_path)
         assert [p.name for p in tmp_path.iterdir()] == [place.name], touch
-        seen.append(runs.read(place).state)
-        runs.write(BEFORE, place)
+        seen.append(run_folder.read(place).state)
+        run_folder.write(BEFORE, place)
     assert len(seen) > 10 and set(seen) == {"stopped", "done"}
-    assert runs.read(place).state == "done"  # nobody killed it in the end
+    assert run_folder.read(place).state == "done"  # nobody killed it in the end
 
 
 def test_a_first_save_that_is_killed_leaves_all_or_nothing(tmp_path):
     kept = []
-    for touch in every_touch(lambda: runs.write(AFTER, tmp_path / "runs" / AFTER.id)):
+    for touch in every_touch(lambda: run_folder.write(AFTER, tmp_path / "runs" / AFTER.id)):
         shelf = Shelf(tmp_path / "runs")
         kept.append((tmp_path / "runs" / AFTER.id).exists())
         if kept[-1]:
@@ -116,7 +117,7 @@ def test_a_first_save_that_is_killed_leaves_all_or_nothing(tmp_path):
 
 
 def test_an_old_run_that_is_killed_while_it_goes_is_there_or_gone(tmp_path, monkeypatch):
-    monkeypatch.setattr("maskunet.shelf.MAX_RUNS", 1)
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_RUNS", 1)
     newer = make(id="a" * 12, result_image=PICTURE // 2)
     left = set()
     for touch in every_touch(lambda: Shelf(tmp_path).keep(newer)):
@@ -126,15 +127,15 @@ def test_an_old_run_that_is_killed_while_it_goes_is_there_or_gone(tmp_path, monk
         left.add(tuple(sorted(p.name for p in tmp_path.iterdir())))
         for path in list(tmp_path.iterdir()):
             whole_folder.remove(path)
-        runs.write(BEFORE, tmp_path / BEFORE.id)
+        run_folder.write(BEFORE, tmp_path / BEFORE.id)
         os.utime(tmp_path / BEFORE.id, (0, 0))
     assert {(BEFORE.id, newer.id), (newer.id,)} <= left
 
 
 @pytest.mark.parametrize("what", ["zip", "figures"])
 def test_a_download_that_was_killed_is_made_anew(tmp_path, what, monkeypatch):
-    monkeypatch.setattr("maskunet.figures.write", drawn)
-    runs.write(BEFORE, tmp_path / BEFORE.id)
+    monkeypatch.setattr("maskunet.runs.figures.write", drawn)
+    run_folder.write(BEFORE, tmp_path / BEFORE.id)
     ask = {"zip": lambda: Shelf(tmp_path).zip(BEFORE.id), "figures": lambda: Shelf(tmp_path).figures(BEFORE)}
     whole = contents(ask[what]())
     ask[what]().unlink()
@@ -229,8 +230,8 @@ def test_drafts_take_a_fiftieth_of_the_time_and_stay_out_of_a_finished_runs_plac
         clock[0] += 0.5
         written.append((clock[0], run.state))
 
-    monkeypatch.setattr("maskunet.draft.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("maskunet.draft.runs.write", slow)
+    monkeypatch.setattr("maskunet.runs.draft.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("maskunet.runs.draft.run_folder.write", slow)
     record = SimpleNamespace(best=None, run=lambda: make())
     draft = Draft(tmp_path / "new")
     draft.offer(record)
@@ -242,9 +243,9 @@ def test_drafts_take_a_fiftieth_of_the_time_and_stay_out_of_a_finished_runs_plac
     assert [state for _, state in written] == ["interrupted"] * 4
     assert 0.5 * len(written) <= 0.02 * (clock[0] + 25)
     monkeypatch.undo()
-    runs.write(make(state="done"), tmp_path / "old")
+    run_folder.write(make(state="done"), tmp_path / "old")
     Draft(tmp_path / "old").offer(record)
-    assert runs.read(tmp_path / "old").state == "done"
+    assert run_folder.read(tmp_path / "old").state == "done"
 
 
 # The command line
@@ -255,12 +256,12 @@ def test_a_killed_command_leaves_its_best_so_far(model, tmp_path):
     words += ["--prompt=a red cube", "--steps=50", f"--weights={model}", f"--out={tmp_path / 'mine'}"]
     command = [sys.executable, "-m", "maskunet", "generate", *words]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    wait_for(lambda: (tmp_path / "mine" / runs.RECORD).exists())
+    wait_for(lambda: (tmp_path / "mine" / run_folder.RECORD).exists())
     process.kill()
     process.wait()
-    run = runs.read(tmp_path / "mine")
+    run = run_folder.read(tmp_path / "mine")
     assert (run.state, run.request.prompt) == ("interrupted", "a red cube")
-    assert replay.parse((tmp_path / "mine" / runs.RESULT).read_bytes())["state"] == "interrupted"
+    assert replay.parse((tmp_path / "mine" / run_folder.RESULT).read_bytes())["state"] == "interrupted"
 
 
 def wait_for(condition):
@@ -313,7 +314,7 @@ def test_the_page_shows_after_a_crash_what_there_was(chromium, model, tmp_path):
         tab.get_by_text("More settings").click()
         tab.get_by_label("Steps").fill("100")
         tab.locator("#generate").click()
-        wait_for(lambda: list(tmp_path.glob(f"*/{runs.RECORD}")))
+        wait_for(lambda: list(tmp_path.glob(f"*/{run_folder.RECORD}")))
     with app(model, tmp_path, port):
         tab.goto(f"http://127.0.0.1:{port}")
         tab.wait_for_selector("#facts .badge.warn", state="visible")

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from gradio_client import Client
 
-from maskunet import runs
 from maskunet.methods import SPECS
 from maskunet.records import Request
-from maskunet.studio import Studio
+from maskunet.runs import run_folder
+from maskunet.studio.studio import Studio
 from tests.serving import SOON, needs_browser, served
 
 WAIT = 240  # seconds; a slow machine under load
@@ -87,7 +87,7 @@ def occupy(studio):
 def finished(studio):
     """The prompts of the finished runs in the order in which they were saved."""
     folders = sorted(studio.shelf.folder.glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [runs.read(path.parent).request.prompt for path in folders]
+    return [run_folder.read(path.parent).request.prompt for path in folders]
 
 
 @needs_browser

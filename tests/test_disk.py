@@ -3,9 +3,10 @@
 import numpy as np
 
 from maskunet.records import JobEvent, StepEvent
-from maskunet.studio import Studio
-from maskunet.ui import build as page
-from maskunet.ui import endpoint, live
+from maskunet.studio.studio import Studio
+from maskunet.ui import page
+from maskunet.ui.html import live
+from maskunet.ui.server import endpoint
 
 IMAGE = np.zeros((512, 512, 3), np.uint8)
 STEPS, UPDATES = 20, 10

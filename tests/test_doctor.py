@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from maskunet import doctor
-from maskunet.__main__ import main
-from maskunet.library import Library
+from maskunet.commands.registry import main
+from maskunet.library.library import Library
+from maskunet.studio import doctor
 from tests import tiny_library
 
 
@@ -30,7 +30,7 @@ def said(findings):
 def test_a_machine_that_can_is_described_measured_and_sent_on(
     library, free_port, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("maskunet.library.Library", lambda *args: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
     monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8e9}))
     assert main(["doctor", f"--port={free_port}", f"--runs={tmp_path / 'not' / 'there'}"]) == 0
     out = capsys.readouterr().out
@@ -51,7 +51,7 @@ def test_what_is_lacking_is_marked_and_is_an_exit_code(tmp_path, monkeypatch, ca
     folder = tiny_library.write(tmp_path / "model")
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut off")
     broken = tiny_library.read(folder)
-    monkeypatch.setattr("maskunet.library.Library", lambda *args: broken)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: broken)
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -78,8 +78,8 @@ def test_a_small_card_is_sent_to_the_switch_for_less_memory(free, advised, good)
 
 
 def test_weights_that_are_not_here_do_not_stop_the_lab_unless_it_is_to_start_with_them(monkeypatch, tmp_path):
-    monkeypatch.setattr("maskunet.loading._cached", lambda *args: None)
-    monkeypatch.setattr("maskunet.loading.rewards_place", lambda: tmp_path)
+    monkeypatch.setattr("maskunet.library.weights._cached", lambda *args: None)
+    monkeypatch.setattr("maskunet.records.disk.hub.rewards_place", lambda: tmp_path)
     monkeypatch.setattr(doctor, "speed", lambda library: doctor.Finding("Speed", "not asked"))
     for model, good in (("tabletop", True), ("sd15", False)):
         found = said(doctor.examine(Library(model, device="cpu"), 0, tmp_path))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import app
-from maskunet.ui import door
+from maskunet.ui.server import door
 
 
 @pytest.fixture(autouse=True)

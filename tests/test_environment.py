@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maskunet.environment import USERS
+from maskunet.machine import USERS
 
 ROOT = Path(__file__).parents[1]
 # What torch would find when it is imported, by either way in; torch itself stays away.

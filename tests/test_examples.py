@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maskunet import runs
+from maskunet.runs import run_folder
 from visualize import SPECS
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
@@ -36,7 +36,7 @@ def test_removing_more_of_a_layer_moves_the_output_more():
 def test_one_prompt_is_optimized_saved_and_drawn(tmp_path):
     example = load("02")
     out = example.main(tmp_path / "run", replace(example.REQUEST, steps=3))
-    assert runs.read(out).request.prompt == example.REQUEST.prompt
+    assert run_folder.read(out).request.prompt == example.REQUEST.prompt
     assert (tmp_path / "run.png").stat().st_size > 10_000
 
 

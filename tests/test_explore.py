@@ -11,11 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from maskunet import figures, runs
-from maskunet.compare import compare
 from maskunet.records import Request
-from maskunet.studio import Studio
-from maskunet.ui import explore, explore_views, study_views
+from maskunet.runs import figures, run_folder
+from maskunet.runs.compare import compare
+from maskunet.studio.studio import Studio
+from maskunet.ui.html import explore as explore_views
+from maskunet.ui.html import study
+from maskunet.ui.tabs import explore
 from tests.serving import SOON, needs_browser, served
 from tests.test_methods import Redness
 from tests.tiny_stats import Sites, random_masks, stats_of
@@ -171,9 +173,9 @@ def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path):
 
 
 def test_a_downloaded_run_can_be_brought_back_and_nothing_else(run, tmp_path):
-    archive = runs.run_zip(runs.write(run, tmp_path / "a" / run.id))
+    archive = run_folder.run_zip(run_folder.write(run, tmp_path / "a" / run.id))
     (tmp_path / "b").mkdir()
-    again = runs.unzip(archive, tmp_path / "b")
+    again = run_folder.unzip(archive, tmp_path / "b")
     assert np.array_equal(again.stats.removed, run.stats.removed) and np.array_equal(
         again.result_image, run.result_image
     )
@@ -183,7 +185,7 @@ def test_a_downloaded_run_can_be_brought_back_and_nothing_else(run, tmp_path):
         out.writestr("../../outside/run.json", "{}")
     for bad in (evil, archive.parent / "run.json"):
         with pytest.raises(ValueError, match="no run that was downloaded"):
-            runs.unzip(bad, tmp_path / "b")
+            run_folder.unzip(bad, tmp_path / "b")
     assert [p.name for p in (tmp_path / "b").iterdir()] == [run.id]
 
 
@@ -223,7 +225,7 @@ def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(chromium
 
 
 def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):
-    assert study_views.section(tmp_path) == ""
+    assert study.section(tmp_path) == ""
     line = {
         "curve": "iid", "removed": 0.1, "n": 9, "unchanged": 0, "win_rate": 0.25, "win_low": 0.1, "win_high": 0.5,
         "reward": -0.5, "reward_low": -1.0, "reward_high": 0.1, "correct": 0.5, "correct_low": 0.3, "correct_high": 0.7,
@@ -233,7 +235,7 @@ def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):
     plain = {"n": 9, "correct": 0.6, "correct_low": 0.4, "correct_high": 0.8}
     found = {"about": {"command": "python <x>"}, "plain": plain, "summary": [null, line, more]}
     (tmp_path / "study.json").write_text(json.dumps(found))
-    html = study_views.section(tmp_path)
+    html = study.section(tmp_path)
     assert "Precomputed" in html and "python &lt;x&gt;" in html and "n = 9" in html
     wins = tables(html)["random_masks_win_rate"]
     assert [(float(row["removed"]), float(row["iid"])) for row in wins] == [(0.1, 0.25), (0.2, 0.75)]

@@ -11,11 +11,11 @@ from diffusers import AutoencoderTiny
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from maskunet import counter_rng, mask
-from maskunet.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.masks import counter_rng, mask
+from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.methods import SPECS
 from maskunet.methods.base import recomputed, rest, to_uint8
-from maskunet.methods.maskunet_free import OFFICIAL, PAPER, Settings
+from maskunet.methods.maskunet_free.method import OFFICIAL, PAPER, Settings
 from maskunet.models.base import DiffusionModel, from_folder
 from maskunet.records import Request
 from maskunet.rewards import load_rewards
@@ -258,9 +258,9 @@ def test_where_replays_leave_no_memory_the_search_goes_on_without_and_with_the_s
 ):
     expected = run(tiny_sd15, changed(OFFICIAL, updates=3))
     monkeypatch.setattr(DiffusionModel, "replayable", True)
-    monkeypatch.setattr("maskunet.methods.maskunet_free.Pool", NoPool)
+    monkeypatch.setattr("maskunet.methods.maskunet_free.method.Pool", NoPool)
     drawn, real = [], mask.noise_for
-    monkeypatch.setattr("maskunet.mask_search.Replayed", NotReplayed)
+    monkeypatch.setattr("maskunet.methods.maskunet_free.search.Replayed", NotReplayed)
 
     def noise_for(*given):
         drawn.append(real(*given))

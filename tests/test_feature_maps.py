@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from maskunet.compare import compare
-from maskunet.feature_maps import Components, UpBlocks, stacked
 from maskunet.records import Request
+from maskunet.runs.compare import compare
+from maskunet.runs.feature_maps import Components, UpBlocks, stacked
 from tests.test_methods import Redness
 
 

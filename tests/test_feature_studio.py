@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import app
-from maskunet import extractors, feature_set, feature_studio, metrics
+from maskunet.evaluation import extractors, metrics
+from maskunet.evaluation.features import read_folder
 from maskunet.failures import foreseen
-from maskunet.feature_records import FeatureRequest
-from maskunet.feature_studio import FeatureStudio
-from maskunet.feature_work import Source, taken, work
-from maskunet.features import read_folder
+from maskunet.records import feature_set
+from maskunet.records.features import FeatureRequest
+from maskunet.studio import features as feature_studio
+from maskunet.studio.features import FeatureStudio
+from maskunet.studio.features_process import Source, taken, work
 from tests.test_features import one_set, write
 from visualize import embedding
 

@@ -9,11 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from maskunet import extractors, feature_set, features
-from maskunet.__main__ import main
+from maskunet.commands.registry import main
+from maskunet.evaluation import extractors, features
+from maskunet.evaluation.features import BATCH, extract, read_folder
 from maskunet.failures import foreseen
-from maskunet.feature_set import THUMBNAIL, FeatureSet
-from maskunet.features import BATCH, extract, read_folder
+from maskunet.library import networks
+from maskunet.records import feature_set
+from maskunet.records.feature_set import THUMBNAIL, FeatureSet
 from tests.tiny_rewards import write_small
 
 
@@ -355,8 +357,8 @@ def test_damaged_or_other_weights_are_refused(tmp_path, inception_file):
 
 
 def test_clip_gives_the_direction_of_the_picture_in_hpsv2(tmp_path):
+    from maskunet.encoders.pixels import normalized
     from maskunet.rewards import hpsv2
-    from maskunet.rewards.base import normalized
 
     folder = write_small(tmp_path)
     extractor = extractors.load("clip", folder, "cpu")
@@ -403,7 +405,7 @@ def test_an_unknown_extractor_is_refused_with_those_there_are():
 def command(tmp_path, monkeypatch):
     """Runs the command with the corners of the pictures as features; the cache is this test's."""
     monkeypatch.setattr(extractors, "cache_place", lambda: tmp_path / "cache")
-    monkeypatch.setattr(extractors, "load", lambda name, weights, device: Corners())
+    monkeypatch.setattr(networks, "extractor", lambda name, weights, device: Corners())
 
     def run(*words):
         try:
@@ -451,7 +453,7 @@ def test_the_command_writes_points_features_measures_and_figures(command, tmp_pa
 
 
 def test_the_measures_of_the_command_are_those_of_its_features(command, tmp_path):
-    from maskunet import metrics
+    from maskunet.evaluation import metrics
 
     folders = {name: write(tmp_path / name, 8, start=20 * i) for i, name in enumerate(("a", "b", "c"))}
     sets = [word for name, folder in folders.items() for word in ("--set", f"{name}={folder}")]
@@ -508,7 +510,7 @@ def test_images_that_are_all_the_same_are_said(command, tmp_path, capsys):
 
 
 def test_the_choices_of_the_command_are_those_there_are():
-    from maskunet import features_command
+    from maskunet.commands import features as features_command
     from visualize import embedding
 
     assert tuple(extractors.SPECS) == features_command.EXTRACTORS

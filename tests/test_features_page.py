@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet import feature_set, metrics
-from maskunet.feature_records import FeatureEvent, FeatureRequest, Plane, SetCard
-from maskunet.feature_studio import FeatureStudio
-from maskunet.feature_work import Source, work
-from maskunet.studio import Studio
-from maskunet.ui import features, features_views
+from maskunet.evaluation import metrics
+from maskunet.records import feature_set
+from maskunet.records.features import FeatureEvent, FeatureRequest, Plane, SetCard
+from maskunet.studio.features import FeatureStudio
+from maskunet.studio.features_process import Source, work
+from maskunet.studio.studio import Studio
+from maskunet.ui.html import features as features_views
+from maskunet.ui.tabs import features
 from tests.serving import SOON, needs_browser, served
 from tests.test_explore import tables
 from tests.test_features import one_set

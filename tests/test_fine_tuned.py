@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import unet_file
-from maskunet.compare import compare
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.methods import SPECS
-from maskunet.models.base import ModelSpec
+from maskunet.models.base import ModelSpec, fine_tuned
 from maskunet.records import Request
-from maskunet.replay import check_replay
+from maskunet.runs.compare import compare
+from maskunet.runs.replay import check_replay
 from maskunet.training import loop
 from maskunet.training.recipes import SPECS as RECIPES
 from tests.test_methods import Redness
@@ -45,13 +44,13 @@ def outputs(model, unet):
 def test_the_file_holds_what_was_trained_and_the_base_model_stays(tiny_sd15, tmp_path, kind):
     before = {name: value.clone() for name, value in tiny_sd15.unet.state_dict().items()}
     path = trained(tiny_sd15, kind, tmp_path)
-    tuned = unet_file.load(path, tiny_sd15.unet, tiny_sd15.weights)
+    tuned = fine_tuned.load(path, tiny_sd15.unet, tiny_sd15.weights)
     after = tiny_sd15.unet.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert not torch.allclose(outputs(tiny_sd15, tuned), outputs(tiny_sd15, tiny_sd15.unet), atol=1e-3)
     assert not any(p.requires_grad for p in tuned.parameters())
-    assert unet_file.about(path)["kind"] == kind
+    assert fine_tuned.about(path)["kind"] == kind
 
 
 def test_a_lora_is_the_one_that_diffusers_reads_with_its_scale(tiny_sd15, tmp_path):
@@ -62,7 +61,7 @@ def test_a_lora_is_the_one_that_diffusers_reads_with_its_scale(tiny_sd15, tmp_pa
     theirs.load_lora_adapter(tmp_path, weight_name=path.name, prefix="unet")
     layer = next(m for n, m in theirs.named_modules() if n.endswith("attn1.to_q"))
     assert layer.scaling == {"default_0": 4.0} or list(layer.scaling.values()) == [4.0]  # alpha 8, rank 2
-    merged = unet_file.load(path, tiny_sd15.unet, tiny_sd15.weights)
+    merged = fine_tuned.load(path, tiny_sd15.unet, tiny_sd15.weights)
     torch.testing.assert_close(outputs(tiny_sd15, merged), outputs(tiny_sd15, theirs), atol=1e-4, rtol=1e-4)
 
 
@@ -72,7 +71,7 @@ def test_the_method_is_plain_with_the_other_unet(tiny_sd15, tmp_path, kind):
     model = replace(tiny_sd15, fine_tuned={"mine": path}, parts={})
     asked = Request(prompt="a red cube", steps=2, seed=4)
     *_, last = SPEC.run(model, Redness(), asked, SPEC.settings())
-    other = replace(model, unet=unet_file.load(path, model.unet))
+    other = replace(model, unet=fine_tuned.load(path, model.unet))
     *_, by_hand = SPECS["plain"].run(other, Redness(), asked, SPECS["plain"].settings())
     *_, plain = SPECS["plain"].run(model, Redness(), asked, SPECS["plain"].settings())
     assert np.array_equal(last.image, by_hand.image)
@@ -102,16 +101,16 @@ def test_a_damaged_file_is_refused_in_one_sentence(tiny_sd15, tmp_path, damage, 
     path = trained(tiny_sd15, "lora", tmp_path)
     damage(path)
     with pytest.raises(ValueError, match=text) as error:
-        unet_file.load(path, tiny_sd15.unet, tiny_sd15.weights)
+        fine_tuned.load(path, tiny_sd15.unet, tiny_sd15.weights)
     assert str(tmp_path) not in str(error.value)
 
 
 def test_a_file_of_another_base_model_is_refused(tiny_sd15, tmp_path):
     path = trained(tiny_sd15, "full", tmp_path)
     with pytest.raises(ValueError, match="was trained for other weights than these, of"):
-        unet_file.load(path, tiny_sd15.unet, {"unet/a.safetensors": "3" * 64})
+        fine_tuned.load(path, tiny_sd15.unet, {"unet/a.safetensors": "3" * 64})
     with pytest.raises(ValueError, match="does not fit this U-Net"):
-        unet_file.load(path, torch.nn.Linear(2, 2))
+        fine_tuned.load(path, torch.nn.Linear(2, 2))
 
 
 def test_without_one_a_sentence_says_how_to_train_it(tiny_sd15):

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import strategies as st
 
-from maskunet import runs
-from maskunet.__main__ import main
+from maskunet.commands.registry import main
 from maskunet.records import Request
-from maskunet.studio import Studio
+from maskunet.runs import run_folder
+from maskunet.studio.studio import Studio
 from tests import generated, tiny_library
 from tests.serving import served
 from tests.tiny import tiny_decoder, tiny_fine_tuned, tiny_generator
@@ -116,7 +116,7 @@ def test_any_command_works_or_says_in_a_line_what_is_wrong(
     library, model, tmp_path, monkeypatch, capfd, kind, n
 ):
     before = generated.weights_of(model)
-    monkeypatch.setattr("maskunet.library.Library", lambda *args: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
 
     def check(keywords):
         capfd.readouterr()
@@ -128,7 +128,7 @@ def test_any_command_works_or_says_in_a_line_what_is_wrong(
         said = capfd.readouterr().err
         assert code == 0 if kind == "sensible" else code in (0, 2)
         if code == 0:
-            assert runs.read(out).state == "done"
+            assert run_folder.read(out).state == "done"
         else:
             generated.assert_clear(said.splitlines()[-1], tmp_path)
         generated.assert_unchanged(model, before)

@@ -1,8 +1,8 @@
 """The precomputed runs are whole, and the page begins with the one that its controls ask for."""
 
-from maskunet.studio import Studio
+from maskunet.studio.studio import Studio
 from maskunet.ui import gallery
-from maskunet.ui.build import build
+from maskunet.ui.page import build
 
 
 def test_every_folder_is_a_run_and_is_found_by_its_id():

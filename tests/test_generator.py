@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from maskunet import generator_file
-from maskunet.generator import VARIANTS, MaskGenerator, Settings
-from maskunet.mask import keep_probability, noise_like
-from maskunet.masked_unet import MaskedUNet
-from maskunet.sites import find_sites
+from maskunet.masks import generator_file
+from maskunet.masks.generator import VARIANTS, MaskGenerator, Settings
+from maskunet.masks.mask import keep_probability, noise_like
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
 from tests.test_masked_unet import deep_unet, inputs
 from tests.test_sites import full_size
 from tests.tiny import random_generator, tiny_unet

@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskunet.studio import Studio
+from maskunet.studio.studio import Studio
 from maskunet.ui import controls, groups
 from tests.serving import SOON, needs_browser, served
 

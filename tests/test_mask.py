@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import mask
+from maskunet.masks import mask
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (3, 4), (2, 3, 4)])

@@ -9,9 +9,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.func import functional_call
 
-from maskunet import mask
-from maskunet.masked_unet import MaskedLinear, MaskedUNet
-from maskunet.sites import find_sites
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.masks.sites import find_sites
 from tests.tiny import TEXT_WIDTH, random_generator, tiny_unet
 
 LIKES = pytest.mark.parametrize("like", ["sd15", "sd2"])

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet import feature_set
+from maskunet.experiments.tabletop import measure_features
 from maskunet.methods import SPECS
-from maskunet.records import Request
-from maskunet.tabletop import measure_features
+from maskunet.records import Request, feature_set
 from maskunet.tabletop.tasks import cases
 from tests.test_features import Corners, one_set
 from tests.test_methods import Redness

@@ -2,8 +2,8 @@
 
 import pytest
 
-from maskunet import evaluate
-from maskunet.tabletop import measure_results
+from maskunet.experiments import evaluate
+from maskunet.experiments.tabletop import measure_results
 
 
 def rows(rewards, correct):

@@ -9,15 +9,15 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 from torch.func import functional_call
 
-from maskunet import mask
-from maskunet.mask import pack
-from maskunet.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.diffusion import dpmpp_2m_step
+from maskunet.masks import mask
+from maskunet.masks.mask import pack
+from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.methods.base import mask_generator, to_uint8
-from maskunet.methods.maskunet_free import OFFICIAL, PAPER
+from maskunet.methods.maskunet_free.method import OFFICIAL, PAPER
 from maskunet.records import Request
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.sites import find_sites
 
 
 class Redness:

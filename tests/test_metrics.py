@@ -5,9 +5,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from maskunet import metrics
-from maskunet.metrics import SPECS, frechet, kernel, neighbors
-from maskunet.metrics.base import TooFewImages
+from maskunet.evaluation import metrics
+from maskunet.evaluation.metrics import SPECS, frechet, kernel, neighbors
+from maskunet.evaluation.metrics.base import TooFewImages
 
 IDS = list(SPECS)
 

@@ -17,13 +17,15 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from maskunet import download, library, loading
-from maskunet.library import Library
+from maskunet import machine
+from maskunet.library import download, library, weights
+from maskunet.library.library import Library
+from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
 from maskunet.models import SPECS
 from maskunet.models.base import ModelSpec, from_folder
 from maskunet.records import Request
-from maskunet.sites import find_sites
+from maskunet.records.disk.hub import MissingWeights
 from tests.tiny import tiny_decoder, tiny_sd_folder
 
 CPU = torch.device("cpu")
@@ -292,20 +294,20 @@ def test_weights_in_the_hugging_face_cache_are_found_and_an_incomplete_download_
     originals, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(loading.MissingWeights, match=r"\(4\.27 GB\).*maskunet download sd15"):
-        loading.find(SPECS["sd15"])
+    with pytest.raises(MissingWeights, match=r"\(4\.27 GB\).*maskunet download sd15"):
+        weights.model_folder(SPECS["sd15"])
     snapshot = hub_cache(tmp_path, SPECS["sd15"].repo, originals["sd15"])
-    assert loading.find(SPECS["sd15"]) == snapshot
+    assert weights.model_folder(SPECS["sd15"]) == snapshot
     assert load(snapshot).weights == load(originals["sd15"]).weights
     (snapshot / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(loading.MissingWeights):
-        loading.find(SPECS["sd15"])
+    with pytest.raises(MissingWeights):
+        weights.model_folder(SPECS["sd15"])
 
 
 def test_the_tiny_decoder_is_the_models_own_or_the_downloaded_one(originals, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     folder = Path(shutil.copytree(originals["sd15"], tmp_path / "sd15"))
-    look = lambda: loading.load(SPECS["sd15"], folder, CPU)  # noqa: E731
+    look = lambda: weights.load_model(SPECS["sd15"], folder, CPU)  # noqa: E731
     assert look().tiny_decoder is None
     snapshot = hub_cache(tmp_path / "cache", "madebyollin/taesd", tiny_decoder(tmp_path))
     assert (model := look()).tiny_decoder == snapshot
@@ -315,15 +317,15 @@ def test_the_tiny_decoder_is_the_models_own_or_the_downloaded_one(originals, tmp
 
 def test_public_rewards_are_found_in_their_place_or_the_size_and_the_command_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
-    with pytest.raises(loading.MissingWeights, match="download rewards"):
-        loading.find_rewards(SPECS["sd15"])
+    with pytest.raises(MissingWeights, match="download rewards"):
+        weights.rewards_folder(SPECS["sd15"])
     place = tmp_path / "maskunet" / "rewards"
     place.mkdir(parents=True)
     (place / "ImageReward.pt").touch()
-    with pytest.raises(loading.MissingWeights, match=r"The rewards HPSv2 are not .* \(2\.0 GB\)"):
-        loading.find_rewards(SPECS["sd15"])
+    with pytest.raises(MissingWeights, match=r"The rewards HPSv2 are not .* \(2\.0 GB\)"):
+        weights.rewards_folder(SPECS["sd15"])
     (place / "HPS_v2.1_compressed.pt").touch()
-    assert loading.find_rewards(SPECS["sd15"]) == place
+    assert weights.rewards_folder(SPECS["sd15"]) == place
 
 
 # Download
@@ -436,24 +438,24 @@ def test_a_broken_download_is_one_sentence(hub, monkeypatch):
 def test_the_device_is_the_best_one_here_and_an_absent_one_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert loading.choose_device() == CPU
+    assert machine.choose_device() == CPU
     with pytest.raises(ValueError, match="no device “cuda” on this machine. It has: cpu"):
-        loading.choose_device("cuda")
+        machine.choose_device("cuda")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert loading.choose_device().type == "mps"
-    assert loading.choose_device("cpu") == CPU
+    assert machine.choose_device().type == "mps"
+    assert machine.choose_device("cpu") == CPU
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert loading.choose_device().type == "cuda"
-    assert loading.choose_device("cuda:1").index == 1
+    assert machine.choose_device().type == "cuda"
+    assert machine.choose_device("cuda:1").index == 1
 
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
 def test_cuda_computes_in_bfloat16_where_it_is_native(monkeypatch, native, dtype):
     monkeypatch.setattr(torch.cuda, "device", lambda d: torch.device("cpu"))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
-    assert loading.choose_dtype(torch.device("cuda")) == dtype
-    assert loading.choose_dtype(CPU) == torch.float32
+    assert machine.choose_dtype(torch.device("cuda")) == dtype
+    assert machine.choose_dtype(CPU) == torch.float32
 
 
 # The library
@@ -476,7 +478,7 @@ def specs(originals):
 def shelf(originals, monkeypatch, tmp_path):
     """A library's ingredients with rewards that need no files."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(loading.rewards, "SPECS", {})
+    monkeypatch.setattr(weights.rewards, "SPECS", {})
     monkeypatch.setattr(library, "load_rewards", lambda *args: Zero())
     return specs(originals)
 
@@ -487,8 +489,8 @@ def test_auto_takes_the_embedded_model_without_cuda_and_the_public_one_with_it(
     assert Library(device="cpu", specs=shelf).default == "tabletop"
     hub_cache(tmp_path / "hub", "nobody/nothing", originals["sd15"])
     assert Library(device="cpu", specs=shelf).default == "tabletop"
-    monkeypatch.setattr(loading, "choose_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr(loading, "choose_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(machine, "choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(machine, "choose_dtype", lambda device: torch.bfloat16)
     assert Library(specs=shelf).default == "sd15"
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from maskunet.records import Request
-from maskunet.studio import Studio
-from maskunet.ui import build
+from maskunet.studio.studio import Studio
+from maskunet.ui import page as build
 from tests.serving import SOON, needs_browser, served
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from maskunet import prompt_files
-from maskunet.prompt_files import Prompt
+from maskunet.prompts import files
+from maskunet.prompts.files import Prompt
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def coco(*annotations):
 
 def test_coco_gives_each_image_its_first_caption_by_annotation_id(file):
     text = coco((9, 785, "Late."), (7, 139, " A room.\n"), (3, 785, "A skier."), (8, 139, "Again."))
-    assert prompt_files.read(file(text, "captions_val2017.json")) == [
+    assert files.read(file(text, "captions_val2017.json")) == [
         Prompt("000000000139", "A room.", {"image_id": 139, "id": 7}),
         Prompt("000000000785", "A skier.", {"image_id": 785, "id": 3}),
     ]
@@ -43,34 +43,34 @@ def test_coco_gives_each_image_its_first_caption_by_annotation_id(file):
     ],
 )
 def test_a_list_has_one_prompt_per_line_however_lines_end(file, content):
-    found = prompt_files.read(file(content))
+    found = files.read(file(content))
     assert found == [Prompt("00000", "a red cube"), Prompt("00001", "a blue cube")]
 
 
 def test_blank_lines_are_skipped_and_keep_the_others_places(file):
-    found = prompt_files.read(file("\n one\n  \t\ntwo\u2028still two\n\n"))
+    found = files.read(file("\n one\n  \t\ntwo\u2028still two\n\n"))
     assert found == [Prompt("00001", "one"), Prompt("00003", "two\u2028still two")]
 
 
 def test_a_list_may_hold_prompts_that_look_like_json(file):
-    assert prompt_files.read(file("[a] red cube\n{b}"))[1].text == "{b}"
+    assert files.read(file("[a] red cube\n{b}"))[1].text == "{b}"
 
 
 def test_genevals_records_are_kept(file):
     row = {"tag": "counting", "include": [{"class": "bench", "count": 2}], "prompt": "two benches"}
-    found = prompt_files.read(file(json.dumps(row) + "\n", "evaluation_metadata.jsonl"))
+    found = files.read(file(json.dumps(row) + "\n", "evaluation_metadata.jsonl"))
     assert found == [Prompt("00000", "two benches", {"tag": "counting", "include": row["include"]})]
 
 
 def test_an_image_folders_captions_are_prompts_and_are_found_by_file(file, tmp_path):
     lines = [{"file_name": "b.png", "text": "blue"}, {"file_name": "a.png", "caption": "red"}]
     path = file("\n\n".join(map(json.dumps, lines)), "metadata.jsonl")
-    assert prompt_files.read(path) == [
+    assert files.read(path) == [
         Prompt("00000", "blue", {"file_name": "b.png"}),
         Prompt("00002", "red", {"file_name": "a.png"}),
     ]
-    assert prompt_files.captions(tmp_path) == {"b.png": "blue", "a.png": "red"}
-    assert prompt_files.captions(tmp_path / "none") == {}
+    assert files.captions(tmp_path) == {"b.png": "blue", "a.png": "red"}
+    assert files.captions(tmp_path / "none") == {}
 
 
 @pytest.mark.parametrize(
@@ -95,22 +95,19 @@ def test_an_image_folders_captions_are_prompts_and_are_found_by_file(file, tmp_p
 )
 def test_what_is_malformed_is_named_by_its_number(file, content, said):
     with pytest.raises(ValueError, match=said):
-        prompt_files.read(file(content, "given.jsonl"))
+        files.read(file(content, "given.jsonl"))
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"“none.txt” cannot be read. Give a file of prompts"):
-        prompt_files.read(tmp_path / "none.txt")
+        files.read(tmp_path / "none.txt")
 
 
 def test_every_picture_has_its_own_seed_whatever_the_runs_seed():
     seeds = {
-        prompt_files.seed_of(seed, index, image)
-        for seed in (0, 1)
-        for index in range(200)
-        for image in range(4)
+        files.seed_of(seed, index, image) for seed in (0, 1) for index in range(200) for image in range(4)
     }
     assert len(seeds) == 2 * 200 * 4
     assert min(seeds) >= 0
     assert max(seeds) < 2**32
-    assert prompt_files.seed_of(0, 0) == 2968811710  # NumPy promises these numbers for all time
+    assert files.seed_of(0, 0) == 2968811710  # NumPy promises these numbers for all time

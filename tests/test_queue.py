@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from maskunet import jobs
-from maskunet.jobs import Queue
 from maskunet.records import Request
+from maskunet.studio import queue as jobs
+from maskunet.studio.queue import Queue
 
 ASK = Request(prompt="a red cube")
 

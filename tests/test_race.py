@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from maskunet.__main__ import main
-from maskunet.library import Loaded
-from maskunet.race import budget, entrants, pictures, report, run, shown, write
+from maskunet.commands.registry import main
+from maskunet.experiments.race import budget, entrants, make, pictures, report, shown, write
+from maskunet.experiments.study import subjects
+from maskunet.library.library import Loaded
 from maskunet.records import Request
-from maskunet.study import subjects
 from visualize import race as race_plot
 from visualize import race_sheet
 
@@ -56,7 +56,7 @@ def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9):
     chosen = [entrant_of(stub) for stub in stubs]
     drawn = dict(enumerate(subjects("two,counting", n=prompts // 2, seeds=1)))
     model, rewards = SimpleNamespace(guidance=2.5), SimpleNamespace(weights=WEIGHTS)
-    for row in run.race(
+    for row in make.race(
         model, rewards, Checker(), ASKED, chosen, drawn, seconds=seconds, optimized="image_reward",
         folder=folder, done=done, should_stop=lambda: "stop" if len(made) >= stop_after else "",
     ):  # fmt: skip
@@ -291,7 +291,7 @@ def test_plots_say_what_is_wrong_with_what_they_are_given():
 @pytest.fixture
 def tiny_judged(monkeypatch, tiny_sd15):
     """What the command loads: a small random model, rewards of color, a checker that sees nothing."""
-    import maskunet.judged
+    from maskunet.experiments.judges import Judged
     from tests.test_study import Redness
 
     class Rewards(Redness):
@@ -306,8 +306,8 @@ def tiny_judged(monkeypatch, tiny_sd15):
             }
 
     loaded = Loaded(model=tiny_sd15, rewards=Rewards())
-    found = maskunet.judged.Judged(loaded=loaded, checker=Checker(), about={"model": "tiny", "device": "cpu"})
-    monkeypatch.setattr("maskunet.judged.load", lambda args: found)
+    found = Judged(loaded=loaded, checker=Checker(), about={"model": "tiny", "device": "cpu"})
+    monkeypatch.setattr("maskunet.experiments.judges.load", lambda *given: found)
 
 
 def race_command(folder: Path, *more: str) -> int:

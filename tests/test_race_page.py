@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet.race import report, write
-from maskunet.studio import Studio
-from maskunet.ui import plots, race_views, race_words
+from maskunet.experiments.race import report, write
+from maskunet.studio.studio import Studio
+from maskunet.ui import race_words
+from maskunet.ui.html import plots, race
 from tests.serving import SOON, needs_browser, served
 from tests.test_explore import tables
 from tests.test_race import Stub, raced
@@ -33,11 +34,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folder):
-    return race_views.read(folder)
+    return race.read(folder)
 
 
 def test_the_table_has_every_entrant_with_the_reports_numbers(found):
-    html = race_views.lines(found, "equal_time", "all", TITLES)
+    html = race.lines(found, "equal_time", "all", TITLES)
     rows = re.findall(r'<tr class="\w+"><th scope="row">(.*?)</th>(.*?)</tr>', html)
     assert {unescape(name) for name, _ in rows} == {
         "Unmasked", "SynGen, gentle, guidance 5", 'freeu <span class="badge warn">over budget</span>',
@@ -56,13 +57,13 @@ def test_the_two_budgets_differ_where_calls_do(found):
     time, calls = (
         {row["entrant"]: float(row["pictures"]) for row in tables(html)[name]}
         for name in ("race_equal_time_all", "race_equal_calls_all")
-        for html in [race_views.lines(found, name[5:-4], "all", TITLES)]
+        for html in [race.lines(found, name[5:-4], "all", TITLES)]
     )
     assert (time["plain"], calls["plain"]) == (3.0, 1.5)
 
 
 def test_a_curve_ends_where_the_report_says(found):
-    html = race_views.curves(found)
+    html = race.curves(found)
     assert set(tables(html)) == {"race_correct", "race_hpsv2"}
     told = re.findall(r"<title>plain, ([\d.]+): ([-\d.]+)</title>", html)
     points = found["curves"]["plain"]
@@ -82,13 +83,13 @@ def test_names_never_overlap_while_there_is_room():
 
 def test_the_pictures_are_those_of_the_chosen_and_their_text_is_text(found, folder):
     for each in found["shown"]:
-        html = race_views.sheet(found, each["number"], TITLES, folder)
+        html = race.sheet(found, each["number"], TITLES, folder)
         assert html.count("<figure>") == len(each["lanes"]) == 3
         assert "<img src=x" not in html
         strip = np.asarray(Image.open(folder / "shown" / f"{each['number']:04d}.webp"))
         assert strip.shape == (4, 12, 3)
-    assert "<img src=x" not in race_views.said(found, TITLES)
-    assert "It was stopped before all of 6 prompts were through." in race_views.said(found, TITLES)
+    assert "<img src=x" not in race.said(found, TITLES)
+    assert "It was stopped before all of 6 prompts were through." in race.said(found, TITLES)
 
 
 def test_what_came_out_follows_from_the_intervals():
@@ -102,33 +103,33 @@ def test_what_came_out_follows_from_the_intervals():
         line("pag", 0.0, 0.2),
         line("best", 0.1, 0.2, True),
     ]
-    told = race_views._verdict({"equal_time": lines, "prompts": 9}, TITLES)
+    told = race._verdict({"equal_time": lines, "prompts": 9}, TITLES)
     assert (
         told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
     )
-    told = race_views._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
+    told = race._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
     assert told.endswith(
         "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
     )
-    assert "no method is told apart" in race_views._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+    assert "no method is told apart" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 
 def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):
-    assert race_views.read(tmp_path) is None
+    assert race.read(tmp_path) is None
     (tmp_path / "race.json").write_text("{")
-    race_views.read.cache_clear()
-    assert race_views.read(tmp_path) is None
+    race.read.cache_clear()
+    assert race.read(tmp_path) is None
 
 
 def test_the_shipped_race_is_whole():
-    found = race_views.read()
+    found = race.read()
     assert found["about"]["command"].startswith("python -m maskunet race ")
     for group in {line["group"] for line in found["equal_time"]}:
         for budget in ("equal_time", "equal_calls"):
             names = [line["entrant"] for line in found[budget] if line["group"] == group]
             assert set(names) == set(found["curves"])
     for each in found["shown"]:
-        assert race_views.sheet(found, each["number"], {}).count("<figure>") == len(found["curves"])
+        assert race.sheet(found, each["number"], {}).count("<figure>") == len(found["curves"])
     json.dumps(found, allow_nan=False)
 
 
@@ -140,7 +141,7 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         tab.goto(url)
         tab.get_by_role("tab", name="Race").click()
         tab.wait_for_selector("#race-lines table")
-        found = race_views.read()
+        found = race.read()
         assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
         before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
         tab.get_by_label("Equal U-Net calls").check()

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from maskunet.compare import compare
 from maskunet.methods import SPECS
-from maskunet.methods.maskunet_free import IMPROVED, OFFICIAL
+from maskunet.methods.maskunet_free.cuda_graph import Pool, Replayed
+from maskunet.methods.maskunet_free.method import IMPROVED, OFFICIAL
 from maskunet.models.base import DiffusionModel, from_folder
 from maskunet.records import Request
-from maskunet.replayed import Pool, Replayed
 from maskunet.rewards import load_rewards
+from maskunet.runs.compare import compare
 from tests.tiny import tiny_sd_folder
 from tests.tiny_rewards import write_small
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from maskunet import generator_file, trained_file
-from maskunet.guidance import classifier_free
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks import generator_file
+from maskunet.records.disk import trained_file
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
 from maskunet.training import checkpoint, loop, reward
 from maskunet.training.data import Pair
 from maskunet.training.objective import Batch

@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from maskunet.discover import discover
 from maskunet.encoders import blip, clip
+from maskunet.encoders.pixels import normalized
+from maskunet.encoders.reading import read_checkpoint
 from maskunet.failures import foreseen
+from maskunet.plugins import discover
 from maskunet.rewards import SPECS, image_reward, load_rewards
-from maskunet.rewards.base import CACHED_PROMPTS, PromptCache, normalized, read_checkpoint
+from maskunet.rewards.base import PromptCache
+from maskunet.rewards.base.reward import CACHED_PROMPTS
 from tests.tiny_rewards import BLIP, CLIP, PROMPTS, made, picture, write_small, write_vocabulary
 
 CPU, NAMES = torch.device("cpu"), list(SPECS)

@@ -9,13 +9,13 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPAGPipeline
 from diffusers.utils.torch_utils import apply_freeu
 
-from maskunet import candidates, mask
-from maskunet.guidance import classifier_free
-from maskunet.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.methods import SPECS, fk_steering, freeu
+from maskunet.methods.base import candidates
 from maskunet.methods.fk_steering import choice_steps, potentials, resample, stochastic_step
 from maskunet.records import Request
-from maskunet.schedule import dpmpp_2m_step
 from tests.test_methods import Redness, betas
 
 RIVALS = (

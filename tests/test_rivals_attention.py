@@ -6,9 +6,9 @@ import torch
 from diffusers import StableDiffusionAttendAndExcitePipeline
 from torch.distributions import Categorical, kl_divergence
 
-from maskunet.guidance import binding_loss, gradient_step
 from maskunet.methods import SPECS
 from maskunet.methods.attend_and_excite import THRESHOLDS, excitation_loss, excite
+from maskunet.methods.base.attention import binding_loss, gradient_step
 from maskunet.prompts.tokens import TokenGroup
 from maskunet.records import Request
 from tests.test_methods import Redness

@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskunet import rows
+from maskunet.experiments import rows
 
 
 def test_rows_of_another_study_are_refused(tmp_path):

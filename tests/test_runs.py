@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from maskunet import replay, runs, store, whole_folder
-from maskunet.course import Course
-from maskunet.recorder import versions
-from maskunet.records import MaskSet, Request, Run
+from maskunet.machine import versions
+from maskunet.records import MaskSet, Request, Run, mask_set
+from maskunet.records.course import Course
+from maskunet.records.disk import whole
+from maskunet.runs import replay, run_folder
 from tests.tiny_stats import Sites, random_masks, stats_of
 
 PICTURE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
@@ -50,9 +51,9 @@ def test_everything_comes_back(tmp_path):
     sites = Sites({1: (6, 4)})
     stats = stats_of(sites, [random_masks(sites, 0.5)])
     run = make(masks=masks, course=course, stats=stats)
-    folder = runs.write(run, tmp_path / run.id)
-    assert {p.name for p in folder.iterdir()} == set(runs.FILES)
-    again = runs.read(folder)
+    folder = run_folder.write(run, tmp_path / run.id)
+    assert {p.name for p in folder.iterdir()} == set(run_folder.FILES)
+    again = run_folder.read(folder)
     for name in Run.__slots__:
         if name not in ("result_image", "base_image", "rows", "masks", "course", "stats"):
             assert getattr(again, name) == getattr(run, name), name
@@ -61,7 +62,7 @@ def test_everything_comes_back(tmp_path):
     for read, wrote in zip(again.rows, run.rows, strict=True):
         assert {k: v for k, v in read.items() if k in wrote} == wrote
         assert {type(read[k]) for k in wrote} == {type(v) for v in wrote.values()}
-    assert store.load(folder / runs.MASKS).steps[9]["a"].tolist() == [129]
+    assert mask_set.load(folder / run_folder.MASKS).steps[9]["a"].tolist() == [129]
     assert np.array_equal(again.stats.removed, stats.removed)
     assert again.course.timesteps == (9, 4) and np.array_equal(again.course.maps[1], course.maps[1])
     for side in ("base", "result"):  # the step pictures are lossy
@@ -70,18 +71,18 @@ def test_everything_comes_back(tmp_path):
 
 def test_a_run_whose_statistics_are_damaged_can_still_be_seen(tmp_path):
     sites = Sites({1: (6, 4)})
-    folder = runs.write(make(stats=stats_of(sites, [random_masks(sites, 0.5)])), tmp_path / "x")
-    (folder / runs.SITES).write_bytes((folder / runs.SITES).read_bytes()[:200])
-    again = runs.read(folder)
+    folder = run_folder.write(make(stats=stats_of(sites, [random_masks(sites, 0.5)])), tmp_path / "x")
+    (folder / run_folder.SITES).write_bytes((folder / run_folder.SITES).read_bytes()[:200])
+    again = run_folder.read(folder)
     assert again.stats is None and "statistics are missing, damaged" in again.note
     assert np.array_equal(again.result_image, PICTURE)
 
 
 def test_a_run_without_base_or_masks_has_no_such_files(tmp_path):
     run = make(base_image=None, base_rewards={}, base_unet_calls=0)
-    folder = runs.write(run, tmp_path / "x")
+    folder = run_folder.write(run, tmp_path / "x")
     assert {p.name for p in folder.iterdir()} == {"result.png", "run.json", "steps.csv"}
-    assert runs.read(folder).base_image is None
+    assert run_folder.read(folder).base_image is None
 
 
 def test_the_pictures_have_the_same_bytes_whenever_and_however_long_it_took(tmp_path):
@@ -89,17 +90,17 @@ def test_the_pictures_have_the_same_bytes_whenever_and_however_long_it_took(tmp_
         make(), id="ba9876543210", created="2027-01-01T00:00:00+00:00", seconds=99.0,
         base_seconds=9.0, rows=(),
     )  # fmt: skip
-    first, second = runs.write(make(), tmp_path / "a"), runs.write(later, tmp_path / "b")
-    for name in (runs.BASE, runs.RESULT):
+    first, second = run_folder.write(make(), tmp_path / "a"), run_folder.write(later, tmp_path / "b")
+    for name in (run_folder.BASE, run_folder.RESULT):
         assert (first / name).read_bytes() == (second / name).read_bytes()
-    other = runs.write(make(request=Request(prompt="x", seed=8)), tmp_path / "c")
-    assert (first / runs.RESULT).read_bytes() != (other / runs.RESULT).read_bytes()
+    other = run_folder.write(make(request=Request(prompt="x", seed=8)), tmp_path / "c")
+    assert (first / run_folder.RESULT).read_bytes() != (other / run_folder.RESULT).read_bytes()
 
 
 def test_each_png_says_how_it_was_made(tmp_path):
-    folder = runs.write(make(), tmp_path / "a")
-    result = replay.parse((folder / runs.RESULT).read_bytes())
-    base = replay.parse((folder / runs.BASE).read_bytes())
+    folder = run_folder.write(make(), tmp_path / "a")
+    result = replay.parse((folder / run_folder.RESULT).read_bytes())
+    base = replay.parse((folder / run_folder.BASE).read_bytes())
     assert replay.request_of(result) == make().request
     assert result["rewards"] == {"total": 0.5}
     assert result["settings"] == {"updates": 3}
@@ -112,65 +113,65 @@ def test_writing_is_all_or_nothing_and_a_full_disk_is_one_sentence(tmp_path, mon
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device", "/some/where")
 
-    runs.write(make(state="stopped"), tmp_path / "a")
-    monkeypatch.setattr(runs, "_write_rows", full)
+    run_folder.write(make(state="stopped"), tmp_path / "a")
+    monkeypatch.setattr(run_folder, "_write_rows", full)
     with pytest.raises(ValueError, match="disk is full") as error:
-        runs.write(make(), tmp_path / "a")
+        run_folder.write(make(), tmp_path / "a")
     assert "/" not in str(error.value)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    assert runs.read(tmp_path / "a").state == "stopped"
+    assert run_folder.read(tmp_path / "a").state == "stopped"
 
 
 def test_an_earlier_run_survives_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     rename = Path.rename
 
     def stuck(path, target):
-        if path.parent.name.startswith(whole_folder.PART):
+        if path.parent.name.startswith(whole.PART):
             raise OSError(errno.EACCES, "denied", str(path))
         return rename(path, target)
 
-    runs.write(make(state="stopped"), tmp_path / "a")
+    run_folder.write(make(state="stopped"), tmp_path / "a")
     monkeypatch.setattr(Path, "rename", stuck)
     with pytest.raises(ValueError, match="cannot be written"):
-        runs.write(make(), tmp_path / "a")
+        run_folder.write(make(), tmp_path / "a")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    assert runs.read(tmp_path / "a").state == "stopped"
+    assert run_folder.read(tmp_path / "a").state == "stopped"
 
 
 def test_an_earlier_run_is_replaced_and_other_files_never_are(tmp_path):
-    runs.write(make(base_image=PICTURE), tmp_path / "a")
-    runs.write(make(base_image=None), tmp_path / "a")
-    assert not (tmp_path / "a" / runs.BASE).exists()
+    run_folder.write(make(base_image=PICTURE), tmp_path / "a")
+    run_folder.write(make(base_image=None), tmp_path / "a")
+    assert not (tmp_path / "a" / run_folder.BASE).exists()
     (tmp_path / "a" / "thesis.zip").write_text("years of work")
     for place in (tmp_path / "a", tmp_path / "a" / "thesis.zip"):
         with pytest.raises(ValueError, match="holds other files|is a file"):
-            runs.write(make(), place)
+            run_folder.write(make(), place)
     assert (tmp_path / "a" / "thesis.zip").read_text() == "years of work"
 
 
 def test_the_zip_holds_the_files_and_is_made_once(tmp_path):
-    folder = runs.write(make(), tmp_path / "0123456789ab")
-    path = runs.run_zip(folder)
+    folder = run_folder.write(make(), tmp_path / "0123456789ab")
+    path = run_folder.run_zip(folder)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         for name in ("base.png", "result.png", "run.json", "steps.csv"):
             inside = archive.read(f"maskunet-0123456789ab/{name}")
             assert inside == (folder / name).read_bytes()
     before = path.stat().st_mtime_ns
-    assert runs.run_zip(folder) == path
+    assert run_folder.run_zip(folder) == path
     assert path.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="not on the disk"):
-        runs.run_zip(tmp_path / "none")
+        run_folder.run_zip(tmp_path / "none")
 
 
 @pytest.mark.parametrize("lost", ["run.json", "result.png", "steps.csv"])
 def test_an_incomplete_or_damaged_run_is_one_sentence(tmp_path, lost):
-    folder = runs.write(make(), tmp_path / "a")
+    folder = run_folder.write(make(), tmp_path / "a")
     (folder / lost).write_bytes(b"\x89PNG\r\n")
     if lost == "steps.csv":
         (folder / lost).unlink()
     with pytest.raises(ValueError, match="incomplete or damaged") as error:
-        runs.read(folder)
+        run_folder.read(folder)
     assert str(tmp_path) not in str(error.value)
 
 

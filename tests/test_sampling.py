@@ -14,10 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from maskunet import features, processes, sampling
-from maskunet.__main__ import main
+from maskunet import machine
+from maskunet.commands.registry import main
+from maskunet.evaluation import features
+from maskunet.experiments import picture_folder
 from maskunet.methods import SPECS
-from maskunet.prompt_files import Prompt, seed_of
+from maskunet.prompts.files import Prompt, seed_of
 from maskunet.records import Request
 from maskunet.training.data import Folder
 from tests.test_training_processes import ROOT, free_port
@@ -48,7 +50,7 @@ def sample(tiny_sd15, tmp_path):
     def make(out="out", request=PLAIN, prompts=PROMPTS[:3], **options):
         options = {"seed": 3, **options}
         return list(
-            sampling.sample(
+            picture_folder.sample(
                 options.pop("model", tiny_sd15), no_rewards, request, prompts, tmp_path / out, **options
             )
         )
@@ -307,16 +309,16 @@ def test_a_list_of_which_nothing_can_be_made_is_no_success(place, tmp_path, caps
 
 
 def test_what_is_no_rank_is_refused(monkeypatch):
-    assert processes.place() == (0, 1)
+    assert machine.place() == (0, 1)
     for rank, world in (("1", "4"), ("0", "1")):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", world)
-        assert processes.place() == (int(rank), int(world))
+        assert machine.place() == (int(rank), int(world))
     for rank, world in (("2", "2"), ("-1", "2"), ("a", "2"), ("0", "")):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("WORLD_SIZE", world)
         with pytest.raises(ValueError, match="RANK is"):
-            processes.place()
+            machine.place()
 
 
 def start(*command):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
-from maskunet.schedule import Schedule, ddim_step, dpmpp_2m_step
+from maskunet.diffusion import Schedule, ddim_step, dpmpp_2m_step
 from tests.tiny import SCHEDULER
 
 ALPHAS = DDIMScheduler(**SCHEDULER).alphas_cumprod

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from maskunet.studio import Studio
+from maskunet.studio.studio import Studio
 from tests.serving import served
 
 ROOT = Path(__file__).parents[1]

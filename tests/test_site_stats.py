@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import runs, site_stats, store
-from maskunet.collect import Collector
-from maskunet.compare import compare
-from maskunet.mask import unpack
-from maskunet.records import Request
-from maskunet.site_stats import HISTOGRAM_BINS, SiteStats, edges
+from maskunet.masks.counting import Collector
+from maskunet.masks.mask import unpack
+from maskunet.records import Request, mask_set, site_stats
+from maskunet.records.site_stats import HISTOGRAM_BINS, SiteStats, edges
+from maskunet.runs import run_folder
+from maskunet.runs.compare import compare
 from tests.test_methods import Redness
 from tests.tiny_stats import Sites, random_masks, stats_of
 
@@ -85,13 +85,13 @@ def test_a_runs_table_equals_its_masks(tiny_sd15, tmp_path):
         settings={"updates": 2, "early_steps": 1},
     )  # fmt: skip
     *_, (_, run) = compare(tiny_sd15, Redness(), request)
-    folder = runs.write(run, tmp_path / run.id)
-    masks, stats = store.load(folder / runs.MASKS), runs.read(folder).stats
+    folder = run_folder.write(run, tmp_path / run.id)
+    masks, stats = mask_set.load(folder / run_folder.MASKS), run_folder.read(folder).stats
     assert stats.timesteps.tolist() == list(masks.steps)
     bits = {t: {n: unpack(masks.steps[t][n], shape) for n, shape in masks.sites.items()} for t in masks.steps}
     for step, t in enumerate(masks.steps):
         assert stats.removed[step].tolist() == [int((bits[t][n] < 0.5).sum()) for n in stats.sites]
-    with (folder / runs.SITES_TABLE).open() as file:
+    with (folder / run_folder.SITES_TABLE).open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == stats.ratio.size
     assert [float(row["removed_ratio"]) for row in rows] == stats.ratio.flatten().tolist()

@@ -7,7 +7,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from maskunet.sites import find_sites
+from maskunet.masks.sites import find_sites
 from tests.tiny import TEXT_WIDTH, tiny_unet
 
 

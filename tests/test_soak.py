@@ -2,8 +2,8 @@
 
 import pytest
 
-from maskunet.library import Library
-from maskunet.shelf import MAX_RUNS
+from maskunet.library.library import Library
+from maskunet.studio.shelf import MAX_RUNS
 from tests import tiny_library
 from tests.soak import FAULTS, soak
 

@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.models.tabletop import SPEC
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +55,6 @@ def test_no_file_is_too_large_for_a_space():
 
 
 def test_without_a_gpu_and_a_download_tabletop_is_the_default(monkeypatch):
-    monkeypatch.setattr("maskunet.loading.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("maskunet.library.weights.torch.cuda.is_available", lambda: False)
     assert Library().default == SPEC.name == "tabletop"
     assert Library().find("tabletop")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from maskunet.evaluate import load, paired, paired_line, save, summarize
-from maskunet.statistics import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.evaluate import load, paired, paired_line, save, summarize
 
 
 def test_wilson_gives_the_textbook_interval():

@@ -7,8 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from maskunet import store
-from maskunet.records import MaskSet
+from maskunet.records import MaskSet, mask_set
 
 SITES = {"up_blocks.1.a.to_q": (4, 5), "up_blocks.1.a.to_k": (4, 8)}
 
@@ -26,7 +25,7 @@ def masks():
 @pytest.fixture
 def saved(masks, tmp_path):
     path = tmp_path / "masks.safetensors"
-    store.save(masks, path)
+    mask_set.save(masks, path)
     return path
 
 
@@ -41,12 +40,12 @@ def rewrite(path, change):
 
 
 def about(header, **changes):
-    said = json.loads(header["__metadata__"][store.FORMAT])
-    header["__metadata__"][store.FORMAT] = json.dumps({**said, **changes})
+    said = json.loads(header["__metadata__"][mask_set.FORMAT])
+    header["__metadata__"][mask_set.FORMAT] = json.dumps({**said, **changes})
 
 
 def test_every_bit_and_the_order_of_steps_come_back(masks, saved):
-    again = store.load(saved)
+    again = mask_set.load(saved)
     assert (again.model, again.weights, again.sites) == (masks.model, masks.weights, masks.sites)
     assert list(again.steps) == [999, 500, 0]
     for timestep, sites in masks.steps.items():
@@ -55,7 +54,7 @@ def test_every_bit_and_the_order_of_steps_come_back(masks, saved):
 
 
 def test_the_same_masks_give_the_same_bytes(masks, saved, tmp_path):
-    store.save(masks, tmp_path / "again")
+    mask_set.save(masks, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == saved.read_bytes()
 
 
@@ -72,7 +71,7 @@ def huge_header(path):
 
 
 def long_header(path):
-    size = store.MAX_HEADER + 1
+    size = mask_set.MAX_HEADER + 1
     path.write_bytes(struct.pack("<Q", size) + b" " * size)
 
 
@@ -132,18 +131,18 @@ def no_sites(path):
 def test_a_damaged_or_foreign_file_is_refused_in_one_sentence(saved, damage):
     damage(saved)
     with pytest.raises(ValueError, match="no masks that can be used") as error:
-        store.load(saved)
+        mask_set.load(saved)
     assert "\n" not in str(error.value)
     assert str(saved.parent) not in str(error.value)
 
 
 def test_masks_of_another_model_are_refused_and_the_remedy_is_said(masks):
-    store.check(masks, "tabletop", masks.weights, SITES)
+    mask_set.check(masks, "tabletop", masks.weights, SITES)
     with pytest.raises(ValueError, match="2 sites, this model has 1"):
-        store.check(masks, "sd15", masks.weights, {"up_blocks.1.a.to_q": (4, 5)})
+        mask_set.check(masks, "sd15", masks.weights, {"up_blocks.1.a.to_q": (4, 5)})
     with pytest.raises(ValueError, match="the weights are others"):
-        store.check(masks, "tabletop", {"unet/x": "cd"}, SITES)
+        mask_set.check(masks, "tabletop", {"unet/x": "cd"}, SITES)
     other = {**SITES, "up_blocks.1.a.to_k": (4, 9)}
     with pytest.raises(ValueError, match=r"made for tabletop, not for sd15: .* is 4 x 8 there") as error:
-        store.check(masks, "sd15", masks.weights, other)
+        mask_set.check(masks, "sd15", masks.weights, other)
     assert "Make new masks with sd15" in str(error.value)

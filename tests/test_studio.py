@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import failures, jobs, replay, runs, store
-from maskunet.library import Loaded
-from maskunet.mask import unpack
-from maskunet.masked_unet import MaskedUNet
+from maskunet import failures
+from maskunet.library.library import Loaded
+from maskunet.masks.mask import unpack
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
 from maskunet.methods.base import MethodSpec
-from maskunet.records import Card, Request, StepEvent
-from maskunet.sites import find_sites
-from maskunet.studio import Studio
+from maskunet.records import Card, Request, StepEvent, mask_set
+from maskunet.runs import replay, run_folder
+from maskunet.studio import queue
+from maskunet.studio.studio import Studio
 from tests.tiny import tiny_unet
 
 WAIT = 60  # seconds; nothing here takes one, except where many programs share a core
@@ -182,7 +184,7 @@ def test_a_job_ends_in_a_run_that_is_told_remembered_and_saved(studio, machine, 
         assert getattr(again, name) == getattr(run, name)
     assert len(again.rows) == len(run.rows) and again.course.base.shape == (4, 8, 8, 3)
     assert studio.status().running == 0
-    assert np.array_equal(runs.read(tmp_path / "runs" / job).result_image, run.result_image)
+    assert np.array_equal(run_folder.read(tmp_path / "runs" / job).result_image, run.result_image)
     assert studio.shelf.zip(job).is_file()
 
 
@@ -256,7 +258,7 @@ def test_the_time_left_is_estimated_and_known_for_a_request_like_an_earlier_one(
 def test_never_two_jobs_at_once_by_any_route(studio, machine, monkeypatch):
     problems = []
     monkeypatch.setattr(
-        "maskunet.studio.null_mask",
+        "maskunet.studio.studio.null_mask",
         lambda model, rewards, request, plain: list(plain.run(model, rewards, request, Settings())),
     )
 
@@ -337,7 +339,7 @@ def test_stop_takes_effect_within_one_update_and_keeps_the_best(studio, machine,
     assert last.message == last.run.note == "Stopped on request."
     assert (last.run.result_image == 11).all()
     assert (machine.active, machine.closed) == (0, 2)
-    assert runs.read(tmp_path / "runs" / job).state == "stopped"
+    assert run_folder.read(tmp_path / "runs" / job).state == "stopped"
     machine.free = True
     assert finish(studio, studio.start(ask())).phase == "done"
 
@@ -362,7 +364,7 @@ def test_stop_before_the_methods_first_picture_leaves_no_run(studio, machine, tm
 def test_the_time_limit_keeps_the_best_so_far(machine, tmp_path, monkeypatch):
     late = []
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * len(late))
-    monkeypatch.setattr("maskunet.studio.time", clock)
+    monkeypatch.setattr("maskunet.studio.studio.time", clock)
     machine.at[2, 1] = lambda: late.append(1)
     studio = open_studio(machine, tmp_path, limit_seconds=900)
     last = finish(studio, studio.start(ask(seed=20)))
@@ -424,7 +426,7 @@ def test_a_slow_reader_gets_the_newest_and_no_backlog(studio, machine):
 
 
 def test_after_takes_up_where_a_reader_left_and_time_passes_without_news(studio, machine, monkeypatch):
-    monkeypatch.setattr(jobs, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(queue, "HEARTBEAT", 0.05)
     machine.free = False
     job = studio.start(ask())
     machine.gate.release(1)
@@ -448,14 +450,14 @@ def test_a_saved_run_is_found_after_a_restart_and_old_jobs_leave_the_memory(
     only = list(other.events(job))
     assert [(e.phase, e.run.id, len(e.rows)) for e in only] == [("done", job, 13)]
     other.close()
-    monkeypatch.setattr(jobs, "KEEP_SECONDS", 0)
+    monkeypatch.setattr(queue, "KEEP_SECONDS", 0)
     finish(studio, studio.start(ask(2)))
     assert studio._queue.get(job) is None
     assert studio.run(job).id == job
 
 
 def test_only_the_newest_runs_stay_on_the_disk(studio, tmp_path, monkeypatch):
-    monkeypatch.setattr("maskunet.shelf.MAX_RUNS", 2)
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_RUNS", 2)
     (tmp_path / "runs" / "notes").mkdir(parents=True)
     made = []
     for seed in range(3):
@@ -518,20 +520,20 @@ def test_a_failure_is_one_sentence_without_a_path_and_the_next_run_works(
 
 
 def test_missing_weights_and_a_full_disk_at_the_end_are_one_sentence(studio, machine, monkeypatch):
-    from maskunet import loading
+    from maskunet.library import weights
     from maskunet.models import SPECS
 
     def missing(name):
-        monkeypatch.setattr(loading, "_cached", lambda *args: None)
-        return loading.find(SPECS["sd15"])
+        monkeypatch.setattr(weights, "_cached", lambda *args: None)
+        return weights.model_folder(SPECS["sd15"])
 
     monkeypatch.setattr(studio._library, "load", missing)
     message = finish(studio, studio.start(ask())).message
     assert "not on this machine (4.27 GB)" in message
     assert "python -m maskunet download sd15" in message
     monkeypatch.undo()
-    monkeypatch.setattr(runs, "_write_rows", raises(OSError(errno.ENOSPC, "full", "/x")))
-    monkeypatch.setattr(runs, "_write_files", lambda *args: runs._write_rows())
+    monkeypatch.setattr(run_folder, "_write_rows", raises(OSError(errno.ENOSPC, "full", "/x")))
+    monkeypatch.setattr(run_folder, "_write_files", lambda *args: run_folder._write_rows())
     last = finish(studio, studio.start(ask()))
     assert (last.phase, last.message[:16]) == ("failed", "The disk is full")
     monkeypatch.undo()
@@ -650,14 +652,14 @@ def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(real, tiny_sd15)
 def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, tmp_path, monkeypatch):
     job = real.start(ask(**REAL, keep_masks=True))
     run = finish(real, job).run
-    masks = store.load(tmp_path / "runs" / job / "masks.safetensors")
+    masks = mask_set.load(tmp_path / "runs" / job / "masks.safetensors")
     shapes = {site.name: site.shape for site in find_sites(tiny_sd15.unet)}
-    store.check(masks, run.request.model, tiny_sd15.weights, shapes)
+    mask_set.check(masks, run.request.model, tiny_sd15.weights, shapes)
     assert len(masks.steps) == 3
     bits = [unpack(masks.steps[t][name], shape) for t in masks.steps for name, shape in shapes.items()]
     kept = sum(float(b.sum()) for b in bits) / sum(b.numel() for b in bits)
     assert kept == pytest.approx(run.keep_ratio, abs=1e-6)
-    monkeypatch.setattr("maskunet.studio.KEEP_MASKS", 0)  # as for a large model
+    monkeypatch.setattr("maskunet.studio.studio.KEEP_MASKS", 0)  # as for a large model
     other = finish(real, real.start(ask(**REAL))).run
     assert not (tmp_path / "runs" / other.id / "masks.safetensors").exists()
 
@@ -676,7 +678,7 @@ def test_the_machine_is_described_and_its_speed_measured_between_pictures(real, 
     assert set(found) == {"Versions", "Device", "Memory", "Disk", "Rewards"}
     assert found["Device"].startswith("CPU, ")
     assert "a picture of 15 steps" in real.speed()
-    monkeypatch.setattr("maskunet.doctor.speed", lambda library: 1 / 0)
+    monkeypatch.setattr("maskunet.studio.doctor.speed", lambda library: 1 / 0)
     with pytest.raises(ValueError):
         real.speed()
     assert real.null_mask(ask(steps=3)) == 0.0  # the model is free again

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import rows, study
-from maskunet.__main__ import main
-from maskunet.library import Loaded
+from maskunet.commands.registry import main
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments import rows, study
+from maskunet.library.library import Loaded
+from maskunet.masks.sites import find_sites
 from maskunet.records import Request
-from maskunet.sites import find_sites
-from maskunet.statistics import bootstrap, sign_test, wilson
 from maskunet.tabletop.tasks import TASKS
 from visualize import random_ratio, seed_grid
 from visualize.base import darkened
@@ -228,7 +228,7 @@ def command(tiny_sd15, monkeypatch, tmp_path):
         def load(self, name):
             return Loaded(model=tiny_sd15, rewards=Redness())
 
-    monkeypatch.setattr("maskunet.library.Library", Shelf)
+    monkeypatch.setattr("maskunet.library.library.Library", Shelf)
     monkeypatch.setattr("maskunet.tabletop.checker.load", lambda folder: checker)
 
     def run(*words):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet.__main__ import main
-from maskunet.statistics import student
-from maskunet.tables import report
-from maskunet.tables import run as tables
-from maskunet.tables.specs import SPECS
-from maskunet.tables.world import _captions
+from maskunet.commands.registry import main
+from maskunet.evaluation.intervals import student
+from maskunet.experiments.tables import make as tables
+from maskunet.experiments.tables import report
+from maskunet.experiments.tables.specs import SPECS
+from maskunet.experiments.tables.world import _captions
 from tests.tiny import tiny_sd_folder
 from tests.tiny_rewards import write_small
 from visualize import table_rows
@@ -165,7 +165,7 @@ def few_steps(monkeypatch):
     """The paper's 50 denoising steps are many for a test."""
     from dataclasses import replace
 
-    from maskunet.tables import world
+    from maskunet.experiments.tables import world
 
     real = world.coco
     monkeypatch.setattr(world, "coco", lambda *a: replace(w := real(*a), request=replace(w.request, steps=2)))

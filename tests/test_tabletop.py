@@ -5,10 +5,10 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 
-from maskunet.tabletop import train_tiny_decoder
+from maskunet.experiments.tabletop import train_tiny_decoder
+from maskunet.experiments.tabletop.fit import fit
 from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.data import training_scenes
-from maskunet.tabletop.fit import fit
 from maskunet.tabletop.render import project, render
 from maskunet.tabletop.scenes import HELD_OUT, Thing, mirrored, random_scene
 from maskunet.tabletop.tasks import TASKS, Case, cases, stands

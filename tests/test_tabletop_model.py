@@ -8,12 +8,13 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 import maskunet.tabletop
-from maskunet.evaluate import evaluate
-from maskunet.library import Library
+from maskunet.experiments.evaluate import evaluate
+from maskunet.experiments.tabletop import measure
+from maskunet.experiments.tabletop.train_autoencoder import signal_to_noise
+from maskunet.library.library import Library
 from maskunet.records import Request
-from maskunet.tabletop import checker, data, measure
+from maskunet.tabletop import checker, data
 from maskunet.tabletop.render import render
-from maskunet.tabletop.train_autoencoder import signal_to_noise
 
 WEIGHTS = Path(maskunet.tabletop.__file__).parent / "weights"
 

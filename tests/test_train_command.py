@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet.__main__ import main
-from maskunet.library import Library
+from maskunet.commands.registry import main
+from maskunet.library.library import Library
 from maskunet.methods import SPECS as METHODS
 from maskunet.records import Request
-from maskunet.tabletop.pairs import Tabletop
 from maskunet.training.data import Feed, Table
 from maskunet.training.recipes import SPECS
+from maskunet.training.tabletop import Tabletop
 from tests.test_training import run
 from tests.tiny import tiny_sd_folder
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet.library import Library
-from maskunet.studio import Studio
-from maskunet.train_records import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
-from maskunet.train_studio import TrainStudio
-from maskunet.train_work import Place
-from maskunet.ui import build as page
-from maskunet.ui import controls, train, train_views, words
+from maskunet.library.library import Library
+from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
+from maskunet.studio.studio import Studio
+from maskunet.studio.training import TrainStudio
+from maskunet.studio.training_process import Place
+from maskunet.ui import controls, page, words
+from maskunet.ui.html import train as train_views
+from maskunet.ui.tabs import train
 from tests.serving import SOON, needs_browser, served
 from tests.test_explore import tables
 

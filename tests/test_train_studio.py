@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import app
-from maskunet.generator import VARIANTS
-from maskunet.library import Library
-from maskunet.train_records import BaseSamples, TrainEvent, TrainRequest
-from maskunet.train_studio import TrainStudio
-from maskunet.train_work import Place, work
+from maskunet.library.library import Library
+from maskunet.masks.generator import VARIANTS
+from maskunet.records.training import BaseSamples, TrainEvent, TrainRequest
+from maskunet.studio.training import TrainStudio
+from maskunet.studio.training_process import Place, work
 from maskunet.training.recipes import SPECS
 from visualize.training_curve import SPEC
 
@@ -109,7 +109,7 @@ def test_only_a_page_of_ones_own_trains(monkeypatch, tmp_path, more, space, offe
         told.update(options)
         raise InterruptedError  # before anything is loaded or served
 
-    monkeypatch.setattr("maskunet.studio.Studio", studio)
+    monkeypatch.setattr("maskunet.studio.studio.Studio", studio)
     with pytest.raises(InterruptedError):
         app.launch(app.arguments(["--runs", str(tmp_path), *more]))
     assert told["trains"] is offered

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from maskunet import generator_file
-from maskunet.generator import MaskGenerator, Settings
-from maskunet.guidance import classifier_free
-from maskunet.library import Library
-from maskunet.mask import pack
-from maskunet.masked_unet import MaskedUNet
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.library.library import Library
+from maskunet.masks import generator_file
+from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.masks.mask import pack
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.methods.base import mask_generator
 from maskunet.models.base import ModelSpec
 from maskunet.records import Request
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.sites import find_sites
 from tests.test_methods import Redness
 from tests.tiny import random_generator, tiny_generator, tiny_sd_folder
 from tests.tiny_rewards import write_small

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet import runs, untrusted
-from maskunet.course import Course
-from maskunet.shelf import Shelf
-from maskunet.ui import explore, explore_views, history, optimize, pictures
+from maskunet.records.course import Course
+from maskunet.records.disk import untrusted
+from maskunet.runs import run_folder
+from maskunet.studio.shelf import Shelf
+from maskunet.ui.html import explore as explore_views
+from maskunet.ui.html import pictures
+from maskunet.ui.tabs import explore, history, optimize
 from tests.test_runs import make
 from tests.tiny_stats import Sites, random_masks, stats_of
 
@@ -30,7 +33,7 @@ def run():
 @pytest.fixture
 def files(run, tmp_path):
     """The files of a good run by name, to be spoiled and zipped."""
-    folder = runs.write(run, tmp_path / "good" / run.id)
+    folder = run_folder.write(run, tmp_path / "good" / run.id)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -48,61 +51,61 @@ def npz(**arrays):
 
 
 def changed(files, **entries):
-    return json.dumps({**json.loads(files[runs.RECORD]), **entries}).encode()
+    return json.dumps({**json.loads(files[run_folder.RECORD]), **entries}).encode()
 
 
 def pixel_bomb(files):
     file = io.BytesIO()
     Image.new("1", (9000, 9000)).save(file, "png")
-    files[runs.RESULT] = file.getvalue()
-    assert len(files[runs.RESULT]) < 20_000
+    files[run_folder.RESULT] = file.getvalue()
+    assert len(files[run_folder.RESULT]) < 20_000
 
 
 def larger_pixel_bomb(files):
     file = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(file, "png")
-    files[runs.BASE] = file.getvalue()
+    files[run_folder.BASE] = file.getvalue()
 
 
 def another_format(files):
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, "gif")
-    files[runs.RESULT] = file.getvalue()
+    files[run_folder.RESULT] = file.getvalue()
 
 
 def array_bomb(files):
-    good = dict(np.load(io.BytesIO(files[runs.MAPS])))
-    files[runs.MAPS] = npz(**good, more=np.zeros(untrusted.MAX_ARRAYS, np.uint8))
-    assert len(files[runs.MAPS]) < 100_000
+    good = dict(np.load(io.BytesIO(files[run_folder.MAPS])))
+    files[run_folder.MAPS] = npz(**good, more=np.zeros(untrusted.MAX_ARRAYS, np.uint8))
+    assert len(files[run_folder.MAPS]) < 100_000
 
 
 def pickled_array(files):
-    good = dict(np.load(io.BytesIO(files[runs.MAPS])))
-    files[runs.MAPS] = npz(**{**good, "block_1": np.array([print], dtype=object)})
+    good = dict(np.load(io.BytesIO(files[run_folder.MAPS])))
+    files[run_folder.MAPS] = npz(**{**good, "block_1": np.array([print], dtype=object)})
 
 
 def damaged_masks(files):
-    files[runs.MASKS] = b"\x80\x04\x95 pickle"
+    files[run_folder.MASKS] = b"\x80\x04\x95 pickle"
 
 
 def markup_for_a_number(files):
-    files[runs.RECORD] = changed(files, rewards={"total": TAG})
+    files[run_folder.RECORD] = changed(files, rewards={"total": TAG})
 
 
 def list_for_the_id(files):
-    files[runs.RECORD] = changed(files, id=["0123456789ab"])
+    files[run_folder.RECORD] = changed(files, id=["0123456789ab"])
 
 
 def path_for_the_id(files):
-    files[runs.RECORD] = changed(files, id="../../../tmp/x")
+    files[run_folder.RECORD] = changed(files, id="../../../tmp/x")
 
 
 def huge_record(files):
-    files[runs.RECORD] = changed(files, note="x" * 2**20)
+    files[run_folder.RECORD] = changed(files, note="x" * 2**20)
 
 
 def no_request(files):
-    files[runs.RECORD] = changed(files, request={"prompt": ["a"]})
+    files[run_folder.RECORD] = changed(files, request={"prompt": ["a"]})
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_a_run_made_to_do_harm_is_refused_and_leaves_nothing(files, spoil, tmp_p
 
 def test_a_zip_that_unpacks_to_more_than_a_run_is_refused(files, tmp_path, monkeypatch):
     small = zipped(files, tmp_path / "a.zip", compression=zipfile.ZIP_DEFLATED)
-    monkeypatch.setattr(runs, "MAX_ZIP", sum(map(len, files.values())) - 1)
+    monkeypatch.setattr(run_folder, "MAX_ZIP", sum(map(len, files.values())) - 1)
     with pytest.raises(ValueError, match="no run"):
         Shelf(tmp_path / "runs").take(small)
 
@@ -140,22 +143,22 @@ def test_a_zip_of_damaged_data_is_refused(files, tmp_path):
 
 
 def test_a_good_run_is_taken_with_its_files_only_and_makes_room(run, files, tmp_path, monkeypatch):
-    monkeypatch.setattr("maskunet.shelf.MAX_RUNS", 1)
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_RUNS", 1)
     shelf = Shelf(tmp_path / "runs")
     shelf.keep(replace(run, id="f" * 12))
     files["../../evil.py"] = files["sites.py"] = b"import os"
     assert shelf.take(zipped(files, tmp_path / "a.zip")) == run.id
     assert [path.name for path in shelf.folder.iterdir()] == [run.id]
-    assert {path.name for path in (shelf.folder / run.id).iterdir()} < {*runs.FILES}
+    assert {path.name for path in (shelf.folder / run.id).iterdir()} < {*run_folder.FILES}
     assert not list(tmp_path.rglob("evil.py"))
 
 
 def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     """Prompt, device, note and the names of rewards come from the file; names of layers are checked."""
-    request = json.loads(files[runs.RECORD])["request"] | {"prompt": TAG, "negative_prompt": TAG}
+    request = json.loads(files[run_folder.RECORD])["request"] | {"prompt": TAG, "negative_prompt": TAG}
     rewards = {"total": 1.0, TAG: 2.0}
     texts = dict.fromkeys(("device", "dtype", "created", "note"), TAG)
-    files[runs.RECORD] = changed(files, request=request, rewards=rewards, base_rewards=rewards, **texts)
+    files[run_folder.RECORD] = changed(files, request=request, rewards=rewards, base_rewards=rewards, **texts)
     shelf = Shelf(tmp_path / "runs")
     found = shelf.read(shelf.take(zipped(files, tmp_path / "a.zip")))
     assert found.device == TAG

@@ -5,8 +5,8 @@ import torch
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 
-from maskunet.library import Library
-from maskunet.upsampling import FoldedUpsample, fold_upsampling, folded
+from maskunet.library.library import Library
+from maskunet.models.base.upsampling import FoldedUpsample, fold_upsampling, folded
 
 
 def layer(**given):

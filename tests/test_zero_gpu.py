@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from maskunet import zero_gpu
+from maskunet.studio import zero_gpu
 from tests.test_studio import Machine, ask, finish, open_studio, soon
 
 VISITOR = contextvars.ContextVar("visitor", default="nobody")

@@ -12,9 +12,10 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from maskunet import generator_file, unet_file
-from maskunet.generator import MaskGenerator, Settings
-from maskunet.models.base import DiffusionModel, from_folder, hashes
+from maskunet.masks import generator_file
+from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.models.base import DiffusionModel, fine_tuned, from_folder
+from maskunet.models.base.folder import hashes
 
 WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
 TEXT_WIDTH = {"sd15": 32, "sd2": 48}
@@ -114,7 +115,7 @@ def tiny_fine_tuned(folder: Path, name: str = "tiny") -> Path:
     path.parent.mkdir(exist_ok=True)
     state = UNet2DConditionModel.from_pretrained(folder / "unet").state_dict()
     tensors = {key: (0.9 * value).contiguous() for key, value in state.items()}
-    unet_file.save(path, tensors, "full", {"model": "tiny", "weights": hashes(folder)})
+    fine_tuned.save(path, tensors, "full", {"model": "tiny", "weights": hashes(folder)})
     return path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskunet.benchmarks.geneval.rules import Thing
+from maskunet.evaluation.benchmarks.geneval.rules import Thing
 
 # COCO's names as published detectors spell them, some without a space.
 LABELS = ("person", "bicycle", "car", "motorbike", "dog", "sofa", "mouse", "bench")
@@ -98,7 +98,7 @@ def write_blip(folder: Path) -> Path:
 
 def write_networks(folder: Path) -> Path:
     """All three, under the names that --weights expects."""
-    from maskunet.benchmarks import blip_vqa, geneval
+    from maskunet.evaluation.benchmarks import blip_vqa, geneval
 
     write_detector(folder / geneval.DETECTOR.name)
     write_clip(folder / geneval.CLIP.name)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.models.base import ModelSpec
 from tests.tiny import tiny_sd_folder
 from tests.tiny_rewards import write_small

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from maskunet import mask
-from maskunet.collect import Collector
-from maskunet.site_stats import SiteStats
-from maskunet.sites import ATTENTION, ROLES, MaskSite
+from maskunet.masks import mask
+from maskunet.masks.counting import Collector
+from maskunet.masks.sites import ATTENTION, ROLES, MaskSite
+from maskunet.records.site_stats import SiteStats
 
 
 class Sites(nn.Module):

@@ -1,5 +1,5 @@
 """One plot per file: records and arrays in, a matplotlib Figure out. No torch, no pyplot state."""
 
-from maskunet.discover import discover
+from maskunet.plugins import discover
 
 SPECS = discover(__name__)

@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from maskunet.records import Run
-from maskunet.site_stats import SiteStats
+from maskunet.records.site_stats import SiteStats
 from visualize.base import NO_STATISTICS, PlotSpec
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskunet.records import Run
-from maskunet.site_stats import SiteStats, edges
+from maskunet.records.site_stats import SiteStats, edges
 from visualize.base import COLORS, NO_STATISTICS, PlotSpec, spread
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskunet.train_records import TrainEvent
+from maskunet.records.training import TrainEvent
 from visualize.base import COLORS, PlotSpec, panels
 
 WINDOW = 25  # steps of the running mean

@@ -1,6 +1,6 @@
 """One bench per file or package: what a part of the work costs, as ratios of times taken in turn in one process."""
 
 from maskunet.bench.base import BenchSpec
-from maskunet.discover import discover
+from maskunet.plugins import discover
 
 SPECS: dict[str, BenchSpec] = discover(__name__)

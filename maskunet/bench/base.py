@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.models.base import suit
 
 SD15 = {

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from maskunet.bench.base import BenchSpec, guided_inputs, sd15_unet, seconds
-from maskunet.collect import Collector
-from maskunet.library import Library
-from maskunet.mask import bernoulli_masks
-from maskunet.masked_unet import MaskedUNet
+from maskunet.library.library import Library
+from maskunet.masks.counting import Collector
+from maskunet.masks.mask import bernoulli_masks
+from maskunet.masks.masked_unet import MaskedUNet
 
 log = logging.getLogger(__name__)
 

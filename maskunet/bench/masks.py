@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from maskunet.bench.base import BenchSpec, guided_inputs, sd15_unet, seconds
-from maskunet.generator import MaskGenerator, Settings
-from maskunet.library import Library
-from maskunet.mask import bernoulli_masks
-from maskunet.masked_unet import MaskedUNet
+from maskunet.evaluation.intervals import bootstrap
+from maskunet.library.library import Library
+from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.masks.mask import bernoulli_masks
+from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods import SPECS
 from maskunet.methods.maskunet_trained import masks_of
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
-from maskunet.statistics import bootstrap
 
 log = logging.getLogger(__name__)
 

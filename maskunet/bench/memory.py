@@ -4,7 +4,7 @@ from typing import Any
 
 from maskunet.bench.base import BenchSpec
 from maskunet.bench.loop import held
-from maskunet.library import Library
+from maskunet.library.library import Library
 
 
 def run(library: Library, size: str, rounds: int) -> dict[str, Any]:

@@ -1,5 +1,19 @@
 """One way of making an image per file; each ends in a SPEC and is found by its presence."""
 
-from maskunet.discover import discover
+from collections.abc import Mapping
+
+from maskunet.methods.base import MethodSpec
+from maskunet.plugins import discover
 
 SPECS = discover(__name__)
+
+
+def method_of(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> MethodSpec:
+    """The method of that name.
+
+    Raises:
+        ValueError: there is none; says which there are.
+    """
+    if name not in methods:
+        raise ValueError(f"There is no method “{name}”. There are: {', '.join(methods)}.")
+    return methods[name]

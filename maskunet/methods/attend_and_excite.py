@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskunet.attention_maps import CrossAttentionMaps, map_size
-from maskunet.guidance import classifier_free, gradient_step
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
+from maskunet.methods.base.attention import CrossAttentionMaps, gradient_step, map_size
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 
 # What each thing's largest attention must reach, by share of the steps done: 0, 10 and 20 of 50 steps.
 THRESHOLDS = {0.0: 0.05, 0.2: 0.5, 0.4: 0.8}

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from maskunet import candidates
-from maskunet.methods.base import MethodSpec, Reporter, guidance_of, steps_of
+from maskunet.diffusion import dpmpp_2m_step
+from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

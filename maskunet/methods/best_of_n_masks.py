@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from maskunet import candidates, mask
-from maskunet.guidance import classifier_free
-from maskunet.masked_unet import MaskedUNet
-from maskunet.methods.base import MethodSpec, Reporter, guidance_of, mask_generator, steps_of
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from maskunet import unet_file
 from maskunet.methods import plain
 from maskunet.methods.base import MethodSpec, read_part, trained_part
-from maskunet.models.base import DiffusionModel
+from maskunet.models.base import DiffusionModel, fine_tuned
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -30,7 +29,7 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample as the plain method does, with the other U-Net; the base model's is not touched."""
     (path,) = parts(model, settings).values()
-    tuned = replace(model, unet=read_part(model, path, unet_file.load))
+    tuned = replace(model, unet=read_part(model, path, fine_tuned.load))
     yield from plain.run(tuned, rewards, request, plain.Settings(second_order=settings.second_order))
 
 

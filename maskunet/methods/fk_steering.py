@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from maskunet import candidates
-from maskunet.methods.base import MethodSpec, Reporter, guidance_of, mask_generator, steps_of
+from maskunet.diffusion import History, Schedule
+from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import History, Schedule
-from maskunet.settings import ranged
 
 POTENTIALS = ("difference", "max", "sum")
 
@@ -156,7 +155,7 @@ def stochastic_step(
     """One step of the stochastic DPM-Solver++ 2M (Lu et al. 2022, SDE); at eta 0 the deterministic one.
 
     x_prev = exp(-eta h) sigma_prev / sigma x_t + alpha_prev (1 - exp(-(1 + eta) h)) target
-    + sigma_prev sqrt(1 - exp(-2 eta h)) noise, with h and the target as in `schedule.dpmpp_2m_step`.
+    + sigma_prev sqrt(1 - exp(-2 eta h)) noise, with h and the target as in `diffusion.dpmpp_2m_step`.
 
     Args:
         times: (t, t_prev). noise: standard normal, of x_t's shape.

@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskunet.guidance import classifier_free
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskunet import generator_file
+from maskunet.masks import generator_file
 from maskunet.methods import maskunet_trained
 from maskunet.methods.base import MethodSpec, trained_part
 from maskunet.models.base import DiffusionModel

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maskunet import generator_file
-from maskunet.generator import MaskGenerator
-from maskunet.guidance import classifier_free
-from maskunet.masked_unet import Features, MaskedUNet
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks import generator_file
+from maskunet.masks.generator import MaskGenerator
+from maskunet.masks.masked_unet import Features, MaskedUNet
 from maskunet.methods.base import (
     MethodSpec,
     Reporter,
@@ -27,7 +27,6 @@ from maskunet.methods.base import (
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
 
 HALVES = ("shared", "own")
 

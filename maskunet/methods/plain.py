@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from maskunet.guidance import classifier_free
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

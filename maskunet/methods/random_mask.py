@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet import mask
-from maskunet.guidance import classifier_free
-from maskunet.masked_unet import MaskedUNet
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 
 KINDS = ("iid", "window", "magnitude")
 BySite = Mapping[str, Tensor]

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from maskunet.attention_maps import CrossAttentionMaps, map_size
-from maskunet.guidance import binding_loss, classifier_free, gradient_step
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
+from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,17 +10,16 @@ from dataclasses import asdict, dataclass, field, replace
 
 from torch import Tensor
 
-from maskunet.attention_maps import CrossAttentionMaps, map_size
-from maskunet.guidance import binding_loss, gradient_step
-from maskunet.masked_unet import MaskedUNet
-from maskunet.methods import maskunet_free
+from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, steps_of
+from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
+from maskunet.methods.maskunet_free import method as maskunet_free
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.settings import ranged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

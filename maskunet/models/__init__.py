@@ -1,5 +1,5 @@
 """The base models, one per file; SPECS lists them by name."""
 
-from maskunet.discover import discover
+from maskunet.plugins import discover
 
 SPECS = discover(__name__)

@@ -1,19 +1,16 @@
 """The embedded world: a small model of a table with colored objects, trained by this project."""
 
 import json
-from pathlib import Path
 
-import maskunet.tabletop
 from maskunet.models.base import ModelSpec
 from maskunet.tabletop.captions import VOCABULARY
-
-_WEIGHTS = Path(maskunet.tabletop.__file__).parent / "weights"
+from maskunet.tabletop.place import MODEL, WEIGHTS
 
 
 def _guidance(default: float = 3.5) -> float:
     """The scale measured as best for plain on training prompts, written down by the training."""
     try:
-        return float(json.loads((_WEIGHTS / "guidance.json").read_text())["guidance"])
+        return float(json.loads((WEIGHTS / "guidance.json").read_text())["guidance"])
     except (OSError, ValueError, KeyError, TypeError):
         return default
 
@@ -24,7 +21,7 @@ SPEC = ModelSpec(
     summary="A small model of 1 to 4 colored objects on a table, 128 x 128; runs on any machine.",
     license="Apache-2.0",
     guidance=_guidance(),
-    folder=_WEIGHTS / "model",
-    rewards=_WEIGHTS,
+    folder=MODEL,
+    rewards=WEIGHTS,
     vocabulary=VOCABULARY,
 )

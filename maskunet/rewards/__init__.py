@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from maskunet.discover import discover
+from maskunet.plugins import discover
 from maskunet.rewards.base import WeightedRewards
 
 SPECS = discover(__name__)

@@ -13,14 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskunet.encoders import clip
-from maskunet.rewards.base import (
-    PromptCache,
-    RewardSpec,
-    load_frozen,
-    normalized,
-    read_checkpoint,
-    read_json,
-)
+from maskunet.encoders.pixels import normalized
+from maskunet.encoders.reading import load_frozen, read_checkpoint, read_json
+from maskunet.rewards.base import PromptCache, RewardSpec
 
 CHECKPOINTS = ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt")
 

@@ -20,15 +20,9 @@ from maskunet.encoders.blip import (
     to_published,
     without_weights,
 )
-from maskunet.rewards.base import (
-    GET_AGAIN,
-    PromptCache,
-    RewardSpec,
-    load_frozen,
-    normalized,
-    read_checkpoint,
-    read_json,
-)
+from maskunet.encoders.pixels import normalized
+from maskunet.encoders.reading import GET_AGAIN, load_frozen, read_checkpoint, read_json
+from maskunet.rewards.base import PromptCache, RewardSpec
 
 MEAN, STD, MAX_LENGTH = 0.16717362830052426, 1.0333394966054072, 35
 # Settings of the published text tower that no shape tells, and its tokenizer's special tokens.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from maskunet.tabletop.scenes import (
+from maskunet.tabletop.scenes import (  # fmt: skip
     COLORS,
     OPPOSITE,
     RELATIONS,
@@ -13,7 +13,7 @@ from maskunet.tabletop.scenes import (
     Scene,
     Thing,
     holds,
-)  # fmt: skip
+)
 
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four"}
 RELATION_WORDS = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskunet.models.base import DiffusionModel
-from maskunet.train_records import TrainEvent
+from maskunet.records.training import TrainEvent
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
 STATE, PART, ABOUT, LOG = "state.pt", "trained.safetensors", "training.json", "log.csv"

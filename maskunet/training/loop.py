@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from maskunet.models.base import DiffusionModel
+from maskunet.records.training import TrainEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.train_records import TrainEvent
 from maskunet.training import checkpoint, sheet
 from maskunet.training.data import Feed, Pairs
 from maskunet.training.objective import Batch, Objective

@@ -17,11 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskunet.guidance import classifier_free
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.rewards.base import WeightedRewards, shifted_views, shifts
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.settings import ranged
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict

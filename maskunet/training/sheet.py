@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from maskunet.guidance import classifier_free
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.models.base import DiffusionModel
-from maskunet.schedule import dpmpp_2m_step
 
 STEPS = 15
 

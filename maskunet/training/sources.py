@@ -32,7 +32,7 @@ def _of_path(path: Path, size: int, latents: Path | None) -> Pairs:
 
 
 def _tabletop(latents: Path | None) -> Pairs:
-    from maskunet.tabletop.pairs import Tabletop
+    from maskunet.training.tabletop import Tabletop
 
     try:
         return Tabletop(latents=latents)

@@ -3,12 +3,13 @@
 import logging
 from pathlib import Path
 
-from maskunet import runs
 from maskunet.records import Run
+from maskunet.records.disk.shipped import shipped
+from maskunet.runs import run_folder
 
 logger = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parents[2] / "examples" / "gallery"
+FOLDER = shipped("examples/gallery")
 
 
 def load(folder: Path = FOLDER) -> dict[str, Run]:
@@ -16,7 +17,7 @@ def load(folder: Path = FOLDER) -> dict[str, Run]:
     found = {}
     for path in sorted(folder.glob("*/run.json")):
         try:
-            run = runs.read(path.parent)
+            run = run_folder.read(path.parent)
         except (ValueError, OSError):
             logger.warning("the gallery's run %s cannot be read", path.parent.name, exc_info=True)
             continue

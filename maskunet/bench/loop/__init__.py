@@ -13,13 +13,13 @@ from maskunet.bench.loop import flops, memory, size
 from maskunet.bench.loop.clock import PHASES, Clock, clocked, seconds_on
 from maskunet.bench.loop.size import Size
 from maskunet.bench.loop.variants import VARIANTS, Variant
-from maskunet.library import Library
+from maskunet.evaluation.intervals import bootstrap
+from maskunet.library.library import Library
 from maskunet.methods import SPECS
 from maskunet.methods.base import DEFAULT_STEPS
 from maskunet.models.base import DiffusionModel
 from maskunet.records import StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.statistics import bootstrap
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from maskunet.bench.base import TOKENS, sd15_unet
+from maskunet.diffusion import Schedule
 from maskunet.encoders import blip, clip
 from maskunet.models.base import TINY_DECODER, DiffusionModel, suit
 from maskunet.rewards.base import WeightedRewards
 from maskunet.rewards.hpsv2 import HPSv2
 from maskunet.rewards.image_reward import PUBLISHED_TOKENS, ImageReward
-from maskunet.schedule import Schedule
 
 VAE = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "latent_channels": 4, "sample_size": 512,

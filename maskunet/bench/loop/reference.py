@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskunet.guidance import classifier_free
-from maskunet.mask import noise_for, straight_through
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks.mask import noise_for, straight_through
+from maskunet.masks.sites import find_sites
 from maskunet.methods.base import DEFAULT_STEPS, Reporter, finish, guidance_of, mask_generator
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.schedule import dpmpp_2m_step
-from maskunet.sites import find_sites
 
 
 def run(

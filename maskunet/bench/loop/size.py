@@ -10,7 +10,7 @@ import torch
 from maskunet.bench.loop import reference
 from maskunet.bench.loop.full_size import stable_diffusion
 from maskunet.bench.loop.variants import Variant
-from maskunet.library import Library
+from maskunet.library.library import Library
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards

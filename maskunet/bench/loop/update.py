@@ -11,13 +11,13 @@ from torch.utils.checkpoint import checkpoint
 
 from maskunet.bench.loop.clock import ClockedModel
 from maskunet.bench.loop.size import PROMPT
-from maskunet.guidance import classifier_free
-from maskunet.mask import straight_through
-from maskunet.masked_unet import MaskedUNet
+from maskunet.diffusion import classifier_free
+from maskunet.masks.mask import straight_through
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
 from maskunet.methods.base import recomputed
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards
-from maskunet.sites import find_sites
 
 
 def update(

@@ -1,6 +1,6 @@
 """Ways of training, one per file; each ends in a SPEC and is found by its presence."""
 
-from maskunet.discover import discover
+from maskunet.plugins import discover
 
 SPECS = discover(__name__)
 """Every recipe's SPEC by name."""

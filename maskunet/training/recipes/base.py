@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged
 from maskunet.rewards.base import WeightedRewards
-from maskunet.settings import ranged
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.objective import Objective

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from maskunet import unet_file
-from maskunet.models.base import DiffusionModel
+from maskunet.models.base import DiffusionModel, fine_tuned
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet
 
 
@@ -19,7 +18,7 @@ def build(model: DiffusionModel, settings: Settings) -> Iterator[Recipe]:
 
     def save(path: Path) -> None:
         state = {name: value.to(model.dtype).contiguous() for name, value in unet.state_dict().items()}
-        unet_file.save(path, state, "full", {"model": model.name, "weights": model.weights})
+        fine_tuned.save(path, state, "full", {"model": model.name, "weights": model.weights})
 
     yield Recipe(module=UNet(unet), save=save)
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from maskunet import unet_file
-from maskunet.models.base import DiffusionModel
-from maskunet.settings import ranged
+from maskunet.models.base import DiffusionModel, fine_tuned
+from maskunet.plugins import ranged
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet
 
 TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
@@ -57,7 +56,7 @@ def build(model: DiffusionModel, settings: LoraSettings) -> Iterator[Recipe]:
             how = {f"unet.{key}": value for key, value in config.to_dict().items()}
             more = {"lora_adapter_metadata": json.dumps(how, default=sorted, sort_keys=True)}
             base = {"model": model.name, "weights": model.weights, "learns_from": settings.learns_from}
-            unet_file.save(path, tensors, "lora", base, **more)
+            fine_tuned.save(path, tensors, "lora", base, **more)
 
         yield Recipe(module=UNet(model.unet), save=save)
 

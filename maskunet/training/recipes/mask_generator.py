@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from maskunet import generator_file, mask
-from maskunet.generator import VARIANTS, MaskGenerator
-from maskunet.generator import Settings as GeneratorSettings
-from maskunet.masked_unet import Features, MaskedUNet
+from maskunet.masks import generator_file, mask
+from maskunet.masks.generator import VARIANTS, MaskGenerator
+from maskunet.masks.generator import Settings as GeneratorSettings
+from maskunet.masks.masked_unet import Features, MaskedUNet
 from maskunet.models.base import DiffusionModel
-from maskunet.settings import ranged
+from maskunet.plugins import ranged
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
 EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes from high to low

@@ -1,0 +1,1 @@
+"""python -m maskunet COMMAND: one command per file."""

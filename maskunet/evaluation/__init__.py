@@ -1,0 +1,1 @@
+"""What pictures are worth, by judges that know no method: features, metrics, benchmarks."""

@@ -1,0 +1,241 @@
+"""Pictures to features: read image folders, extract in batches with a cache on disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from maskunet.records.feature_set import THUMBNAIL, FeatureSet
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+BATCH = 32
+MAX_PIXELS = 50_000_000  # of one picture
+
+
+class FeatureExtractor(Protocol):
+    """A frozen network that describes a picture by D numbers.
+
+    Attributes:
+        name: "inception", for example, and `weights`, the SHA-256 of its parameters.
+        size: edge of the square pictures it takes, pixels.
+    """
+
+    name: str
+    weights: str
+    size: int
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Features (B, D) float32 of pictures (B, size, size, 3) uint8."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pictures:
+    """A named set of pictures, not opened yet.
+
+    Attributes:
+        files: what each is called.
+        sources: where each is, or its pixels (H, W, 3) uint8, any size.
+        captions: one per picture, empty where unknown.
+        notes: sentences on what did not fit together.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    sources: tuple[Path | np.ndarray, ...]
+    captions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far an extraction is.
+
+    Attributes:
+        done, total: pictures looked at, and all; `cached`, those whose features were on disk.
+        skipped: why, for each picture that could not be read.
+        result: the set, with the last one only.
+    """
+
+    done: int
+    total: int
+    cached: int = 0
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    result: FeatureSet | None = None
+
+
+def read_folder(path: Path, name: str = "", annotations: Path | None = None) -> Pictures:
+    """List the pictures of a folder, such as COCO's val2017, with their captions if there are any.
+
+    Args:
+        name: of the set; the folder's if left out.
+        annotations: a JSON file in the format of COCO's captions. None takes captions*.json of the
+            folder, or captions_FOLDER.json of a folder annotations/ beside it, as COCO comes.
+
+    Raises:
+        ValueError: no folder, no picture in it, or annotations that are not in this format.
+    """
+    if not path.is_dir():
+        raise ValueError(f"“{path.name}” is no folder on this machine. Give a folder that holds pictures.")
+    sources = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+    if not sources:
+        raise ValueError(
+            f"The folder “{path.name}” holds no pictures ({', '.join(SUFFIXES)}). Give the folder that holds "
+            "the files themselves; folders inside it are not searched."
+        )
+    files = tuple(p.name for p in sources)
+    annotations = annotations or _annotations_of(path)
+    captions, notes = _captions(annotations, files) if annotations else ({}, ())
+    return Pictures(
+        name=name or path.resolve().name,
+        files=files,
+        sources=tuple(sources),
+        captions=tuple(captions.get(file, "") for file in files),
+        notes=notes,
+    )
+
+
+def _annotations_of(path: Path) -> Path | None:
+    path = path.resolve()
+    beside = path.parent / "annotations" / f"captions_{path.name}.json"
+    return next(iter([*sorted(path.glob("captions*.json")), *([beside] if beside.is_file() else [])]), None)
+
+
+def _captions(path: Path, files: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The first caption of each file, and what did not match."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        pairs = [(entry["image_id"], str(entry["caption"])) for entry in content["annotations"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"“{path.name}” is not in the format of COCO's captions: a JSON object with images (id, file_name) "
+            "and annotations (image_id, caption). Give such a file, or none."
+        ) from error
+    here, captions, ids = set(files), {}, dict.fromkeys(number for number, _ in pairs)
+    for number, caption in pairs:
+        if names.get(number) in here:
+            captions.setdefault(names[number], caption)
+    lost = [number for number in ids if names.get(number) not in here]
+    notes = []
+    if lost:
+        notes.append(
+            f"{len(lost):,} of {len(ids):,} image ids in “{path.name}” match no file of the folder, such as "
+            f"{lost[0]}. Check that the annotations are this folder's."
+        )
+    if bare := len(files) - len(captions):
+        notes.append(f"{bare:,} of {len(files):,} pictures have no caption in “{path.name}”.")
+    return captions, tuple(notes)
+
+
+def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = None) -> Iterator[Progress]:
+    """Compute the features of pictures, 32 at a time; close the iterator to stop.
+
+    Pictures that cannot be read are skipped and named. What was computed is on disk at every yield, so
+    an extraction that was stopped goes on where it was.
+
+    Args:
+        cache: folder for one .npy per picture, named by the SHA-256 of its pixels and of the extractor.
+
+    Raises:
+        ValueError: no picture could be read, or features are not finite.
+    """
+    total, cached, skipped = len(images.sources), 0, {}
+    kept, rows, thumbnails = [], [], []
+    for start in range(0, total, BATCH):
+        batch = []
+        for i in range(start, min(start + BATCH, total)):
+            try:
+                batch.append(_pixels(images.sources[i]))
+            except ValueError as error:
+                skipped[images.files[i]] = str(error)
+            else:
+                kept.append(i)
+                thumbnails.append(squared(batch[-1], THUMBNAIL))
+        found, hits = _features(batch, extractor, cache)
+        rows, cached = rows + found, cached + hits
+        yield Progress(done=min(start + BATCH, total), total=total, cached=cached, skipped=dict(skipped))
+    if not kept:
+        name, reason = next(iter(skipped.items()), ("", "the set is empty"))
+        raise ValueError(f"None of the {total} pictures of “{images.name}” can be used: {name} {reason}.")
+    result = FeatureSet(
+        name=images.name,
+        features=np.stack(rows),
+        thumbnails=np.stack(thumbnails),
+        extractor=extractor.name,
+        weights=extractor.weights,
+        files=tuple(images.files[i] for i in kept),
+        captions=tuple(images.captions[i] for i in kept),
+    )
+    yield Progress(done=total, total=total, cached=cached, skipped=skipped, result=result)
+
+
+def _pixels(source: Path | np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8.
+
+    Raises:
+        ValueError: not a picture; the reason as the end of a sentence.
+    """
+    from PIL import Image, ImageOps
+
+    if isinstance(source, np.ndarray):
+        return source
+    try:
+        with Image.open(source) as picture:
+            if picture.width * picture.height <= MAX_PIXELS:
+                return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except Exception as error:  # each of the many formats breaks in its own way
+        raise ValueError("is damaged or no picture") from error
+    raise ValueError(f"has more than {MAX_PIXELS:,} pixels")
+
+
+def squared(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The central square at (size, size, 3), resized with antialiasing (Parmar et al. 2022)."""
+    from PIL import Image
+
+    edge = min(pixels.shape[:2])
+    top, left = ((side - edge) // 2 for side in pixels.shape[:2])
+    square = Image.fromarray(pixels[top : top + edge, left : left + edge])
+    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _features(
+    batch: list[np.ndarray], extractor: FeatureExtractor, cache: Path | None
+) -> tuple[list[np.ndarray], int]:
+    """One row of features per picture, and how many of them were on disk."""
+    paths = [_cache_path(pixels, extractor, cache) for pixels in batch] if cache else [None] * len(batch)
+    rows = [_cached(path) if path else None for path in paths]
+    missing = [i for i, row in enumerate(rows) if row is None]
+    if missing:
+        computed = extractor(np.stack([squared(batch[i], extractor.size) for i in missing]))
+        for i, row in zip(missing, computed, strict=True):
+            rows[i] = row
+            if paths[i]:
+                _keep(row, paths[i])
+    return rows, len(batch) - len(missing)
+
+
+def _cache_path(pixels: np.ndarray, extractor: FeatureExtractor, cache: Path) -> Path:
+    digest = hashlib.sha256(f"{extractor.name} {extractor.weights} {pixels.shape} ".encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return cache / extractor.name / f"{digest.hexdigest()}.npy"
+
+
+def _cached(path: Path) -> np.ndarray | None:
+    try:
+        row = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # absent, or cut off: computed again
+        return None
+    return row if row.ndim == 1 and row.dtype == np.float32 else None
+
+
+def _keep(row: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{os.getpid()}-{path.name}")
+    np.save(fresh, row)
+    fresh.replace(path)  # whole or not at all, also with two programs at once

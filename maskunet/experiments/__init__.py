@@ -1,0 +1,1 @@
+"""What is made of many runs: evaluations, studies, races, tables."""

@@ -1,0 +1,155 @@
+"""Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.methods import SPECS
+from maskunet.records import Request
+from maskunet.tabletop.tasks import TASKS, Case, cases
+
+SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
+
+
+def evaluate(
+    model: Any,
+    rewards: Any,
+    checker: Any,
+    request: Request,
+    *,
+    tasks: str,
+    n: int,
+    seed: int,
+    split: str = "test",
+) -> Iterator[dict[str, Any]]:
+    """Make and judge n images per task, one at a time.
+
+    Args:
+        model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
+        request: method, preset, guidance and settings; its prompt and seed are replaced.
+        tasks: "all" or task names with commas between them.
+        split: "test", or "train" for anything that chooses a setting.
+
+    Yields:
+        One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
+
+    Raises:
+        ValueError: an unknown task, method, preset or setting.
+    """
+    spec = SPECS[request.method]
+    settings = spec.settings(request.preset, request.settings)
+    for task in TASKS if tasks == "all" else tasks.split(","):
+        for i, case in enumerate(cases(task.strip(), n, seed, split)):
+            asked = replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False)
+            yield judge(case, asked.seed, spec.run(model, rewards, asked, settings), checker)
+
+
+def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, Any]:
+    """Run a method's events to the end and judge the final image."""
+    ratios, final = {}, None  # by step: of the mask the solver went on with
+    for event in events:
+        if event.keep_ratio and event.best:
+            ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
+        final = event if event.final else final
+    image = torch.from_numpy(final.image.copy()).permute(2, 0, 1)[None].float() / 255
+    return {
+        "task": case.task,
+        "prompt": case.prompt,
+        "seed": seed,
+        "correct": case.satisfied(checker.see(image)[0]),
+        "held_out": case.held_out,
+        "rewards": dict(final.rewards),
+        "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
+        "seconds": final.seconds,
+        "unet_calls": final.unet_calls,
+    }
+
+
+def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One line per task and one over all: n, share correct with its 95 % interval, mean rewards."""
+    lines = []
+    for task in [*dict.fromkeys(row["task"] for row in rows), "all"]:
+        mine = [row for row in rows if task in (row["task"], "all")]
+        right = sum(row["correct"] for row in mine)
+        low, high = wilson(right, len(mine))
+        totals = [row["rewards"]["total"] for row in mine]
+        lines.append({
+            "task": task, "n": len(mine), "correct": right / len(mine), "low": low, "high": high,
+            "reward": sum(totals) / len(totals), "reward_low": bootstrap(totals)[0],
+            "reward_high": bootstrap(totals)[1],
+            "keep_ratio": sum(row["keep_ratio"] for row in mine) / len(mine),
+            "seconds": sum(row["seconds"] for row in mine) / len(mine),
+        })  # fmt: skip
+    return lines
+
+
+def table(lines: list[Mapping[str, Any]]) -> str:
+    """The summary as a Markdown table."""
+    head = "| task | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
+    rows = [
+        f"| {x['task']} | {x['n']} | {x['correct']:.3f} | {x['low']:.3f} to {x['high']:.3f} | {x['reward']:.3f} "
+        f"| {x['reward_low']:.3f} to {x['reward_high']:.3f} | {1 - x['keep_ratio']:.2%} | {x['seconds']:.2f} |"
+        for x in lines
+    ]
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+
+
+def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare two evaluations image by image, where prompt and seed are the same.
+
+    Returns:
+        n; reward: mean difference of the total reward with its 95 % bootstrap interval; fixed and
+        broken: images only the first, only the second got right, and the sign test's p.
+
+    Raises:
+        ValueError: no image is in both.
+    """
+    index = {(row["prompt"], row["seed"], row["task"]): row for row in others}
+    pairs = [(row, index[key]) for row in rows if (key := (row["prompt"], row["seed"], row["task"])) in index]
+    if not pairs:
+        raise ValueError(
+            "The two evaluations share no prompt and seed; run both with the same --tasks and --seed."
+        )
+    differences = [a["rewards"]["total"] - b["rewards"]["total"] for a, b in pairs]
+    fixed = sum(a["correct"] and not b["correct"] for a, b in pairs)
+    broken = sum(b["correct"] and not a["correct"] for a, b in pairs)
+    low, high = bootstrap(differences)
+    return {
+        "n": len(pairs), "reward": sum(differences) / len(pairs), "low": low, "high": high,
+        "fixed": fixed, "broken": broken, "p": sign_test(fixed, broken),
+    }  # fmt: skip
+
+
+def paired_line(name: str, found: Mapping[str, Any]) -> str:
+    """What `paired` found, as one sentence."""
+    return (
+        f"Against {name}, {found['n']} pairs: total reward {found['reward']:+.3f} "
+        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}); correct {found['fixed']} more, {found['broken']} "
+        f"fewer, sign test p = {found['p']:.3f}."
+    )
+
+
+def load(folder: Path) -> list[dict[str, Any]]:
+    """The rows of an evaluation's folder.
+
+    Raises:
+        ValueError: the folder holds no evaluation.
+    """
+    try:
+        return json.loads((folder / "evaluation.json").read_text())["rows"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error
+
+
+def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = summarize(rows)
+    text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
+    (folder / "evaluation.json").write_text(text)
+    (folder / "evaluation.md").write_text(table(lines) + "\n")

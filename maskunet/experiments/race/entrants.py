@@ -1,0 +1,106 @@
+"""Who runs: a method with a preset, a trained part and a guidance scale, written method/preset:part@guidance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maskunet.methods import SPECS
+from maskunet.methods.base import MethodSpec
+from maskunet.records import Request
+
+PLAIN = "plain"
+# What `--methods all` means; of the last three, those for which this model has a trained file.
+ALL = (
+    PLAIN, "plain@7.5", "random_mask", "random_mask/light", "maskunet_free/official", "maskunet_free/improved",
+    "maskunet_free/improved_fast",    "fk_steering", "freeu", "pag/gentle", "pag", "syngen/gentle", "syngen", "attend_and_excite/gentle",
+    "attend_and_excite", "syngen_maskunet/gentle", "maskunet_trained", "maskunet_amortized", "fine_tuned",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entrant:
+    """A method as it is raced.
+
+    Attributes:
+        name: as it was given, method/preset:part@guidance; without them the method's first preset, its first
+            trained part and the model's guidance scale.
+        part: name of a trained file. guidance: None for the model's.
+    """
+
+    name: str
+    spec: MethodSpec
+    preset: str = ""
+    part: str = ""
+    guidance: float | None = None
+
+    def request(self, asked: Request) -> Request:
+        """The request with this entrant's method, preset and guidance."""
+        guidance = asked.guidance if self.guidance is None else self.guidance
+        return Request(
+            prompt=asked.prompt, seed=asked.seed, model=asked.model, steps=asked.steps, guidance=guidance,
+            method=self.spec.name, preset=self.preset, previews=False,
+        )  # fmt: skip
+
+    def settings(self, optimized: str, weights: Mapping[str, float]) -> Any:
+        """The preset's settings, in which only the optimized reward counts.
+
+        Args:
+            weights: of every reward, by name; the optimized one keeps its own.
+        """
+        settings = self.spec.settings(self.preset)
+        mine = {name: weight for name, weight in weights.items() if hasattr(settings, name)}
+        only = {name: weight if name == optimized else 0.0 for name, weight in mine.items()}
+        return self.spec.settings(self.preset, {**only, **self.named()})
+
+    def named(self) -> dict[str, str]:
+        """The setting that names the trained part, if one is named."""
+        return {self.spec.part: self.part} if self.part else {}
+
+
+def entrant(name: str) -> Entrant:
+    """The entrant of that name.
+
+    Raises:
+        ValueError: no such method or preset, or the guidance scale is no number; says what is allowed.
+    """
+    from maskunet.methods import method_of
+
+    method, _, guidance = name.strip().partition("@")
+    method, _, part = method.partition(":")
+    method, _, preset = method.partition("/")
+    spec = method_of(method, SPECS)
+    spec.settings(preset)
+    if part and not spec.part:
+        raise ValueError(
+            f"“{name}” names a trained part, “{part}”, but {method} uses none. Leave “:{part}” out."
+        )
+    try:
+        scale = float(guidance) if guidance else None
+    except ValueError:
+        raise ValueError(
+            f"In “{name}” the guidance scale is no number. Write method/preset:part@guidance, such as plain@7.5."
+        ) from None
+    return Entrant(name=name.strip(), spec=spec, preset=preset, part=part, guidance=scale)
+
+
+def entrants(names: str) -> list[Entrant]:
+    """Those of the names with commas between them, or of ALL; plain, which all are held against, first.
+
+    Raises:
+        ValueError: as `entrant`.
+    """
+    given = ALL if names == "all" else names.split(",")
+    return [entrant(name) for name in dict.fromkeys([PLAIN, *(name.strip() for name in given)])]
+
+
+def present(chosen: Sequence[Entrant], model: Any) -> list[Entrant]:
+    """Without those that need a trained file where the model has none."""
+    return [each for each in chosen if _has_its_parts(each, model)]
+
+
+def _has_its_parts(each: Entrant, model: Any) -> bool:
+    try:
+        each.spec.parts(model, each.spec.settings(each.preset, each.named()))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""Run the race: for every prompt each entrant makes pictures from the prompt's own seeds, within its budget."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from maskunet.experiments.evaluate import judge
+from maskunet.experiments.race import budget, shown
+from maskunet.experiments.race.entrants import Entrant
+from maskunet.experiments.race.pictures import save_picture
+from maskunet.methods.base import candidates
+from maskunet.records import Request
+from maskunet.tabletop.tasks import Case, cases
+
+WARM_STEPS = 4
+Subject = tuple[Case, int]  # a prompt, and the seed of its first picture
+
+
+def race(
+    model: Any,
+    rewards: Any,
+    checker: Any,
+    asked: Request,
+    chosen: Sequence[Entrant],
+    subjects: Mapping[int, Subject],
+    *,
+    seconds: float,
+    optimized: str,
+    folder: Path,
+    done: Iterable[Mapping[str, Any]] = (),
+    should_stop: Callable[[], str] = str,
+) -> Iterator[dict[str, Any]]:
+    """Make and judge one picture after the other; all entrants of a prompt before the next prompt.
+
+    Args:
+        model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
+        asked: steps, guidance and model; the rest is replaced.
+        subjects: prompts by number.
+        seconds: budget of each entrant for a prompt. optimized: name of the reward that methods may use.
+        folder: of pictures/; each entrant's chosen picture of the prompts that are shown is kept there.
+        done: rows of an earlier run; what is in them is left out.
+
+    Yields:
+        The row of `evaluate.judge` with entrant, number (of the prompt) and place (of the picture, from 0).
+    """
+    settings = {e.name: e.settings(optimized, rewards.weights) for e in chosen}
+    purses = {e.name: budget.Purse(seconds) for e in chosen}
+    to_show = shown.numbers({number: case.task for number, (case, _) in subjects.items()})
+    made: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for row in done:
+        purses[row["entrant"]].pay(row["seconds"])
+        made.setdefault((row["entrant"], row["number"]), []).append(row)
+    for each in chosen:
+        _warm(model, rewards, each, settings[each.name], asked)
+    for turn, (number, (case, seed)) in enumerate(subjects.items(), 1):
+        for each in chosen:
+            purse, pictures = purses[each.name], made.get((each.name, number), [])
+            while not pictures or purse.affords_more(turn):
+                if should_stop():
+                    return
+                its_seed = candidates.seeds(seed, len(pictures) + 1)[-1]
+                request = replace(each.request(asked), prompt=case.prompt, seed=its_seed)
+                events = list(each.spec.run(model, rewards, request, settings[each.name]))
+                row = judge(case, its_seed, iter(events), checker)
+                row |= {"entrant": each.name, "number": number, "place": len(pictures)}
+                pictures = [*pictures, row]
+                best = budget.chosen(pictures, optimized)["place"] == row["place"]
+                if best and number in to_show:
+                    save_picture(folder, each.name, number, events[-1].image)
+                purse.pay(row["seconds"])
+                yield row
+
+
+def _warm(model: Any, rewards: Any, each: Entrant, settings: Any, asked: Request) -> None:
+    """A few steps that nobody times: what is read or compiled at first use is no part of the race."""
+    request = replace(each.request(asked), prompt=cases("two", 1, split="train")[0].prompt, steps=WARM_STEPS)
+    for _ in each.spec.run(model, rewards, request, settings):
+        pass

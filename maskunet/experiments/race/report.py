@@ -1,0 +1,168 @@
+"""What the race says: shares, paired differences and curves over the budget, from the rows of all pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.race.budget import Rows, chosen, within
+from maskunet.experiments.race.entrants import PLAIN
+
+TOO_LONG = 1.05  # of the budget; an entrant that spends more is not compared
+GROUPS = {
+    "binding": ("color_attribution", "texture_attribution"),
+    "counting": ("counting",),
+    "position": ("position",),
+}
+ALL = "all"
+POINTS = 8  # of an entrant's curve
+
+
+def groups_of(rows: Rows) -> dict[str, tuple[str, ...]]:
+    """The tasks of every group that the rows have, tasks outside GROUPS as their own, and all together."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    named = {name: tuple(t for t in group if t in tasks) for name, group in GROUPS.items()}
+    rest = {t: (t,) for t in tasks if not any(t in group for group in GROUPS.values())}
+    return {name: group for name, group in {**named, **rest, ALL: tuple(tasks)}.items() if group}
+
+
+def report(rows: Rows, optimized: str, held_out: str, seconds: float) -> dict[str, Any]:
+    """All tables and curves.
+
+    Args:
+        rows: as `race` yields them. optimized, held_out: names of rewards. seconds: the budget per prompt.
+
+    Returns:
+        equal_time, equal_calls: `compared` at the budget, and at `calls`, the fewest U-Net calls per prompt
+        that an entrant within the time budget made; curves: of `curve`, by entrant.
+
+    Raises:
+        ValueError: no prompt has been finished by every entrant.
+    """
+    rows = complete(rows)
+    by_entrant = _by_entrant(rows)
+    in_time = {name: within(mine, "seconds", seconds) for name, mine in by_entrant.items()}
+    fair = [name for name, prompts in in_time.items() if _mean_cost(prompts, "seconds") <= TOO_LONG * seconds]
+    calls = min(_mean_cost(in_time[name], "unet_calls") for name in fair or in_time)
+    in_calls = {name: within(mine, "unet_calls", calls) for name, mine in by_entrant.items()}
+    return {
+        "optimized": optimized, "held_out": held_out, "seconds": seconds, "calls": calls,
+        "prompts": len({row["number"] for row in rows}),
+        "equal_time": compared(in_time, "seconds", seconds, optimized, held_out),
+        "equal_calls": compared(in_calls, "unet_calls", calls, optimized, held_out),
+        "curves": {
+            name: curve(mine, seconds, optimized, held_out) for name, mine in by_entrant.items()
+        },
+    }  # fmt: skip
+
+
+def complete(rows: Rows) -> list[Mapping[str, Any]]:
+    """The rows of the prompts that every entrant has pictures of.
+
+    Raises:
+        ValueError: there are none.
+    """
+    numbers = [{row["number"] for row in mine} for mine in _by_entrant(rows).values()]
+    common = set.intersection(*numbers) if numbers else set()
+    if not common:
+        raise ValueError("No prompt has a picture of every entrant yet; let the race run longer.")
+    # Whoever was stopped in the middle of a prompt has too few pictures of its last one only.
+    return [row for row in rows if row["number"] in common]
+
+
+def _by_entrant(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["entrant"], []).append(row)
+    return found
+
+
+def _mean_cost(prompts: Sequence[Rows], cost: str) -> float:
+    return sum(row[cost] for pictures in prompts for row in pictures) / len(prompts)
+
+
+def compared(
+    prompts: Mapping[str, Sequence[Rows]], cost: str, per_prompt: float, optimized: str, held_out: str
+) -> list[dict[str, Any]]:
+    """One line per group of tasks and entrant, each with its paired differences from the others of REFERENCES.
+
+    Args:
+        prompts: the pictures that each entrant made, prompt by prompt.
+    """
+    picked = {name: [chosen(pictures, optimized) for pictures in mine] for name, mine in prompts.items()}
+    lines = []
+    for group, tasks in groups_of(picked[PLAIN]).items():
+        for name, rows in picked.items():
+            mine = [row for row in rows if row["task"] in tasks]
+            spent = _mean_cost(prompts[name], cost)
+            line = {"group": group, "entrant": name, **_alone(mine, optimized, held_out)}
+            line["over_budget"] = spent > TOO_LONG * per_prompt
+            line["against"] = {
+                other: paired(
+                    mine, [row for row in picked[other] if row["task"] in tasks], optimized, held_out
+                )
+                for other in references(name, picked)
+            }
+            lines.append(line)
+    return lines
+
+
+def references(name: str, entrants: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """What an entrant is held against: plain and particle steering; with SynGen in it, SynGen of the same step."""
+    wanted = [PLAIN, "fk_steering"]
+    if name.startswith("syngen_maskunet"):
+        wanted.append(name.replace("syngen_maskunet", "syngen"))
+    return [other for other in wanted if other in entrants and other != name]
+
+
+def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
+    right = sum(row["correct"] for row in rows)
+    low, high = wilson(right, len(rows))
+    mean = {
+        what: sum(row[what] for row in rows) / len(rows) for what in ("seconds", "unet_calls", "pictures")
+    }
+    return {
+        "n": len(rows), "correct": right / len(rows), "correct_low": low, "correct_high": high,
+        **{what: sum(row["rewards"][what] for row in rows) / len(rows) for what in (optimized, held_out)},
+        **mean,
+    }  # fmt: skip
+
+
+def paired(mine: Rows, others: Rows, optimized: str, held_out: str) -> dict[str, Any]:
+    """The differences from another entrant, prompt by prompt: means with 95 % bootstrap intervals over prompts.
+
+    Returns:
+        For "correct", `optimized` and `held_out`: the mean difference, with _low and _high; fixed and broken:
+        prompts that only this entrant, only the other one has right, and the sign test's p.
+    """
+    index = {row["number"]: row for row in others}
+    pairs = [(row, index[row["number"]]) for row in mine]
+    found: dict[str, Any] = {}
+    values = {"correct": lambda row: float(row["correct"])}
+    values |= {name: lambda row, name=name: row["rewards"][name] for name in (optimized, held_out)}
+    for what, value in values.items():
+        differences = [value(a) - value(b) for a, b in pairs]
+        low, high = bootstrap(differences)
+        found |= {what: sum(differences) / len(pairs), f"{what}_low": low, f"{what}_high": high}
+    fixed = sum(a["correct"] and not b["correct"] for a, b in pairs)
+    broken = sum(b["correct"] and not a["correct"] for a, b in pairs)
+    return {**found, "fixed": fixed, "broken": broken, "p": sign_test(fixed, broken)}
+
+
+def curve(rows: Rows, seconds: float, optimized: str, held_out: str) -> list[dict[str, Any]]:
+    """What the entrant would have had with less: from one picture per prompt up to the budget, evenly in its log.
+
+    Returns:
+        One point per budget that changes anything: mean seconds, n, share correct with its interval, the mean
+        held-out reward with its bootstrap interval.
+    """
+    one = _mean_cost(within(rows, "seconds", 0.0), "seconds")
+    budgets = [one * (max(seconds, one) / one) ** (i / (POINTS - 1)) for i in range(POINTS)]
+    points, spent = [], 0.0
+    for budget in budgets:
+        picked = [chosen(pictures, optimized) for pictures in within(rows, "seconds", budget)]
+        line = _alone(picked, optimized, held_out)
+        if line["seconds"] > spent * (1 + 1e-9):
+            low, high = bootstrap([row["rewards"][held_out] for row in picked])
+            points.append({**line, f"{held_out}_low": low, f"{held_out}_high": high})
+            spent = line["seconds"]
+    return points

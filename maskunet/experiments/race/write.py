@@ -1,0 +1,127 @@
+"""The race's files: race.json, race.csv, race.md, the plot and the pictures of the first prompts."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from maskunet.experiments.race import shown
+from maskunet.experiments.race.budget import Rows
+from maskunet.experiments.race.report import GROUPS
+
+NOTES = (
+    "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
+    "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
+    "to the next prompt. Correct is what the checker says, and the held-out reward is no method's aim. Intervals "
+    "are 95 %: Wilson's for shares, the bootstrap's over prompts for differences; p is the sign test's of fixed "
+    "against broken, for each line by itself: among many lines some are small by chance. An entrant whose pictures "
+    "take more than the budget is marked, and its difference is no comparison at equal cost."
+)
+
+
+def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows: Rows) -> None:
+    """Write everything; the pictures are those that `race` left in the folder."""
+    from visualize import race, race_sheet
+
+    prompts = shown.first(rows, found["optimized"], folder)
+    shown.save(folder, prompts)
+    (folder / "race.json").write_text(
+        json.dumps({"about": about, **found, "shown": prompts}, indent=1) + "\n"
+    )
+    _write_csv(folder / "race.csv", found)
+    (folder / "race.md").write_text(markdown(found, about))
+    for kind in ("png", "svg"):
+        race.draw(found).savefig(folder / f"race.{kind}", dpi=200)
+    for task in dict.fromkeys(each["task"] for each in prompts):
+        sheet = shown.sheet(folder, [each for each in prompts if each["task"] == task], found["held_out"])
+        race_sheet.draw(**sheet).savefig(folder / f"sheet_{task}.png", dpi=150)
+
+
+def _write_csv(path: Path, found: Mapping[str, Any]) -> None:
+    lines = [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def flat(line: Mapping[str, Any], budget: str) -> dict[str, Any]:
+    """A line of the report in one level, its differences named such as plain_correct_low."""
+    own = {"budget": budget, **{name: value for name, value in line.items() if name != "against"}}
+    pairs = line["against"].items()
+    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
+
+
+def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """The report to read."""
+    optimized, held_out = found["optimized"], found["held_out"]
+    tasks = list(dict.fromkeys(line["group"] for line in found["equal_time"]))
+    parts = [
+        "# The race: what a method gives for the same time", "",
+        f"Made by `{about['command']}` on {about['model']} ({about['device']}, {about['processes']} "
+        f"process{'es' if about['processes'] > 1 else ''}). Optimized: {optimized}. Held out: {held_out} and the "
+        f"checker. {found['prompts']} of {about['asked']} prompts are finished.", "",
+        NOTES, "",
+        f"## Equal time: {found['seconds']:g} s for each prompt", "",
+    ]  # fmt: skip
+    for group in reversed(tasks):
+        parts += _table(found, "equal_time", group)
+    parts += [f"## Equal U-Net calls: {found['calls']:.0f} for each prompt", ""]
+    for group in reversed(tasks):
+        parts += _table(found, "equal_calls", group)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
+    optimized, held_out = found["optimized"], found["held_out"]
+    lines = [line for line in found[budget] if line["group"] == group]
+    inside = ", ".join(GROUPS.get(group, ()))
+    head = (
+        f"| entrant | correct | 95 % | against plain | 95 % | fixed / broken | p | {optimized} | {held_out} "
+        f"| {held_out} against plain | 95 % | pictures | s | calls |"
+    )
+    name = f"### {group}{f' ({inside})' if inside and inside != group else ''}, n = {lines[0]['n']} prompts"
+    return [
+        name,
+        "",
+        head,
+        "|---" * 14 + "|",
+        *(_row(x, optimized, held_out) for x in lines),
+        *_others(lines),
+        "",
+    ]
+
+
+def _row(x: Mapping[str, Any], optimized: str, held_out: str) -> str:
+    name = f"{x['entrant']} (over budget)" if x["over_budget"] else x["entrant"]
+    correct = f"{x['correct']:.3f} | {x['correct_low']:.3f} to {x['correct_high']:.3f}"
+    other = x["against"].get("plain")
+    gain, better = (" | | | ", " | ") if other is None else (_gain(other), _difference(other, held_out))
+    return (
+        f"| {name} | {correct} | {gain} | {x[optimized]:.3f} | {x[held_out]:.4f} | {better} "
+        f"| {x['pictures']:.1f} | {x['seconds']:.2f} | {x['unet_calls']:.0f} |"
+    )
+
+
+def _difference(found: Mapping[str, Any], what: str) -> str:
+    return f"{found[what]:+.4f} | {found[f'{what}_low']:+.4f} to {found[f'{what}_high']:+.4f}"
+
+
+def _gain(found: Mapping[str, Any]) -> str:
+    interval = f"{found['correct_low']:+.3f} to {found['correct_high']:+.3f}"
+    return f"{found['correct']:+.3f} | {interval} | {found['fixed']} / {found['broken']} | {found['p']:.3f}"
+
+
+def _others(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The comparisons with others than plain, one sentence each."""
+    said = []
+    for line in lines:
+        for other, x in line["against"].items():
+            if other != "plain":
+                said.append(
+                    f"- {line['entrant']} against {other}: correct {x['correct']:+.3f} ({x['correct_low']:+.3f} to "
+                    f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, p = {x['p']:.3f}"
+                )
+    return ["", *said] if said else []

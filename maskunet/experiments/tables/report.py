@@ -1,0 +1,132 @@
+"""A table's records as means over seeds with intervals, paired with the first row; Markdown and CSV."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from maskunet.evaluation.intervals import student
+from maskunet.experiments.tables.specs.base import TableSpec
+
+ENOUGH = 2048  # pictures; with fewer the Fréchet distance is too large
+
+
+def summarize(spec: TableSpec, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One line per row and checkpoint: means over the seeds, their intervals, and the change against the first row.
+
+    The change is paired by seed, hence of the same prompts and noise: of the Fréchet distance in percent
+    of the first row's, and of the kernel distance as a difference. Intervals are Student's; None for one seed.
+    """
+    first = {record["seed"]: record for record in records if record["row"] == spec.rows[0].name}
+    lines = []
+    for row in spec.rows:
+        steps = dict.fromkeys(r["step"] for r in records if r["row"] == row.name)
+        for step in sorted(steps, key=lambda step: (step is None, step)):
+            mine = [r for r in records if r["row"] == row.name and r["step"] == step]
+            change = [100 * (r["frechet"] / first[r["seed"]]["frechet"] - 1) for r in mine]
+            kernel = [r["kernel"] - first[r["seed"]]["kernel"] for r in mine]
+            lines.append({
+                "row": row.name, "title": row.title, "step": step or mine[0].get("trained_steps", 0),
+                "last": step is None, "seeds": len(mine),
+                "n": mine[0]["n"], "n_reference": mine[0]["n_reference"],
+                **_with_interval("frechet", [r["frechet"] for r in mine]),
+                **_with_interval("real", [r["real"] for r in mine]),
+                **_with_interval("change", change),
+                **_with_interval("kernel", [r["kernel"] for r in mine]),
+                **_with_interval("kernel_change", kernel),
+                **_with_interval("agreement", [r["agreement"] for r in mine]),
+                "removed": _mean([r["removed"] for r in mine if "removed" in r]),
+                **_with_interval("held_out", [r["held_out_loss_change"] for r in mine if "held_out_loss_change" in r]),
+                "paper": dict(row.paper),
+            })  # fmt: skip
+    return lines
+
+
+def _with_interval(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    low, high = student(known) if len(known) > 1 else (None, None)
+    return {name: _mean(known), f"{name}_low": low, f"{name}_high": high}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def markdown(spec: TableSpec, lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+    """The table with what it was made of, and the paper's own figures in columns that say so."""
+    papers = list(dict.fromkeys(title for row in spec.rows for title in row.paper))
+    heads = ["row", "trained steps", "removed", "held-out loss", "Fréchet distance", "change against the first row",
+             "kernel distance x 1000", about["agreement"], *(f"paper's {title}" for title in papers)]  # fmt: skip
+    body = [_cells(line, papers, plain=line["row"] == spec.rows[0].name) for line in lines]
+    rows = [heads, ["---"] * len(heads), *body]
+    return "\n".join([
+        f"# {spec.title}, on {about['model']}", "",
+        f"Made with `{about['command']}`. {_of_what(lines, about)}", "",
+        *(f"| {' | '.join(cells)} |" for cells in rows), "",
+        f"The paper's columns are from {spec.source}: another model, other data, other features.", "",
+    ])  # fmt: skip
+
+
+def _cells(line: Mapping[str, Any], papers: Sequence[str], plain: bool) -> list[str]:
+    change = "" if plain else _number(line, "change", "+.1f", " %")
+    removed = "" if line["removed"] is None else f"{line['removed']:.2%}"
+    kernel = {
+        key: None if value is None else 1000 * value
+        for key, value in line.items()
+        if key.startswith("kernel")
+    }
+    return [
+        line["title"], str(line["step"] or ""), removed, _number(line, "held_out", "+.2f", " %"),
+        _number(line, "frechet", ".3f"), change,
+        _number(kernel, "kernel", ".2f"), _number(line, "agreement", ".3f"), *(_paper(line, title) for title in papers),
+    ]  # fmt: skip
+
+
+def _paper(line: Mapping[str, Any], title: str) -> str:
+    return f"{line['paper'][title]:.2f}" if title in line["paper"] and line["last"] else ""
+
+
+def _number(line: Mapping[str, Any], name: str, form: str, unit: str = "") -> str:
+    low, high = line[f"{name}_low"], line[f"{name}_high"]
+    if line[name] is None:
+        return ""
+    interval = "" if low is None else f" ({low:{form}} to {high:{form}})"
+    return f"{line[name]:{form}}{unit}{interval}"
+
+
+def _of_what(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+    first = lines[0]
+    text = (
+        f"Each row: {first['seeds']} seeds, each with its own training and {first['n']:,} pictures (guidance "
+        f"{about['guidance']:g}, {about['steps']} sampling steps) of the same prompts and noise as the first row's, "
+        f"against {first['n_reference']:,} pictures of “{about['reference']}”; features: {about['extractor']}. "
+        "In parentheses 95 % intervals over the seeds (Student's t). Held-out loss: change of the training loss "
+        "against the base model's, on pictures that no row trained on."
+    )
+    if first["n"] < ENOUGH:
+        text += f" With fewer than {ENOUGH:,} pictures the distance itself is too large; compare rows only."
+    if first["real"] is not None:
+        text += f" Of the same number of real pictures against the other real ones it is {_number(first, 'real', '.3f')}."
+    return text
+
+
+def save(
+    out: Path, spec: TableSpec, records: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Write NAME.json, NAME.md, NAME.csv, NAME.png and NAME.svg; returns the summary."""
+    from visualize import table_rows
+
+    lines = summarize(spec, records)
+    table = {"about": {**about, "title": spec.title}, "summary": lines, "records": list(records)}
+    (out / f"{spec.name}.json").write_text(json.dumps(table, indent=1, ensure_ascii=False), encoding="utf-8")
+    (out / f"{spec.name}.md").write_text(markdown(spec, lines, about), encoding="utf-8")
+    with (out / f"{spec.name}.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = table_rows.table(table)
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    figure = table_rows.draw(table)
+    for kind in ("png", "svg"):
+        figure.savefig(out / f"{spec.name}.{kind}", dpi=200)
+    return lines

@@ -1,0 +1,5 @@
+"""One table of the paper per file; each ends in a SPEC and is found by its presence."""
+
+from maskunet.plugins import discover
+
+SPECS = discover(__name__)

@@ -1,0 +1,1 @@
+"""How the embedded world was made: its trainings and its measurements."""

@@ -1,0 +1,158 @@
+"""Train the tabletop U-Net and its text encoder together, on cached latents and fresh captions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from maskunet.experiments.tabletop.fit import fit
+from maskunet.experiments.tabletop.tokenizer import LENGTH
+from maskunet.tabletop import data
+from maskunet.tabletop.captions import caption
+from maskunet.tabletop.scenes import Scene, mirrored
+
+BATCH, CAPTION_DROPOUT = 64, 0.1
+SNR_LIMIT, SNR_FLOOR = 5.0, 0.2  # what stands where is decided where the noise is strongest
+TEXT_WIDTH = 128
+UNET = {
+    "sample_size": 16, "in_channels": 4, "out_channels": 4, "layers_per_block": 1,
+    "block_out_channels": (64, 128, 192), "cross_attention_dim": TEXT_WIDTH, "attention_head_dim": (2, 4, 4),
+    "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    "norm_num_groups": 16,
+}  # fmt: skip
+SCHEDULER = {
+    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+    "num_train_timesteps": 1000, "prediction_type": "epsilon", "clip_sample": False,
+    "set_alpha_to_one": False, "steps_offset": 1,
+}  # fmt: skip
+
+
+class TextToImage(nn.Module):
+    """The two networks trained together."""
+
+    def __init__(self, tokens: int):
+        super().__init__()
+        from diffusers import UNet2DConditionModel
+        from diffusers.models.attention_processor import AttnProcessor
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        self.unet = UNet2DConditionModel(**UNET)
+        self.unet.set_attn_processor(AttnProcessor())
+        config = CLIPTextConfig(
+            vocab_size=tokens, hidden_size=TEXT_WIDTH, intermediate_size=4 * TEXT_WIDTH,
+            num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=LENGTH,
+            bos_token_id=tokens - 2, eos_token_id=tokens - 1, pad_token_id=tokens - 1,
+        )  # fmt: skip
+        self.text_encoder = CLIPTextModel._from_config(config, attn_implementation="eager")
+
+    def take(self, model: Path) -> None:
+        """Load the networks of a saved model; without the optimizer's state."""
+        from diffusers import UNet2DConditionModel
+        from transformers import CLIPTextModel
+
+        self.unet.load_state_dict(UNet2DConditionModel.from_pretrained(model / "unet").float().state_dict())
+        text = CLIPTextModel.from_pretrained(model / "text_encoder", dtype=torch.float32)
+        self.text_encoder.load_state_dict(text.state_dict())
+
+
+def encode(vae_folder: Path, scenes: Path, out: Path, shards: int) -> None:
+    """Cache the latents of every shard and of its mirror image, and the scale that makes their std 1."""
+    from diffusers import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(vae_folder).eval()
+    out.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        if (out / f"{shard:04d}.npy").exists():
+            continue
+        images = torch.from_numpy(np.load(scenes / f"{shard:04d}.npy"))
+        latents = [_encode(vae, images), _encode(vae, images.flip(-1))]
+        if shard == 0:
+            (out / "scale.json").write_text(json.dumps(1 / float(torch.stack(latents).std())))
+        np.save(out / f"{shard:04d}.npy", torch.stack(latents, 1).half().numpy())
+
+
+@torch.no_grad()
+def _encode(vae: nn.Module, images: Tensor) -> Tensor:
+    parts = []
+    for x in images.split(25):
+        with torch.autocast("cpu", torch.bfloat16):
+            parts.append(vae.encode(x.float() / 127.5 - 1).latent_dist.mean.float())
+    return torch.cat(parts)
+
+
+def train(folder: Path, scenes: Path, latents: Path, *, minutes: float, shards: int) -> nn.Module:
+    """Train for some minutes; every checkpoint is saved as a StableDiffusionPipeline folder.
+
+    Without a checkpoint it goes on from the weights in model/, if there are any.
+
+    Args:
+        folder: holds vae/ and model/tokenizer, receives the checkpoint, the log and model/.
+        scenes, latents: what `data.make` and `encode` wrote.
+    """
+    from diffusers import DDIMScheduler
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "model" / "tokenizer")
+    pair = TextToImage(len(tokenizer))
+    if (folder / "model" / "unet").is_dir():  # no checkpoint, but a model: go on from its weights
+        pair.take(folder / "model")
+    alphas = DDIMScheduler(**SCHEDULER).alphas_cumprod
+    scale = json.loads((latents / "scale.json").read_text())
+    plain = data.load(scenes, 0, shards)[0]
+    everything = [(scene, mirrored(scene)) for scene in plain]
+    cached = torch.from_numpy(np.concatenate([np.load(latents / f"{i:04d}.npy") for i in range(shards)]))
+
+    def loss(generator: torch.Generator) -> dict[str, Tensor]:
+        index = torch.randint(len(everything), (BATCH,), generator=generator)
+        side = torch.randint(2, (BATCH,), generator=generator)
+        z = cached[index, side].float() * scale
+        rng = np.random.default_rng(int(torch.randint(1 << 40, (1,), generator=generator)))
+        drawn: list[Scene] = [everything[i][s] for i, s in zip(index.tolist(), side.tolist(), strict=True)]
+        texts = ["" if rng.random() < CAPTION_DROPOUT else caption(scene, rng) for scene in drawn]
+        tokens = tokenizer(
+            texts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
+        ).input_ids
+        # Stratified timesteps: a batch covers the schedule evenly, so the loss is less noisy.
+        t = ((torch.arange(BATCH) + torch.rand(BATCH, generator=generator)) * 1000 / BATCH).long()
+        noise = torch.randn(z.shape, generator=generator)
+        alpha_bar = alphas[t].view(-1, 1, 1, 1)
+        x_t = alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * noise
+        snr = alphas[t] / (1 - alphas[t])
+        with torch.autocast("cpu", torch.bfloat16):
+            eps = pair.unet(x_t, t, pair.text_encoder(tokens)[0]).sample
+        error = (eps.float() - noise).square().mean((1, 2, 3))
+        # The error of x0 weighted by min(SNR, 5) (Hang et al. 2023) plus a floor; eps = x0 error x SNR.
+        weight = (snr.clamp(max=SNR_LIMIT) + SNR_FLOOR) / snr
+        return {"eps": (error * weight).mean()}
+
+    def report(ema: nn.Module) -> dict[str, float]:
+        export(ema, tokenizer, folder, scale)
+        return {}
+
+    return fit(
+        pair, loss, folder / "unet", minutes=minutes, learning_rate=1.5e-3, ema_decay=0.9995,
+        on_checkpoint=report,
+    )  # fmt: skip
+
+
+def export(pair: nn.Module, tokenizer, folder: Path, scale: float) -> None:
+    """Write model/ in the Stable Diffusion format, fp16 safetensors."""
+    import copy
+
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
+
+    vae = AutoencoderKL.from_pretrained(folder / "vae")
+    vae.register_to_config(scaling_factor=scale, _name_or_path="")
+    StableDiffusionPipeline(
+        vae=vae.half(),
+        unet=copy.deepcopy(pair.unet).half(),
+        text_encoder=copy.deepcopy(pair.text_encoder).half(),
+        tokenizer=tokenizer,
+        scheduler=DDIMScheduler(**SCHEDULER),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder / "model", safe_serialization=True, max_shard_size="9MB")

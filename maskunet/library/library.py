@@ -1,0 +1,179 @@
+"""The base models of this machine: which there are, which comes first, each loaded once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from maskunet import machine
+from maskunet.library.weights import load_model, model_folder, rewards_folder
+from maskunet.masks import generator_file
+from maskunet.models import SPECS
+from maskunet.models.base import DiffusionModel, ModelSpec, fine_tuned
+from maskunet.records import Card
+from maskunet.records.disk import trained_file
+from maskunet.rewards import load_rewards
+from maskunet.rewards.base import WeightedRewards
+
+MAX_LOADED = 2  # models kept in memory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """A model and the rewards that judge its pictures, on one device."""
+
+    model: DiffusionModel
+    rewards: WeightedRewards
+
+
+class Library:
+    """Finds and loads base models with their rewards; not safe for several threads at once.
+
+    Args:
+        model: the default model's name, or "auto": Stable Diffusion if there is a CUDA device and
+            its weights are here, else the embedded one; a folder given as `weights` comes first.
+        weights: a Stable Diffusion folder for the default model, or a folder of such folders,
+            each under its model's name.
+        device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
+        specs: the models to choose from.
+        trained: folder of what the user trained, by the model's name: generators, or folders of
+            trainings, each under its name.
+
+    Raises:
+        ValueError: no such model or device, or `weights` holds no model.
+    """
+
+    def __init__(
+        self,
+        model: str = "auto",
+        weights: Path | None = None,
+        device: str | None = None,
+        specs: Mapping[str, ModelSpec] = SPECS,
+        trained: Path = Path("trained"),
+    ):
+        self.device = machine.choose_device(device)
+        self.dtype = machine.choose_dtype(self.device)
+        self._specs, self._weights, self._trained = specs, weights, trained
+        self._loaded: dict[str, Loaded] = {}
+        self.default = self._choose() if model == "auto" else self.spec(model).name
+        if weights is not None:
+            self._folder(self.default)
+
+    def _choose(self) -> str:
+        if self._weights is not None:
+            named = [name for name in self._specs if (self._weights / name).is_dir()]
+            return named[0] if named else "folder"
+        if self.device.type == "cuda":
+            for name in ("sd15", "sd2"):
+                if name in self._specs and not self.missing(name):
+                    return name
+        return "tabletop" if "tabletop" in self._specs else next(iter(self._specs))
+
+    def spec(self, name: str) -> ModelSpec:
+        """The model of that name.
+
+        Raises:
+            ValueError: there is none; says which there are.
+        """
+        if name not in self._specs:
+            raise ValueError(f"There is no model “{name}”. There are: {', '.join(self._specs)}.")
+        return self._specs[name]
+
+    def find(self, name: str) -> tuple[Path, Path]:
+        """The folders of the model's weights and of its rewards.
+
+        Raises:
+            ValueError: as `model_folder` and `rewards_folder`.
+        """
+        return self._folder(name), rewards_folder(self.spec(name), self._weights)
+
+    def _folder(self, name: str) -> Path:
+        weights = self._weights
+        # A plain folder stands for one model only, or it would be offered under every name.
+        if weights is not None and name != self.default and not (weights / name).is_dir():
+            weights = None
+        return model_folder(self.spec(name), weights)
+
+    def load_alone(self, name: str) -> DiffusionModel:
+        """The model without rewards, as a training needs it; not kept.
+
+        Raises:
+            ValueError: weights are missing or damaged; says what to do.
+        """
+        return load_model(self.spec(name), self._folder(name), self.device, self.dtype)
+
+    def load_to_train(self, name: str, with_rewards: bool) -> tuple[DiffusionModel, WeightedRewards | None]:
+        """The model, and its rewards if the training learns from one; not kept.
+
+        Raises:
+            ValueError: weights are missing or damaged; says what to do.
+        """
+        model = self.load_alone(name)
+        if not with_rewards:
+            return model, None
+        return model, load_rewards(self.find(name)[1], self.device, self.dtype)
+
+    def missing(self, name: str) -> str:
+        """Why the model cannot be used here, in one sentence; empty if it can."""
+        try:
+            self.find(name)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def cards(self) -> list[Card]:
+        """All models, the default one first."""
+        names = sorted(self._specs, key=lambda name: name != self.default)
+        return [self._card(self._specs[name], self.missing(name)) for name in names]
+
+    def _card(self, spec: ModelSpec, reason: str) -> Card:
+        return Card(
+            name=spec.name,
+            title=spec.title,
+            summary=f"{spec.summary} License: {spec.license}.",
+            available=not reason,
+            reason=reason,
+            download_gb=spec.download_gb,
+            guidance=spec.guidance,
+            vocabulary=spec.vocabulary,
+        )
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether `load` answers at once."""
+        return name in self._loaded
+
+    def load(self, name: str) -> Loaded:
+        """The model with its rewards, from memory if it was used lately; what was trained is looked up anew.
+
+        Raises:
+            ValueError: weights are missing or damaged; says what to do.
+        """
+        if name in self._loaded:
+            self._loaded[name] = self._loaded.pop(name)  # the one used last is dropped last
+            self._look_for_trainings(self._loaded[name].model)
+            return self._loaded[name]
+        spec, (folder, rewards) = self.spec(name), self.find(name)
+        while len(self._loaded) >= MAX_LOADED:
+            self._loaded.pop(next(iter(self._loaded)))
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        model = load_model(spec, folder, self.device, self.dtype)
+        self._look_for_trainings(model)
+        judges = load_rewards(rewards, self.device, self.dtype)
+        self._loaded[name] = Loaded(model=model, rewards=judges)
+        return self._loaded[name]
+
+    def _look_for_trainings(self, model: DiffusionModel) -> None:
+        """Add the user's own mask generators and fine-tuned U-Nets for a model, by name."""
+        folder = self._trained / model.name
+        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+        files |= {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
+        for kind, known in ((generator_file, model.trained), (fine_tuned, model.fine_tuned)):
+            known.update(
+                {name: path for name, path in files.items() if trained_file.is_one(path, kind.FORMAT)}
+            )
+
+    def clear(self) -> None:
+        """Let go of every loaded model."""
+        self._loaded.clear()

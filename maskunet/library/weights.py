@@ -1,0 +1,109 @@
+"""Where weights lie on this machine, and a base model read from there; never downloads."""
+
+from pathlib import Path
+
+import torch
+
+from maskunet import rewards
+from maskunet.machine import choose_dtype
+from maskunet.models.base import DiffusionModel, ModelSpec, from_folder
+from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES
+from maskunet.records.disk.hub import MissingWeights, rewards_place, snapshot
+
+
+def model_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
+    """The folder of the model's weights on this machine; never downloads.
+
+    Args:
+        spec: the model.
+        weights: look here instead: the model's folder, or a folder that holds it under its name.
+
+    Raises:
+        MissingWeights: they are not here.
+        ValueError: `weights` holds no such model.
+    """
+    if weights is not None:
+        for folder in (weights / spec.name, weights):
+            if (folder / "unet" / CONFIG_FILES["unet"]).is_file():
+                return folder
+        raise ValueError(
+            f"“{weights.name}” holds no Stable Diffusion model. --weights takes a folder in "
+            "diffusers format, the one that holds model_index.json."
+        )
+    if spec.folder is not None:
+        if (spec.folder / "unet" / CONFIG_FILES["unet"]).is_file():
+            return spec.folder
+        raise MissingWeights(f"The weights of {spec.title} are not in this copy of the project.")
+    if not spec.repo:
+        raise MissingWeights("Start with --weights DIR to use a folder of your own.")
+    folder = _cached(spec.repo, spec.revision)
+    if folder is None:
+        raise MissingWeights(
+            f"{spec.title} is not on this machine ({spec.download_gb:.2f} GB). "
+            f"To download it: python -m maskunet download {spec.name}"
+        )
+    return folder
+
+
+def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
+    """The folder of the rewards for a model: its own, or the public ones that were downloaded.
+
+    Raises:
+        MissingWeights: they are not here.
+    """
+    folder = spec.rewards or (weights or Path()) / "rewards"
+    if spec.rewards is None and (weights is None or not folder.is_dir()):
+        folder = rewards_place()
+    lacking = [
+        reward
+        for name, reward in rewards.SPECS.items()
+        if not (folder / name).is_dir() and not (folder / reward.files[0]).is_file()
+    ]
+    if lacking:
+        names = " and ".join(reward.title for reward in lacking)
+        if spec.rewards is not None:
+            raise MissingWeights(f"The rewards {names} are not in this copy of the project.")
+        size = sum(reward.download_gb for reward in lacking)
+        raise MissingWeights(
+            f"The rewards {names} are not on this machine ({size:.1f} GB). "
+            "To download them: python -m maskunet download rewards"
+        )
+    return folder
+
+
+def load_model(
+    spec: ModelSpec, folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> DiffusionModel:
+    """Load a base model from its folder, frozen; `dtype` None takes the device's best.
+
+    Raises:
+        ValueError: as `models.base.from_folder`.
+    """
+    return from_folder(
+        folder,
+        name=spec.name,
+        guidance=spec.guidance,
+        device=device,
+        dtype=dtype or choose_dtype(device),
+        tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
+    )
+
+
+def _cached(repo: str, revision: str) -> Path | None:
+    """The repository's folder in the Hugging Face cache, if all of the model has arrived."""
+    folder = snapshot(repo, revision)
+    if folder is None:
+        return None
+    configs = all((folder / part / file).is_file() for part, file in CONFIG_FILES.items())
+    weights = (any((folder / p).glob(f"{f}*.safetensors")) for p, f in WEIGHT_FILES.items())
+    return folder if configs and all(weights) else None
+
+
+# What a Stable Diffusion repository must give: no safety checker, no pickles, no further copies.
+MODEL_FILES = (
+    "model_index.json",
+    *(f"{part}/{file}.safetensors" for part, file in WEIGHT_FILES.items()),
+    *(f"{part}/{file}" for part, file in CONFIG_FILES.items()),
+    "tokenizer/*.json",
+    "tokenizer/merges.txt",
+)

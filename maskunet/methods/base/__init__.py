@@ -1,0 +1,24 @@
+"""What every method shares."""
+
+from maskunet.methods.base.loop import guidance_of, mask_generator, steps_of
+from maskunet.methods.base.memory import recomputed, rest
+from maskunet.methods.base.report import Reporter, finish, numbers, to_uint8
+from maskunet.methods.base.spec import DEFAULT_STEPS, KINDS, MethodSpec, filled, read_part, trained_part
+
+__all__ = [
+    "DEFAULT_STEPS",
+    "KINDS",
+    "MethodSpec",
+    "Reporter",
+    "filled",
+    "finish",
+    "guidance_of",
+    "mask_generator",
+    "numbers",
+    "read_part",
+    "recomputed",
+    "rest",
+    "steps_of",
+    "to_uint8",
+    "trained_part",
+]

@@ -1,0 +1,108 @@
+"""What a method tells: tensors as StepEvents, and the scored picture at the end."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskunet.masks import mask as masks_
+from maskunet.masks.counting import Collector
+from maskunet.masks.sites import find_sites
+from maskunet.methods.base.loop import steps_of
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
+from maskunet.records.site_stats import SiteStats
+from maskunet.rewards.base import WeightedRewards
+
+
+class Reporter:
+    """Turns tensors into StepEvents: one clock, one count of U-Net calls, one transfer per event."""
+
+    def __init__(self, model: DiffusionModel, steps: int, request: Request):
+        self.model, self.steps = model, steps
+        self.keep_masks, self.statistics = request.keep_masks, request.statistics
+        self.began, self.unet_calls = time.perf_counter(), 0
+        self._collector: Collector | None = None
+
+    def __call__(
+        self,
+        step: int,
+        timestep: int,
+        *,
+        image: Tensor | None = None,
+        rewards: Mapping[str, Tensor | float] | None = None,
+        masks: Mapping[str, Tensor] | None = None,
+        kept: Mapping[str, float] | None = None,
+        used: Mapping[str, Tensor] | None = None,
+        logits: Mapping[str, Tensor] | None = None,
+        **plain: Any,
+    ) -> StepEvent:
+        """Report an update or a step.
+
+        Args:
+            image: (1, 3, H, W) in [0, 1]. rewards: (1,) each, or numbers.
+            masks: this update's, by site name, or `kept`, what share of the weights each keeps.
+            used: with a step's last event, the masks its solver step uses, and `logits`, what they
+                came from: these are counted.
+            plain: further attributes of the event, as they are.
+        """
+        masks = masks if self.statistics else None
+        cuda = self.model.device.type == "cuda"
+        stats = self._count(timestep, used, logits) if used else None
+        if kept is None:  # where these masks are the ones that were counted, without another look
+            counted = stats is not None and masks is used
+            kept = _kept(stats) if counted else masks_.keep_ratio(masks or {})
+        return StepEvent(
+            step=step,
+            steps=self.steps,
+            timestep=int(timestep),
+            image=None if image is None else to_uint8(image)[0],
+            rewards=numbers(rewards or {}),
+            keep_ratio=dict(kept),
+            stats=stats,
+            masks={n: masks_.pack(m) for n, m in used.items()} if used and self.keep_masks else None,
+            seconds=time.perf_counter() - self.began,
+            unet_calls=self.unet_calls,
+            peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,
+            **plain,
+        )
+
+    def _count(
+        self, timestep: int, used: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None
+    ) -> SiteStats | None:
+        if not self.statistics:
+            return None
+        if self._collector is None:
+            self._collector = Collector(self.model.unet, find_sites(self.model.unet))
+        return self._collector(int(timestep), used, logits)
+
+
+def _kept(stats: SiteStats) -> dict[str, float]:
+    """The share of weights that one step's masks keep, by site."""
+    return dict(zip(stats.sites, (1 - stats.removed[0] / stats.weights).tolist(), strict=True))
+
+
+def numbers(values: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """One-element tensors as numbers, in one transfer from the device; numbers as they are."""
+    tensors = [v.detach().float().view(1) for v in values.values() if isinstance(v, Tensor)]
+    read = iter(torch.cat(tensors).tolist() if tensors else ())
+    return {name: next(read) if isinstance(v, Tensor) else v for name, v in values.items()}
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """(B, 3, H, W) in [0, 1] to (B, H, W, 3) uint8 on the CPU."""
+    return (image.detach().float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+@torch.no_grad()
+def finish(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, report: Reporter, x0: Tensor
+) -> StepEvent:
+    """Decode and score the final latents: the last event of every method."""
+    image = model.decode(x0)
+    scores = rewards(image, [request.prompt])
+    last = report.steps - 1
+    return report(last, steps_of(model, request)[last][0], image=image, rewards=scores, best=True, final=True)

@@ -1,0 +1,99 @@
+"""What every method is: its SPEC, its settings from preset and overrides, and the trained file it may use."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from maskunet import plugins
+from maskunet.models.base import DiffusionModel
+from maskunet.prompts.words import shortened
+from maskunet.records import Request, StepEvent
+from maskunet.records.disk.hub import file_hash
+from maskunet.rewards.base import WeightedRewards
+
+KINDS = ("masks", "control", "rival")  # in the order in which methods are offered
+DEFAULT_STEPS = 15  # the paper's, for the training-free comparisons
+
+
+class Run(Protocol):
+    """A method: closing the iterator stops the work and leaves the model as it was."""
+
+    def __call__(
+        self, model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Any
+    ) -> Iterator[StepEvent]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodSpec:
+    """A method's name, its settings (a frozen dataclass), its presets, and how to run it.
+
+    The first preset is the default. `source` names the paper or code it follows. `parts` names the trained
+    files that a model and settings make it use: they belong to what a run was made with; `part` is the setting
+    that names one, or empty. `kind` is one of KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
+    """
+
+    name: str
+    title: str
+    kind: str
+    summary: str
+    source: str
+    presets: Mapping[str, Any]
+    run: Run
+    parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
+    part: str = ""
+
+    def weights(self, model: DiffusionModel, settings: Any) -> dict[str, str]:
+        """SHA-256 of the model's weight files and of the trained ones that go with them."""
+        parts = self.parts(model, settings)
+        return {**model.weights, **{f"trained/{name}": file_hash(path) for name, path in parts.items()}}
+
+    def settings(self, preset: str = "", overrides: Mapping[str, Any] | None = None) -> Any:
+        """The preset's settings with single values replaced.
+
+        Raises:
+            ValueError: no such preset or setting, or a value out of the range in its metadata.
+        """
+        return plugins.chosen(self.presets, self.name, preset, overrides)
+
+
+def trained_part(files: Mapping[str, Path], name: str, what: str, train: str) -> tuple[str, Path]:
+    """The trained file of that name, or the first one, with its name.
+
+    Args:
+        what: what the files hold. train: the command that makes one.
+
+    Raises:
+        ValueError: there is none, or it is gone; says what to do.
+    """
+    if not files:
+        raise ValueError(f"There is no trained {what} for this model here. Train one with “{train}”.")
+    name = name or next(iter(files))
+    if name not in files:
+        raise ValueError(f"There is no {what} “{shortened(name)}”. There are: {', '.join(files)}.")
+    if not files[name].is_file():
+        raise ValueError(f"The file of the {what} “{name}” is gone. Choose another one.")
+    return name, files[name]
+
+
+def read_part(
+    model: DiffusionModel, path: Path, read: Callable[[Path, nn.Module, Mapping[str, str]], nn.Module]
+) -> nn.Module:
+    """What a trained file holds, on the model's device, read once per file."""
+    key = path, path.stat().st_mtime_ns  # a training may have written it anew
+    if key not in model.parts:
+        model.parts[key] = read(path, model.unet, model.weights).to(model.device)
+    return model.parts[key]
+
+
+def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request:
+    """The request with every `None` and empty name replaced by the value that will be used."""
+    return replace(
+        request,
+        model=model.name,
+        preset=request.preset or next(iter(spec.presets)),
+        steps=request.steps or DEFAULT_STEPS,
+        guidance=model.guidance if request.guidance is None else request.guidance,
+    )

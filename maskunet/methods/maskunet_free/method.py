@@ -1,0 +1,171 @@
+"""Training-free MaskUNet: at every timestep, find a mask that raises the rewards of the predicted image.
+
+MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
+prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from maskunet.diffusion import dpmpp_2m_step
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.methods.base import (
+    MethodSpec,
+    Reporter,
+    finish,
+    guidance_of,
+    mask_generator,
+    recomputed,
+    rest,
+    steps_of,
+)
+from maskunet.methods.maskunet_free.cuda_graph import Pool
+from maskunet.methods.maskunet_free.search import Move, Search, stay
+from maskunet.models.base import DiffusionModel
+from maskunet.plugins import ranged, switch
+from maskunet.records import Request, StepEvent
+from maskunet.rewards.base import WeightedRewards
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What Algorithm 1 leaves open, and where the published code differs from it.
+
+    Attributes:
+        updates: gradient updates per step (lambda), and `early_updates` in the first `early_steps`.
+        use_updated: look once more after the last update and go on with that mask; otherwise the
+            last update of a step is never used, as in the published code.
+        keep_best: go on with the step's best mask by the rewards instead of its last.
+        removes: share of the weights that an update removes, those that promise the most (`mask.Removal`); 0 leaves
+            the update to AdamW.
+        learning_rate: AdamW's. start: the logits at the beginning of each step.
+        warm_start: keep the logits from step to step. keep_moments: keep AdamW's moments over resets.
+        noise: of the Gumbel-sigmoid, "one_sided", "logistic" or "none"; `common_noise` draws it once
+            per step instead of at every update.
+        second_order: DPM-Solver++ 2M; otherwise first order, as the published code ends up with.
+        hinge: the first reward stops counting above it; 100 is never.
+        views: pictures the rewards look at per update: the image itself, then shifted, noisy copies.
+        image_reward, hpsv2: weights of the rewards (omega, Eq. 10).
+        tiny_decoder: the rewards look through the model's tiny decoder; the final picture is the full one's.
+        low_memory: recompute in the backward pass what would be kept for it, with the same gradients.
+    """
+
+    updates: int = field(default=15, metadata=ranged(0, 100, "updates per step"))
+    early_updates: int = field(default=15, metadata=ranged(0, 100, "updates in early steps"))
+    early_steps: int = field(default=0, metadata=ranged(0, 100, "number of early steps"))
+    use_updated: bool = field(default=True, metadata={"help": "use the mask after the last update"})
+    keep_best: bool = field(default=False, metadata={"help": "go on with the best mask of each step"})
+    removes: float = field(default=0.0, metadata=ranged(0.0, 1.0, "share removed at once; 0 for AdamW"))
+    learning_rate: float = field(default=1e-2, metadata=ranged(1e-5, 10.0, "learning rate of the logits"))
+    start: float = field(default=1.0, metadata=ranged(-10.0, 10.0, "first value of the logits"))
+    warm_start: bool = field(default=False, metadata={"help": "keep the logits between steps"})
+    keep_moments: bool = field(default=False, metadata={"help": "keep AdamW's moments over resets"})
+    noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "mask noise"})
+    common_noise: bool = field(default=False, metadata={"help": "one noise for all updates of a step"})
+    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    hinge: float = field(default=100.0, metadata=ranged(-100.0, 100.0, "ImageReward counts below this"))
+    views: int = field(default=1, metadata=ranged(1, 8, "pictures scored per update"))
+    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
+    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
+    tiny_decoder: bool = field(default=False, metadata=switch("faster: look through the tiny decoder"))
+    low_memory: bool = field(default=False, metadata=switch("less memory: recompute instead of remembering"))
+
+
+def run(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    settings: Settings,
+    move: Move = stay,
+) -> Iterator[StepEvent]:
+    """Optimize one set of masks per timestep (Algorithm 1); one event per update and a final one.
+
+    Args:
+        move: what another method does to the step's latents at each update, under the update's masks.
+    """
+    pairs = steps_of(model, request)
+    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
+    report = Reporter(model, len(pairs), request)
+    text = model.encode(request.prompt, request.negative_prompt)
+    x_t, history, optimizer = model.noise(request.seed), None, None
+    if settings.low_memory:
+        rest(model.text_encoder, *rewards.text_towers(request.prompt))
+    replays = model.replayable and not settings.low_memory
+    with (
+        MaskedUNet(model.unet, checkpointing=settings.low_memory) as masked,
+        recomputed(model.vae, settings.low_memory),
+    ):
+        logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
+        search = Search(
+            model=model, masked=masked, request=request, settings=settings, move=move, logits=logits, text=text,
+            rewards=partial(checkpoint, rewards, use_reentrant=False) if settings.low_memory else rewards,
+            scale=guidance_of(model, request), generator=mask_generator(request), report=report,
+            pool=Pool(model.device) if replays else None,
+        )  # fmt: skip
+        for step, (t, t_prev) in enumerate(pairs):
+            if step == 0 or not settings.warm_start:
+                optimizer = _reset(logits, optimizer, settings)
+            # A step's last gradient counts only for what the next step takes over from it.
+            last_too = (settings.warm_start or settings.keep_moments) and step + 1 < len(pairs)
+            chosen = yield from search.step(step, t, x_t, optimizer, last_too)
+            x_t, history = dpmpp_2m_step(model.schedule, chosen.z_t, chosen.x0, history, t, t_prev)
+            history = history if settings.second_order else None
+    del search, optimizer, logits, chosen  # the last picture needs their memory on a small card
+    yield finish(model, rewards, request, report, x_t)
+
+
+def parts(model: DiffusionModel, settings: Settings) -> Mapping[str, Path]:
+    """The tiny decoder's file, where it is asked for."""
+    return {"tiny_decoder": model.tiny_decoder_file()} if settings.tiny_decoder else {}
+
+
+def _reset(
+    logits: dict[str, Tensor], optimizer: torch.optim.Optimizer | mask.Removal | None, settings: Settings
+) -> torch.optim.Optimizer | mask.Removal:
+    """Fresh logits, in place, and what moves them, a fresh AdamW unless its moments are to survive."""
+    with torch.no_grad():
+        for value in logits.values():
+            value.fill_(settings.start)
+            value.grad = None
+    if optimizer is not None and settings.keep_moments:
+        return optimizer
+    moving = [v.requires_grad_() for v in logits.values()]
+    if settings.removes:
+        return mask.Removal(moving, settings.removes)
+    return torch.optim.AdamW(moving, lr=settings.learning_rate, fused=True)
+
+
+PAPER = Settings()
+OFFICIAL = Settings(
+    updates=10,
+    early_updates=1,
+    early_steps=7,
+    use_updated=False,
+    keep_moments=True,
+    second_order=False,
+    hinge=2.0,
+)
+IMPROVED = Settings(updates=1, keep_best=True, noise="none", removes=0.001, views=2)
+
+SPEC = MethodSpec(
+    name="maskunet_free",
+    title="MaskUNet, training-free",
+    kind="masks",
+    summary="Optimizes a mask at every timestep so that two reward models like the predicted image more.",
+    source="MaskUNet (CVPR 2025), section 3.3, Algorithm 1",
+    presets={
+        "official": OFFICIAL,
+        "paper": PAPER,
+        "improved": IMPROVED,
+        "improved_fast": replace(IMPROVED, tiny_decoder=True),
+    },  # fmt: skip
+    run=run,
+    parts=parts,
+)

@@ -1,0 +1,12 @@
+"""What every base model shares."""
+
+from maskunet.models.base.folder import from_folder, suit
+from maskunet.models.base.model import TINY_DECODER, DiffusionModel, ModelSpec
+
+__all__ = [
+    "DiffusionModel",
+    "ModelSpec",
+    "TINY_DECODER",
+    "from_folder",
+    "suit",
+]

@@ -1,0 +1,73 @@
+"""Trained U-Nets on disk: a LoRA in diffusers' format or all weights, with a header; checked before use."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from maskunet.records.disk import trained_file
+
+FORMAT = "maskunet-unet-1"
+WHAT = "fine-tuned U-Net"
+KINDS = ("lora", "full")
+
+
+def save(path: Path, tensors: Mapping[str, Any], kind: str, base: Mapping[str, Any], **more: str) -> None:
+    """Write the weights that were trained.
+
+    Args:
+        tensors: of "full", the U-Net's state; of "lora", diffusers' names below "unet.".
+        kind: one of KINDS. base: see `trained_file.header`. more: other entries of the header.
+    """
+    trained_file.write(path, tensors, {**more, **trained_file.header(base, {"kind": kind}, FORMAT)})
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What the file says of itself: "kind", "model", "weights".
+
+    Raises:
+        ValueError: it holds no fine-tuned U-Net, or is damaged.
+    """
+    return trained_file.about(path, FORMAT, WHAT)
+
+
+def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) -> nn.Module:
+    """A copy of the U-Net with the trained weights in it, frozen; a LoRA is merged, so it costs nothing.
+
+    Args:
+        unet: the base model's; it is left as it is.
+        weights: as in `generator_file.load`.
+
+    Raises:
+        ValueError: the file is damaged, or was made for another base model.
+    """
+    known = about(path)
+    if weights is not None:
+        trained_file.check_base(path, known, weights, WHAT)
+    try:
+        tuned = copy.deepcopy(unet)
+        for module in tuned.modules():
+            module._forward_hooks.clear()  # of whoever is watching the base model just now
+        {"lora": _merge, "full": _replace}[known["kind"]](tuned, path)
+    except Exception as error:
+        raise ValueError(
+            f"The {WHAT} “{path.stem}” does not fit this U-Net: it was made for another one, or it is damaged. "
+            "Train it for this model."
+        ) from error
+    if not all(value.isfinite().all() for value in tuned.state_dict().values()):
+        raise ValueError(f"The {WHAT} “{path.stem}” holds values that are no numbers. Train it again.")
+    return tuned.eval().requires_grad_(False)
+
+
+def _merge(unet: nn.Module, path: Path) -> None:
+    unet.load_lora_adapter(path.parent, weight_name=path.name, prefix="unet", local_files_only=True)
+    unet.fuse_lora()
+    unet.unload_lora()
+
+
+def _replace(unet: nn.Module, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    unet.load_state_dict(load_file(path))

@@ -1,0 +1,134 @@
+"""Read a folder in Stable Diffusion format: its parts, whether they fit, their hashes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from maskunet.diffusion import Schedule
+from maskunet.models.base.model import DiffusionModel
+from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES, read_network
+from maskunet.records.disk.hub import file_hash
+
+
+def from_folder(
+    folder: Path,
+    *,
+    name: str,
+    guidance: float,
+    device: torch.device,
+    dtype: torch.dtype,
+    tiny_decoder: Path | None = None,
+) -> DiffusionModel:
+    """Load any folder in Stable Diffusion 1.x or 2.x format (diffusers), frozen, safetensors only.
+
+    Args:
+        tiny_decoder: folder of an AutoencoderTiny for its latents, where the model's own has none.
+
+    Raises:
+        ValueError: the folder is no such model or a file in it is damaged; says what to do.
+    """
+    parts = _load_parts(folder, dtype)
+    _check_parts(folder, parts)
+    for module in (parts["unet"], parts["vae"], parts["text_encoder"]):
+        module.to(device).eval().requires_grad_(False)
+    scheduler, unet, vae = parts["scheduler"], parts["unet"], parts["vae"]
+    suit(unet, vae)
+    size, own = unet.config.sample_size, folder / "tiny_decoder"
+    return DiffusionModel(
+        name=name,
+        unet=unet,
+        vae=vae,
+        text_encoder=parts["text_encoder"],
+        tokenizer=parts["tokenizer"],
+        schedule=Schedule(
+            alphas_cumprod=scheduler.alphas_cumprod.clone(),
+            prediction_type=scheduler.config.prediction_type,
+        ),
+        latent_scale=vae.config.scaling_factor,
+        latent_shape=(unet.config.in_channels, size, size),
+        guidance=guidance,
+        device=device,
+        dtype=dtype,
+        weights=hashes(folder),
+        trained=_by_name(folder / "generators"),
+        fine_tuned=_by_name(folder / "fine_tuned"),
+        tiny_decoder=own if own.is_dir() else tiny_decoder,
+    )
+
+
+def suit(unet: nn.Module, vae: nn.Module | None = None) -> None:
+    """Choose the attention, the order of memory and the way to larger pictures that are fastest on their device."""
+    if unet.device.type != "cpu":
+        return
+    from diffusers.models.attention_processor import AttnProcessor
+
+    from maskunet.models.base.upsampling import fold_upsampling
+
+    # The backward of fused attention is several times slower than plain attention on a CPU.
+    unet.set_attn_processor(AttnProcessor())
+    if vae is not None:
+        vae.set_attn_processor(AttnProcessor())
+        fold_upsampling(vae)
+        # With tabletop's few channels an eighth faster, there and back; with Stable Diffusion's many as fast.
+        vae.to(memory_format=torch.channels_last)
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def _load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    missing = [part for part, file in CONFIG_FILES.items() if not (folder / part / file).is_file()]
+    if missing:
+        raise ValueError(
+            f"“{folder.name}” is not a Stable Diffusion folder: it has no {', '.join(missing)}. "
+            "Give the folder that holds model_index.json."
+        )
+    options = {"use_safetensors": True, "output_loading_info": True}
+    kinds = {
+        "unet": (UNet2DConditionModel, {"torch_dtype": dtype, **options}),
+        "vae": (AutoencoderKL, {"torch_dtype": dtype, **options}),
+        "text_encoder": (CLIPTextModel, {"dtype": dtype, **options}),
+        "tokenizer": (CLIPTokenizer, {}),
+        "scheduler": (DDIMScheduler, {}),
+    }
+    return {
+        part: read_network(f"{part} of “{folder.name}”", folder / part, kind, options)
+        for part, (kind, options) in kinds.items()
+    }
+
+
+def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Refuse parts that load one by one but do not make a Stable Diffusion 1.x or 2.x together."""
+    unet, vae, text = (parts[part].config for part in ("unet", "vae", "text_encoder"))
+    # With its files missing, CLIPTokenizer does not raise: it turns every word into "unknown".
+    tokenizer = parts["tokenizer"]
+    words = len(tokenizer)
+    if words < 16 or words > text.vocab_size:
+        raise ValueError(
+            f"The tokenizer of “{folder.name}” has {words:,} entries and its text encoder "
+            f"{text.vocab_size:,}: its vocabulary is missing or damaged. Download it again."
+        )
+    # Absent from some configurations, which means "unlimited" to transformers.
+    tokenizer.model_max_length = min(tokenizer.model_max_length, text.max_position_embeddings)
+    if (
+        unet.cross_attention_dim != text.hidden_size
+        or unet.addition_embed_type is not None
+        or unet.in_channels != vae.latent_channels
+    ):
+        raise ValueError(
+            f"“{folder.name}” is another kind of model (SDXL or inpainting, for example). "
+            "Give a text-to-image Stable Diffusion 1.x or 2.x folder."
+        )
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of the U-Net's, the VAE's and the text encoder's safetensors files, by their name."""
+    paths = (path for part in WEIGHT_FILES for path in (folder / part).glob("*.safetensors"))
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in sorted(paths)}

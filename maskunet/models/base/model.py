@@ -1,0 +1,148 @@
+"""What a base model is: its SPEC, and its frozen parts with what can be asked of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskunet.diffusion import Schedule
+from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """A base model that can be chosen by name.
+
+    Attributes:
+        repo: Hugging Face repository, or empty if the weights are embedded or the user's own.
+        revision: commit or branch of `repo`; empty for its newest.
+        download_gb: gigabytes (10^9 bytes) a download takes, said before anyone agrees to it.
+        guidance: the default guidance scale, and `steps`, the default number of steps.
+        tiny_decoder: repository of an AutoencoderTiny for its latents, an optional download of its own.
+        folder: of embedded weights, or None.
+        rewards: folder of the rewards trained with it, or None for the public checkpoints.
+        vocabulary: words the model knows, by kind, where that is a short list.
+    """
+
+    name: str
+    title: str
+    summary: str
+    license: str
+    repo: str = ""
+    revision: str = ""
+    download_gb: float = 0.0
+    guidance: float = 7.5
+    steps: int = 15
+    tiny_decoder: str = ""
+    folder: Path | None = None
+    rewards: Path | None = None
+    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiffusionModel:
+    """The frozen parts of a latent diffusion model, on one device.
+
+    Attributes:
+        schedule: the noise schedule and what the U-Net predicts.
+        latent_scale: latents the U-Net sees = encoder output x latent_scale.
+        latent_shape: (C, H, W) of one latent.
+        weights: SHA-256 of each weight file by its name within the folder.
+        trained: files of mask generators that were trained for it, by name; `fine_tuned`, of U-Nets.
+        tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
+        parts: those that were read later, trained ones by their file; they leave with the model.
+    """
+
+    name: str
+    unet: nn.Module
+    vae: nn.Module
+    text_encoder: nn.Module
+    tokenizer: Any
+    schedule: Schedule
+    latent_scale: float
+    latent_shape: tuple[int, int, int]
+    guidance: float
+    device: torch.device
+    dtype: torch.dtype
+    weights: Mapping[str, str]
+    trained: dict[str, Path] = field(default_factory=dict)
+    fine_tuned: dict[str, Path] = field(default_factory=dict)
+    tiny_decoder: Path | None = None
+    parts: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def pixels(self) -> int:
+        """Edge of its pictures."""
+        return self.latent_shape[-1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether work with it may be recorded and replayed, see `Replayed`."""
+        return self.device.type == "cuda"
+
+    @torch.no_grad()
+    def encode(self, prompt: str, negative_prompt: str = "") -> Tensor:
+        """Text states (2, N, D) of the negative prompt and the prompt, in this order."""
+        return self.encode_prompts([negative_prompt, prompt])
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Tensor:
+        """Text states (B, N, D), padded or truncated to the tokenizer's length."""
+        tokens = self.tokenizer(
+            prompts, padding="max_length", truncation=True,
+            max_length=self.tokenizer.model_max_length, return_tensors="pt",
+        )  # fmt: skip
+        nn.Module.to(self.text_encoder, self.device)  # it may have been at rest
+        return self.text_encoder(tokens.input_ids.to(self.device))[0].to(self.dtype)
+
+    def noise(self, seed: int) -> Tensor:
+        """Standard normal latents (1, C, H, W), drawn on the CPU: a seed means one picture."""
+        generator = torch.Generator().manual_seed(int(seed))
+        return torch.randn((1, *self.latent_shape), generator=generator).to(self.device, self.dtype)
+
+    def decode(self, latents: Tensor, *, tiny: bool = False) -> Tensor:
+        """Pictures (B, 3, H, W) in [0, 1] of latents (B, C, H, W); differentiable within it.
+
+        Args:
+            tiny: by the tiny decoder, several times faster and a little wrong.
+
+        Raises:
+            ValueError: as `tiny_decoder_file`.
+        """
+        vae, scale = self.vae, self.latent_scale
+        if tiny:
+            vae = self._tiny()
+            scale = vae.config.scaling_factor
+        return (vae.decode(latents / scale).sample / 2 + 0.5).clamp(0, 1)
+
+    def tiny_decoder_file(self) -> Path:
+        """The weights of the tiny decoder.
+
+        Raises:
+            ValueError: the model has none here; says how to get one.
+        """
+        path = self.tiny_decoder and self.tiny_decoder / TINY_DECODER_FILES[1]
+        if path is None or not path.is_file():
+            raise ValueError(
+                f"There is no tiny decoder for {self.name} here. For Stable Diffusion 1.5 and 2 (0.01 GB): python -m "
+                "maskunet download tiny_decoder. For another model put an AutoencoderTiny into its folder, as tiny_decoder."
+            )
+        return path
+
+    def _tiny(self) -> nn.Module:
+        if TINY_DECODER not in self.parts:
+            from diffusers import AutoencoderTiny
+
+            folder = self.tiny_decoder_file().parent
+            options = {"torch_dtype": self.dtype, "use_safetensors": True, "output_loading_info": True}
+            tiny = read_network(f"tiny decoder of “{self.name}”", folder, AutoencoderTiny, options)
+            # Few channels at a high resolution: on a CPU this order of memory is a third faster.
+            tiny = tiny.to(self.device, memory_format=torch.channels_last)
+            self.parts[TINY_DECODER] = tiny.eval().requires_grad_(False)
+        return self.parts[TINY_DECODER]
+
+
+TINY_DECODER = "tiny_decoder"  # its key among the parts

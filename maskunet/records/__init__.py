@@ -1,0 +1,32 @@
+"""Plain data that travels between the rooms: what was asked, what happened, what is kept."""
+
+from maskunet.records.mask_set import MaskSet
+from maskunet.records.page import Card, JobEvent, Status
+from maskunet.records.request import (
+    MAX_GUIDANCE,
+    MAX_PROMPT,
+    MAX_SEED,
+    MAX_SETTING,
+    MAX_SETTINGS,
+    MAX_STEPS,
+    MAX_VALUE,
+    Request,
+)
+from maskunet.records.run import Run, StepEvent
+
+__all__ = [
+    "Card",
+    "JobEvent",
+    "MAX_GUIDANCE",
+    "MAX_PROMPT",
+    "MAX_SEED",
+    "MAX_SETTING",
+    "MAX_SETTINGS",
+    "MAX_STEPS",
+    "MAX_VALUE",
+    "MaskSet",
+    "Request",
+    "Run",
+    "Status",
+    "StepEvent",
+]

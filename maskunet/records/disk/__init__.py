@@ -1,0 +1,1 @@
+"""Files that others may have made: checked before use, written whole or not at all."""

@@ -1,0 +1,70 @@
+"""What the page hears: cards of models and methods, events of jobs, the machine's status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from maskunet.records.run import Run, StepEvent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """What a page shows of a base model or a method before it is used.
+
+    `kind` is a method's, and `groups`, whether it takes groups of a prompt's words; `switches` are those of its
+    settings that make it faster or smaller, with what they do.
+    """
+
+    name: str
+    title: str
+    summary: str
+    kind: str = ""
+    groups: bool = False
+    switches: Mapping[str, str] = field(default_factory=dict)
+    presets: tuple[str, ...] = ()
+    available: bool = True
+    reason: str = ""
+    download_gb: float = 0.0
+    guidance: float = 7.5
+    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobEvent:
+    """What a page hears of a job.
+
+    Attributes:
+        job: 12 hexadecimal digits; also the id of the run it becomes.
+        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed"; of a run that an
+            earlier program did not finish, "interrupted".
+        ahead: jobs before this one while queued.
+        number: counts the job's events from 1; events with the same number differ in time only.
+        elapsed, remaining: seconds; `remaining` is None until it can be estimated.
+        step: the newest event of the plain method in phase "base", of the method in "result".
+        rows: `StepEvent.row` of all the method's events so far, also of those a reader missed.
+        run: the finished run in phase "done"; in "interrupted" the best so far; in "stopped" too, or None
+            if there was no picture yet.
+        message: one clear sentence, in phase "failed" what went wrong and what to do.
+    """
+
+    job: str
+    phase: str
+    number: int = 0
+    ahead: int = 0
+    elapsed: float = 0.0
+    remaining: float | None = None
+    step: StepEvent | None = None
+    rows: tuple[Mapping[str, Any], ...] = ()
+    run: Run | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """The machine in words, for the page's header."""
+
+    device: str
+    dtype: str
+    model: str
+    running: int
+    waiting: int

@@ -1,0 +1,14 @@
+"""What every reward shares."""
+
+from maskunet.rewards.base.reward import PromptCache, Reward, RewardSpec, WeightedRewards
+from maskunet.rewards.base.views import Shift, shifted_views, shifts
+
+__all__ = [
+    "PromptCache",
+    "Reward",
+    "RewardSpec",
+    "Shift",
+    "WeightedRewards",
+    "shifted_views",
+    "shifts",
+]

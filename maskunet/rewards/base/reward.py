@@ -1,0 +1,117 @@
+"""What every reward shares: the SPEC, the weighted sum, and a memory for prompts."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+CACHED_PROMPTS = 64  # text sides kept per reward
+
+
+class Reward(Protocol):
+    """One number per picture, higher is better, with a gradient to the picture."""
+
+    def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
+        """Score (B, 3, H, W) in [0, 1] against B prompts; returns (B,) in float32."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RewardSpec:
+    """A reward's name, where its checkpoint is from, and how to load it.
+
+    Attributes:
+        weight: omega of Eq. 10 in the paper.
+        repo: Hugging Face repository of the checkpoint, `files` what is needed from it.
+        download_gb: size of that download, 10^9 bytes.
+        load: (folder, device, dtype) -> Reward.
+    """
+
+    name: str
+    title: str
+    summary: str
+    license: str
+    source: str
+    weight: float
+    repo: str
+    files: tuple[str, ...]
+    download_gb: float
+    load: Callable[[Path, torch.device, torch.dtype], Reward]
+
+
+class WeightedRewards:
+    """Several rewards and their weighted sum (Eq. 10).
+
+    Args:
+        parts: (reward, weight) by name.
+    """
+
+    def __init__(self, parts: Mapping[str, tuple[Reward, float]]):
+        self._parts = dict(parts)
+
+    @property
+    def parts(self) -> dict[str, tuple[Reward, float]]:
+        """Each reward and its weight."""
+        return dict(self._parts)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each reward."""
+        return {name: weight for name, (_, weight) in self._parts.items()}
+
+    def reweighted(self, weights: Mapping[str, float]) -> "WeightedRewards":
+        """The same networks with other weights; rewards that are not named keep theirs."""
+        return WeightedRewards({n: (r, weights.get(n, w)) for n, (r, w) in self._parts.items()})
+
+    def only(self, name: str) -> "WeightedRewards":
+        """One of them alone; the other networks do not run.
+
+        Raises:
+            ValueError: there is no reward of that name.
+        """
+        if name not in self._parts:
+            raise ValueError(f"There is no reward “{name}”. There are: {', '.join(self._parts)}.")
+        return WeightedRewards({name: self._parts[name]})
+
+    def text_towers(self, prompt: str) -> list[nn.Module]:
+        """Networks that have read this prompt now and are of no more use for it, in the rewards that have such."""
+        towers = (getattr(reward, "text_tower", None) for reward, _ in self._parts.values())
+        return [network for tower in towers if tower is not None for network in tower(prompt)]
+
+    def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
+        """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
+
+        A reward whose weight is 0, beside others, is looked at without a gradient: it would be one of zeros.
+
+        Raises:
+            ValueError: not one prompt per picture.
+        """
+        if len(image) != len(prompts):
+            raise ValueError(
+                f"{len(image)} pictures and {len(prompts)} prompts were given. Give one prompt per picture."
+            )
+        scores, weighted = {}, any(self.weights.values())
+        for name, (reward, weight) in self._parts.items():
+            with nullcontext() if weight or not weighted else torch.no_grad():
+                scores[name] = reward(image, prompts)
+        scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
+        return scores
+
+
+class PromptCache:
+    """Remembers the text side of the last prompts, so that the loop computes it once."""
+
+    def __init__(self, compute: Callable[[str], Tensor]):
+        self._compute, self._kept = compute, {}
+
+    def __call__(self, prompt: str) -> Tensor:
+        """The text side of a prompt."""
+        if prompt not in self._kept:
+            if len(self._kept) >= CACHED_PROMPTS:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[prompt] = self._compute(prompt)
+        return self._kept[prompt]

@@ -1,0 +1,1 @@
+"""One run: made, recorded, kept as a folder, replayed, drawn."""

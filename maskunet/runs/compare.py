@@ -1,0 +1,130 @@
+"""One comparison: the plain picture and a method's picture from the same noise, and their Run."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import closing
+from dataclasses import fields, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.methods import SPECS, method_of
+from maskunet.methods.base import MethodSpec
+from maskunet.methods.base.spec import filled
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, Run, StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.runs.draft import Draft
+from maskunet.runs.feature_maps import UpBlocks
+from maskunet.runs.recorder import Recorder, Stopped, Trace
+
+
+def compare(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    *,
+    with_base: bool = True,
+    bases: MutableMapping[tuple, Trace] | None = None,
+    should_stop: Callable[[], str] = str,
+    run_id: str = "",
+    draft: Draft | None = None,
+    methods: Mapping[str, MethodSpec] = SPECS,
+) -> Iterator[tuple[str, StepEvent | Run]]:
+    """Make the plain picture, then the method's from the same seed, steps and guidance.
+
+    Yields ("base", event) and ("result", event) as they happen and at the end ("done", run) or,
+    with the best so far, ("stopped", run). Closing it leaves the model as it was.
+
+    Args:
+        with_base: also make the plain picture.
+        bases: plain pictures' traces by what they depend on; read, and added to.
+        should_stop: asked after every event; a sentence other than "" ends the work.
+        run_id: 12 hexadecimal digits, or empty to draw them.
+        draft: offered the best so far after every event, for the case that the program is killed.
+
+    Raises:
+        ValueError: no such method, preset or setting.
+        Stopped: stopped before the method's first picture, or its rewards were never a number.
+    """
+    spec = method_of(request.method, methods)
+    settings = spec.settings(request.preset, request.settings)
+    run_id = run_id or secrets.token_hex(6)
+    record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
+    with UpBlocks(model.unet) as blocks:
+        if with_base:
+            plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
+            record.base_settings = plain.settings()
+            known = {} if bases is None else bases
+            with closing(_base(model, rewards, record, plain, known, blocks)) as events:
+                for event in events:
+                    yield "base", event
+                    if why := should_stop():
+                        raise Stopped(why)
+        blocks.outputs.clear()  # what another U-Net computes is not seen, and must not pass for the base's
+        # Closed before anything else happens: the model is given back even if saving fails.
+        with closing(spec.run(model, rewards, record.request, settings)) as events:
+            for event in events:
+                record.add(event, blocks.outputs)
+                if draft is not None:
+                    draft.offer(record)
+                yield "result", event
+                if record.ends(should_stop()):
+                    break
+    yield record.state, record.run()
+
+
+def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec) -> float:
+    """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones."""
+
+    def picture(model: DiffusionModel) -> np.ndarray:
+        *_, last = plain.run(model, rewards, request, plain.settings())
+        return last.image.astype(int)
+
+    request = replace(filled(request, plain, model), previews=False)
+    with MaskedUNet(model.unet) as masked:
+        ones = {
+            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites
+        }
+
+        def unet(x_t: torch.Tensor, t: int, text: torch.Tensor) -> SimpleNamespace:
+            return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, text), ones))
+
+        under_ones = picture(replace(model, unet=unet))
+    return float(np.abs(picture(model) - under_ones).max())
+
+
+def _shared(plain: MethodSpec, settings: Any) -> Any:
+    """Plain's settings with the method's values, so that the masks are the only difference."""
+    default = plain.settings()
+    shared = {f.name for f in fields(default)} & {f.name for f in fields(settings)}
+    return replace(default, **{name: getattr(settings, name) for name in shared})
+
+
+def _base(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    record: Recorder,
+    plain: MethodSpec,
+    known: MutableMapping[tuple, Trace],
+    blocks: UpBlocks,
+) -> Iterator[StepEvent]:
+    """The plain picture's events, or only the last one if this very picture is known."""
+    asked = record.request
+    words = (asked.prompt, asked.negative_prompt, asked.seed, asked.steps, asked.guidance, asked.previews)
+    machine = (model.name, *sorted(model.weights.items()), str(model.device), str(model.dtype))
+    key = (*words, *machine, plain.settings())
+    if key in known:
+        record.base = known[key]
+        yield record.base.last
+        return
+    trace = Trace()
+    request = replace(asked, method="plain", preset="", settings={}, keep_masks=False)
+    with closing(plain.run(model, rewards, request, plain.settings())) as events:
+        for event in events:
+            trace.see(event, blocks.outputs)
+            yield event
+    record.base = known[key] = trace

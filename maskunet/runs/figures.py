@@ -1,0 +1,79 @@
+"""python -m maskunet figures: every plot of a finished run as files, and the numbers behind each."""
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from maskunet.records import Run
+from maskunet.records.disk import whole
+
+FORMATS = ("png", "svg", "pdf")
+MAX_KEPT = 20  # zips
+DPI = 300  # of the PNGs: sharp at the printed size
+
+
+def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = None) -> Iterator[str]:
+    """Write NAME.png, .svg and .pdf, NAME-dark.png and .svg and NAME.csv of every plot of a run.
+
+    Args:
+        other: a second run for the plots that show two. site: for those that show one.
+
+    Yields:
+        One line per plot: its title and file, or why it cannot be drawn.
+
+    Raises:
+        ValueError: no such site in this run.
+    """
+    from visualize import SPECS
+
+    if site is not None and run.stats is not None:
+        run.stats.at(site)  # a name that is no site is told before anything is drawn
+    out.mkdir(parents=True, exist_ok=True)
+    given = {"other": other, "site": site}
+    for spec in (spec for spec in SPECS.values() if spec.of_run):
+        try:
+            _write_one(run, spec, out, {name: value for name, value in given.items() if value is not None})
+        except ValueError as error:
+            yield f"{spec.title}: not drawn. {error}"
+        else:
+            yield f"{spec.title}: {spec.name}.png, .svg, .pdf, .csv"
+
+
+def archive(run: Run, folder: Path) -> Path:
+    """All of `write` in one zip under `folder`, made once per run; the newest 20 are kept."""
+    target = folder / f"maskunet-{run.id}-figures.zip"
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole.part(folder.parent) as place:
+            said = list(write(run, place / "figures"))
+            (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+            packed = shutil.make_archive(str(place / target.stem), "zip", place / "figures")
+            os.replace(packed, target)
+    for old in sorted(folder.glob("*.zip"), key=lambda p: p.stat().st_mtime)[:-MAX_KEPT]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def _write_one(run: Run, spec: Any, out: Path, given: dict[str, Any]) -> None:
+    from visualize.base import darkened
+
+    options = {name: value for name, value in given.items() if name in _arguments(spec.draw)}
+    figure = spec.draw(run, **options)
+    for kind in FORMATS:
+        figure.savefig(out / f"{spec.name}.{kind}", dpi=DPI)
+    for kind in FORMATS[:2]:
+        darkened(figure).savefig(out / f"{spec.name}-dark.{kind}", dpi=DPI)
+    rows = spec.table(run, **{n: v for n, v in options.items() if n in _arguments(spec.table)})
+    with (out / f"{spec.name}.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _arguments(function: Any) -> set[str]:
+    import inspect
+
+    return set(inspect.signature(function).parameters)

@@ -1,0 +1,225 @@
+"""Run folders: two pictures, run.json, steps.csv and masks; written at once, read back.
+
+A picture's PNG holds what determines it (no times, no id), so that a replay gives the same bytes.
+"""
+
+import csv
+import errno
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from maskunet.records import MaskSet, Run, course, mask_set, site_stats
+from maskunet.records.disk import untrusted, whole
+from maskunet.records.site_stats import SiteStats
+from maskunet.runs import replay
+
+FILES = (
+    "base.png", "result.png", "run.json", "steps.csv", "masks.safetensors", "sites.npz", "sites.csv", "steps.webp",
+    "maps.npz",
+)  # fmt: skip
+BASE, RESULT, RECORD, STEPS, MASKS, SITES, SITES_TABLE, FRAMES, MAPS = FILES
+MAX_ZIP = 256 * 2**20  # bytes of an uploaded run, unpacked
+
+
+def write(run: Run, folder: Path) -> Path:
+    """Write a run as `folder`, all or nothing; an earlier run there is replaced.
+
+    Raises:
+        ValueError: the disk is full, the place cannot be written, or `folder` holds other files.
+    """
+    check_place(folder)
+    with _disk_errors(), whole.written(folder) as fresh:
+        _write_files(run, fresh)
+    return folder
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds anything but a run, before hours of work are spent.
+
+    Raises:
+        ValueError: `folder` is a file or holds files of another kind.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"“{folder.name}” is a file. Give the name of a folder for the run.")
+    inside = folder.iterdir() if folder.is_dir() else ()
+    if any(p.name not in FILES and not re.fullmatch(r"maskunet-\w+\.zip", p.name) for p in inside):
+        raise ValueError(f"The folder “{folder.name}” holds other files. Give another one.")
+
+
+def _write_files(run: Run, folder: Path) -> None:
+    if run.base_image is not None:
+        settings = dict(run.base_settings)
+        plain = replace(run.request, method="plain", preset="", settings=settings)
+        about = {"settings": settings, "rewards": run.base_rewards, "keep_ratio": 1.0}
+        _write_png(run.base_image, folder / BASE, picture_record(run, request=plain, **about))
+    _write_png(run.result_image, folder / RESULT, picture_record(run))
+    (folder / RECORD).write_text(_json(run.record(), indent=2) + "\n", encoding="utf-8")
+    _write_rows(run.rows, folder / STEPS)
+    if run.masks is not None:
+        mask_set.save(run.masks, folder / MASKS)
+    if run.stats is not None:
+        site_stats.save(run.stats, folder / SITES)
+        _write_rows(run.stats.rows(), folder / SITES_TABLE)
+    if run.course is not None:
+        course.save(run.course, folder / FRAMES, folder / MAPS)
+
+
+def picture_record(run: Run, **changes: Any) -> dict[str, Any]:
+    """The part of run.json that determines a picture and is determined by it."""
+    request = asdict(changes.pop("request", run.request))
+    for name in ("previews", "statistics", "keep_masks"):
+        request.pop(name)
+    names = ("settings", "device", "dtype", "versions", "weights", "rewards", "keep_ratio", "state")
+    return {"request": request, **{name: getattr(run, name) for name in names}, **changes}
+
+
+def _write_png(image: np.ndarray, path: Path, record: Mapping[str, Any]) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(replay.KEY, _json(record))
+    Image.fromarray(image).save(path, pnginfo=text)
+
+
+def _json(value: Any, **options: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain, **options)
+
+
+def _plain(value: Any) -> Any:
+    """What json cannot write: numpy numbers, mappings, paths (their name only)."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    rows = list(rows)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def read(folder: Path) -> Run:
+    """Read a run back, without its masks (`mask_set.load` reads those).
+
+    Raises:
+        ValueError: the folder holds no complete run.
+    """
+    folder = whole.standing(folder)
+    try:
+        record = replay.parse((folder / RECORD).read_bytes())
+        replay.check_types(record, Run)
+        with (folder / STEPS).open(newline="", encoding="utf-8") as file:
+            rows = tuple({k: _value(v) for k, v in row.items()} for row in csv.DictReader(file))
+        base = untrusted.pixels(folder / BASE, "PNG") if (folder / BASE).is_file() else None
+        stats, note = _read_stats(folder)
+        record["note"] = " ".join(filter(None, (record.get("note"), note)))
+        known = {f.name for f in fields(Run)}
+        return Run(
+            **{name: value for name, value in record.items() if name in known - {"request"}},
+            request=replay.request_of(record),
+            rows=rows,
+            base_image=base,
+            result_image=untrusted.pixels(folder / RESULT, "PNG"),
+            stats=stats,
+            course=course.load(folder / FRAMES, folder / MAPS),
+        )
+    except (OSError, EOFError, TypeError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"The run “{folder.name}” is incomplete or damaged.") from error
+
+
+def _read_stats(folder: Path) -> tuple[SiteStats | None, str]:
+    """A run's statistics, or none and why: the pictures can be shown without them."""
+    if not (folder / SITES).is_file():
+        return None, ""
+    try:
+        return site_stats.load(folder / SITES), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def masks(folder: Path) -> MaskSet | None:
+    """The masks that a run kept, or None.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    return mask_set.load(folder / MASKS) if (folder / MASKS).is_file() else None
+
+
+def unzip(path: Path, folder: Path) -> Run:
+    """Unpack what `run_zip` made into a new folder and read all of it; nothing stays if it is no run.
+
+    Raises:
+        ValueError: no such zip, larger than a run can be, or it holds no complete run.
+    """
+    refused = ValueError("This file is no run that was downloaded here. Give the .zip of “Download run”.")
+    try:
+        with whole.part(folder) as place, zipfile.ZipFile(path) as archive:
+            entries = [e for e in archive.infolist() if Path(e.filename).name in FILES]
+            if sum(entry.file_size for entry in entries) > MAX_ZIP or len(entries) > len(FILES):
+                raise refused
+            fresh = place / "run"
+            fresh.mkdir()
+            for entry in entries:  # by its last name only: a zip cannot say where its files go
+                (fresh / Path(entry.filename).name).write_bytes(archive.read(entry))
+            run = read(fresh)
+            masks(fresh)
+            if not re.fullmatch("[0-9a-f]{12}", run.id):
+                raise refused
+            if not (folder / run.id).exists():
+                fresh.rename(folder / run.id)
+    except Exception as error:  # whatever a stranger's file does to those who read it
+        raise refused from error
+    return run
+
+
+def _value(text: str | None) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    if not text:
+        return None
+    number = float(text)
+    return int(number) if re.fullmatch(r"-?\d+", text) else number
+
+
+def run_zip(folder: Path) -> Path:
+    """One zip of the run's files, written inside the folder; made once.
+
+    Raises:
+        ValueError: there is no such run, or the disk is full.
+    """
+    if not (folder / RECORD).is_file():
+        raise ValueError("This run is not on the disk any more.")
+    target = folder / f"maskunet-{folder.name}.zip"
+    if target.is_file():
+        return target
+    with _disk_errors(), whole.part(folder.parent) as place:
+        with zipfile.ZipFile(place / target.name, "w") as archive:
+            for name in FILES:
+                if (folder / name).is_file():
+                    # Stored, not deflated: pictures and packed bits do not get smaller.
+                    archive.write(folder / name, f"{target.stem}/{name}")
+        os.replace(place / target.name, target)
+    return target
+
+
+@contextmanager
+def _disk_errors():
+    """Turn what the disk can do to us into one sentence without a path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ValueError("The disk is full: the run was not saved. Free some space.") from error
+        raise ValueError("The run cannot be written to its folder. Give another place.") from error

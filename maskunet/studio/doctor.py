@@ -1,0 +1,146 @@
+"""Look over this machine before the lab is started: what it has, what will work here, and how fast."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from maskunet import machine
+from maskunet.failures import sentence
+from maskunet.library import weights
+from maskunet.library.library import Library, Loaded
+from maskunet.machine import versions
+from maskunet.methods import SPECS
+from maskunet.methods.base import DEFAULT_STEPS
+from maskunet.models import SPECS as MODELS
+from maskunet.records import Request
+
+# GB: tabletop with its page holds 1.5, and a run of it takes 1 MB on the disk and its zip another, 200 times.
+MEMORY, DISK = 2.0, 0.5
+# GB of a card at 512 px, its own state with it; measured, see docs/speed.md, "Memory".
+CARD, SPARING = 12.0, 8.0
+WEIGHTS = "Weights"
+PROMPT = "a red cube and a blue sphere"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `good` is whether the lab can be used with it as it is."""
+
+    name: str
+    said: str
+    good: bool = True
+
+
+def examine(library: Library, port: int, place: Path) -> Iterator[Finding]:
+    """Look at everything, the slow part last: the default model is loaded and makes a few steps.
+
+    Args:
+        port: that the page would use, on this computer only. place: where its runs would go.
+    """
+    yield from look(library, place)
+    yield address(port)
+    yield speed(library)
+
+
+def look(library: Library, place: Path) -> Iterator[Finding]:
+    """Look at what can be seen at once, also while the lab runs."""
+    yield Finding("Versions", ", ".join(f"{name} {number}" for name, number in versions().items()))
+    yield Finding("Device", f"{machine.device_name(library.device)}, computing in {_dtype(library)}.")
+    if library.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(library.device)
+        ours = torch.cuda.memory_reserved(library.device)  # while the lab runs
+        yield card((free + ours) / 1e9, needed=library.default != "tabletop")
+    yield memory(psutil.virtual_memory().available / 1e9)
+    yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
+    for model in library.cards():
+        said = model.reason or f"{model.title} is here, with its rewards."
+        yield Finding(WEIGHTS, said, model.available or model.name != library.default)
+    yield rewards()
+
+
+def card(free: float, needed: bool) -> Finding:
+    """Whether free gigabytes of a GPU hold Stable Diffusion and both rewards, if that is `needed`."""
+    said = f"{free:.1f} GB are there for the lab. With both rewards Stable Diffusion at 512 px takes about {CARD:g} GB"
+    if free < CARD:
+        said += f", and {SPARING:g} with the switch for less memory (--set low_memory=true)"
+    return Finding("Card", f"{said}.", free >= SPARING or not needed)
+
+
+def memory(free: float) -> Finding:
+    """Whether free gigabytes of memory are enough for tabletop."""
+    more = f"Tabletop needs about {MEMORY:g} GB."
+    return Finding("Memory", f"{free:.1f} GB are free. {more}", free >= MEMORY)
+
+
+def disk(free: float) -> Finding:
+    """Whether free gigabytes are enough for the runs."""
+    more = f"The lab keeps its newest 200 runs, up to {DISK:g} GB of tabletop's."
+    return Finding("Disk", f"{free:.1f} GB are free where the runs go. {more}", free >= DISK)
+
+
+def address(port: int) -> Finding:
+    """Whether the page's port is free."""
+    with closing(socket.socket()) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            said = f"{port} is taken or not allowed. Start with another one, such as --port {port + 1}."
+            return Finding("Port", said, False)
+    return Finding("Port", f"{port} is free.")
+
+
+def rewards() -> Finding:
+    """Whether the reward checkpoints for Stable Diffusion are here; tabletop has its own."""
+    try:
+        weights.rewards_folder(MODELS["sd15"])
+    except ValueError as error:
+        return Finding("Rewards", f"For Stable Diffusion: {error}")
+    return Finding("Rewards", "Those for Stable Diffusion are here.")
+
+
+def speed(library: Library) -> Finding:
+    """Make a few steps with the default model and say how long pictures will take."""
+    try:
+        loaded = library.load(library.default)
+        step = _seconds(loaded, "plain", steps=3)
+        update = _seconds(loaded, "maskunet_free", steps=1)
+    except Exception as error:
+        return Finding("Speed", f"{library.default} does not work here. {sentence(error)}", False)
+    official = SPECS["maskunet_free"].settings("official")
+    updates = official.early_steps * official.early_updates
+    updates += (DEFAULT_STEPS - official.early_steps) * official.updates
+    plain = DEFAULT_STEPS * step
+    return Finding(
+        "Speed",
+        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {DEFAULT_STEPS} steps "
+        f"about {plain:.0f} s; an update of the masks takes {update:.2f} s and a pair with the preset official "
+        f"about {plain + updates * update:.0f} s.",
+    )
+
+
+def _seconds(loaded: Loaded, method: str, steps: int) -> float:
+    """The shortest time between two events of a method; the first one warms up."""
+    settings: dict[str, Any] = {} if method == "plain" else {"updates": 3, "early_steps": 0}
+    request = Request(prompt=PROMPT, model=loaded.model.name, method=method, steps=steps, previews=False)
+    spec = SPECS[method]
+    with closing(spec.run(loaded.model, loaded.rewards, request, spec.settings("", settings))) as events:
+        times = [event.seconds for event in islice(events, 3)]
+    return min(after - before for before, after in pairwise(times))
+
+
+def _dtype(library: Library) -> str:
+    return str(library.dtype).removeprefix("torch.")
+
+
+def _existing(place: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(folder for folder in (place.resolve(), *place.resolve().parents) if folder.is_dir())

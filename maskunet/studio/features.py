@@ -1,0 +1,254 @@
+"""The studio's part for features: which sets of pictures there are, and drawings of them, each in its own process.
+
+A process can be ended in the middle of t-SNE, which nothing else can; it slows no other visitor's page
+down, and what goes wrong in it stays in it.
+"""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from maskunet.evaluation import features
+from maskunet.records import Card, feature_set
+from maskunet.records.disk.shipped import shipped
+from maskunet.records.features import FeatureEvent, FeatureRequest, SetCard
+from maskunet.studio import features_process
+from maskunet.studio.features_process import Source
+
+COMPUTED = shipped("examples/features")
+AT_ONCE = 2  # drawings; the others wait
+TICK = 0.5  # seconds without news after which an event comes for the clock
+LEAST, MOST = 4, 2048  # pictures taken of a folder
+SEEDS = 2**32
+NOT_PICTURES = "annotations"  # the folder beside COCO's pictures that holds their captions
+SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
+
+
+class FeatureStudio:
+    """Lists sets of pictures and draws them.
+
+    Args:
+        computed: folder of files that `feature_set.save` wrote.
+        images: folder whose folders of pictures are offered, or None. What is not directly in it cannot
+            be reached by any request.
+        device: "cuda", "mps" or "cpu", for the extractors.
+        cache: folder for extracted features; None for the usual place.
+
+    Raises:
+        ValueError: `images` is no folder.
+    """
+
+    def __init__(
+        self,
+        computed: Path = COMPUTED,
+        images: Path | None = None,
+        device: str = "cpu",
+        cache: Path | None = None,
+    ):
+        if images is not None and not images.is_dir():
+            raise ValueError(
+                f"“{images.name}” is no folder. --images takes one that holds folders of pictures."
+            )
+        self._computed, self._images, self._device, self._cache = computed, images, device, cache
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._drawings: dict[threading.Event, str] = {}  # what stops each, and whose it is
+
+    def sets(self) -> list[SetCard]:
+        """The precomputed sets, then the folders; also those that cannot be used, with the reason."""
+        return [card for card, _ in self._known().values()]
+
+    def extractors(self) -> list[Card]:
+        """The networks that describe pictures, the default one first."""
+        from maskunet.evaluation.extractors import SPECS
+
+        return [Card(name=one.name, title=one.title, summary=one.summary) for one in SPECS.values()]
+
+    def draw(self, request: FeatureRequest, owner: str = "") -> Iterator[FeatureEvent]:
+        """Draw sets. Without news an event comes twice a second, for the clock.
+
+        Closing the iterator ends the work at once; after `stop` it ends by itself.
+
+        Args:
+            owner: who asks, for `stop`.
+
+        Raises:
+            ValueError: a set does not exist, they do not compare, or the work failed; one sentence.
+        """
+        sources, asked = self._resolved(request)
+        stopped = threading.Event()
+        self._drawings[stopped] = owner
+        try:
+            yield from self._in_turn(sources, asked, stopped)
+        finally:
+            del self._drawings[stopped]
+
+    def stop(self, owner: str) -> None:
+        """End the drawings of this owner within half a second."""
+        for stopped, whose in list(self._drawings.items()):
+            if whose == owner:
+                stopped.set()
+
+    def close(self) -> None:
+        """End all drawings."""
+        for stopped in list(self._drawings):
+            stopped.set()
+
+    def _in_turn(
+        self, sources: Sequence[Source], request: FeatureRequest, stopped: threading.Event
+    ) -> Iterator[FeatureEvent]:
+        began = time.monotonic()
+        while not self._places.acquire(timeout=TICK):
+            if stopped.is_set():
+                yield FeatureEvent(phase="stopped")
+                return
+            yield FeatureEvent(phase="waiting", seconds=time.monotonic() - began)
+        try:
+            yield from self._followed(sources, request, stopped)
+        finally:
+            self._places.release()
+
+    def _followed(
+        self, sources: Sequence[Source], request: FeatureRequest, stopped: threading.Event
+    ) -> Iterator[FeatureEvent]:
+        """Start the process and pass on what it says."""
+        ours, theirs = SPAWN.Pipe(duplex=False)
+        arguments = (theirs, sources, request, self._device, self._cache)
+        process = SPAWN.Process(target=features_process.run, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        event, began = FeatureEvent(phase="starting"), time.monotonic()
+        try:
+            yield event
+            while event.phase != "done":
+                if stopped.is_set():
+                    yield FeatureEvent(phase="stopped")
+                    return
+                before = event.phase, event.name
+                event = _next(ours) if ours.poll(TICK) else replace(event, plane=None, measures=None)
+                if (event.phase, event.name) != before:
+                    began = time.monotonic()
+                yield replace(event, seconds=time.monotonic() - began)
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
+
+    def _resolved(self, request: FeatureRequest) -> tuple[list[Source], FeatureRequest]:
+        """The chosen sources in the order of the list, and the request in their titles."""
+        known = self._known()
+        if not request.sets:
+            raise ValueError("No set is chosen. Choose at least one.")
+        for key in (*request.sets, request.reference):
+            if key not in known:
+                raise ValueError("A chosen set is not there any more. Reload the page.")
+            if reason := known[key][0].reason:
+                raise ValueError(reason)
+        if request.reference not in request.sets:
+            raise ValueError("The reference is not among the chosen sets. Choose it too, or another one.")
+        if not LEAST <= request.most <= MOST:
+            raise ValueError(
+                f"{request.most:,} pictures of a folder cannot be taken; {LEAST} to {MOST:,} can."
+            )
+        if not 0 <= request.seed < SEEDS:
+            raise ValueError(f"The seed is {request.seed}; allowed is 0 to {SEEDS - 1}.")
+        chosen = [known[key] for key in known if key in request.sets]
+        _check_extractors([card for card, _ in chosen], request.extractor)
+        titles = tuple(card.title for card, _ in chosen)
+        asked = replace(request, sets=titles, reference=known[request.reference][0].title)
+        return [source for _, source in chosen], asked
+
+    def _known(self) -> dict[str, tuple[SetCard, Source | None]]:
+        """All sets by key."""
+        found: dict[str, tuple[SetCard, Source | None]] = {}
+        titles: set[str] = set()
+        for card, source in (*self._precomputed(), *self._folders()):
+            title = card.title
+            if title in titles:
+                title = f"{title} ({source.path.stem if source.name else 'folder'})"
+            titles.add(title)
+            found[card.key] = (
+                replace(card, title=title),
+                source and replace(source, title=title),
+            )
+        return found
+
+    def _precomputed(self) -> Iterator[tuple[SetCard, Source | None]]:
+        for path in sorted(self._computed.glob("*.npz")):
+            try:
+                sets = _contents(path, path.stat().st_mtime_ns)
+            except (ValueError, OSError) as error:
+                reason = str(error) if isinstance(error, ValueError) else f"“{path.name}” cannot be read."
+                yield SetCard(key=path.name, title=path.stem, reason=reason), None
+                continue
+            for name, n, extractor in sets:
+                card = SetCard(key=f"{path.stem}/{name}", title=name, n=n, extractor=extractor)
+                yield card, Source(title=name, path=path, name=name)
+
+    def _folders(self) -> Iterator[tuple[SetCard, Source | None]]:
+        if self._images is None:
+            return
+        inside = sorted(p for p in self._images.iterdir() if p.is_dir() and p.name[0] != ".")
+        folders = [p for p in inside if p.name != NOT_PICTURES]
+        if not folders:
+            name = self._images.name
+            reason = f"“{name}” holds no folders. Start with --images and the folder above those of pictures."
+            yield SetCard(key="folder:", title=name, reason=reason), None
+        for path in folders:
+            n, reason = _pictures(path)
+            yield (
+                SetCard(key=f"folder:{path.name}", title=path.name, n=n, reason=reason),
+                Source(title=path.name, path=path),
+            )
+
+
+def _next(pipe: "multiprocessing.connection.Connection") -> FeatureEvent:
+    """What the process said.
+
+    Raises:
+        ValueError: it failed, in its own sentence, or it ended without one.
+    """
+    try:
+        said = pipe.recv()
+    except EOFError as error:
+        raise ValueError(
+            "The work ended before it was done, most likely for lack of memory. Take fewer pictures."
+        ) from error
+    if isinstance(said, str):
+        raise ValueError(said)
+    return said
+
+
+@lru_cache(maxsize=64)
+def _contents(path: Path, changed: int) -> tuple[tuple[str, int, str], ...]:
+    """Name, number of pictures and extractor of each set in a file; read again when it has changed."""
+    return tuple((one.name, len(one.files), one.extractor) for one in feature_set.load(path))
+
+
+def _pictures(path: Path) -> tuple[int, str]:
+    """How many pictures a folder holds, and why it cannot be used if so."""
+    try:
+        # Annotations are not read here, as they take seconds; what is wrong with them is told by the drawing.
+        n = sum(p.suffix.lower() in features.SUFFIXES and p.name[0] != "." for p in path.iterdir())
+        if not n:
+            features.read_folder(path)
+    except ValueError as error:
+        return 0, str(error)
+    except OSError:
+        return 0, f"The folder “{path.name}” cannot be read. Check its permissions."
+    return n, ""
+
+
+def _check_extractors(cards: Sequence[SetCard], asked: str) -> None:
+    """Tell before any work that features of different networks cannot be compared."""
+    used = {card.title: card.extractor or asked for card in cards}
+    first = next(iter(used))
+    for title, extractor in used.items():
+        if extractor != used[first]:
+            raise ValueError(
+                f"The features of “{first}” are of the extractor {used[first]} and those of “{title}” of {extractor}, "
+                "so they mean different things. Choose sets of one extractor."
+            )

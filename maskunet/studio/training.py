@@ -1,0 +1,267 @@
+"""The studio's part for training: one training at a time, in a process of its own, told to any number of pages.
+
+It works beside the pictures that pages make, at a lower priority on the processor: both take longer then.
+"""
+
+import multiprocessing
+import re
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from maskunet import plugins
+from maskunet.masks import generator_file
+from maskunet.models import SPECS as MODELS
+from maskunet.models.base import fine_tuned
+from maskunet.records.disk import trained_file
+from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
+from maskunet.studio import training_process
+from maskunet.studio.training_process import MODEL, Place
+from maskunet.training import checkpoint
+from maskunet.training.recipes import SPECS
+from maskunet.training.recipes.base import RecipeSpec, Settings
+
+ORDER = (
+    "mask_generator",
+    "lora",
+    "full",
+    "mask_reward",
+    "lora_reward",
+)  # as the page offers them; other recipes follow
+MAIN = ("variant", "steps", "batch", "learning_rate", "every", "seed")  # the settings that are offered
+SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+SHEETS = 8  # checkpoints whose samples are kept in memory
+PERIOD = 1.0  # seconds between two looks of a page
+GRACE = 30.0  # seconds to save in when the program ends
+DIED = "The training ended before it was done, most likely for lack of memory. Take a smaller batch."
+FITS = {  # what each method can use
+    "maskunet_trained": partial(trained_file.is_one, form=generator_file.FORMAT),
+    "maskunet_amortized": generator_file.is_amortized,
+    "fine_tuned": partial(trained_file.is_one, form=fine_tuned.FORMAT),
+}
+SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
+
+
+class TrainStudio:
+    """Starts and stops trainings on tabletop scenes, and tells how the newest one goes.
+
+    Args:
+        place: of the base model.
+        folder: of what is trained, by the model's name; the `trained` of a `Library`.
+
+    Attributes:
+        model: the base model's name.
+    """
+
+    model = MODEL
+
+    def __init__(self, place: Place, folder: Path = Path("trained")):
+        self._place, self._folder = place, folder / MODEL
+        self._news = threading.Condition()
+        self._state: TrainState | None = None
+        self._work: tuple[Any, Any, threading.Thread] | None = None  # process, pipe, who listens to it
+        self._began = 0.0
+
+    def recipes(self) -> list[RecipeCard]:
+        """The ways of training, with those of their presets that are short enough for a page."""
+        names = sorted(SPECS, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        return [_card(SPECS[name]) for name in names if _short(SPECS[name])]
+
+    def start(self, request: TrainRequest) -> None:
+        """Begin a training.
+
+        Raises:
+            ValueError: one is running, the name cannot be used, or a setting is not allowed; one sentence.
+        """
+        chosen = self._checked(request)
+        out = self._out(request.name)
+        with self._news:
+            if self._state is not None and not self._state.over:
+                raise ValueError(
+                    f"The training “{self._state.request.name}” is running. Stop it, or wait for its end."
+                )
+            ours, theirs = SPAWN.Pipe()
+            arguments = (theirs, self._place, request.recipe, chosen, out)
+            process = SPAWN.Process(target=training_process.run, args=arguments, daemon=True)
+            process.start()
+            theirs.close()
+            listener = threading.Thread(target=self._listen, args=(process, ours), daemon=True)
+            self._state, self._began = TrainState(request=request), time.monotonic()
+            self._work = process, ours, listener
+            listener.start()
+
+    def stop(self) -> None:
+        """End the training after its current step and keep it; before the first step nothing is kept.
+
+        Raises:
+            ValueError: none is running.
+        """
+        with self._news:
+            if self._state is None or self._state.over:
+                raise ValueError("No training is running.")
+            if self._state.phase == "stopping":
+                return
+            process, pipe, _ = self._work
+            if not self._state.events:
+                process.kill()  # it is still loading, and there is nothing to keep
+            with suppress(OSError):  # it ended a moment ago
+                pipe.send("stop")
+            self._publish(phase="stopping")
+
+    def follow(self) -> Iterator[TrainState]:
+        """The newest training now and once a second until it is over; nothing if there was none."""
+        state = self._state
+        while state is not None:
+            known = state if state.over else replace(state, seconds=time.monotonic() - self._began)
+            yield known
+            if known.over:
+                return
+            with self._news:
+                self._news.wait_for(lambda: self._state.over, timeout=PERIOD)
+                state = self._state
+
+    def archive(self) -> Path:
+        """One zip of the newest training: its trained part, what it was trained on, and its curve.
+
+        Raises:
+            ValueError: nothing of it is kept.
+        """
+        from visualize import SPECS as PLOTS
+
+        state, out = self._state, self._kept_out()
+        path = out / f"{state.request.name}.zip"
+        curve = out / "training_curve.svg"
+        PLOTS["training_curve"].draw(state.events).savefig(curve)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in (out / checkpoint.PART, out / checkpoint.ABOUT, curve):
+                archive.write(file, file.name)
+        return path
+
+    def log(self) -> Path:
+        """The newest training's log.csv: one row per step.
+
+        Raises:
+            ValueError: nothing of it is kept.
+        """
+        return self._kept_out() / checkpoint.LOG
+
+    def trained(self, method: str, model: str) -> list[str]:
+        """The names of what came with this model or was trained here, and can be chosen in this method."""
+        if method not in FITS or model != MODEL:
+            return []
+        files = {path.stem: path for path in _shipped()}
+        files |= {path.parent.name: path for path in sorted(self._folder.glob(f"*/{checkpoint.PART}"))}
+        return [name for name, path in files.items() if FITS[method](path)]
+
+    def close(self) -> None:
+        """End the training; it saves what it reached if that takes no longer than half a minute."""
+        if self._work is None:
+            return
+        process, _, listener = self._work
+        with suppress(ValueError):  # it is over
+            self.stop()
+        listener.join(GRACE)
+        if process.is_alive():
+            process.kill()  # the checkpoint before is whole
+            listener.join()
+
+    def _kept_out(self) -> Path:
+        if self._state is None or not self._state.saved:
+            raise ValueError("Nothing of this training is kept yet. Wait for its first checkpoint.")
+        return self._out(self._state.request.name)
+
+    def _out(self, name: str) -> Path:
+        return self._folder / name
+
+    def _checked(self, request: TrainRequest) -> Settings:
+        """The settings of a request that may be started."""
+        if request.recipe not in SPECS:
+            raise ValueError(f"There is no recipe “{request.recipe}”. There are: {', '.join(SPECS)}.")
+        chosen = plugins.chosen(
+            _short(SPECS[request.recipe]), request.recipe, request.preset, request.settings
+        )
+        for key, (low, high) in SHORT.items():
+            if not low <= getattr(chosen, key) <= high:
+                raise ValueError(
+                    f"The setting {key} is {getattr(chosen, key):,}; allowed here is {low:,} to {high:,}. Longer "
+                    "trainings go by the command line: python -m maskunet train."
+                )
+        self._check_name(request.name)
+        return chosen
+
+    def _check_name(self, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                f"The name “{name[:40]}” cannot be used. Take 1 to 40 letters a to z, digits, “-” and “_”, "
+                "a letter or digit first."
+            )
+        shipped = {path.stem for path in _shipped()}
+        file = self._folder / f"{name}.safetensors"
+        if name in shipped or file.exists() or (self._out(name) / checkpoint.PART).exists():
+            raise ValueError(f"There is a training “{name}” already. Choose another name.")
+
+    def _listen(self, process: Any, pipe: Any) -> None:
+        """Take in what the process says until it ends."""
+        try:
+            while not isinstance(said := pipe.recv(), str):
+                self._hear(said)
+        except (EOFError, OSError):
+            said = "" if self._state.phase == "stopping" else DIED
+        process.join()
+        pipe.close()
+        with self._news:
+            complete = self._state.events and self._state.events[-1].step == self._state.events[-1].steps
+            ended = "done" if complete else "stopped"
+            self._publish(phase="failed" if said else ended, message=said)
+
+    def _hear(self, said: BaseSamples | TrainEvent) -> None:
+        with self._news:
+            state = self._state
+            if isinstance(said, BaseSamples):
+                self._publish(base=said)
+                return
+            before = [event for event in state.events[-1:] if event.step < said.step]
+            events = (*state.events[:-1], *before, replace(said, sheet=None))
+            news: dict[str, Any] = {"events": events}
+            if said.checkpoint:
+                sheets = {**state.sheets, said.step: said.sheet}
+                news |= {"sheets": dict(list(sheets.items())[-SHEETS:]), "saved": said.step}
+            self._publish(phase="training" if state.phase == "loading" else state.phase, **news)
+
+    def _publish(self, **news: Any) -> None:
+        """Change the state; the lock is held."""
+        self._state = replace(self._state, **news, seconds=time.monotonic() - self._began)
+        self._news.notify_all()
+
+
+def _shipped() -> list[Path]:
+    """What came with the model, its own parts among them; their names are taken."""
+    return sorted(MODELS[MODEL].folder.glob("*/*.safetensors"))
+
+
+def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
+    """The presets that count steps, not epochs over a large data set."""
+    return {name: preset for name, preset in spec.presets.items() if preset.steps}
+
+
+def _card(spec: RecipeSpec) -> RecipeCard:
+    presets = _short(spec)
+    known = {f.name: f.metadata for f in fields(next(iter(presets.values()))) if f.name in MAIN}
+    return RecipeCard(
+        name=spec.name,
+        title=spec.title,
+        summary=spec.summary,
+        presets={
+            name: {key: getattr(preset, key) for key in MAIN if key in known}
+            for name, preset in presets.items()
+        },
+        choices={key: tuple(data["choices"]) for key, data in known.items() if "choices" in data},
+        help={key: data["help"] for key, data in known.items()},
+    )

@@ -1,0 +1,93 @@
+"""A short training told event by event; `run` does it in a process of its own, so that pages stay quick."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from maskunet.records.training import BaseSamples, TrainEvent
+from maskunet.training.recipes.base import RecipeSpec, Settings
+
+MODEL = "tabletop"  # the base model, and the source of the pictures
+NICE = 10  # how far a training steps back behind pictures that are made at the same time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where the base model is: the arguments of `Library`, which itself cannot go to another process."""
+
+    model: str = "auto"
+    weights: Path | None = None
+    device: str | None = None
+
+
+def run(pipe: Connection, place: Place, recipe: str, settings: Settings, out: Path) -> None:
+    """Send what `work` tells down the pipe, and at the end the sentence on why it failed, or an empty one.
+
+    Whatever comes up the pipe stops the training after its current step; so does its other end's death.
+    """
+    import signal
+
+    from maskunet.training.recipes import SPECS
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that started this process stops it
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    with suppress(BrokenPipeError):  # nobody listens any more
+        try:
+            for said in work(place, SPECS[recipe], settings, out, pipe.poll):
+                pipe.send(said)
+            pipe.send("")
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            from maskunet.failures import sentence
+
+            pipe.send(sentence(error))
+
+
+def work(
+    place: Place, spec: RecipeSpec, settings: Settings, out: Path, should_stop: Callable[[], bool]
+) -> Iterator[BaseSamples | TrainEvent]:
+    """Sample the base model, then train on tabletop scenes; closing the iterator keeps what was reached.
+
+    A training that was stopped tells its last step twice, the second time as the checkpoint it became.
+
+    Args:
+        out: receives what `loop.train` writes.
+        should_stop: asked after every step.
+
+    Raises:
+        ValueError: the base model cannot be used, or as `loop.train`.
+    """
+    from maskunet.library.library import Library
+    from maskunet.training import loop, sheet, sources
+    from maskunet.training.data import Feed
+    from maskunet.training.recipes.base import UNet
+
+    library = Library(place.model, place.weights, place.device)
+    model, rewards = library.load_to_train(MODEL, spec.needs_rewards)
+    size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
+    pairs, about = sources.find(MODEL, size)
+    feed = Feed(pairs, settings.seed)
+    captions = tuple(feed(number).caption for number in range(4))  # those that the loop's sheets show
+    picture = sheet.draw(model, UNet(model.unet), list(captions))
+    yield BaseSamples(sheet=picture, captions=captions, held_out=len(pairs) - len(feed))
+    with closing(loop.train(model, spec, settings, pairs, out, about=about, rewards=rewards)) as events:
+        for event in events:
+            yield event
+            if should_stop():
+                break
+    if not event.final:
+        yield replace(event, checkpoint=True, final=True, sheet=_sheet(out, event.step))
+
+
+def _sheet(out: Path, step: int) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(out / f"samples-{step}.png") as picture:
+        return np.array(picture.convert("RGB"))

@@ -1,0 +1,1 @@
+"""Records to fragments of the page."""

@@ -1,0 +1,161 @@
+"""What the Features tab shows: sets of pictures as points in the plane, and their measures as a table."""
+
+import json
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from maskunet.records.features import FeatureEvent, Measures, Plane
+from maskunet.ui import words
+from maskunet.ui.html import pictures, plots
+from visualize import embedding
+
+WIDTH, HEIGHT, EDGE = 480, 420, 12  # of the drawing, in its own units
+# Shapes of about one area around a point, by matplotlib's letters.
+MARKS = {
+    "o": "m-3.2 0a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0",
+    "^": "m0-4l3.8 6.6h-7.6z",
+    "s": "m-2.8-2.8h5.6v5.6h-5.6z",
+    "D": "m0-4l4 4l-4 4l-4-4z",
+    "v": "m0 4l3.8-6.6h-7.6z",
+    "P": "m-1.3-4h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z",
+}
+
+
+def cloud(plane: Plane, precomputed: Mapping[str, bool]) -> str:
+    """The sets as points with everything a selection needs: nothing more is asked of the server.
+
+    Args:
+        precomputed: by title of the set, whether its features came with the project.
+    """
+    notes = "".join(f'<p class="hint">{escape(note)}</p>' for note in plane.notes)
+    if plane.problem:
+        return f"{pictures.empty(plane.problem)}{notes}"
+    rows = [
+        {**row, "caption": caption}
+        for row, caption in zip(
+            embedding.table(plane.points, plane.files),
+            (caption for name in plane.points for caption in plane.captions[name]),
+            strict=True,
+        )
+    ]
+    about = _attribute([_about(plane, name) for name in plane.points])
+    said = _attribute(words.CHOSEN)
+    sheets = "".join(f".sheet{i}{{{_sheet(plane, name)}}}" for i, name in enumerate(plane.points))
+    inside = (
+        f'{_legend(plane, precomputed)}<style>{sheets}</style><div class="cloud" data-sets="{about}" data-words="{said}">'
+        f'<div class="drawn">{_drawing(plane)}<div class="peek" hidden></div></div>'
+        f'<output class="chosen" aria-live="polite">{words.NOTHING_CHOSEN}</output><div class="picked"></div></div>{notes}'
+    )
+    return plots.framed(plane.title, inside, rows, "embedding", f"{plane.caveat} {words.PLANE_HINT}")
+
+
+def _about(plane: Plane, name: str) -> dict:
+    n = len(plane.files[name])
+    columns = _columns(n)
+    return {
+        "name": name, "files": plane.files[name], "captions": plane.captions[name],
+        "columns": columns, "rows": math.ceil(n / columns),
+    }  # fmt: skip
+
+
+def _attribute(value: Any) -> str:
+    return escape(json.dumps(value, ensure_ascii=False), quote=True)
+
+
+def _columns(n: int) -> int:
+    return math.ceil(math.sqrt(n))
+
+
+def _sheet(plane: Plane, name: str) -> str:
+    """All thumbnails of a set on one sheet, as the declarations of a CSS rule."""
+    thumbnails = plane.thumbnails[name]
+    n, size = len(thumbnails), thumbnails.shape[1]
+    columns = _columns(n)
+    rows = math.ceil(n / columns)
+    padded = np.zeros((rows * columns, *thumbnails.shape[1:]), np.uint8)
+    padded[:n] = thumbnails
+    grid = padded.reshape(rows, columns, size, size, 3).swapaxes(1, 2)
+    sheet = grid.reshape(rows * size, columns * size, 3)
+    image = pictures.uri(sheet, max(sheet.shape), "webp")
+    return f"background-image:url({image});background-size:{100 * columns}% {100 * rows}%"
+
+
+def _legend(plane: Plane, precomputed: Mapping[str, bool]) -> str:
+    items = "".join(
+        f'<span><svg viewBox="-5 -5 10 10" aria-hidden="true"><path fill="{embedding.style(i)[0]}" '
+        f'd="M0 0{MARKS[embedding.style(i)[1]]}"/></svg>{escape(name)}, n = {len(table):,}'
+        f"{f' <b class=badge>{words.PRECOMPUTED}</b>' if precomputed.get(name) else ''}</span>"
+        for i, (name, table) in enumerate(plane.points.items())
+    )
+    return f'<div class="marks">{items}</div>'
+
+
+def _drawing(plane: Plane) -> str:
+    """One path per point; a group per set gives the color. Both axes have one scale, as in the plane."""
+    together = np.concatenate(list(plane.points.values()))
+    low, high = together.min(0), together.max(0)
+    spans = np.maximum(high - low, 1e-12)
+    scale = min((WIDTH - 2 * EDGE) / spans[0], (HEIGHT - 2 * EDGE) / spans[1])
+    groups = []
+    for i, points in enumerate(plane.points.values()):
+        color, marker = embedding.style(i)
+        places = (points - (low + high) / 2) * (scale, -scale) + (WIDTH / 2, HEIGHT / 2)
+        marks = "".join(f'<path d="M{x:.2f} {y:.2f}{MARKS[marker]}"/>' for x, y in places.tolist())
+        groups.append(f'<g fill="{color}" data-set="{i}">{marks}</g>')
+    counts = ", ".join(f"{len(points):,} of {name}" for name, points in plane.points.items())
+    about = escape(f"{plane.title}: {len(together):,} pictures as points, {counts}", quote=True)
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="application" tabindex="0" aria-label="{about}">'
+        f'{"".join(groups)}<rect class="brush" width="0" height="0"/></svg>'
+    )
+
+
+def measures(found: Measures) -> str:
+    """The table: a heading with both n for every set, and a line for every measure."""
+    if not found.rows:
+        return f'<p class="hint">{words.ONE_SET}</p>'
+    lines, named = [], None
+    for row in found.rows:
+        if row["set"] != named:
+            named = row["set"]
+            heading = f"{named}, n = {row['n']:,}"
+            lines.append(f'<tr><th colspan="3" scope="colgroup">{escape(heading)}</th></tr>')
+        lines.append(f'<tr><th scope="row">{escape(row["measure"])}</th>{_cells(row)}</tr>')
+    first = found.rows[0]
+    title = f"{words.MEASURED} {found.reference}, n = {first['n_reference']:,}"
+    head = f'<tr><td></td><th scope="col">{words.VALUE}</th><th scope="col">{words.INTERVAL}</th></tr>'
+    notes = dict.fromkeys(f"{row['measure']}: {row['note']}" for row in found.rows if row["note"])
+    said = "".join(f'<p class="hint">{escape(note)}</p>' for note in notes)
+    about = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in found.about.items())
+    inside = (
+        f'<table class="measures"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>{said}'
+        f'<details class="reading" open><summary>{words.HOW_MEASURED}</summary><dl>{about}</dl></details>'
+    )
+    return plots.framed(title, inside, found.rows, "measures")
+
+
+def _cells(row: Mapping) -> str:
+    if row["value"] is None:
+        return f'<td colspan="2">{words.NOT_MEASURED}</td>'
+    value, low, high = (plots.number(row[name]) for name in ("value", "low", "high"))
+    return f"<td>{value}</td><td>{low} to {high}</td>"
+
+
+def status(event: FeatureEvent) -> str:
+    """The line under the buttons: what is done, how far it is where that can be known, and the time."""
+    if event.phase in ("done", "stopped"):
+        return f'<div class="status" role="status">{words.DRAWING_ENDS[event.phase]}</div>'
+    text = words.drawing(event.phase, event.name, event.done, event.total)
+    share = event.done / event.total if event.total else 0
+    bar = f'<div class="bar"><i style="width:{share:.1%}"></i></div>' if event.total else ""
+    clock = words.seconds(event.seconds)
+    return f'<div class="status"><span>{escape(text)}</span><span>{clock}</span>{bar}</div>'
+
+
+def failed(text: str) -> str:
+    """Why there is no drawing."""
+    return f'<div class="status failed" role="alert">{escape(text)}</div>'

@@ -1,0 +1,95 @@
+"""What the page shows of a job while it goes on: JobEvents in, HTML fragments out."""
+
+from html import escape
+
+import numpy as np
+
+from maskunet.records import JobEvent
+from maskunet.ui import words
+from maskunet.ui.html import charts, pictures
+
+
+class Watcher:
+    """Follows one job for one reader and remembers the pictures it has seen.
+
+    Args:
+        prompt: what is being drawn. model, method: their titles.
+    """
+
+    def __init__(self, prompt: str, model: str, method: str):
+        self.prompt, self.names = prompt, (f"{model}, unmasked", f"{model}, {method}")
+        self.base: np.ndarray | None = None
+        self.result: np.ndarray | None = None
+        self.frames: dict[int, str] = {}
+
+    def see(self, event: JobEvent) -> bool:
+        """Take in one event; whether it brings the first picture."""
+        if event.step is None or event.step.image is None:
+            return False
+        first = self.base is self.result is None
+        if event.phase == "base":
+            self.base = event.step.image
+        else:
+            self.result = event.step.image
+            if event.step.best and not event.step.final:
+                self.frames[event.step.step] = pictures.small(event.step.image)
+        return first
+
+    def pair(self) -> str:
+        """Both pictures as they are now."""
+        return pictures.pair(self.base, self.result, self.names, self.prompt)
+
+    def optimize(self, event: JobEvent, pair: str) -> str:
+        """The view of the optimization: counters, both pictures as `pair` draws them, curves, the strip of steps."""
+        return f"{counters(event)}{pair}{charts.charts(event.rows, still=False)}{pictures.strip(self.frames)}"
+
+
+def over(event: JobEvent) -> bool:
+    """Whether nothing comes after it."""
+    return event.run is not None or event.phase in ("failed", "stopped")
+
+
+def status(event: JobEvent) -> str:
+    """The line under the buttons: phase, progress, time gone and left."""
+    name = words.PHASES.get(event.phase, event.phase)
+    if event.phase == "queued":
+        return _line(words.queued(event.ahead), 0.0, event)
+    if event.phase == "failed":
+        return f'<div class="status failed" role="alert">{escape(event.message)}</div>'
+    if event.run is not None or event.phase == "stopped":
+        said = event.message or f"{name} in {words.seconds(event.elapsed)}"
+        return f'<div class="status" role="status">{escape(said)}</div>'
+    return _line(name, share(event), event)
+
+
+def share(event: JobEvent) -> float:
+    """How much of the current picture is done, 0 to 1."""
+    step = event.step
+    if step is None:
+        return 0.0
+    within = (step.update + 1) / (step.updates + 1)
+    return min(1.0, (step.step + within) / step.steps)
+
+
+def counters(event: JobEvent) -> str:
+    """Where the optimization is."""
+    step = event.step
+    if step is None or event.phase not in ("base", "result"):
+        return ""
+    if event.phase == "base":
+        return f'<p class="counters">{words.PHASES["base"]}: step {step.step + 1} of {step.steps}</p>'
+    update = (
+        f", update {step.update + 1} of {max(step.updates, step.update + 1)}" if step.loss is not None else ""
+    )
+    return f'<p class="counters">Step {step.step + 1} of {step.steps}{update}, timestep {step.timestep}</p>'
+
+
+def _line(text: str, done: float, event: JobEvent) -> str:
+    if event.step is not None:
+        text = f"{text}, step {event.step.step + 1} of {event.step.steps}"
+    clock = words.seconds(event.elapsed)
+    left = "" if event.remaining is None else f", about {words.seconds(max(event.remaining, 0))} left"
+    return (
+        f'<div class="status" role="status"><span>{escape(text)}</span><span>{clock}{left}</span>'
+        f'<div class="bar"><i style="width:{done:.1%}"></i></div></div>'
+    )

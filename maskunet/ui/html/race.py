@@ -1,0 +1,147 @@
+"""What the Race tab shows of a race that was run before: curves, a table, every method's picture of a prompt."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from maskunet.records.disk.shipped import shipped
+from maskunet.ui import race_words, words
+from maskunet.ui.html import pictures, plots
+from visualize.race import family, table
+
+FOLDER = shipped("docs/race")
+CLASSES = {"masks": "a", "controls": "all", "rivals": "b"}
+Titles = Mapping[str, str]
+
+
+@lru_cache(maxsize=4)
+def read(folder: Path = FOLDER) -> Mapping[str, Any] | None:
+    """A race's report, or None if none has been run."""
+    try:
+        return json.loads((folder / "race.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def said(found: Mapping[str, Any], titles: Titles) -> str:
+    """What was raced, what came out, and by which command."""
+    about = found["about"]
+    sentence = race_words.said(
+        found["prompts"],
+        about["asked"],
+        found["seconds"],
+        found["optimized"],
+        found["held_out"],
+        about["model"],
+    )
+    badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
+    return (
+        f'<h3>{race_words.TITLE}</h3><p class="said">{badge} {escape(sentence)}</p>'
+        f'<p class="said"><b>{escape(_verdict(found, titles))}</b></p>'
+        f'<p class="hint"><code>{escape(about["command"])}</code></p>'
+    )
+
+
+def _verdict(found: Mapping[str, Any], titles: Titles) -> str:
+    """From the paired 95 % intervals of the share correct over all prompts, at equal time."""
+    pairs = [
+        (race_words.entrant(line["entrant"], titles), line["against"]["plain"])
+        for line in found["equal_time"]
+        if line["group"] == "all" and "plain" in line["against"] and not line["over_budget"]
+    ]
+    better = [name for name, gain in pairs if gain["correct_low"] > 0]
+    worse = [name for name, gain in pairs if gain["correct_high"] < 0]
+    return race_words.verdict(better, worse, found["prompts"])
+
+
+def curves(found: Mapping[str, Any]) -> str:
+    """The share correct and the held-out reward over the seconds spent; names as `--methods` takes them."""
+    rows, held_out = table(found), found["held_out"]
+    panels = (
+        ("correct", race_words.SHARE, plots.percent),
+        (held_out, f"{words.CHARTS[held_out]}, {race_words.HELD}", plots.number),
+    )
+    drawn = "".join(_panel(found, rows, *panel) for panel in panels)
+    names = [(key, label, CLASSES[key]) for key, label in race_words.FAMILIES]
+    return f'{plots.legend(names)}<div class="plots">{drawn}</div>'
+
+
+def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys: Any) -> str:
+    named = [
+        (
+            name, CLASSES[family(name)],
+            [(p["seconds"], p[what], p[f"{what}_low"], p[f"{what}_high"]) for p in points],
+        )
+        for name, points in found["curves"].items()
+    ]  # fmt: skip
+    drawn = plots.curves(named, xlabel=race_words.SECONDS, ylabel=label, mark=found["seconds"], ys=ys)
+    return plots.framed(label.capitalize() if label.islower() else label, drawn, rows, f"race_{what}")
+
+
+def lines(found: Mapping[str, Any], budget: str, group: str, titles: Titles) -> str:
+    """The table of a budget and a group of tasks, the most correct method first."""
+    mine = [line for line in found[budget] if line["group"] == group]
+    mine.sort(key=lambda line: (-line["correct"], -line[found["held_out"]]))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in race_words.HEAD)
+    body = "".join(_line(line, found, titles) for line in mine)
+    title = f"{race_words.TABLE}, n = {mine[0]['n']}"
+    csv = [_flat(line) for line in mine]
+    inside = f'<div class="wide" tabindex="0"><table class="race"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return plots.framed(title, inside, csv, f"race_{budget}_{group}", race_words.HINT)
+
+
+def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles) -> str:
+    plain, held_out = line["against"].get("plain"), found["held_out"]
+    name = escape(race_words.entrant(line["entrant"], titles))
+    over = f' <span class="badge warn">{race_words.OVER}</span>' if line["over_budget"] else ""
+    against = ["", "", "", ""]
+    if plain is not None:
+        against = [
+            _interval(plain, "correct", 100, "+.0f"), f"{plain['fixed']} / {plain['broken']}", f"{plain['p']:.2g}",
+            _interval(plain, held_out, 1, "+.3f"),
+        ]  # fmt: skip
+    cells = [
+        _interval(line, "correct", 100, ".0f"), *against[:3], f"{line[found['optimized']]:.2f}",
+        f"{line[held_out]:.3f}", against[3], f"{line['pictures']:.1f}", f"{line['seconds']:.1f}",
+        f"{line['unet_calls']:.0f}",
+    ]  # fmt: skip
+    body = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr class="{CLASSES[family(line["entrant"])]}"><th scope="row">{name}{over}</th>{body}</tr>'
+
+
+def _interval(found: Mapping[str, Any], what: str, factor: float, kind: str) -> str:
+    """A value with its interval below it; shares in percent."""
+    value, low, high = (factor * found[f"{what}{end}"] for end in ("", "_low", "_high"))
+    unit = " %" if factor == 100 else ""
+    return f"{value:{kind}}{unit} <small>{low:{kind}} to {high:{kind}}</small>"
+
+
+def _flat(line: Mapping[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in line.items() if name != "against"}
+    pairs = line["against"].items()
+    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
+
+
+def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = FOLDER) -> str:
+    """Every entrant's chosen picture of a prompt, with the checker's verdict and the held-out reward."""
+    each = next(shown for shown in found["shown"] if shown["number"] == number)
+    side_by_side = np.asarray(Image.open(folder / "shown" / f"{number:04d}.webp").convert("RGB"))
+    images = np.split(side_by_side, len(each["lanes"]), axis=1)
+    held_out = found["held_out"]
+    drawn = ""
+    for lane, image in zip(each["lanes"], images, strict=True):
+        mark = '<b class="right">✓</b>' if lane["correct"] else '<b class="wrong">✗</b>'
+        name = race_words.entrant(lane["entrant"], titles)
+        alt = escape(f"{name}: {each['prompt']}", quote=True)
+        drawn += (
+            f'<figure><img src="{pictures.uri(image)}" alt="{alt}"><figcaption>{mark} {escape(name)}'
+            f"<small>{words.CHARTS[held_out]} {lane['rewards'][held_out]:.3f}, {race_words.lane(lane['pictures'])}</small>"
+            "</figcaption></figure>"
+        )
+    return f'<div class="lanes">{drawn}</div><p class="hint">{race_words.PICTURES_HINT}</p>'

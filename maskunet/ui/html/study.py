@@ -1,0 +1,66 @@
+"""The precomputed study of random masks: how often does one win, over how much it removes."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from maskunet.records.disk.shipped import shipped
+from maskunet.ui import words
+from maskunet.ui.html import plots
+
+FOLDER = shipped("docs/random-masks")
+CLASSES = ("a", "b", "image", "all")
+PANELS = (  # the summary's column, its intervals' prefix, title, level of no effect, format
+    ("win_rate", "win", words.WIN_RATE, 0.5, plots.percent),
+    ("reward", "reward", words.REWARD_GAIN, 0.0, plots.number),
+    ("correct", "correct", words.CORRECT, None, plots.percent),
+)
+
+
+def section(folder: Path = FOLDER) -> str:
+    """The study's three curves and the command that made them; nothing if it has not been made."""
+    try:
+        found = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        drawn = "".join(_panel(found, *panel) for panel in PANELS)
+        plain, about = found["plain"], found["about"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
+    said = words.study(found["summary"][0]["n"], plain["correct"], plain["n"])
+    return (
+        f'<h3>{words.STUDY}</h3><p class="said">{badge} {escape(said)}</p><div class="plots">{drawn}</div>'
+        f'<p class="hint">{words.STUDY_HINT} <code>{escape(about["command"])}</code></p>'
+    )
+
+
+def _panel(
+    found: Mapping[str, Any], column: str, interval: str, title: str, level: float | None, ys: Any
+) -> str:
+    """One curve per kind of mask; a row per ratio, a column per kind."""
+    curves = list(dict.fromkeys(line["curve"] for line in found["summary"]))
+    rows: dict[float, dict[str, Any]] = {}
+    for line in found["summary"]:
+        if column == "win_rate" and line["unchanged"] == line["n"]:
+            continue  # nothing is removed: every picture is the plain one
+        key = line["curve"]
+        rows.setdefault(line["removed"], {"removed": line["removed"], "n": line["n"]}).update({
+            key: line[column], f"{key}_low": line[f"{interval}_low"], f"{key}_high": line[f"{interval}_high"],
+        })  # fmt: skip
+    series = [(curve, curve, CLASSES[i % len(CLASSES)]) for i, curve in enumerate(curves)]
+    level = found["plain"]["correct"] if column == "correct" else level
+    table = [rows[ratio] for ratio in sorted(rows)]
+    floor = None if column == "reward" else 0.0
+    drawn = plots.lines(
+        table,
+        series,
+        x="removed",
+        xlabel=words.ASKED,
+        ylabel=title,
+        ys=ys,
+        xs=plots.percent,
+        level=level,
+        floor=floor,
+    )
+    return plots.framed(title, drawn, table, f"random_masks_{column}")

@@ -1,0 +1,103 @@
+"""What the Train tab shows: how far a training is, its curves, and its samples beside the base model's."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from maskunet.records.training import BaseSamples, TrainState
+from maskunet.ui import words
+from maskunet.ui.html import pictures, plots
+from visualize import SPECS
+from visualize.base import spread
+
+POINTS = 120  # steps drawn; a page is sent all of them again every second
+SHEET = 1024  # pixels along a sheet
+Rows = Sequence[Mapping[str, Any]]
+
+
+def status(state: TrainState) -> str:
+    """The line under the buttons: how far, how long still, and in the end where it was kept."""
+    event = state.events[-1] if state.events else None
+    step, steps = (event.step, event.steps) if event else (0, 0)
+    if state.over:
+        said = f"{words.TRAINING_PHASES[state.phase]}. " if state.phase != "failed" else f"{state.message} "
+        role = 'failed" role="alert' if state.phase == "failed" else '" role="status'
+        left_out = "".join(
+            f" {n} pictures were left out: {why}." for why, n in (event.skipped if event else {}).items()
+        )
+        said += words.kept(state.request.name, state.saved, steps) + left_out
+        return f'<div class="status {role}">{escape(said)}</div>'
+    left = f", about {words.seconds(event.seconds_left)} left" if event and state.phase == "training" else ""
+    text = f"“{state.request.name}”: {words.training(state.phase, step, steps)}"
+    return (
+        f'<div class="status" role="status"><span>{escape(text)}</span>'
+        f"<span>{words.seconds(state.seconds)}{left}</span>"
+        f'<div class="bar"><i style="width:{step / steps if steps else 0:.1%}"></i></div></div>'
+    )
+
+
+def curves(state: TrainState) -> str:
+    """Loss step by step and, from the first checkpoint on, what was measured; nothing before the first step."""
+    rows = SPECS["training_curve"].table(state.events)
+    if not rows:
+        return ""
+    measured = [row for row in rows if row.get("held_out_loss_change") is not None]
+    parts = [_loss([rows[i] for i in spread(len(rows), POINTS)])]
+    if measured:
+        parts.append(_held_out(measured, state.base.held_out))
+    if measured and "removed" in measured[0]:
+        parts += [_removed(measured), _distances(measured)]
+    return f'<div class="plots">{"".join(parts)}</div>'
+
+
+def _loss(rows: Rows) -> str:
+    n = rows[-1]["n"]
+    series = [("loss_mean", f"mean of {n} steps", "a"), ("loss", words.ONE_STEP, "all")]
+    drawn = plots.lines(rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.LOSS)
+    return plots.framed(words.LOSS, drawn, rows, "loss", words.loss_hint(n))
+
+
+def _held_out(rows: Rows, n: int) -> str:
+    drawn = plots.lines(
+        rows, [("held_out_loss_change", words.HELD_OUT, "b")], x="step", xlabel=words.LEARNING_STEP,
+        ylabel=words.HELD_OUT_CHANGE, level=0.0, floor=None,
+    )  # fmt: skip
+    return plots.framed(words.HELD_OUT, drawn, rows, "held_out", words.held_out_hint(n))
+
+
+def _removed(rows: Rows) -> str:
+    series = [("removed", words.AS_USED, "a"), ("expected", words.WHEN_DRAWN, "image")]
+    drawn = plots.lines(
+        rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.REMOVED, ys=plots.percent
+    )
+    return plots.framed(words.RATIO, drawn, rows, "removed", words.MASKS_HINT)
+
+
+def _distances(rows: Rows) -> str:
+    series = [("distance_time", words.OVER_TIME, "a"), ("distance_sample", words.OVER_SAMPLES, "b")]
+    drawn = plots.lines(
+        rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.SHARE, ys=plots.percent
+    )
+    return plots.framed(words.DISTANCES, drawn, rows, "distances", words.MASKS_HINT)
+
+
+def samples(state: TrainState) -> str:
+    """The newest checkpoint's samples under the base model's, and those of the checkpoints before."""
+    if state.base is None:
+        return ""
+    *earlier, newest = [None, *((words.samples_at(step), sheet) for step, sheet in state.sheets.items())]
+    rows = [_row(words.BASE_ROW, state.base.sheet, state.base)]
+    rows += [_row(*newest, state.base)] if newest else []
+    before = "".join(_row(*one, state.base) for one in reversed(earlier) if one)
+    more = f"<details><summary>{words.EARLIER}</summary>{before}</details>" if before else ""
+    prompts = "".join(f"<span>{escape(caption)}</span>" for caption in state.base.captions)
+    return (
+        f'<section class="sheets"><h4>{words.SAMPLES}</h4>{"".join(rows)}'
+        f'<p class="prompts">{prompts}</p>{more}</section>'
+    )
+
+
+def _row(name: str, sheet: np.ndarray, base: BaseSamples) -> str:
+    return pictures.figure(sheet, name, f"{name}: {'; '.join(base.captions)}", SHEET)

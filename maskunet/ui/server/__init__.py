@@ -1,0 +1,1 @@
+"""The server behind the page: its launch, its door, its endpoint."""

@@ -1,0 +1,181 @@
+"""The Compare tab: the unmasked and the masked picture from the same noise, in three views."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+import gradio as gr
+
+from maskunet.records import Run
+from maskunet.ui import controls, words
+from maskunet.ui.handlers import QUICK
+from maskunet.ui.html import pictures
+from maskunet.ui.html.live import Watcher
+
+COPY = "(query) => { navigator.clipboard.writeText(location.origin + location.pathname + query); }"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """The tab's components."""
+
+    studio: Any
+    running: gr.HTML
+    slider: gr.ImageSlider
+    under: gr.HTML
+    beside: gr.HTML
+    gap: gr.HTML
+    view: gr.Radio
+    facts: gr.HTML
+    actions: gr.Row
+    archive: gr.DownloadButton
+    query: gr.Textbox
+    command: gr.Code
+    client: gr.Code
+    copy: gr.Button
+    null: gr.Button
+    null_said: gr.HTML
+    picks: tuple[tuple[gr.Button, str], ...]
+
+    def live(self) -> list[Any]:
+        """The outputs of `show` and `watch`."""
+        return [
+            self.running, self.slider, self.under, self.beside, self.gap, self.view, self.facts, self.actions, self.archive,
+            self.query, self.command, self.client,
+        ]  # fmt: skip
+
+    def show(self, run: Run | None, titles: dict[str, str], precomputed: bool = False) -> tuple[Any, ...]:
+        """A finished run on the stage."""
+        if run is None:
+            hidden = gr.skip()
+            nothing = gr.HTML(pictures.empty(words.EMPTY_PAIR), visible=True)
+            return nothing, *[gr.update(visible=False)] * 7, *[hidden] * 4
+        names = pictures.names(run, titles)
+        base = run.base_image if run.base_image is not None else run.result_image
+        prompt = run.request.prompt
+        return (
+            gr.HTML("", visible=False),
+            gr.ImageSlider((base, run.result_image), visible=True),
+            gr.HTML(under(names), visible=True),
+            gr.HTML(
+                pictures.pair(base, run.result_image, names, prompt, size=1024, kind="png"), visible=False
+            ),
+            gr.HTML(pictures.difference(run), visible=False),
+            gr.Radio(value=words.VIEWS[0], visible=True),
+            gr.HTML(pictures.facts(run, titles, precomputed), visible=True),
+            gr.Row(visible=True),
+            gr.DownloadButton(visible=False)
+            if precomputed
+            else gr.DownloadButton(value=str(self.studio.shelf.zip(run.id)), visible=True),
+            link(run),
+            self.studio.command(run.request),
+            snippet(run),
+        )
+
+    def watch(self, watcher: Watcher, over: bool) -> tuple[Any, ...]:
+        """A run that goes on: previews in place of the finished pair."""
+        hidden = gr.update(visible=False)
+        live = gr.HTML(pictures.empty(words.EMPTY_PAIR) if over else watcher.pair(), visible=True)
+        return live, *[hidden] * 7, *[gr.skip()] * 4
+
+    def wire(self, c: controls.Controls, shown: gr.State, find: Callable[[str], Run | None]) -> None:
+        """Views, the link, the control of ones."""
+
+        def change(view: str) -> list[Any]:
+            slider, beside, gap = (gr.update(visible=view == name) for name in words.VIEWS)
+            return [slider, slider, beside, gap]
+
+        def check(*fields: Any) -> str:
+            try:
+                gap = self.studio.null_mask(controls.request(*fields))
+            except ValueError as error:
+                raise gr.Error(escape(str(error)), print_exception=False) from error
+            said = f'<p class="said">Largest pixel difference: <b>{gap:g}</b> of 255.</p>'
+            return f'{said}<p class="hint">{words.NULL_MASK_INFO}</p>'
+
+        self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
+        self.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUICK)
+        self.copy.click(None, self.query, None, js=COPY, api_visibility="private")
+        self.null.click(check, c.inputs(), self.null_said, api_visibility="private", concurrency_limit=1)
+
+
+def build(studio: Any, shelf: dict[str, Run]) -> Compare:
+    """Draw the tab."""
+    running = gr.HTML("", elem_id="running")
+    view = gr.Radio(
+        words.VIEWS, value=words.VIEWS[0], label=words.VIEW, show_label=False, elem_id="view", visible=False
+    )
+    slider = gr.ImageSlider(
+        label="Unmasked left, masked right", show_label=False, format="png", interactive=False, visible=False,
+        elem_id="slider", max_height=560, buttons=["fullscreen"], container=False,
+    )  # fmt: skip
+    under = gr.HTML("", visible=False)
+    beside = gr.HTML("", visible=False, elem_id="beside")
+    gap = gr.HTML("", visible=False, elem_id="difference")
+    facts = gr.HTML("", visible=False, elem_id="facts")
+    with gr.Row(visible=False, elem_id="actions") as actions:
+        archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
+        copy = gr.Button(words.COPY_LINK, size="sm")
+        null = gr.Button(words.NULL_MASK, size="sm")
+    null_said = gr.HTML("", elem_id="null")
+    picks = _picks(shelf)
+    with gr.Accordion(words.REPEAT, open=False):
+        command = gr.Code(
+            language="shell", label="Command line", interactive=False, wrap_lines=True, lines=2, max_lines=6
+        )
+        client = gr.Code(
+            language="python",
+            label="Python client",
+            interactive=False,
+            wrap_lines=True,
+            lines=6,
+            max_lines=10,
+        )
+    query = gr.Textbox(visible=False)
+    return Compare(
+        studio, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
+        null_said, picks,
+    )  # fmt: skip
+
+
+def _picks(shelf: dict[str, Run]) -> tuple[tuple[gr.Button, str], ...]:
+    """One button per prompt of the precomputed runs, for its first; clicking runs nothing."""
+    if not shelf:
+        return ()
+    first: dict[str, str] = {}
+    for run_id, run in shelf.items():
+        first.setdefault(run.request.prompt, run_id)
+    gr.HTML(f'<h4 class="picks">{words.PRECOMPUTED}</h4>')
+    with gr.Row(elem_id="picks"):
+        return tuple(
+            (gr.Button(prompt, size="sm", min_width=120), run_id) for prompt, run_id in first.items()
+        )
+
+
+def under(names: tuple[str, str]) -> str:
+    """What is left and what is right of the slider's handle."""
+    return f'<div class="under"><span>{escape(names[0])}</span><span>{escape(names[1])}</span></div>'
+
+
+def link(run: Run) -> str:
+    """The query that fills in a page like this one; nothing is stored on the server for it."""
+    r = run.request
+    fields = {
+        "prompt": r.prompt, "negative_prompt": r.negative_prompt, "seed": r.seed, "model": r.model,
+        "method": r.method, "preset": r.preset,
+    }  # fmt: skip
+    return "?" + urlencode({name: value for name, value in fields.items() if value != ""})
+
+
+def snippet(run: Run) -> str:
+    """The Python client's call for this run."""
+    r = run.request
+    return (
+        "from gradio_client import Client\n\n"
+        'client = Client("http://127.0.0.1:7860")\n'
+        "base, result, facts = client.predict(\n"
+        f"    prompt={r.prompt!r}, negative_prompt={r.negative_prompt!r}, seed={r.seed},\n"
+        f"    model={r.model!r}, method={r.method!r}, preset={r.preset!r}, api_name='/compare',\n)"
+    )

@@ -1,0 +1,175 @@
+"""The Features tab: sets of pictures side by side, as points of their features and in measures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from maskunet.records.features import FeatureRequest, SetCard
+from maskunet.ui import words
+from maskunet.ui.handlers import QUICK
+from maskunet.ui.html import features as views
+from maskunet.ui.html import pictures
+from visualize import embedding
+
+SCRIPT = Path(__file__).with_name("features.js")
+DEFAULT_MOST = 500  # pictures of a folder
+DRAWINGS = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The tab's components."""
+
+    studio: Any
+    empty: gr.HTML
+    form: gr.Column
+    sets: gr.CheckboxGroup
+    reference: gr.Dropdown
+    embedding: gr.Radio
+    perplexity: gr.Number
+    seed: gr.Number
+    folders: gr.Row
+    extractor: gr.Dropdown
+    most: gr.Number
+    refused: gr.HTML
+    draw: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    shown: gr.Row
+    cloud: gr.HTML
+    measures: gr.HTML
+
+    def wire(self, demo: gr.Blocks) -> None:
+        """Offer the sets there are, keep the fields in step with them, draw and stop."""
+        offered = [self.empty, self.form, self.shown, self.sets, self.folders, self.refused]
+        follows = [self.reference, self.perplexity]
+        demo.load(self.offer, None, offered, **QUICK)
+        self.sets.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
+        self.most.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
+        fields = [
+            self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most,
+        ]  # fmt: skip
+        shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
+        self.draw.click(self.follow, fields, shown, **DRAWINGS)
+        self.stop.click(self.end, None, None, **QUICK)
+
+    def offer(self) -> tuple[Any, ...]:
+        """The sets there are now, all precomputed ones chosen; what cannot be used is said."""
+        cards = self.studio.sets()
+        usable = [card for card in cards if not card.reason]
+        chosen = [card.key for card in usable if card.extractor] or [card.key for card in usable[:2]]
+        refused = "".join(f'<p class="hint">{escape(card.reason)}</p>' for card in cards if card.reason)
+        folders = any(not card.extractor for card in usable)
+        return (
+            gr.HTML(visible=not usable), gr.Column(visible=bool(usable)), gr.Row(visible=bool(usable)),
+            gr.CheckboxGroup(choices=choices(usable), value=chosen), gr.Row(visible=folders), refused,
+        )  # fmt: skip
+
+    def fit(self, sets: list[str], reference: str | None, most: float | None) -> tuple[Any, ...]:
+        """The reference is one of the chosen sets; the perplexity is said to be what they allow."""
+        cards = [card for card in self.studio.sets() if card.key in (sets or ())]
+        limit = DEFAULT_MOST if most is None else int(most)
+        n = sum(card.n if card.extractor else min(card.n, limit) for card in cards)
+        keys = [card.key for card in cards]
+        kept = reference if reference in keys else next(iter(keys), None)
+        return (
+            gr.Dropdown(choices=[(card.title, card.key) for card in cards], value=kept),
+            gr.Number(info=words.perplexity_info(embedding.largest_perplexity(n), n)),
+        )
+
+    def follow(
+        self, sets: list[str], reference: str, kind: str, perplexity: float, seed: float, extractor: str,
+        most: float, request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        """Draw, and tell how far it is; the plane comes before the measures."""
+        skip = gr.skip()
+        precomputed = {card.title: bool(card.extractor) for card in self.studio.sets()}
+        yield gr.Button(interactive=False), gr.Button(visible=True), "", skip, skip
+        said = skip
+        try:
+            wanted = asked(sets, reference, kind, perplexity, seed, extractor, most)
+            for event in self.studio.draw(wanted, owner=request.session_hash):
+                plane, found = event.plane, event.measures
+                yield (
+                    skip, skip, views.status(event),
+                    skip if plane is None else views.cloud(plane, precomputed),
+                    skip if found is None else views.measures(found) if found.rows or event.phase == "done" else "",
+                )  # fmt: skip
+        except ValueError as error:
+            said = views.failed(str(error))
+        yield gr.Button(interactive=True), gr.Button(visible=False), said, skip, skip
+
+    def end(self, request: gr.Request) -> None:
+        """Stop this page's drawing; `follow` says so, as two writers would overtake each other."""
+        self.studio.stop(request.session_hash)
+
+
+def build(studio: Any) -> Features:
+    """Draw the tab over the studio's part for features."""
+    empty = gr.HTML(pictures.empty(words.EMPTY_FEATURES), visible=False)
+    with gr.Column(visible=False, elem_id="features-form") as form:
+        sets = gr.CheckboxGroup([], label=words.SETS, elem_id="feature-sets")
+        with gr.Row():
+            reference = gr.Dropdown([], label=words.REFERENCE, info=words.REFERENCE_INFO, min_width=180)
+            kind = gr.Radio(kinds(), value="t-SNE", label=words.EMBEDDING, min_width=180)
+            perplexity = gr.Number(embedding.PERPLEXITY, label=words.PERPLEXITY, info=" ", min_width=180)
+            seed = gr.Number(
+                0, label=words.SEED, info=words.FEATURES_SEED_INFO, precision=0, minimum=0, min_width=120
+            )
+        with gr.Row(visible=False) as folders:
+            networks = [(card.title, card.name) for card in studio.extractors()]
+            extractor = gr.Dropdown(
+                networks,
+                value=networks[0][1],
+                label=words.EXTRACTOR,
+                info=words.EXTRACTOR_INFO,
+                min_width=220,
+            )
+            most = gr.Number(DEFAULT_MOST, label=words.MOST, info=words.MOST_INFO, precision=0, min_width=180)
+        with gr.Row(elem_id="draw-row"):
+            draw = gr.Button(words.DRAW, variant="primary", elem_id="draw")
+            stop = gr.Button(words.STOP_DRAWING, variant="stop", visible=False, elem_id="stop-drawing")
+        status = gr.HTML("", elem_id="drawing")
+    refused = gr.HTML("")
+    with gr.Row(visible=False) as shown:
+        with gr.Column(scale=3, min_width=300):
+            cloud = gr.HTML(
+                pictures.empty(words.NOTHING_DRAWN), js_on_load=SCRIPT.read_text(), elem_id="cloud"
+            )
+        with gr.Column(scale=2, min_width=280):
+            measures = gr.HTML("", elem_id="measures")
+    return Features(
+        studio, empty, form, sets, reference, kind, perplexity, seed, folders, extractor, most, refused, draw,
+        stop, status, shown, cloud, measures,
+    )  # fmt: skip
+
+
+def kinds() -> list[str]:
+    """The embeddings that are installed; any number of pictures would do to ask for them."""
+    return [kind for kind in embedding.KINDS if not embedding.obstacle(kind, 1000)]
+
+
+def choices(cards: list[SetCard]) -> list[tuple[str, str]]:
+    """Sets with their numbers of pictures, for a list."""
+    return [(words.a_set(card.title, card.n, bool(card.extractor)), card.key) for card in cards]
+
+
+def asked(
+    sets: list[str], reference: str, kind: str, perplexity: float, seed: float, extractor: str, most: float
+) -> FeatureRequest:
+    """The request that the fields hold.
+
+    Raises:
+        ValueError: a field is empty.
+    """
+    for value, label in ((perplexity, words.PERPLEXITY), (seed, words.SEED), (most, words.MOST)):
+        if value is None:
+            raise ValueError(f"The field “{label}” is empty. Give a number.")
+    return FeatureRequest(
+        sets=tuple(sets or ()), reference=reference or "", embedding=kind, perplexity=float(perplexity),
+        seed=int(seed), extractor=extractor, most=int(most),
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""The Race tab: what every method gives for the same time, from a race that was run before."""
+
+from collections.abc import Mapping
+
+import gradio as gr
+
+from maskunet.ui import race_words
+from maskunet.ui.handlers import QUICK
+from maskunet.ui.html import pictures
+from maskunet.ui.html import race as views
+
+
+def build(titles: Mapping[str, str]) -> None:
+    """Draw the tab and wire it; nothing here runs a model.
+
+    Args:
+        titles: of the methods, by name.
+    """
+    found = views.read()
+    if found is None:
+        gr.HTML(pictures.empty(race_words.EMPTY))
+        return
+    groups = list(dict.fromkeys(line["group"] for line in found["equal_time"]))[::-1]  # "all" is the last
+    prompts = [(race_words.prompt(each["number"], each["prompt"]), each["number"]) for each in found["shown"]]
+    gr.HTML(views.said(found, titles), elem_id="race-said")
+    gr.HTML(views.curves(found), elem_id="race-curves")
+    with gr.Row(elem_id="race-picker"):
+        budget = gr.Radio(
+            [(label, key) for key, label in race_words.BUDGETS.items()],
+            value="equal_time",
+            label=race_words.BUDGET,
+        )
+        group = gr.Dropdown(groups, value=groups[0], label=race_words.GROUP, min_width=160)
+    lines = gr.HTML(views.lines(found, "equal_time", groups[0], titles), elem_id="race-lines")
+    prompt = gr.Dropdown(prompts, value=prompts[0][1], label=race_words.PROMPT, elem_id="race-prompt")
+    sheet = gr.HTML(views.sheet(found, prompts[0][1], titles), elem_id="race-sheet")
+    gr.on(
+        [budget.input, group.input],
+        lambda b, g: views.lines(found, b, g, titles),
+        [budget, group],
+        lines,
+        **QUICK,
+    )
+    prompt.input(lambda number: views.sheet(found, number, titles), prompt, sheet, **QUICK)

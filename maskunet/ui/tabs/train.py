@@ -1,0 +1,199 @@
+"""The Train tab: a short training on this computer, watched while it runs; only where the user is at home."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from maskunet.records.training import RecipeCard, TrainRequest, TrainState
+from maskunet.ui import controls, words
+from maskunet.ui.handlers import QUICK, WATCHED
+from maskunet.ui.html import pictures
+from maskunet.ui.html import train as views
+
+WHOLE = ("steps", "batch", "every", "seed")
+# What a recipe's result is used by; the rest is fine-tuned.
+METHODS = {"mask_generator": "maskunet_trained", "mask_reward": "maskunet_amortized"}
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """The tab's components; `fields` are those of the settings, by their names."""
+
+    studio: Any
+    recipe: gr.Dropdown
+    preset: gr.Dropdown
+    name: gr.Textbox
+    fields: dict[str, Any]
+    start: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    kept: gr.Row
+    archive: gr.DownloadButton
+    log: gr.DownloadButton
+    use: gr.Button
+    samples: gr.HTML
+    curves: gr.HTML
+
+    def wire(self, restored: Any, page: Any, tabs: gr.Tabs) -> None:
+        """Keep the fields in step with the recipe, start, watch, stop, and offer what was trained.
+
+        Args:
+            restored: the event after which a page that was loaded has its controls filled in.
+        """
+        c: controls.Controls = page.c
+        fields = list(self.fields.values())
+        shown = [
+            self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves,
+        ]  # fmt: skip
+        offered = [[c.method, c.model, c.trained], c.trained]
+        self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, *fields], **QUICK)
+        self.preset.input(self.new_preset, [self.recipe, self.preset], fields, **QUICK)
+        started = self.start.click(
+            self.begin, [self.recipe, self.preset, self.name, *fields], shown, **WATCHED
+        )
+        started.success(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
+        restored.then(self.offer, *offered, **QUICK)
+        restored.then(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
+        self.stop.click(self.end, None, None, **QUICK)
+        gr.on([c.method.input, c.model.input], self.offer, *offered, **QUICK)
+        presets = gr.State({method: list(page.presets[method]) for method in page.presets})
+        self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, tabs], **QUICK)
+
+    def new_recipe(self, recipe: str) -> tuple[Any, ...]:
+        """Another recipe: its presets, and the settings of the first."""
+        card = self._card(recipe)
+        first = next(iter(card.presets))
+        preset = gr.Dropdown(choices=list(card.presets), value=first)
+        return gr.Dropdown(info=card.summary), preset, *self.new_preset(recipe, first)
+
+    def new_preset(self, recipe: str, preset: str) -> tuple[Any, ...]:
+        """The preset's settings; what the recipe does not have is hidden."""
+        card = self._card(recipe)
+        return tuple(_update(card, preset, key) for key in self.fields)
+
+    def begin(self, recipe: str, preset: str, name: str, *values: Any) -> tuple[Any, ...]:
+        """Start, or say in one sentence why not."""
+        try:
+            self.studio.start(
+                asked(self._card(recipe), preset, name, dict(zip(self.fields, values, strict=True)))
+            )
+        except ValueError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        hidden = gr.update(visible=False)
+        return gr.Button(interactive=False), gr.Button(visible=True), "", hidden, gr.skip(), gr.skip(), "", ""
+
+    def follow(self) -> Iterator[tuple[Any, ...]]:
+        """Show the newest training from now to its end; also after a reload, also when it is over."""
+        yield (gr.skip(),) * 8  # where nothing was trained: a generator without values would empty the page
+        seen = (-1, -1, None)  # steps and checkpoints that this page shows, and whether base samples
+        for state in self.studio.follow():
+            now = len(state.events), len(state.sheets) and max(state.sheets), state.base is not None
+            yield (
+                gr.Button(interactive=state.over), gr.Button(visible=not state.over), views.status(state),
+                *self._files(state),
+                views.samples(state) if now[1:] != seen[1:] else gr.skip(),
+                views.curves(state) if now[0] != seen[0] else gr.skip(),
+            )  # fmt: skip
+            seen = now
+
+    def _files(self, state: TrainState) -> tuple[Any, Any, Any]:
+        """The row of files, and both of them when the training is over."""
+        if not (state.over and state.saved):
+            return gr.Row(visible=False), gr.skip(), gr.skip()
+        return gr.Row(visible=True), str(self.studio.archive()), str(self.studio.log())
+
+    def end(self) -> None:
+        """Ask the training to stop; `follow` shows how it does."""
+        try:
+            self.studio.stop()
+        except ValueError as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+
+    def offer(self, method: str, model: str, chosen: str) -> gr.Dropdown:
+        """What was trained here and fits the method, for the controls beside the tabs."""
+        names = self.studio.trained(method, model)
+        return gr.Dropdown(
+            choices=[(words.FIRST_TRAINED, ""), *((name, name) for name in names)],
+            value=chosen if chosen in names else "", visible=bool(names),
+        )  # fmt: skip
+
+    def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
+        """Put the newest training into the controls and go to Compare; `presets` by method."""
+        request = next(self.studio.follow()).request
+        method, model = METHODS.get(request.recipe, "fine_tuned"), self.studio.model
+        names = [(name, name) for name in self.studio.trained(method, model)]
+        trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)
+        preset = gr.Dropdown(choices=presets[method], value=presets[method][0])
+        return model, method, preset, trained, gr.Tabs(selected="compare")
+
+    def _card(self, recipe: str) -> RecipeCard:
+        return next(card for card in self.studio.recipes() if card.name == recipe)
+
+
+def build(studio: Any) -> Train:
+    """Draw the tab over the studio's part for training."""
+    cards = studio.recipes()
+    first, preset = cards[0], next(iter(cards[0].presets))
+    gr.HTML(f'<p class="said">{words.TRAIN_INTRO}</p>')
+    with gr.Column(elem_id="train-form"):
+        with gr.Row():
+            recipe = gr.Dropdown(
+                [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
+                info=first.summary, filterable=False, min_width=220, elem_id="recipe",
+            )  # fmt: skip
+            presets = gr.Dropdown(
+                list(first.presets),
+                value=preset,
+                label=words.PRESET,
+                filterable=False,
+                min_width=140,
+            )
+            name = gr.Textbox(
+                "mine", label=words.TRAINING_NAME, info=words.TRAINING_NAME_INFO, max_lines=1, min_width=160,
+                elem_id="training-name",
+            )  # fmt: skip
+        with gr.Row():
+            known = {key: card for card in reversed(cards) for key in card.help}
+            fields = {key: _field(known[key], key) for key in words.TRAIN_SETTINGS if key in known}
+        with gr.Row(elem_id="train-row"):
+            start = gr.Button(words.START_TRAINING, variant="primary", elem_id="start-training")
+            stop = gr.Button(words.STOP_TRAINING, variant="stop", visible=False, elem_id="stop-training")
+        status = gr.HTML(pictures.empty(words.NO_TRAINING), elem_id="training")
+    with gr.Row(visible=False, elem_id="trained-row") as kept:
+        archive = gr.DownloadButton(words.DOWNLOAD_TRAINED, size="sm")
+        log = gr.DownloadButton(words.DOWNLOAD_LOG, size="sm")
+        use = gr.Button(words.USE_TRAINED, size="sm", elem_id="use-trained")
+    samples, curves = gr.HTML("", elem_id="training-samples"), gr.HTML("", elem_id="training-curves")
+    return Train(
+        studio, recipe, presets, name, fields, start, stop, status, kept, archive, log, use, samples, curves
+    )
+
+
+def _field(card: RecipeCard, key: str) -> Any:
+    """A setting's field, from its type and choices."""
+    value, label = next(iter(card.presets.values()))[key], words.TRAIN_SETTINGS[key]
+    common = {"label": label, "min_width": 100, "elem_id": f"train-{key}"}
+    if key in card.choices:
+        return gr.Dropdown(list(card.choices[key]), value=value, filterable=False, **common)
+    return gr.Number(value, precision=0 if key in WHOLE else None, **common)
+
+
+def _update(card: RecipeCard, preset: str, key: str) -> Any:
+    there = key in card.help
+    return gr.update(visible=True, value=card.presets[preset][key]) if there else gr.update(visible=False)
+
+
+def asked(card: RecipeCard, preset: str, name: str, values: dict[str, Any]) -> TrainRequest:
+    """The request that the fields hold; settings that the recipe does not have are left out.
+
+    Raises:
+        ValueError: a field is empty.
+    """
+    known = {key: value for key, value in values.items() if key in card.help}
+    for key, value in known.items():
+        if value is None:
+            raise ValueError(f"The field “{words.TRAIN_SETTINGS[key]}” is empty. Give a value.")
+    return TrainRequest(recipe=card.name, preset=preset, name=(name or "").strip(), settings=known)
