@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from types import MappingProxyType, NoneType
 from typing import Any, get_args
@@ -36,19 +36,55 @@ def discover(package: str) -> Mapping[str, Any]:
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
-def ranged(low: float, high: float, text: str) -> dict[str, Any]:
-    """A field's metadata: what is allowed, both ends included, and what the setting does."""
-    return {"min": low, "max": high, "help": text}
+def setting(
+    default: Any,
+    help: str,  # noqa: A002, as argparse calls it
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    cost: bool = False,
+) -> Any:
+    """A field of a settings dataclass, with what is allowed and what it does.
+
+    Args:
+        low, high: of a number, both ends included. choices: of a text.
+        cost: it changes what a run costs rather than what it does.
+    """
+    return field(
+        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "cost": cost}
+    )
 
 
-def switch(text: str) -> dict[str, Any]:
-    """The metadata of a yes or no that changes what a run costs rather than what it does; a page offers it."""
-    return {"help": text, "switch": True}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldCard:
+    """One setting as the page, the command line and the docs show it, see `setting`.
+
+    `kind` is one of "int", "float", "bool" and "str"; `empty`: it may be None, for no value.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    cost: bool = False
+    empty: bool = False
 
 
-def switches(settings: Any) -> dict[str, str]:
-    """The switches among the fields of a settings dataclass, by name, with what they do."""
-    return {f.name: f.metadata["help"] for f in fields(settings) if f.metadata.get("switch")}
+def cards(settings: Any) -> list[FieldCard]:
+    """The fields of a settings dataclass, or of an instance, whose values are then the defaults."""
+    found = []
+    for each in fields(settings):
+        kind, *more = get_args(each.type) or (each.type,)
+        value = each.default if isinstance(settings, type) else getattr(settings, each.name)
+        about = {"help": "", **each.metadata}
+        found.append(
+            FieldCard(name=each.name, kind=kind.__name__, default=value, empty=NoneType in more, **about)
+        )
+    return found
 
 
 def chosen(
@@ -60,30 +96,35 @@ def chosen(
         presets: settings by name; the first is the default. owner: whose they are, for messages.
 
     Raises:
-        ValueError: no such preset or setting, or a value out of the range in its metadata.
+        ValueError: no such preset or setting, or a value that its field does not allow.
     """
     name = preset or next(iter(presets))
     if name not in presets:
         raise ValueError(f"{owner} has no preset “{name}”. It has: {', '.join(presets)}.")
-    known = {f.name: f for f in fields(presets[name])}
+    known = {card.name: card for card in cards(presets[name])}
     for key, value in (overrides or {}).items():
         if key not in known:
             raise ValueError(f"{owner} has no setting “{key}”. It has: {', '.join(known)}.")
-        kind, *more = get_args(known[key].type) or (known[key].type,)
-        if value is not None or NoneType not in more:  # such as float | None, which may be left out
-            _check(key, value, kind, known[key].metadata)
+        check(known[key], value)
     return replace(presets[name], **(overrides or {}))
 
 
-def _check(key: str, value: Any, kind: type, limits: Mapping[str, Any]) -> None:
+def check(card: FieldCard, value: Any) -> None:
+    """Refuse a value that the field does not allow.
+
+    Raises:
+        ValueError: of another kind, out of range, or none of the choices; says what is allowed.
+    """
+    if value is None and card.empty:
+        return
+    kind = {each.__name__: each for each in KINDS}[card.kind]
     numbers = (int, float)
     fits = isinstance(value, numbers if kind is float else kind) and (
         kind is bool or not isinstance(value, bool)
     )
     if not fits or (kind in numbers and not abs(value) < inf):
-        raise ValueError(f"The setting {key} must be {KINDS[kind]}, not {value!r:.60}.")
-    low, high = limits.get("min"), limits.get("max")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"The setting {key} is {value}; allowed is {low} to {high}.")
-    if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"The setting {key} is {value!r:.60}; allowed is {', '.join(limits['choices'])}.")
+        raise ValueError(f"The setting {card.name} must be {KINDS[kind]}, not {value!r:.60}.")
+    if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
+        raise ValueError(f"The setting {card.name} is {value}; allowed is {card.low} to {card.high}.")
+    if card.choices and value not in card.choices:
+        raise ValueError(f"The setting {card.name} is {value!r:.60}; allowed is {', '.join(card.choices)}.")

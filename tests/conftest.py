@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def tiny_sd15(tmp_path_factory):
     """A small random model in the format and block order of Stable Diffusion 1.5."""
-    from tests.tiny import tiny_model
+    from tests.support.tiny import tiny_model
 
     return tiny_model(tmp_path_factory.mktemp("tiny") / "sd15")
 
@@ -22,7 +22,7 @@ def tiny_sd15(tmp_path_factory):
 @pytest.fixture(scope="session")
 def library(tmp_path_factory):
     """A library of that model with small rewards, for a Studio."""
-    from tests import tiny_library
+    from tests.support import tiny_library
 
     return tiny_library.read(tiny_library.write(tmp_path_factory.mktemp("page") / "model"))
 
@@ -32,7 +32,7 @@ def chromium():
     """A headless browser."""
     from playwright.sync_api import sync_playwright
 
-    from tests.serving import CHROMIUM
+    from tests.support.serving import CHROMIUM
 
     with sync_playwright() as driver:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

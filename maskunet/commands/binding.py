@@ -7,7 +7,7 @@ from typing import Any
 DEFAULT_PICTURES = 60
 REAL = (
     "Tables 2 and 3 are one command on tabletop only. With real files make the pictures of each row with "
-    "python -m maskunet sample and judge them with python -m maskunet benchmark; docs/tables/README.md has the commands."
+    "python -m maskunet sample and judge them with python -m maskunet benchmark; docs/results/tables/README.md has the commands."
 )
 
 

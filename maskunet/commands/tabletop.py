@@ -4,7 +4,7 @@ Run in this order, each with its own --minutes (0 for what is not trained):
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, tiny_decoder,
 image_reward, hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
 `restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
-no earlier checkpoint. `results` puts the evaluations under docs/ side by side.
+no earlier checkpoint. `results` puts the evaluations under docs/results/ side by side.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import logging
 from pathlib import Path
 
 from maskunet.tabletop.place import WEIGHTS
+
+RESULTS = Path("docs") / "results"
 
 
 def main(argv: list[str]) -> int:
@@ -117,13 +119,13 @@ def _hpsv2(args: argparse.Namespace) -> None:
 def _guidance(args: argparse.Namespace) -> None:
     from maskunet.experiments.tabletop import measure
 
-    measure.guidance_curve(WEIGHTS, Path("docs"), n=args.n)
+    measure.guidance_curve(WEIGHTS, RESULTS, n=args.n)
 
 
 def _card(args: argparse.Namespace) -> None:
     from maskunet.experiments.tabletop import measure
 
-    measure.card(WEIGHTS, Path("docs"), n=args.n)
+    measure.card(WEIGHTS, RESULTS, n=args.n)
 
 
 def _gallery(args: argparse.Namespace) -> None:
@@ -135,7 +137,7 @@ def _gallery(args: argparse.Namespace) -> None:
 def _results(args: argparse.Namespace) -> None:
     from maskunet.experiments.tabletop import measure_results
 
-    measure_results.write(Path("docs") / "evaluations")
+    measure_results.write(RESULTS / "evaluations")
 
 
 def _features(args: argparse.Namespace) -> None:

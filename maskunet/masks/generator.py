@@ -7,8 +7,7 @@ logits of them, Eq. 5 makes the mask; Eq. 6 and 7, its use, are `masked_unet.Mas
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch.nn import functional as F
 from maskunet.masks.mask import NOISE_KINDS, noise_like, straight_through
 from maskunet.masks.masked_unet import Features
 from maskunet.masks.sites import MaskSite, find_sites
-from maskunet.plugins import ranged
+from maskunet.plugins import cards, check, setting
 
 VARIANTS = ("light", "static", "live", "official")
 PUBLISHED = ("live", "official")
@@ -44,30 +43,23 @@ class Settings:
         ValueError: a value is out of range; says which and what is allowed.
     """
 
-    variant: str = field(default="light", metadata={"choices": VARIANTS, "help": "structure"})
-    use_temb: bool = field(default=True, metadata={"help": "depend on the timestep"})
-    use_sample: bool = field(default=True, metadata={"help": "depend on the sample"})
-    tau: float = field(default=1.0, metadata=ranged(0.01, 100.0, "temperature"))
-    noise: str = field(default="one_sided", metadata={"choices": NOISE_KINDS, "help": "noise in training"})
-    rank: int = field(default=16, metadata=ranged(1, 64, "rank of light's logits"))
-    width: int = field(default=64, metadata=ranged(1, 512, "width of light's context"))
-    start: float = field(default=2.0, metadata=ranged(-10.0, 10.0, "first logits of light and static"))
-    seed: int = field(default=0, metadata=ranged(0, 2**32 - 1, "seed of the initial parameters"))
+    variant: str = setting("light", "structure", choices=VARIANTS)
+    use_temb: bool = setting(True, "depend on the timestep")
+    use_sample: bool = setting(True, "depend on the sample")
+    tau: float = setting(1.0, "temperature", low=0.01, high=100.0)
+    noise: str = setting("one_sided", "noise in training", choices=NOISE_KINDS)
+    rank: int = setting(16, "rank of light's logits", low=1, high=64)
+    width: int = setting(64, "width of light's context", low=1, high=512)
+    start: float = setting(2.0, "first logits of light and static", low=-10.0, high=10.0)
+    seed: int = setting(0, "seed of the initial parameters", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            _check(each.name, getattr(self, each.name), each.metadata)
+        for card in cards(self):
+            check(card, card.default)
         if self.variant in PUBLISHED and not (self.use_temb or self.use_sample):
             raise ValueError(
                 f"The variant {self.variant} needs use_temb or use_sample. Allow one, or choose light or static."
             )
-
-
-def _check(name: str, value: Any, limits: Any) -> None:
-    if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"The setting {name} is {value!r}; allowed is {', '.join(limits['choices'])}.")
-    if "min" in limits and not limits["min"] <= value <= limits["max"]:
-        raise ValueError(f"The setting {name} is {value}; allowed is {limits['min']} to {limits['max']}.")
 
 
 class MaskGenerator(nn.Module):

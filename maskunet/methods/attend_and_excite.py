@@ -4,7 +4,7 @@ Chefer et al. 2023, Algorithm 1.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.methods.base.attention import CrossAttentionMaps, gradient_step, map_size
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
 from maskunet.records import Request, StepEvent
@@ -38,11 +38,11 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    groups: str = field(default="", metadata={"help": "things, with “;” between them; empty: the prompt's"})
-    scale: float = field(default=20.0, metadata=ranged(0.0, 1000.0, "length of a move of the latents"))
-    moved: float = field(default=0.5, metadata=ranged(0.0, 1.0, "share of the steps with a move"))
-    refinements: int = field(default=20, metadata=ranged(1, 100, "most moves at a step with a threshold"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    groups: str = setting("", "things, with “;” between them; empty: the prompt's")
+    scale: float = setting(20.0, "length of a move of the latents", low=0.0, high=1000.0)
+    moved: float = setting(0.5, "share of the steps with a move", low=0.0, high=1.0)
+    refinements: int = setting(20, "most moves at a step with a threshold", low=1, high=100)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

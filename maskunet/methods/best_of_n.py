@@ -1,14 +1,14 @@
 """Draw more seeds: N plain pictures, and the one that the rewards like best. What a mask has to beat."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
 from maskunet.diffusion import dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -24,11 +24,11 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    n: int = field(default=4, metadata=ranged(1, 64, "pictures to choose from"))
-    at_once: int = field(default=1, metadata=ranged(1, 64, "pictures per U-Net call"))
-    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
-    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    n: int = setting(4, "pictures to choose from", low=1, high=64)
+    at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
+    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
+    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

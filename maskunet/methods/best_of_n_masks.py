@@ -4,7 +4,7 @@ Against the training-free method it tells what choosing among masks gives withou
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -13,7 +13,7 @@ from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -31,11 +31,11 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    n: int = field(default=4, metadata=ranged(1, 64, "pictures to choose from"))
-    removed: float = field(default=0.066, metadata=ranged(0.0, 1.0, "share of weights removed"))
-    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
-    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    n: int = setting(4, "pictures to choose from", low=1, high=64)
+    removed: float = setting(0.066, "share of weights removed", low=0.0, high=1.0)
+    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
+    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

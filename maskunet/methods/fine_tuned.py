@@ -1,12 +1,13 @@
 """A fine-tuned U-Net in place of the base model's: a LoRA or all weights. The baselines of MaskUNet, trained."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskunet.methods import plain
 from maskunet.methods.base import MethodSpec, read_part, trained_part
 from maskunet.models.base import DiffusionModel, fine_tuned
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -20,8 +21,8 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    training: str = field(default="", metadata={"help": "name of a fine-tuned U-Net; empty for the first"})
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    training: str = setting("", "name of a fine-tuned U-Net; empty for the first")
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

@@ -5,7 +5,7 @@ Singhal et al. 2025, "A general framework for inference-time scaling and steerin
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from maskunet.diffusion import History, Schedule
 from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -37,17 +37,17 @@ class Settings:
             its own eta of 1.
     """
 
-    particles: int = field(default=4, metadata=ranged(1, 64, "pictures side by side"))
-    strength: float = field(default=10.0, metadata=ranged(0.0, 1000.0, "lambda"))
-    potential: str = field(default="difference", metadata={"choices": POTENTIALS, "help": "what is compared"})
-    first: float = field(default=0.2, metadata=ranged(0.0, 1.0, "share of the steps before the first choice"))
-    last: float = field(default=0.8, metadata=ranged(0.0, 1.0, "share of the steps before the last choice"))
-    every: float = field(default=0.2, metadata=ranged(0.01, 1.0, "share of the steps between choices"))
-    eta: float = field(default=1.0, metadata=ranged(0.0, 1.0, "noise added at each step"))
-    at_once: int = field(default=1, metadata=ranged(1, 64, "pictures per U-Net call"))
-    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
-    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    particles: int = setting(4, "pictures side by side", low=1, high=64)
+    strength: float = setting(10.0, "lambda", low=0.0, high=1000.0)
+    potential: str = setting("difference", "what is compared", choices=POTENTIALS)
+    first: float = setting(0.2, "share of the steps before the first choice", low=0.0, high=1.0)
+    last: float = setting(0.8, "share of the steps before the last choice", low=0.0, high=1.0)
+    every: float = setting(0.2, "share of the steps between choices", low=0.01, high=1.0)
+    eta: float = setting(1.0, "noise added at each step", low=0.0, high=1.0)
+    at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
+    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
+    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

@@ -5,7 +5,7 @@ Si et al. 2024, "FreeU: Free lunch in diffusion U-Net".
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -31,11 +31,11 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    backbone_1: float = field(default=1.5, metadata=ranged(0.0, 4.0, "b1, backbone in the first up block"))
-    backbone_2: float = field(default=1.6, metadata=ranged(0.0, 4.0, "b2, backbone in the second up block"))
-    skip_1: float = field(default=0.9, metadata=ranged(0.0, 4.0, "s1, skips in the first up block"))
-    skip_2: float = field(default=0.2, metadata=ranged(0.0, 4.0, "s2, skips in the second up block"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    backbone_1: float = setting(1.5, "b1, backbone in the first up block", low=0.0, high=4.0)
+    backbone_2: float = setting(1.6, "b2, backbone in the second up block", low=0.0, high=4.0)
+    skip_1: float = setting(0.9, "s1, skips in the first up block", low=0.0, high=4.0)
+    skip_2: float = setting(0.2, "s2, skips in the second up block", low=0.0, high=4.0)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

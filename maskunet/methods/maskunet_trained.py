@@ -4,7 +4,7 @@ MaskUNet (CVPR 2025), section 3.2, Eq. 3-7.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from maskunet.methods.base import (
     trained_part,
 )
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -45,12 +46,10 @@ class Settings:
     Published code differs: it draws masks at inference too, and each half has its own.
     """
 
-    generator: str = field(default="", metadata={"help": "name of a trained generator; empty for the first"})
-    sampled: bool = field(default=False, metadata={"help": "draw masks instead of the likelier value"})
-    halves: str = field(
-        default="shared", metadata={"choices": HALVES, "help": "masks of the guidance halves"}
-    )
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    generator: str = setting("", "name of a trained generator; empty for the first")
+    sampled: bool = setting(False, "draw masks instead of the likelier value")
+    halves: str = setting("shared", "masks of the guidance halves", choices=HALVES)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

@@ -6,7 +6,7 @@ Ahn et al. 2024, "Self-rectifying diffusion sampling with perturbed-attention gu
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from maskunet.diffusion import dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -30,9 +30,9 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    scale: float = field(default=3.0, metadata=ranged(0.0, 30.0, "perturbed-attention guidance scale"))
-    layers: str = field(default="mid_block", metadata={"help": "first part of the path of the layers"})
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    scale: float = setting(3.0, "perturbed-attention guidance scale", low=0.0, high=30.0)
+    layers: str = setting("mid_block", "first part of the path of the layers")
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

@@ -1,13 +1,14 @@
 """The base model as it is: every weight kept. The first control of everything else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -20,7 +21,7 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order, which is DDIM on the same grid.
     """
 
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

@@ -1,7 +1,7 @@
 """The controls: masks that nothing optimizes, drawn by chance or read off the weights' values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -37,13 +37,13 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    kind: str = field(default="iid", metadata={"choices": KINDS, "help": "how weights are chosen"})
-    removed: float = field(default=0.066, metadata=ranged(0.0, 1.0, "share of weights removed"))
-    removed_last: float | None = field(default=None, metadata=ranged(0.0, 1.0, "share at the last step"))
-    center: float = field(default=1.0, metadata=ranged(-10.0, 10.0, "middle of the window, std"))
-    center_last: float | None = field(default=None, metadata=ranged(-10.0, 10.0, "middle at the last step"))
-    width: float = field(default=0.25, metadata=ranged(0.0, 100.0, "width of the window, std"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    kind: str = setting("iid", "how weights are chosen", choices=KINDS)
+    removed: float = setting(0.066, "share of weights removed", low=0.0, high=1.0)
+    removed_last: float | None = setting(None, "share at the last step", low=0.0, high=1.0)
+    center: float = setting(1.0, "middle of the window, std", low=-10.0, high=10.0)
+    center_last: float | None = setting(None, "middle at the last step", low=-10.0, high=10.0)
+    width: float = setting(0.25, "width of the window, std", low=0.0, high=100.0)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

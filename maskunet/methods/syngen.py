@@ -1,7 +1,7 @@
 """SynGen: before a step, move the latents so that a noun and its modifiers are looked at in one place."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
 from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
 from maskunet.records import Request, StepEvent
@@ -28,10 +28,10 @@ class Settings:
         second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
-    groups: str = field(default="", metadata={"help": "groups, with “;” between them; empty: the prompt's"})
-    scale: float = field(default=20.0, metadata=ranged(0.0, 1000.0, "length of a move of the latents"))
-    moved: float = field(default=0.5, metadata=ranged(0.0, 1.0, "share of the steps with a move"))
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
+    groups: str = setting("", "groups, with “;” between them; empty: the prompt's")
+    scale: float = setting(20.0, "length of a move of the latents", low=0.0, high=1000.0)
+    moved: float = setting(0.5, "share of the steps with a move", low=0.0, high=1.0)
+    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(

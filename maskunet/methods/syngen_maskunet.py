@@ -6,7 +6,7 @@ gradient is taken.
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from maskunet.methods.base import MethodSpec, steps_of
 from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
 from maskunet.methods.maskunet_free import method as maskunet_free
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
 from maskunet.records import Request, StepEvent
@@ -32,9 +32,9 @@ class Settings(maskunet_free.Settings):
         moved: share of the steps with moves; published: all, since 25 is more than its 15 steps.
     """
 
-    groups: str = field(default="", metadata={"help": "groups, with “;” between them; empty: the prompt's"})
-    scale: float = field(default=20.0, metadata=ranged(0.0, 1000.0, "length of a move of the latents"))
-    moved: float = field(default=1.0, metadata=ranged(0.0, 1.0, "share of the steps with moves"))
+    groups: str = setting("", "groups, with “;” between them; empty: the prompt's")
+    scale: float = setting(20.0, "length of a move of the latents", low=0.0, high=1000.0)
+    moved: float = setting(1.0, "share of the steps with moves", low=0.0, high=1.0)
 
 
 def run(

@@ -20,7 +20,7 @@ from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import DEFAULT_STEPS, KINDS, MethodSpec
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import switches
+from maskunet.plugins import cards
 from maskunet.prompts.groups import parse
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
 from maskunet.runs.command_line import command_line
@@ -113,7 +113,7 @@ class Studio:
                 kind=s.kind,
                 presets=tuple(s.presets),
                 groups=hasattr(s.settings(), "groups"),
-                switches=switches(s.settings()),
+                switches={each.name: each.help for each in cards(s.settings()) if each.cost},
             )
             for s in sorted(self._methods.values(), key=lambda spec: KINDS.index(spec.kind))
         ]

@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -253,7 +253,7 @@ def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
 
 def _card(spec: RecipeSpec) -> RecipeCard:
     presets = _short(spec)
-    known = {f.name: f.metadata for f in fields(next(iter(presets.values()))) if f.name in MAIN}
+    known = {card.name: card for card in plugins.cards(next(iter(presets.values()))) if card.name in MAIN}
     return RecipeCard(
         name=spec.name,
         title=spec.title,
@@ -262,6 +262,6 @@ def _card(spec: RecipeSpec) -> RecipeCard:
             name: {key: getattr(preset, key) for key in MAIN if key in known}
             for name, preset in presets.items()
         },
-        choices={key: tuple(data["choices"]) for key, data in known.items() if "choices" in data},
-        help={key: data["help"] for key, data in known.items()},
+        choices={key: card.choices for key, card in known.items() if card.choices},
+        help={key: card.help for key, card in known.items()},
     )

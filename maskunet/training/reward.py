@@ -10,7 +10,7 @@ every time its caption comes again; masks that remove few weights hardly move it
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.rewards.base import WeightedRewards, shifted_views, shifts
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
@@ -43,13 +43,13 @@ class RewardSettings:
         samplings: how many are made; then the first ones are used again, mostly at other steps.
     """
 
-    reward: str = field(default="image_reward", metadata={"choices": REWARDS, "help": "optimized"})
-    guidance: float = field(default=0.0, metadata=ranged(0.0, 50.0, "scale; 0 for the model's own"))
-    sampling_steps: int = field(default=15, metadata=ranged(2, 100, "steps of a whole sampling"))
-    first: int = field(default=3, metadata=ranged(0, 99, "earliest step that is judged"))
-    views: int = field(default=2, metadata=ranged(1, 8, "pictures that the reward looks at"))
-    anchor: float = field(default=0.0, metadata=ranged(0.0, 1e6, "weight of the diffusion loss"))
-    samplings: int = field(default=512, metadata=ranged(1, 1_000_000, "then the first ones come again"))
+    reward: str = setting("image_reward", "optimized", choices=REWARDS)
+    guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
+    sampling_steps: int = setting(15, "steps of a whole sampling", low=2, high=100)
+    first: int = setting(3, "earliest step that is judged", low=0, high=99)
+    views: int = setting(2, "pictures that the reward looks at", low=1, high=8)
+    anchor: float = setting(0.0, "weight of the diffusion loss", low=0.0, high=1e6)
+    samplings: int = setting(512, "then the first ones come again", low=1, high=1_000_000)
 
     @property
     def learns_from(self) -> str:

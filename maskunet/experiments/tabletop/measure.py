@@ -34,7 +34,7 @@ def _parts(weights: Path) -> tuple[Any, Any, Any]:
 def guidance_curve(weights: Path, docs: Path, n: int) -> None:
     """Share correct of plain pictures over guidance scales on training prompts; sets the default.
 
-    Writes docs/guidance.json and docs/guidance.svg, and guidance.json beside the weights.
+    Writes docs/results/guidance.json and docs/results/guidance.svg, and guidance.json beside the weights.
 
     Args:
         n: pictures per task and scale.
@@ -89,7 +89,7 @@ def _draw(curve: list[dict[str, float]], best: float, path: Path) -> None:
 
 
 def card(weights: Path, docs: Path, n: int) -> None:
-    """Measure every figure of the model card on fresh seeds and write docs/tabletop.json.
+    """Measure every figure of the model card on fresh seeds and write docs/results/tabletop.json.
 
     Args:
         n: pictures per task.

@@ -33,7 +33,7 @@ def write(folder: Path) -> str:
     text = (
         "# Does the training-free method help on tabletop?\n\n"
         "Each folder here was made by `python -m maskunet evaluate --method M --preset P --tasks all --n 8 --seed 1 "
-        "--out docs/evaluations/NAME` on one thread of a CPU that did other work beside, so the seconds are for orientation; "
+        "--out docs/results/evaluations/NAME` on one thread of a CPU that did other work beside, so the seconds are for orientation; "
         "this page by `python -m maskunet tabletop results`. “Correct” is the checker's word, which nothing optimizes; the reward is what the training-free method optimizes, so it must "
         f"rise and proves nothing by itself.\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(lines)
         + "\n\nThe same prompts and noise, picture by picture:\n\n" + "\n".join(pairs) + "\n"

@@ -5,7 +5,7 @@ prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from maskunet.methods.base import (
 from maskunet.methods.maskunet_free.cuda_graph import Pool
 from maskunet.methods.maskunet_free.search import Move, Search, stay
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged, switch
+from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
@@ -57,25 +57,25 @@ class Settings:
         low_memory: recompute in the backward pass what would be kept for it, with the same gradients.
     """
 
-    updates: int = field(default=15, metadata=ranged(0, 100, "updates per step"))
-    early_updates: int = field(default=15, metadata=ranged(0, 100, "updates in early steps"))
-    early_steps: int = field(default=0, metadata=ranged(0, 100, "number of early steps"))
-    use_updated: bool = field(default=True, metadata={"help": "use the mask after the last update"})
-    keep_best: bool = field(default=False, metadata={"help": "go on with the best mask of each step"})
-    removes: float = field(default=0.0, metadata=ranged(0.0, 1.0, "share removed at once; 0 for AdamW"))
-    learning_rate: float = field(default=1e-2, metadata=ranged(1e-5, 10.0, "learning rate of the logits"))
-    start: float = field(default=1.0, metadata=ranged(-10.0, 10.0, "first value of the logits"))
-    warm_start: bool = field(default=False, metadata={"help": "keep the logits between steps"})
-    keep_moments: bool = field(default=False, metadata={"help": "keep AdamW's moments over resets"})
-    noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "mask noise"})
-    common_noise: bool = field(default=False, metadata={"help": "one noise for all updates of a step"})
-    second_order: bool = field(default=True, metadata={"help": "use the solver's second order"})
-    hinge: float = field(default=100.0, metadata=ranged(-100.0, 100.0, "ImageReward counts below this"))
-    views: int = field(default=1, metadata=ranged(1, 8, "pictures scored per update"))
-    image_reward: float = field(default=1.0, metadata=ranged(0.0, 100.0, "weight of ImageReward"))
-    hpsv2: float = field(default=5.0, metadata=ranged(0.0, 100.0, "weight of HPSv2"))
-    tiny_decoder: bool = field(default=False, metadata=switch("faster: look through the tiny decoder"))
-    low_memory: bool = field(default=False, metadata=switch("less memory: recompute instead of remembering"))
+    updates: int = setting(15, "updates per step", low=0, high=100)
+    early_updates: int = setting(15, "updates in early steps", low=0, high=100)
+    early_steps: int = setting(0, "number of early steps", low=0, high=100)
+    use_updated: bool = setting(True, "use the mask after the last update")
+    keep_best: bool = setting(False, "go on with the best mask of each step")
+    removes: float = setting(0.0, "share removed at once; 0 for AdamW", low=0.0, high=1.0)
+    learning_rate: float = setting(1e-2, "learning rate of the logits", low=1e-5, high=10.0)
+    start: float = setting(1.0, "first value of the logits", low=-10.0, high=10.0)
+    warm_start: bool = setting(False, "keep the logits between steps")
+    keep_moments: bool = setting(False, "keep AdamW's moments over resets")
+    noise: str = setting("one_sided", "mask noise", choices=mask.NOISE_KINDS)
+    common_noise: bool = setting(False, "one noise for all updates of a step")
+    second_order: bool = setting(True, "use the solver's second order")
+    hinge: float = setting(100.0, "ImageReward counts below this", low=-100.0, high=100.0)
+    views: int = setting(1, "pictures scored per update", low=1, high=8)
+    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
+    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
+    tiny_decoder: bool = setting(False, "faster: look through the tiny decoder", cost=True)
+    low_memory: bool = setting(False, "less memory: recompute instead of remembering", cost=True)
 
 
 def run(

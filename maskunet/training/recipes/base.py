@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
@@ -36,22 +36,22 @@ class Settings:
         seed: of order, noise, timesteps and masks.
     """
 
-    epochs: int = field(default=12, metadata=ranged(1, 10_000, "passes over the data"))
-    steps: int = field(default=0, metadata=ranged(0, 10_000_000, "optimizer steps; 0 counts the epochs"))
-    batch: int = field(default=32, metadata=ranged(1, 65_536, "pictures per step"))
-    micro_batch: int = field(default=4, metadata=ranged(1, 65_536, "pictures at once per process"))
-    learning_rate: float = field(default=1e-5, metadata=ranged(0.0, 10.0, "AdamW's"))
-    weight_decay: float = field(default=1e-2, metadata=ranged(0.0, 10.0, "AdamW's"))
-    course: str = field(default="constant", metadata={"choices": COURSES, "help": "of the learning rate"})
-    warm_up: int = field(default=0, metadata=ranged(0, 1_000_000, "steps to the full learning rate"))
-    clip: float = field(default=1.0, metadata=ranged(1e-6, 1e9, "largest gradient norm"))
-    ema: float = field(default=0.0, metadata=ranged(0.0, 0.999999, "decay of the average; 0 for none"))
-    caption_dropout: float = field(default=0.0, metadata=ranged(0.0, 1.0, "captions left out"))
-    precision: str = field(default="no", metadata={"choices": PRECISIONS, "help": "mixed precision"})
-    checkpointing: bool = field(default=False, metadata={"help": "recompute masked blocks: less memory"})
-    keep_each: bool = field(default=False, metadata={"help": "keep the trained part of every checkpoint"})
-    every: int = field(default=500, metadata=ranged(1, 1_000_000, "steps between checkpoints"))
-    seed: int = field(default=0, metadata=ranged(0, 2**31, "of everything random"))
+    epochs: int = setting(12, "passes over the data", low=1, high=10_000)
+    steps: int = setting(0, "optimizer steps; 0 counts the epochs", low=0, high=10_000_000)
+    batch: int = setting(32, "pictures per step", low=1, high=65_536)
+    micro_batch: int = setting(4, "pictures at once per process", low=1, high=65_536)
+    learning_rate: float = setting(1e-5, "AdamW's", low=0.0, high=10.0)
+    weight_decay: float = setting(1e-2, "AdamW's", low=0.0, high=10.0)
+    course: str = setting("constant", "of the learning rate", choices=COURSES)
+    warm_up: int = setting(0, "steps to the full learning rate", low=0, high=1_000_000)
+    clip: float = setting(1.0, "largest gradient norm", low=1e-6, high=1e9)
+    ema: float = setting(0.0, "decay of the average; 0 for none", low=0.0, high=0.999999)
+    caption_dropout: float = setting(0.0, "captions left out", low=0.0, high=1.0)
+    precision: str = setting("no", "mixed precision", choices=PRECISIONS)
+    checkpointing: bool = setting(False, "recompute masked blocks: less memory")
+    keep_each: bool = setting(False, "keep the trained part of every checkpoint")
+    every: int = setting(500, "steps between checkpoints", low=1, high=1_000_000)
+    seed: int = setting(0, "of everything random", low=0, high=2**31)
 
     @property
     def learns_from(self) -> str:

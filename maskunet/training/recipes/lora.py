@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from maskunet.models.base import DiffusionModel, fine_tuned
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings, UNet
 
 TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
@@ -24,8 +24,8 @@ class LoraSettings(Settings):
         rank: of the additions. alpha: their scale is alpha / rank.
     """
 
-    rank: int = field(default=4, metadata=ranged(1, 4096, "rank of the additions"))
-    alpha: int = field(default=4, metadata=ranged(1, 65_536, "scale times rank"))
+    rank: int = setting(4, "rank of the additions", low=1, high=4096)
+    alpha: int = setting(4, "scale times rank", low=1, high=65_536)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from maskunet.masks.generator import VARIANTS, MaskGenerator
 from maskunet.masks.generator import Settings as GeneratorSettings
 from maskunet.masks.masked_unet import Features, MaskedUNet
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import ranged
+from maskunet.plugins import setting
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
 EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes from high to low
@@ -23,14 +23,14 @@ EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes 
 class MaskSettings(Settings):
     """The loop's settings, and those of `maskunet.generator.Settings`, explained there."""
 
-    variant: str = field(default="light", metadata={"choices": VARIANTS, "help": "structure"})
-    use_temb: bool = field(default=True, metadata={"help": "depend on the timestep"})
-    use_sample: bool = field(default=True, metadata={"help": "depend on the sample"})
-    tau: float = field(default=1.0, metadata=ranged(0.01, 100.0, "temperature"))
-    noise: str = field(default="one_sided", metadata={"choices": mask.NOISE_KINDS, "help": "in training"})
-    rank: int = field(default=16, metadata=ranged(1, 64, "rank of light's logits"))
-    width: int = field(default=64, metadata=ranged(1, 512, "width of light's context"))
-    start: float = field(default=2.0, metadata=ranged(-10.0, 10.0, "first logits of light and static"))
+    variant: str = setting("light", "structure", choices=VARIANTS)
+    use_temb: bool = setting(True, "depend on the timestep")
+    use_sample: bool = setting(True, "depend on the sample")
+    tau: float = setting(1.0, "temperature", low=0.01, high=100.0)
+    noise: str = setting("one_sided", "in training", choices=mask.NOISE_KINDS)
+    rank: int = setting(16, "rank of light's logits", low=1, high=64)
+    width: int = setting(64, "width of light's context", low=1, high=512)
+    start: float = setting(2.0, "first logits of light and static", low=-10.0, high=10.0)
 
     def generator(self) -> GeneratorSettings:
         """The part that the generator knows."""

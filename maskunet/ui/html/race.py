@@ -15,7 +15,7 @@ from maskunet.ui import race_words, words
 from maskunet.ui.html import pictures, plots
 from visualize.race import family, table
 
-FOLDER = shipped("docs/race")
+FOLDER = shipped("docs/results/race")
 CLASSES = {"masks": "a", "controls": "all", "rivals": "b"}
 Titles = Mapping[str, str]
 

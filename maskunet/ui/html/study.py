@@ -10,7 +10,7 @@ from maskunet.records.disk.shipped import shipped
 from maskunet.ui import words
 from maskunet.ui.html import plots
 
-FOLDER = shipped("docs/random-masks")
+FOLDER = shipped("docs/results/random-masks")
 CLASSES = ("a", "b", "image", "all")
 PANELS = (  # the summary's column, its intervals' prefix, title, level of no effect, format
     ("win_rate", "win", words.WIN_RATE, 0.5, plots.percent),

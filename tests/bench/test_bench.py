@@ -1,0 +1,115 @@
+"""The bench reports what it says, whatever the times are."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from maskunet import bench
+from maskunet.bench import counting, masks
+from maskunet.bench.base import sd15_unet
+from maskunet.commands import bench as bench_command
+from maskunet.commands.registry import main
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
+from tests.support.tiny import tiny_unet
+
+
+def test_the_command_knows_every_bench():
+    assert tuple(sorted(bench.SPECS)) == bench_command.NAMES
+
+
+def test_the_loop_is_timed_if_no_part_is_named(monkeypatch, capsys):
+    timed = replace(bench.SPECS["loop"], run=lambda library, size, rounds: {"size": size, "n": rounds})
+    monkeypatch.setattr(bench, "SPECS", {"loop": timed})
+    assert main(["bench", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.split() == ["size", "tabletop", "n", "9"]
+
+
+def test_the_overhead_of_statistics_is_spread_over_a_run():
+    unet = tiny_unet()
+    found = counting.statistics_overhead(unet, rounds=2)
+    assert (found["sites"], found["n"]) == (len(find_sites(unet)), 2)
+    assert found["weights"] == sum(site.weights for site in find_sites(unet))
+    per_run = found["start_seconds"] + 15 * found["count_seconds"]
+    assert found["overhead"] == pytest.approx(per_run / (15 * found["step_seconds"]))
+
+
+def test_the_full_size_is_stable_diffusions():
+    unet = sd15_unet(torch.device("meta"), torch.float32)
+    assert sum(p.numel() for p in unet.parameters()) == 859_520_964
+    assert sum(site.weights for site in find_sites(unet)) == 49_029_120
+
+
+def test_the_command_writes_its_figures_with_how_they_were_made(tmp_path, capsys):
+    file = tmp_path / "new" / "bench.json"
+    assert main(["bench", "statistics", "--rounds", "1", "--device", "cpu", "--out", str(file)]) == 0
+    record = json.loads(file.read_text())
+    assert record["command"] == "python -m maskunet bench statistics --size tabletop --rounds 1"
+    assert record["n"] == 1
+    assert record["versions"]["torch"]
+    assert record["machine"].startswith("CPU, ")
+    assert "overhead" in capsys.readouterr().out
+
+
+def test_masks_are_timed_between_two_plain_ones(monkeypatch):
+    warm_up = [9, 9, 9, 9]
+    clock = iter([*warm_up, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 6.0, 2.0, 3.0, 3.0, 9.0, 1.0])
+    monkeypatch.setattr(masks, "seconds", lambda *work: next(clock))
+    works = {"plain": None, "maskunet_trained": None, "random_mask": None}
+    found = masks.overhead(None, works, rounds=3)
+    assert found["plain_seconds"] == 2
+    assert found["maskunet_trained_extra"] == pytest.approx(0.5)  # of 1, 0.5 and 0.5
+    assert found["maskunet_trained_low"] == pytest.approx(0.5)
+    assert found["maskunet_trained_high"] == pytest.approx(1)
+    assert found["maskunet_trained_extra_of_fastest"] == pytest.approx(1)
+    assert found["random_mask_extra"] == found["random_mask_low"] == pytest.approx(2)
+    assert found["random_mask_high"] == pytest.approx(3.5)
+
+
+def test_steps_are_timed_under_the_masks_they_name(monkeypatch):
+    """A step is one encoding and one decoding, and only random masks remove anything yet."""
+    unet, removed = tiny_unet(), []
+
+    def decode(self, features, given=None):
+        made = given(1, features) if callable(given) else given
+        removed.append(made and 1 - float(next(iter(made.values())).mean()))
+
+    monkeypatch.setattr(MaskedUNet, "decode", decode)
+    with masks.steps(unet) as works:
+        for name in ("plain", "maskunet_trained", "random_mask"):
+            works[name]()
+    assert removed[:2] == [None, 0]
+    assert removed[2] > 0
+
+
+def test_masks_are_timed_on_the_embedded_model_and_the_rounds_are_told(capsys, caplog):
+    assert main(["bench", "masks", "--rounds", "1", "--device", "cpu"]) == 0
+    assert "round 1: " in caplog.text
+    assert "maskunet_trained_extra" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["statistics", "--rounds", "0"], "--rounds must be at least 1"),
+        (["operations", "--size", "tabletop"], "operations takes the size sd15, not tabletop"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(words, message, capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", *words])
+    assert message in capsys.readouterr().err
+
+
+def test_rows_are_printed_as_a_table():
+    rows = [{"name": "reference", "seconds": 2.0, "peak": None}, {"name": "exact", "seconds": 0.123456}]
+    rows[1]["peak"] = 12
+    assert list(bench_command.lines({"n": 3, "variants": rows})) == [
+        "n                                3",
+        "",
+        "name       seconds  peak",
+        "reference  2        -",
+        "exact      0.12346  12",
+    ]

@@ -1,0 +1,408 @@
+"""The rivals that need no attention maps: best of N, FK steering, FreeU and perturbed-attention guidance."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPAGPipeline
+from diffusers.utils.torch_utils import apply_freeu
+
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.masks import mask
+from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
+from maskunet.methods import SPECS, fk_steering, freeu
+from maskunet.methods.base import candidates
+from maskunet.methods.fk_steering import choice_steps, potentials, resample, stochastic_step
+from maskunet.records import Request
+from tests.methods.test_methods import Redness, betas
+
+RIVALS = (
+    "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet"
+)  # fmt: skip
+PROMPT = "a red cube and a blue sphere"
+
+
+class Seen(Redness):
+    """Those rewards, and the pictures they were shown, in floats."""
+
+    def __init__(self, weights=None, fails=False):
+        super().__init__(weights)
+        self.images, self.fails = [], fails
+
+    def reweighted(self, weights):
+        self.weights = weights
+        return self
+
+    def __call__(self, image, prompts):
+        assert len(prompts) == len(image)
+        if self.fails:
+            raise RuntimeError("reward failed")
+        self.images.append(image.detach())
+        return super().__call__(image, prompts)
+
+
+def run(model, name, rewards=None, settings=None, **asked):
+    request = Request(prompt=PROMPT, method=name, **{"seed": 3, "steps": 4, "previews": False, **asked})
+    chosen = SPECS[name].settings("", settings or {})
+    return list(SPECS[name].run(model, rewards or Redness(), request, chosen))
+
+
+def picture(model, name, settings=None, **asked):
+    """The final picture (3, H, W) in floats."""
+    seen = Seen()
+    final = run(model, name, seen, settings, **asked)[-1].image
+    images = torch.cat(seen.images)
+    shown = (images * 255).round().permute(0, 2, 3, 1).byte().numpy()
+    return next(image for image, each in zip(images, shown, strict=True) if np.array_equal(each, final))
+
+
+class Watched:
+    """How many samples went into the U-Net, and everything in the model that a method might leave changed."""
+
+    def __init__(self, model, fails_at=None):
+        self.unet, self.samples, self.calls, self.fails_at = model.unet, 0, 0, fails_at
+
+    def __enter__(self):
+        self.before = self.state()
+        self.handle = self.unet.conv_in.register_forward_pre_hook(self.count)
+        return self
+
+    def __exit__(self, *exception):
+        self.handle.remove()
+        after = self.state()
+        assert after.keys() == self.before.keys()
+        for name, value in self.before.items():
+            assert torch.equal(value, after[name]) if torch.is_tensor(value) else value is after[name], name
+
+    def count(self, module, inputs):
+        self.calls += 1
+        self.samples += len(inputs[0])
+        if self.calls == self.fails_at:
+            raise RuntimeError("the U-Net failed")
+
+    def state(self):
+        found = {name: value.clone() for name, value in self.unet.state_dict().items()}
+        found |= {f"processor of {name}": each for name, each in self.unet.attn_processors.items()}
+        for name, module in self.unet.named_modules():
+            found[f"module {name}"] = module
+            found |= {f"hook {key} of {name}": hook for key, hook in module._forward_pre_hooks.items()}
+            found |= {f"hook {key} after {name}": hook for key, hook in module._forward_hooks.items()}
+        assert not any(isinstance(module, MaskedLinear) for module in self.unet.modules())
+        assert all(parameter.grad is None for parameter in self.unet.parameters())
+        return found
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(tiny_sd15, name):
+    with Watched(tiny_sd15):
+        run(tiny_sd15, name, steps=2)
+    for events_seen in (1, 2):
+        with Watched(tiny_sd15):
+            request = Request(prompt=PROMPT, method=name, steps=3)
+            events = SPECS[name].run(tiny_sd15, Redness(), request, SPECS[name].settings())
+            for _ in range(events_seen):
+                next(events)
+            events.close()
+    for fails_at in (1, 2, 3):
+        with Watched(tiny_sd15, fails_at), pytest.raises(RuntimeError, match="the U-Net failed"):
+            run(tiny_sd15, name, steps=3)
+    with Watched(tiny_sd15), pytest.raises(RuntimeError, match="reward failed"):
+        run(tiny_sd15, name, Seen(fails=True), steps=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "calls", "samples"),
+    [
+        ("best_of_n", {"n": 3}, 12, 24),
+        ("best_of_n", {"n": 5, "at_once": 2}, 20, 40),
+        ("best_of_n_masks", {"n": 3}, 12, 24),
+        ("fk_steering", {"particles": 3, "at_once": 3}, 12, 24),
+        ("freeu", {}, 4, 8),
+        ("pag", {}, 6, 12),
+        ("syngen", {}, 6, 10),  # 2 of 4 steps are moved, each with a call for the prompt's half alone
+        ("syngen", {"moved": 0.0}, 4, 8),
+        # 2 of 4 steps are moved: the first reaches its threshold at once, the second does not.
+        ("attend_and_excite", {"refinements": 1}, 7, 11),
+        # At each of 4 steps two updates, each with a move of the prompt's half.
+        ("syngen_maskunet", {"early_steps": 0, "updates": 2, "use_updated": False}, 16, 24),
+    ],
+)
+def test_calls_are_those_that_were_made(tiny_sd15, name, settings, calls, samples):
+    with Watched(tiny_sd15) as watched:
+        assert run(tiny_sd15, name, settings=settings)[-1].unet_calls == calls
+    assert watched.samples == samples
+
+
+def test_one_call_and_a_half_is_never_told_as_one(tiny_sd15):
+    assert [event.unet_calls for event in run(tiny_sd15, "pag", steps=3)] == [2, 3, 5, 5]
+
+
+# Best of N
+
+
+def test_best_of_one_is_the_plain_picture(tiny_sd15):
+    plain = run(tiny_sd15, "plain")[-1]
+    best = run(tiny_sd15, "best_of_n", settings={"n": 1})[-1]
+    assert np.array_equal(best.image, plain.image)
+    assert best.rewards == plain.rewards
+
+
+def test_best_of_n_is_the_plain_picture_of_the_seed_that_the_rewards_like_best(tiny_sd15):
+    final = run(tiny_sd15, "best_of_n", settings={"n": 6})[-1]
+    plain = [run(tiny_sd15, "plain", seed=seed)[-1] for seed in candidates.seeds(3, 6)]
+    best = max(plain, key=lambda event: event.rewards["total"])
+    assert final.rewards == pytest.approx(best.rewards, abs=1e-5)
+    assert np.array_equal(final.image, best.image)
+    assert best is not plain[0]
+    together = run(tiny_sd15, "best_of_n", settings={"n": 6, "at_once": 4})[-1]
+    assert np.abs(together.image.astype(int) - final.image).max() <= 1
+
+
+def test_seeds_follow_from_the_first_and_are_apart():
+    assert candidates.seeds(7, 1) == [7]
+    assert candidates.seeds(7, 16)[:4] == candidates.seeds(7, 4)
+    drawn = [seed for first in range(50) for seed in candidates.seeds(first, 16)]
+    assert len(set(drawn)) == len(drawn)
+    assert all(0 <= seed < 2**32 for seed in candidates.seeds(2**32 - 1, 16))
+
+
+def test_a_reward_that_is_not_a_number_never_wins():
+    assert candidates.best({"total": torch.tensor([math.nan, -3.0, math.nan, -2.0])}) == 3
+    assert candidates.best({"total": torch.tensor([math.nan, math.nan])}) == 0
+
+
+def test_the_weights_of_the_rewards_decide(tiny_sd15):
+    by_red = run(tiny_sd15, "best_of_n", settings={"n": 6, "hpsv2": 0.0})[-1].rewards
+    smooth = run(tiny_sd15, "best_of_n", settings={"n": 6, "image_reward": 0.0})[-1].rewards
+    assert by_red["total"] == pytest.approx(by_red["image_reward"])
+    assert by_red["image_reward"] > smooth["image_reward"]
+    assert by_red["hpsv2"] < smooth["hpsv2"]
+
+
+def test_best_of_one_mask_is_the_random_mask(tiny_sd15):
+    one = run(tiny_sd15, "best_of_n_masks", settings={"n": 1, "removed": 0.1}, keep_masks=True)
+    other = run(tiny_sd15, "random_mask", settings={"removed": 0.1}, keep_masks=True)
+    assert np.array_equal(one[-1].image, other[-1].image)
+    kept = [event.masks for event in one if event.masks]
+    assert len(kept) == 4
+    for mine, theirs in zip(kept, [event.masks for event in other if event.masks], strict=True):
+        assert all(np.array_equal(mine[name], theirs[name]) for name in theirs)
+
+
+def test_the_masks_told_are_those_of_the_best_picture(tiny_sd15):
+    settings = {"n": 5, "removed": 0.3}
+    events = run(tiny_sd15, "best_of_n_masks", settings=settings, keep_masks=True)
+    packed = [event.masks for event in events if event.masks]
+    first = run(tiny_sd15, "random_mask", settings={"removed": 0.3})[-1]
+    assert not np.array_equal(events[-1].image, first.image)  # another one is best
+    text, x_t, history = tiny_sd15.encode(PROMPT), tiny_sd15.noise(3), None
+    with torch.no_grad(), MaskedUNet(tiny_sd15.unet) as masked:
+        for (t, t_prev), bits in zip(tiny_sd15.schedule.linspace_pairs(4), packed, strict=True):
+            masks = {site.name: mask.unpack(bits[site.name], site.shape) for site in masked.sites}
+            both = masked.decode(masked.encode(torch.cat((x_t, x_t)), t, text), masks)
+            x0, _ = tiny_sd15.schedule.x0_eps(classifier_free(both, tiny_sd15.guidance), x_t, t)
+            x_t, history = dpmpp_2m_step(tiny_sd15.schedule, x_t, x0, history, t, t_prev)
+        expected = tiny_sd15.decode(x_t)[0]
+    assert torch.allclose(picture(tiny_sd15, "best_of_n_masks", settings), expected, atol=1e-5)
+
+
+# FK steering
+
+
+def test_potentials_by_hand():
+    first, second = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])
+    for kind, after_one, after_two in (
+        ("difference", [1.0, -2.0], [-0.5, 5.0]),
+        ("max", [1.0, -2.0], [1.0, 3.0]),
+        ("sum", [1.0, -2.0], [1.5, 1.0]),
+    ):
+        one, past = potentials(first, None, kind)
+        two, _ = potentials(second, past, kind)
+        assert (one.tolist(), two.tolist()) == (after_one, after_two)
+
+
+def test_differences_multiply_to_the_last_reward():
+    path = [torch.tensor([0.3, -1.0]), torch.tensor([2.0, 0.1]), torch.tensor([-0.4, 0.7])]
+    past, product = None, torch.zeros(2)
+    for reward in path:
+        potential, past = potentials(reward, past, "difference")
+        product = product + potential
+    assert product == pytest.approx(path[-1])
+
+
+@pytest.mark.parametrize(
+    ("steps", "given", "expected"),
+    [
+        (15, {}, {3, 6, 9, 12}),
+        (100, {}, {20, 40, 60, 80}),
+        (100, {"first": 0.05, "last": 0.3, "every": 0.05}, {5, 10, 15, 20, 25, 30}),
+        (15, {"first": 0.05, "last": 0.3, "every": 0.05}, {1, 2, 3, 4}),
+        (4, {"first": 0.5, "last": 1.0, "every": 0.5}, {2}),
+    ],
+)
+def test_when_particles_are_chosen(steps, given, expected):
+    assert choice_steps(steps, fk_steering.Settings(**given)) == expected
+
+
+def test_a_first_choice_behind_the_last_is_refused(tiny_sd15):
+    with pytest.raises(ValueError, match=r"after 0\.9 of the steps, behind the last after 0\.8"):
+        run(tiny_sd15, "fk_steering", settings={"first": 0.9})
+
+
+def test_particles_are_drawn_in_proportion_to_their_weights():
+    stream = torch.Generator().manual_seed(0)
+    logs = torch.tensor([0.0, math.log(3.0), -math.inf, math.nan]) + 500.0  # exp(500) would overflow
+    drawn = torch.cat([resample(logs, stream) for _ in range(1000)])
+    assert set(drawn.tolist()) == {0, 1}
+    assert abs((drawn == 1).double().mean() - 0.75) < 5 * math.sqrt(0.75 * 0.25 / len(drawn))
+    assert resample(torch.full((3,), math.nan), stream).tolist() == [0, 1, 2]
+
+
+def test_without_noise_the_stochastic_step_is_the_deterministic_one(tiny_sd15):
+    x_t, x0, old, noise = (tiny_sd15.noise(seed) for seed in range(4))
+    for history in (None, (old, 700)):
+        given = (tiny_sd15.schedule, x_t, x0, history)
+        mine, _ = stochastic_step(*given, times=(600, 500), eta=0.0, noise=noise)
+        assert torch.equal(mine, dpmpp_2m_step(*given, 600, 500)[0])
+
+
+def test_with_all_noise_its_first_order_is_ddim_with_eta_one(tiny_sd15):
+    scheduler = DDIMScheduler(trained_betas=betas(tiny_sd15), clip_sample=False)
+    scheduler.set_timesteps(10)
+    x_t, eps, noise = (tiny_sd15.noise(seed) for seed in range(3))
+    expected = scheduler.step(eps, 600, x_t, eta=1.0, variance_noise=noise).prev_sample
+    x0, _ = tiny_sd15.schedule.x0_eps(eps, x_t, 600)
+    mine, _ = stochastic_step(tiny_sd15.schedule, x_t, x0, None, times=(600, 500), eta=1.0, noise=noise)
+    assert torch.allclose(mine, expected, atol=1e-5)
+
+
+def test_one_particle_without_noise_is_the_plain_picture(tiny_sd15):
+    steered = run(tiny_sd15, "fk_steering", settings={"particles": 1, "eta": 0.0})[-1]
+    assert np.array_equal(steered.image, run(tiny_sd15, "plain")[-1].image)
+
+
+def test_a_strict_choice_copies_the_best_particle_with_its_history(tiny_sd15):
+    """Without noise all particles then end in the plain picture of one seed, at second order too."""
+    settings = {"particles": 4, "eta": 0.0, "strength": 1000.0, "first": 0.5, "last": 0.5}
+    seen = Seen()
+    run(tiny_sd15, "fk_steering", seen, settings)
+    chosen, final = torch.cat(seen.images[:4]), torch.cat(seen.images[4:])
+    best = int(Redness()(chosen, [""] * 4)["total"].argmax())
+    plain = picture(tiny_sd15, "plain", seed=candidates.seeds(3, 4)[best])
+    assert torch.equal(final, plain.expand(4, -1, -1, -1))
+
+
+def test_copies_part_again_with_noise(tiny_sd15):
+    settings, seen = {"particles": 3, "strength": 1000.0, "first": 0.5, "last": 0.5}, Seen()
+    run(tiny_sd15, "fk_steering", seen, settings)
+    final = torch.cat(seen.images[3:])
+    assert not torch.equal(final[0], final[1])
+    assert not torch.equal(final[1], final[2])
+
+
+# FreeU and PAG, against diffusers
+
+
+def test_freeu_is_that_of_diffusers(tiny_sd15):
+    mine = picture(tiny_sd15, "freeu")
+    assert not torch.allclose(mine, picture(tiny_sd15, "plain"), atol=1e-3)
+    tiny_sd15.unet.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
+    try:
+        theirs = picture(tiny_sd15, "plain")
+    finally:
+        tiny_sd15.unet.disable_freeu()
+    assert torch.allclose(mine, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 6), (3, 8)])
+def test_the_skips_filter_is_that_of_diffusers_for_odd_sizes_too(shape):
+    states = torch.randn((2, 3, *shape), generator=torch.Generator().manual_seed(0))
+    _, theirs = apply_freeu(1, torch.zeros(2, 4, *shape), states, s1=1.0, s2=0.2, b1=1.0, b2=1.0)
+    assert torch.allclose(freeu.weakened(states, 0.2), theirs, atol=1e-6)
+
+
+def test_factors_of_one_change_nothing(tiny_sd15):
+    ones = dict.fromkeys(("backbone_1", "backbone_2", "skip_1", "skip_2"), 1.0)
+    assert torch.allclose(picture(tiny_sd15, "freeu", ones), picture(tiny_sd15, "plain"), atol=1e-5)
+
+
+def pipeline(kind, model):
+    """One of diffusers' pipelines on the model's parts, with the lab's solver."""
+    scheduler = DPMSolverMultistepScheduler(
+        trained_betas=betas(model), algorithm_type="dpmsolver++", timestep_spacing="linspace"
+    )
+    made = kind(
+        vae=model.vae, text_encoder=model.text_encoder, tokenizer=model.tokenizer, unet=model.unet,
+        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.mark.parametrize(("where", "layers"), [("mid", "mid_block"), ("up", "up_blocks")])
+def test_pag_is_that_of_diffusers(tiny_sd15, where, layers):
+    mine = picture(tiny_sd15, "pag", {"layers": layers})
+    own = dict(tiny_sd15.unet.attn_processors)
+    theirs = pipeline(StableDiffusionPAGPipeline, tiny_sd15)
+    theirs.set_pag_applied_layers([where])
+    with torch.no_grad():
+        latents = theirs(
+            PROMPT, num_inference_steps=4, guidance_scale=tiny_sd15.guidance, pag_scale=3.0,
+            latents=tiny_sd15.noise(3), output_type="latent",
+        ).images  # fmt: skip
+        tiny_sd15.unet.set_attn_processor(own)
+        assert torch.allclose(mine, tiny_sd15.decode(latents)[0], atol=1e-4)
+    assert not torch.allclose(mine, picture(tiny_sd15, "plain"), atol=1e-3)
+
+
+def test_pag_of_scale_zero_is_plain(tiny_sd15):
+    assert torch.allclose(picture(tiny_sd15, "pag", {"scale": 0.0}), picture(tiny_sd15, "plain"), atol=1e-5)
+
+
+def test_layers_that_there_are_not_are_said(tiny_sd15):
+    with pytest.raises(
+        ValueError, match="No self-attention layer begins with “middle”. There are: down_blocks.0"
+    ):
+        run(tiny_sd15, "pag", settings={"layers": "middle"})
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_presets_are_within_their_own_ranges(name):
+    for preset, settings in SPECS[name].presets.items():
+        given = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+        assert SPECS[name].settings(preset, given) == settings
+
+
+# What the page makes of their events
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_step_shows_the_picture_whose_features_the_unet_computed_last(tiny_sd15, name):
+    """Explore pairs a step's picture with the last sample's features; at guidance 1 that sample makes it alone."""
+    unet, newest = tiny_sd15.unet, {}
+    handles = [
+        unet.conv_in.register_forward_pre_hook(lambda module, given: newest.update(x_t=given[0][-1:])),
+        unet.conv_out.register_forward_hook(lambda module, given, out: newest.update(output=out[-1:])),
+    ]
+    request = Request(prompt=PROMPT, method=name, steps=5, seed=3, guidance=1.0)
+    chosen = SPECS[name].settings("", {"scale": 0.0} if name == "pag" else {})
+    try:
+        for event in SPECS[name].run(tiny_sd15, Redness(), request, chosen):
+            if event.image is not None and not event.final:
+                with torch.no_grad():
+                    x0, _ = tiny_sd15.schedule.x0_eps(newest["output"], newest["x_t"], event.timestep)
+                    alone = (tiny_sd15.decode(x0)[0] * 255).permute(1, 2, 0).numpy()
+                assert np.abs(event.image - alone).max() <= 0.6
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_told_masks_do_not_replace_what_was_seen_at_a_step(tiny_sd15):
+    events = run(tiny_sd15, "best_of_n_masks", settings={"n": 2}, steps=3)
+    assert [(event.step, event.best, event.stats is not None) for event in events[:-1]] == [
+        *((step, True, False) for step in range(3)), *((step, False, True) for step in range(3))
+    ]  # fmt: skip
+    assert all(0.8 < np.mean(list(event.keep_ratio.values())) < 1 for event in events[:-1])

@@ -1,0 +1,98 @@
+"""python -m maskunet doctor: what it says of a machine that can, and of one that cannot."""
+
+import socket
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from maskunet.commands.registry import main
+from maskunet.library.library import Library
+from maskunet.studio import doctor
+from tests.support import tiny_library
+
+
+@pytest.fixture
+def free_port():
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def said(findings):
+    found = {}
+    for finding in findings:
+        found.setdefault(finding.name, []).append(finding)
+    return found
+
+
+def test_a_machine_that_can_is_described_measured_and_sent_on(
+    library, free_port, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
+    monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8e9}))
+    assert main(["doctor", f"--port={free_port}", f"--runs={tmp_path / 'not' / 'there'}"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "torch 2",
+        "CPU, ",
+        "float32",
+        "8.0 GB are free",
+        f"{free_port} is free",
+        "Tiny random is here",
+    ):
+        assert part in out, part
+    assert "tiny works. Unmasked, a step takes 0." in out and "preset official about" in out
+    assert out.endswith("python app.py\n") and "!" not in out and str(tmp_path) not in out
+
+
+def test_what_is_lacking_is_marked_and_is_an_exit_code(tmp_path, monkeypatch, capsys):
+    folder = tiny_library.write(tmp_path / "model")
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut off")
+    broken = tiny_library.read(folder)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: broken)
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["doctor", f"--port={port}", f"--runs={tmp_path}"]) == 1
+    out = capsys.readouterr().out
+    marked = [line.split()[1] for line in out.splitlines() if line.startswith("! ")]
+    assert {"Port", "Speed"} <= set(marked)
+    assert f"{port} is taken or not allowed. Start with another one, such as --port {port + 1}." in out
+    assert "tiny does not work here" in out and str(tmp_path) not in out and "Traceback" not in out
+
+
+def test_bounds_are_where_they_are_said_to_be():
+    assert doctor.memory(doctor.MEMORY).good and not doctor.memory(doctor.MEMORY - 0.1).good
+    assert doctor.disk(doctor.DISK).good and not doctor.disk(0).good
+    assert "1.9 GB are free" in doctor.memory(1.9).said
+
+
+@pytest.mark.parametrize(("free", "advised", "good"), [(24, False, True), (10, True, True), (6, True, False)])
+def test_a_small_card_is_sent_to_the_switch_for_less_memory(free, advised, good):
+    found = doctor.card(free, needed=True)
+    assert (("low_memory=true" in found.said), found.good) == (advised, good)
+    assert doctor.card(free, needed=False).good
+
+
+def test_weights_that_are_not_here_do_not_stop_the_lab_unless_it_is_to_start_with_them(monkeypatch, tmp_path):
+    monkeypatch.setattr("maskunet.library.weights._cached", lambda *args: None)
+    monkeypatch.setattr("maskunet.records.disk.hub.rewards_place", lambda: tmp_path)
+    monkeypatch.setattr(doctor, "speed", lambda library: doctor.Finding("Speed", "not asked"))
+    for model, good in (("tabletop", True), ("sd15", False)):
+        found = said(doctor.examine(Library(model, device="cpu"), 0, tmp_path))
+        assert found["Weights"][0].good is good
+        assert all(finding.good for finding in found["Weights"][1:])
+        assert "python -m maskunet download rewards" in found["Rewards"][0].said
+
+
+def test_on_a_gpu_its_memory_is_looked_at(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(10e9), int(12e9)))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: int(1e9))
+    about = SimpleNamespace(name="a card", total_memory=12 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: about)
+    (found,) = said(doctor.look(library, tmp_path))["Card"]
+    assert found.said.startswith("11.0 GB are there for the lab.")

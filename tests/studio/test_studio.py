@@ -1,0 +1,691 @@
+"""The Studio with a fake model: one job at a time, stop, re-attach, limits, failures, no leaks."""
+
+import dataclasses
+import errno
+import logging
+import math
+import re
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from maskunet import failures
+from maskunet.library.library import Loaded
+from maskunet.masks.mask import unpack
+from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.sites import find_sites
+from maskunet.methods.base import MethodSpec
+from maskunet.records import Card, Request, StepEvent, mask_set
+from maskunet.runs import replay, run_folder
+from maskunet.studio import queue
+from maskunet.studio.studio import Studio
+from tests.support.tiny import tiny_unet
+
+WAIT = 60  # seconds; nothing here takes one, except where many programs share a core
+UNET = tiny_unet()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    updates: int = 3
+    second_order: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainSettings:
+    second_order: bool = True
+
+
+class Machine:
+    """A fake device: counts who computes, and does at each update what the test asks for."""
+
+    def __init__(self):
+        self.active = self.peak = self.closed = self.loads = self.plains = 0
+        self.events = []
+        self.gate = threading.Semaphore(0)
+        self.free = True  # do not wait at the gate
+        self.at = {}  # (step, update) -> function
+        self.previews = True
+        self.reward = 0.5
+
+    def run(self, model, rewards, request, settings):
+        self.active += 1
+        self.peak = max(self.peak, self.active)
+        updates = getattr(settings, "updates", 1)
+        try:
+            for step in range(request.steps):
+                for update in range(updates):
+                    if not self.free:
+                        assert self.gate.acquire(timeout=WAIT)
+                    time.sleep(0.001)
+                    self.at.get((step, update), lambda: None)()
+                    yield self.event(request, step, update, updates)
+            yield self.event(request, request.steps - 1, 0, 0, final=True)
+        finally:
+            self.active -= 1
+            self.closed += 1
+
+    def plain(self, model, rewards, request, settings):
+        self.plains += 1
+        yield from self.run(model, rewards, request, settings)
+
+    def event(self, request, step, update, updates, final=False):
+        self.events.append((request.method, step, update))
+        image = np.full((8, 8, 3), request.seed % 200 + step, np.uint8)
+        return StepEvent(
+            step=step, steps=request.steps, timestep=900 - step, update=update, updates=updates,
+            image=image if self.previews or final else None, rewards={"total": self.reward},
+            best=True, final=final, unet_calls=len(self.events), seconds=0.01 * len(self.events),
+        )  # fmt: skip
+
+
+class FakeLibrary:
+    default, device, dtype = "fake", torch.device("cpu"), torch.float32
+
+    def __init__(self, machine):
+        self.machine, self.failure = machine, None
+
+    def cards(self):
+        return [Card(name="fake", title="Fake", summary="")]
+
+    def find(self, name):
+        if name != "fake":
+            raise ValueError(f"There is no model “{name}”. There are: fake.")
+
+    def is_loaded(self, name):
+        return False
+
+    def load(self, name):
+        self.machine.loads += 1
+        if self.failure:
+            raise self.failure
+        model = SimpleNamespace(
+            name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype,
+            guidance=3.5, unet=UNET,
+        )  # fmt: skip
+        return Loaded(model=model, rewards=None)
+
+    def clear(self):
+        pass
+
+
+@pytest.fixture
+def machine():
+    return Machine()
+
+
+@pytest.fixture
+def studio(machine, tmp_path):
+    made = open_studio(machine, tmp_path)
+    yield made
+    machine.free = True
+    machine.gate.release(1000)
+    made.close()
+
+
+def open_studio(machine, folder, **limits):
+    def spec(name, run, settings):
+        return MethodSpec(
+            name=name, title=name, kind="control", summary="", source="", presets={"usual": settings}, run=run
+        )
+
+    plain, slow = (
+        spec("plain", machine.plain, PlainSettings()),
+        spec("slow", machine.run, Settings()),
+    )
+    methods = {"plain": plain, "slow": slow}
+    return Studio(folder / "runs", library=FakeLibrary(machine), methods=methods, **limits)
+
+
+def ask(seed=1, **changes):
+    given = {"prompt": "a red cube", "model": "fake", "method": "slow", "steps": 4, "seed": seed}
+    return Request(**{**given, **changes})
+
+
+def finish(studio, job):
+    *_, last = studio.events(job)
+    return last
+
+
+def until(studio, job, phase):
+    return next(e for e in studio.events(job) if e.phase == phase)
+
+
+def soon(condition):
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+# The way of one job
+
+
+def test_a_job_ends_in_a_run_that_is_told_remembered_and_saved(studio, machine, tmp_path):
+    job = studio.start(ask(seed=7))
+    assert re.fullmatch("[0-9a-f]{12}", job)
+    last = finish(studio, job)
+    assert (last.phase, last.job, last.remaining) == ("done", job, 0.0)
+    run = last.run
+    assert (run.id, run.state, run.request.seed, run.request.guidance) == (job, "done", 7, 3.5)
+    assert run.request.preset == "usual"
+    assert (run.result_image == 10).all()
+    assert (run.base_image == 10).all()
+    assert (run.base_unet_calls, run.unet_calls) == (5, 5 + 13)
+    assert (run.device, run.dtype, run.weights) == ("cpu", "float32", {"unet/x": "ab"})
+    assert {"python", "maskunet", "torch", "diffusers", "transformers", "gradio"} <= set(run.versions)
+    assert len(run.rows) == 4 * 3 + 1
+    again = studio.run(job)
+    for name in ("request", "rewards", "settings", "versions", "keep_ratio", "state"):
+        assert getattr(again, name) == getattr(run, name)
+    assert len(again.rows) == len(run.rows) and again.course.base.shape == (4, 8, 8, 3)
+    assert studio.status().running == 0
+    assert np.array_equal(run_folder.read(tmp_path / "runs" / job).result_image, run.result_image)
+    assert studio.shelf.zip(job).is_file()
+
+
+def test_the_default_model_is_loaded_before_anyone_asks(studio, machine, tmp_path):
+    soon(lambda: machine.loads == 1)
+    broken = FakeLibrary(machine)
+    broken.failure = ValueError("/secret/weights are damaged")
+    other = Studio(tmp_path / "other", library=broken, methods=studio._methods)
+    soon(lambda: machine.loads == 2)
+    assert finish(other, other.start(ask())).phase == "failed"
+    broken.failure = None
+    assert finish(other, other.start(ask())).phase == "done"
+    other.close()
+
+
+def test_phases_come_in_order_and_their_numbers_grow(studio, machine):
+    machine.free = False
+    job = studio.start(ask())
+    seen = []
+    for event in studio.events(job):
+        if event.number not in [e.number for e in seen]:
+            seen.append(event)
+            machine.gate.release()
+    phases = list(dict.fromkeys(e.phase for e in seen))
+    assert phases == [p for p in ("queued", "loading", "base", "result", "done") if p in phases]
+    assert {"base", "result", "done"} <= set(phases)
+    assert [e.number for e in seen] == sorted(e.number for e in seen)
+    assert all(e.elapsed >= 0 for e in seen)
+
+
+def test_an_equal_plain_picture_is_made_once_and_no_other_is_taken_for_it(studio, machine):
+    first = finish(studio, studio.start(ask()))
+    again = finish(studio, studio.start(ask(settings={"updates": 2})))
+    assert machine.plains == 1
+    assert np.array_equal(first.run.base_image, again.run.base_image)
+    assert again.run.base_rewards == first.run.base_rewards
+    changes = [
+        {"seed": 2},
+        {"prompt": "b"},
+        {"negative_prompt": "c"},
+        {"steps": 3},
+        {"guidance": 9},
+    ]
+    for change in [*changes, {"settings": {"second_order": False}}]:
+        before = machine.plains
+        finish(studio, studio.start(ask(**change)))
+        assert machine.plains == before + 1, change
+
+
+def test_the_time_left_is_estimated_and_known_for_a_request_like_an_earlier_one(studio, machine):
+    machine.free = False
+    job = studio.start(ask())
+    machine.gate.release(4 + 6)
+    soon(lambda: len(next(studio.events(job)).rows) == 6)
+    event = next(studio.events(job))
+    # 11 of the 17 events at 0.01 s each: steps 2 and 3 with 3 updates, and the rest of step 1.
+    assert event.remaining == pytest.approx(0.01 * 11 / 6 * 7, rel=0.01)
+    machine.gate.release(100)
+    total = finish(studio, job).elapsed
+    machine.free = False
+    machine.gate = threading.Semaphore(1)
+    job = studio.start(ask(seed=9))
+    event = until(studio, job, "base")
+    assert 0 <= event.remaining <= total
+    machine.gate.release(100)
+
+
+# One at a time, and how many wait
+
+
+def test_never_two_jobs_at_once_by_any_route(studio, machine, monkeypatch):
+    problems = []
+    monkeypatch.setattr(
+        "maskunet.studio.studio.null_mask",
+        lambda model, rewards, request, plain: list(plain.run(model, rewards, request, Settings())),
+    )
+
+    def attempt(i):
+        try:
+            if i % 3:
+                finish(studio, studio.start(ask(seed=i), owner=f"visitor {i}"))
+            else:
+                studio.null_mask(ask(seed=i))
+        except ValueError as error:
+            problems.append(str(error))
+
+    threads = [threading.Thread(target=attempt, args=(i,)) for i in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert problems == []
+    assert (machine.closed, machine.peak) == (3 + 6 * 2, 1)
+
+
+def test_the_queue_is_bounded_and_says_so(machine, tmp_path):
+    machine.free = False
+    studio = open_studio(machine, tmp_path, max_waiting=2)
+    first = studio.start(ask(1))
+    soon(lambda: studio.status().running == 1)
+    waiting = [studio.start(ask(i)) for i in (2, 3)]
+    assert [next(studio.events(job)).ahead for job in waiting] == [1, 2]
+    assert (studio.status().running, studio.status().waiting) == (1, 2)
+    with pytest.raises(ValueError, match="All 2 places in the queue are taken"):
+        studio.start(ask(4))
+    machine.gate.release(1000)
+    assert [finish(studio, job).phase for job in (first, *waiting)] == ["done"] * 3
+    assert finish(studio, studio.start(ask(5))).phase == "done"
+    studio.close()
+
+
+def test_one_job_per_owner_and_a_new_one_when_it_ended(studio, machine):
+    machine.free = False
+    job = studio.start(ask(), owner="anna")
+    with pytest.raises(ValueError, match="picture in the making already"):
+        studio.start(ask(), owner="anna")
+    studio.start(ask(), owner="ben")
+    machine.gate.release(1000)
+    assert finish(studio, job).phase == "done"
+    studio.start(ask(), owner="anna")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model": "other"}, "no model “other”"),
+        ({"method": "other"}, "no method “other”"),
+        ({"preset": "other"}, "no preset “other”"),
+        ({"settings": {"other": 1}}, "no setting “other”"),
+        ({"settings": {"updates": "many"}}, "updates must be a whole number"),
+    ],
+)
+def test_what_does_not_exist_is_refused_before_it_is_queued(studio, change, says):
+    with pytest.raises(ValueError, match=says):
+        studio.start(ask(**change))
+    assert studio.status().waiting == 0
+
+
+# Stop
+
+
+def test_stop_takes_effect_within_one_update_and_keeps_the_best(studio, machine, tmp_path):
+    machine.free = False
+    job = studio.start(ask(seed=10))
+    machine.gate.release(4 + 5)
+    soon(lambda: len(machine.events) == 5 + 5)
+    studio.stop(job)
+    machine.gate.release(1)
+    last = finish(studio, job)
+    assert len(machine.events) <= 5 + 6
+    assert (last.phase, last.run.state) == ("stopped", "stopped")
+    assert last.message == last.run.note == "Stopped on request."
+    assert (last.run.result_image == 11).all()
+    assert (machine.active, machine.closed) == (0, 2)
+    assert run_folder.read(tmp_path / "runs" / job).state == "stopped"
+    machine.free = True
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_stop_before_the_methods_first_picture_leaves_no_run(studio, machine, tmp_path):
+    machine.free = False
+    running, waiting = studio.start(ask(1)), studio.start(ask(2))
+    machine.gate.release(2)
+    soon(lambda: len(machine.events) == 2)
+    studio.stop(waiting)
+    assert finish(studio, waiting).phase == "stopped"
+    studio.stop(running)
+    machine.gate.release(1)
+    last = finish(studio, running)
+    assert (last.phase, last.run, machine.active) == ("stopped", None, 0)
+    assert len(machine.events) <= 3
+    assert not (tmp_path / "runs" / running).exists()
+    with pytest.raises(ValueError, match="not here"):
+        studio.run(running)
+
+
+def test_the_time_limit_keeps_the_best_so_far(machine, tmp_path, monkeypatch):
+    late = []
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * len(late))
+    monkeypatch.setattr("maskunet.studio.studio.time", clock)
+    machine.at[2, 1] = lambda: late.append(1)
+    studio = open_studio(machine, tmp_path, limit_seconds=900)
+    last = finish(studio, studio.start(ask(seed=20)))
+    assert (last.phase, last.run.state) == ("stopped", "stopped")
+    assert last.message == "Stopped at the limit of 900 seconds."
+    assert (last.run.result_image == 22).all()
+    machine.at.clear()
+    assert finish(studio, studio.start(ask())).phase == "done"
+    studio.close()
+
+
+def test_close_ends_the_running_and_the_waiting(machine, tmp_path):
+    machine.free = False
+    studio = open_studio(machine, tmp_path)
+    both = [studio.start(ask(i)) for i in (1, 2)]
+    machine.gate.release(4 + 3)
+    soon(lambda: len(machine.events) == 5 + 3)
+
+    def go_on():
+        soon(lambda: studio._queue._closed)
+        machine.gate.release(1)
+
+    threading.Thread(target=go_on).start()
+    studio.close()
+    assert [finish(studio, job).phase for job in both] == ["stopped", "stopped"]
+    assert machine.active == 0
+    with pytest.raises(ValueError, match="being closed"):
+        studio.start(ask())
+
+
+# Readers
+
+
+def test_readers_attach_at_any_time_and_none_misses_the_numbers(studio, machine):
+    machine.free = False
+    job = studio.start(ask())
+    early = studio.events(job)
+    next(early)
+    machine.gate.release(4 + 7)
+    soon(lambda: len(machine.events) == 5 + 7)
+    early.close()  # a closed tab ends the reader, not the job
+    soon(lambda: len(next(studio.events(job)).rows) == 7)
+    late = next(studio.events(job))
+    assert (late.phase, late.step.step) == ("result", 2)
+    machine.gate.release(1000)
+    ends = [finish(studio, job) for _ in range(3)]
+    assert {e.run.id for e in ends} == {job}
+    assert all(len(e.rows) == 13 for e in ends)
+
+
+def test_a_slow_reader_gets_the_newest_and_no_backlog(studio, machine):
+    job = studio.start(ask())
+    events = studio.events(job)
+    next(events)
+    soon(lambda: machine.closed == 2 and studio.status().running == 0)
+    rest = list(events)
+    assert len(rest) == 1
+    assert rest[0].phase == "done"
+
+
+def test_after_takes_up_where_a_reader_left_and_time_passes_without_news(studio, machine, monkeypatch):
+    monkeypatch.setattr(queue, "HEARTBEAT", 0.05)
+    machine.free = False
+    job = studio.start(ask())
+    machine.gate.release(1)
+    soon(lambda: len(machine.events) == 1)
+    soon(lambda: next(studio.events(job)).phase == "base")
+    first = next(studio.events(job))
+    again = next(studio.events(job, after=first.number))
+    assert again.number == first.number
+    assert again.elapsed > first.elapsed + 0.04
+    machine.gate.release(1)
+    newer = next(e for e in studio.events(job, after=first.number) if e.number > first.number)
+    assert newer.step.step == 1
+
+
+def test_a_saved_run_is_found_after_a_restart_and_old_jobs_leave_the_memory(
+    studio, machine, tmp_path, monkeypatch
+):
+    job = studio.start(ask())
+    finish(studio, job)
+    other = open_studio(machine, tmp_path)
+    only = list(other.events(job))
+    assert [(e.phase, e.run.id, len(e.rows)) for e in only] == [("done", job, 13)]
+    other.close()
+    monkeypatch.setattr(queue, "KEEP_SECONDS", 0)
+    finish(studio, studio.start(ask(2)))
+    assert studio._queue.get(job) is None
+    assert studio.run(job).id == job
+
+
+def test_only_the_newest_runs_stay_on_the_disk(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_RUNS", 2)
+    (tmp_path / "runs" / "notes").mkdir(parents=True)
+    made = []
+    for seed in range(3):
+        made.append(studio.start(ask(seed)))
+        finish(studio, made[-1])
+        time.sleep(0.02)
+    kept = {p.name for p in (tmp_path / "runs").iterdir()}
+    assert kept == {"notes", *made[1:]}
+
+
+@pytest.mark.parametrize("bad", ["../../etc", "", "0123456789AB", "0123456789abc", "a" * 12 + "\n", None])
+def test_ids_are_checked_before_they_meet_the_disk(studio, bad):
+    for method in (studio.run, studio.shelf.zip, studio.stop, lambda i: list(studio.events(i))):
+        with pytest.raises(ValueError, match="12 hexadecimal digits"):
+            method(bad)
+    with pytest.raises(ValueError, match="not"):
+        studio.shelf.zip("0123456789ab")
+
+
+# Failures
+
+
+def raises(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory in /opt/x.py"), "^Out of memory"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to"), "^Out of memory"),
+        (MemoryError(), "^Out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device", "/var/x"), "^The disk is full"),
+        (
+            RuntimeError("/some/secret/path broke"),
+            r"^Something failed \(ref [0-9a-f]{6}\)\. The log",
+        ),
+        (ValueError("expected (3,) in /some/secret/path"), r"^Something failed \(ref"),
+        (FileNotFoundError(2, "No such file", "/some/secret/path"), r"^Something failed \(ref"),
+    ],
+)
+def test_a_failure_is_one_sentence_without_a_path_and_the_next_run_works(
+    studio, machine, caplog, error, says
+):
+    machine.at[2, 1] = raises(error)
+    with caplog.at_level(logging.ERROR):
+        last = finish(studio, studio.start(ask()))
+    assert (last.phase, last.run, machine.active) == ("failed", None, 0)
+    assert re.search(says, last.message)
+    assert "/" not in last.message
+    assert "\n" not in last.message
+    if reference := re.search(r"ref (\w+)", last.message):
+        logged = [r for r in caplog.records if reference[1] in r.getMessage()]
+        assert logged[0].exc_info[1] is error
+    machine.at.clear()
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_missing_weights_and_a_full_disk_at_the_end_are_one_sentence(studio, machine, monkeypatch):
+    from maskunet.library import weights
+    from maskunet.models import SPECS
+
+    def missing(name):
+        monkeypatch.setattr(weights, "_cached", lambda *args: None)
+        return weights.model_folder(SPECS["sd15"])
+
+    monkeypatch.setattr(studio._library, "load", missing)
+    message = finish(studio, studio.start(ask())).message
+    assert "not on this machine (4.27 GB)" in message
+    assert "python -m maskunet download sd15" in message
+    monkeypatch.undo()
+    monkeypatch.setattr(run_folder, "_write_rows", raises(OSError(errno.ENOSPC, "full", "/x")))
+    monkeypatch.setattr(run_folder, "_write_files", lambda *args: run_folder._write_rows())
+    last = finish(studio, studio.start(ask()))
+    assert (last.phase, last.message[:16]) == ("failed", "The disk is full")
+    monkeypatch.undo()
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_a_reward_that_is_no_number_stops_and_keeps_the_best_before_it(studio, machine):
+    machine.at[2, 1] = lambda: setattr(machine, "reward", math.nan)
+    last = finish(studio, studio.start(ask(seed=30)))
+    assert (last.phase, last.run.state) == ("stopped", "stopped")
+    assert "total was no number in step 3" in last.message
+    assert (last.run.result_image == 32).all()
+    assert last.run.rewards == {"total": 0.5}
+    assert machine.active == 0
+    machine.at.clear()
+    last = finish(studio, studio.start(ask(seed=30)))  # not a number from the start
+    assert (last.phase, last.run) == ("stopped", None)
+    machine.reward = 1.0
+    assert finish(studio, studio.start(ask())).phase == "done"
+
+
+def test_a_value_error_of_ours_is_told_and_one_of_others_is_not():
+    try:
+        replay.parse(b"")
+    except ValueError as error:
+        assert failures.foreseen(error).startswith("This file is neither")
+    try:
+        int("x")
+    except ValueError as error:
+        assert failures.foreseen(error) == ""
+    for text, passed in (("Too many.", True), ("in /etc/x", False), (r"at C:\x\y", False)):
+        try:
+            exec("raise ValueError(text)", {"__name__": "maskunet.any", "text": text})
+        except ValueError as error:
+            assert bool(failures.foreseen(error)) is passed
+
+
+def test_cards_methods_status_and_command_are_plain_data(studio):
+    assert [c.name for c in studio.cards()] == ["fake"]
+    assert {c.name: c.presets for c in studio.methods()} == {
+        "plain": ("usual",),
+        "slow": ("usual",),
+    }
+    status = studio.status()
+    assert re.fullmatch(r"CPU, \d+ cores?", status.device)
+    assert (status.dtype, status.model, status.running, status.waiting) == ("float32", "fake", 0, 0)
+    assert studio.command(ask(seed=7)).startswith("python -m maskunet generate --model=fake")
+
+
+# A real small model
+
+
+class Redness:
+    """A differentiable stand-in for the two rewards; breaks at a given call."""
+
+    def __init__(self, broken_at=None):
+        self.calls, self.broken_at = 0, broken_at
+
+    def reweighted(self, weights):
+        return self
+
+    def __call__(self, image, prompts):
+        self.calls += 1
+        if self.calls == self.broken_at:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        red = (image[:, 0] - image[:, 1]).mean((1, 2))
+        return {"image_reward": red, "hpsv2": red, "total": red * 6}
+
+
+@pytest.fixture
+def real(tiny_sd15, tmp_path):
+    made = Studio(tmp_path / "runs", library=FakeLibrary(Machine()))
+    made.rewards = Redness()
+    made._library.load = lambda name: Loaded(model=tiny_sd15, rewards=made.rewards)
+    yield made
+    made.close()
+
+
+REAL = {"method": "maskunet_free", "steps": 3, "settings": {"updates": 2, "early_steps": 0}}
+
+
+def contents(model):
+    tensors = {k: v.clone() for k, v in model.unet.state_dict().items()}
+    kinds = {name: type(module) for name, module in model.unet.named_modules()}
+    return tensors, kinds, [p.requires_grad for p in model.unet.parameters()]
+
+
+def assert_untouched(model, before):
+    tensors, kinds, grads = contents(model)
+    assert kinds == before[1]
+    assert grads == before[2]
+    assert tensors.keys() == before[0].keys()
+    assert all(torch.equal(tensors[k], v) for k, v in before[0].items())
+    assert all(p.grad is None for p in model.unet.parameters())
+
+
+def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(real, tiny_sd15):
+    before = contents(tiny_sd15)
+    first = finish(real, real.start(ask(**REAL)))
+    assert first.phase == "done"
+    assert 0 < first.run.keep_ratio < 1
+    assert_untouched(tiny_sd15, before)
+    job = real.start(ask(**{**REAL, "steps": 60}))
+    soon(lambda: len(next(real.events(job)).rows) > 2)
+    real.stop(job)
+    assert finish(real, job).phase == "stopped"
+    assert_untouched(tiny_sd15, before)
+    real.rewards = Redness(broken_at=6)
+    assert finish(real, real.start(ask(**REAL))).message.startswith("Out of memory")
+    assert_untouched(tiny_sd15, before)
+    real.rewards = Redness()
+    again = finish(real, real.start(ask(**REAL))).run
+    assert np.array_equal(again.result_image, first.run.result_image)
+
+
+def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, tmp_path, monkeypatch):
+    job = real.start(ask(**REAL, keep_masks=True))
+    run = finish(real, job).run
+    masks = mask_set.load(tmp_path / "runs" / job / "masks.safetensors")
+    shapes = {site.name: site.shape for site in find_sites(tiny_sd15.unet)}
+    mask_set.check(masks, run.request.model, tiny_sd15.weights, shapes)
+    assert len(masks.steps) == 3
+    bits = [unpack(masks.steps[t][name], shape) for t in masks.steps for name, shape in shapes.items()]
+    kept = sum(float(b.sum()) for b in bits) / sum(b.numel() for b in bits)
+    assert kept == pytest.approx(run.keep_ratio, abs=1e-6)
+    monkeypatch.setattr("maskunet.studio.studio.KEEP_MASKS", 0)  # as for a large model
+    other = finish(real, real.start(ask(**REAL))).run
+    assert not (tmp_path / "runs" / other.id / "masks.safetensors").exists()
+
+
+def test_masks_of_ones_change_no_pixel_and_a_fault_in_them_would_be_seen(real, monkeypatch):
+    assert real.null_mask(ask(steps=3)) == 0.0
+    decode = MaskedUNet.decode
+    monkeypatch.setattr(MaskedUNet, "decode", lambda *args: decode(*args) + 0.3)
+    assert real.null_mask(ask(steps=3)) > 0
+    with pytest.raises(ValueError, match="no model “other”"):
+        real.null_mask(ask(model="other"))
+
+
+def test_the_machine_is_described_and_its_speed_measured_between_pictures(real, monkeypatch):
+    found = dict(real.machine())
+    assert set(found) == {"Versions", "Device", "Memory", "Disk", "Rewards"}
+    assert found["Device"].startswith("CPU, ")
+    assert "a picture of 15 steps" in real.speed()
+    monkeypatch.setattr("maskunet.studio.doctor.speed", lambda library: 1 / 0)
+    with pytest.raises(ValueError):
+        real.speed()
+    assert real.null_mask(ask(steps=3)) == 0.0  # the model is free again
+
+
+def test_the_plain_picture_uses_the_methods_solver(real):
+    settings = [{"updates": 0, "second_order": order} for order in (True, False)]
+    made = [finish(real, real.start(ask(**{**REAL, "settings": s}))).run for s in settings]
+    assert [run.base_settings["second_order"] for run in made] == [True, False]
+    assert not np.array_equal(made[0].base_image, made[1].base_image)

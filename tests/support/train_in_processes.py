@@ -1,0 +1,28 @@
+"""Run by test_training_processes.py in each process: train on a small model, write the losses."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from maskunet.models.base import from_folder
+from maskunet.training import loop
+from maskunet.training.recipes import SPECS
+from tests.training.test_loop import ABOUT, Four, settings
+
+
+def main(folder, out, name):
+    torch.set_num_threads(1)
+    model = from_folder(
+        Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32
+    )
+    spec = SPECS[name]
+    events = loop.train(model, spec, settings(spec, micro_batch=1), Four(), Path(out), about=ABOUT)
+    losses = [event.loss for event in events]
+    if torch.distributed.is_initialized():
+        (Path(out) / f"losses-{torch.distributed.get_rank()}.json").write_text(json.dumps(losses))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,242 @@
+"""The explorer: its numbers are its plots' numbers, any selection is answered, and three clicks suffice."""
+
+import base64
+import csv
+import io
+import json
+import re
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from maskunet.records import Request
+from maskunet.runs import figures, run_folder
+from maskunet.runs.compare import compare
+from maskunet.studio.studio import Studio
+from maskunet.ui.html import explore as explore_views
+from maskunet.ui.html import study
+from maskunet.ui.tabs import explore
+from tests.methods.test_methods import Redness
+from tests.support.serving import SOON, needs_browser, served
+from tests.support.tiny_stats import Sites, random_masks, stats_of
+from visualize import SPECS
+
+
+@pytest.fixture(scope="module")
+def run(tiny_sd15):
+    request = Request(
+        prompt="a <b>cube</b>", method="maskunet_free", preset="official", steps=4, keep_masks=True,
+        settings={"updates": 2, "early_steps": 1}, seed=3,
+    )  # fmt: skip
+    *_, (_, made) = compare(tiny_sd15, Redness(), request)
+    return made
+
+
+def tables(html):
+    """The CSV behind every plot of a fragment, by its name."""
+    links = re.findall(r'download="(\w+)\.csv" href="data:text/csv;base64,([^"]+)"', html)
+    return {name: list(csv.DictReader(io.StringIO(base64.b64decode(data).decode()))) for name, data in links}
+
+
+def test_the_map_shows_and_offers_every_ratio(run):
+    html = explore_views.heat(run, 3, None)
+    told = re.findall(r'data-step="(\d+)" style="--v:([\d.]+)".*? title="[^"]*: ([\d.e-]+) % removed"', html)
+    ratio = run.stats.ratio
+    assert len(told) == ratio.size
+    for (step, shade, percent), wanted in zip(told, ratio.T.ravel(), strict=True):
+        assert float(percent) == pytest.approx(100 * wanted, rel=6e-3), step
+        assert float(shade) == pytest.approx((wanted - ratio.min()) / (ratio.max() - ratio.min()), abs=6e-4)
+    rows = tables(html)["removed_heat"]
+    assert [float(row["removed_ratio"]) for row in rows] == ratio.ravel().tolist()
+
+
+def test_bars_are_as_high_as_their_numbers(run):
+    site = run.stats.sites[1]
+    html = explore_views.weights(run, 2, site)
+    rows = tables(html)["removed_weights"]
+    index = run.stats.sites.index(site)
+    assert [int(row["removed"]) for row in rows] == run.stats.histogram[2, index].tolist()
+    assert [int(row["weights"]) for row in rows] == run.stats.histogram_all[index].tolist()
+    heights = [float(h) for h in re.findall(r'<rect class="all"[^>]* height="([\d.]+)"', html)]
+    shares = [float(row["share_of_all"]) for row in rows]
+    assert sum(shares) == pytest.approx(1)
+    tallest = max(max(shares), max(float(row["share_of_removed"]) for row in rows))
+    assert np.allclose(np.array(heights) / 144, np.array(shares) / tallest, atol=1e-3)
+
+
+def test_lines_go_through_their_numbers(run):
+    html = explore_views.dynamics(run, 1, None)[0]
+    rows = tables(html)["removed_ratio"]
+    values = [float(row["removed_ratio"]) for row in rows]
+    pooled = run.stats.removed.sum(1) / run.stats.weights.sum()
+    assert values == pytest.approx(pooled.tolist())
+    drawn = [float(y) for y in re.findall(r'<circle class="a" [^>]*cy="([\d.]+)"', html)]
+    assert np.allclose(drawn, 22 + 144 * (1 - np.array(values) / max(values)), atol=0.06)
+
+
+def test_the_headline_names_the_block_that_loses_most(run):
+    blocks = run.stats.blocks
+    heavy = replace(
+        run.stats, removed=np.where(blocks == blocks[-1], run.stats.weights, 0) * np.ones((4, 1), int)
+    )
+    text = explore_views.headline(replace(run, stats=heavy), 3, None)
+    assert f"Up block {blocks[-1]} loses most: 100 %" in text
+    none = replace(run.stats, removed=run.stats.removed * 0)
+    assert "removed no weight" in explore_views.headline(replace(run, stats=none), 3, None)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{}, {"step": 99, "site": "x"}, {"step": "1", "site": None}, {"step": -1}, {"step": 0, "site": ["a"]}],
+)
+def test_a_selection_that_does_not_exist_shows_the_last_step_of_all_sites(run, chosen):
+    said, html = explore.linked(run, None, chosen)
+    wanted = 1 if chosen.get("step") == 0 else 4
+    assert f"Step {wanted} of 4" in said and "all sites" in said and "removed_weights" in tables(html)
+
+
+def test_a_run_that_removed_nothing_or_knows_nothing_is_still_shown(run):
+    masks = [random_masks(sites := Sites({1: (6, 4)}), 0.0)] * 2
+    bare = replace(run, stats=stats_of(sites, masks), course=None)
+    said, html = explore.linked(bare, None, {})
+    assert "removed no weight" in said and "no numbers to draw" in html
+    assert explore.linked(replace(run, stats=None), None, {}) == ("", "")
+    assert "kept no pictures" in explore_views.strip(bare)
+
+
+def test_a_second_run_is_laid_over_the_first(run):
+    other = replace(run, stats=replace(run.stats, removed=run.stats.removed * 2))
+    rows = tables(explore_views.ratios(run, 3, other))["ratio_histogram"]
+    assert (
+        sum(int(row["sites"]) for row in rows)
+        == sum(int(row["sites_b"]) for row in rows)
+        == len(run.stats.sites)
+    )
+    assert float(rows[-1]["high"]) == pytest.approx(other.stats.ratio.max())
+
+
+def test_the_overlap_of_two_runs_is_that_of_their_bits(run):
+    same = SPECS["run_overlap"].table(run.masks, run.masks)
+    assert all(row["overlap"] == 1 for row in same if row["removed_a"])
+    flipped = replace(run.masks, steps={t: {n: ~b for n, b in s.items()} for t, s in run.masks.steps.items()})
+    assert all(row["overlap"] == 0 for row in SPECS["run_overlap"].table(run.masks, flipped))
+    with pytest.raises(ValueError, match="different models"):
+        SPECS["run_overlap"].table(run.masks, replace(run.masks, sites={}))
+    with pytest.raises(ValueError, match="share no timestep"):
+        SPECS["run_overlap"].table(run.masks, replace(run.masks, steps={5: {}}))
+
+
+def test_a_run_of_sd15s_size_stays_small_on_the_way_to_the_browser(run):
+    """72 sites and 15 steps of synthetic counts."""
+    rng = np.random.default_rng(0)
+    names = [
+        (b, layer, a, r)
+        for b in (1, 2, 3)
+        for layer in range(3)
+        for a in ("self", "cross")
+        for r in ("q", "k", "v", "out")
+    ]
+    small = stats_of(sites := Sites({1: (6, 4)}), [random_masks(sites, 0.3)] * 15)
+    repeats = len(names) // len(small.sites)
+    wide = {
+        name: np.tile(getattr(small, name), (1, repeats, 1)[: np.ndim(getattr(small, name))] if name.startswith("hist") else (1, repeats))
+        for name in ("removed", "removed_before", "removed_first", "shared_before", "shared_first", "logit_mean",
+                     "logit_std", "gradient_norm", "histogram")
+    }  # fmt: skip
+    wide["removed"] = rng.integers(1000, 2000, wide["removed"].shape)
+    paths = {"q": "to_q", "k": "to_k", "v": "to_v", "out": "to_out.0"}
+    big = replace(
+        small, **wide,
+        sites=tuple(f"up_blocks.{b}.attentions.{n}.transformer_blocks.0.attn{1 + (a == 'cross')}.{paths[r]}" for b, n, a, r in names),
+        blocks=np.array([b for b, *_ in names]), attentions=tuple(a for *_, a, _ in names), roles=tuple(r for *_, r in names),
+        weights=np.full(72, 409_600), std=np.full(72, 0.02), histogram_all=np.tile(small.histogram_all, (repeats, 1)),
+    )  # fmt: skip
+    large = replace(run, stats=big, course=None)
+    said, html = explore.linked(large, large, {"step": 7, "site": big.sites[40]})
+    assert big.sites[40].split(".")[1] in said and len(html) < 200_000
+    assert len(explore_views.heat(large, 7, None)) < 400_000
+
+
+def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path):
+    said = list(figures.write(run, tmp_path, other=run, site=run.stats.sites[0]))
+    plots = [spec.name for spec in SPECS.values() if spec.of_run]
+    assert len(said) == len(plots) and not any("not drawn" in line for line in said)
+    for name in plots:
+        for ending in (".png", ".svg", ".pdf", ".csv", "-dark.png", "-dark.svg"):
+            assert (tmp_path / f"{name}{ending}").stat().st_size > 100
+    with pytest.raises(ValueError, match="no site “nowhere”"):
+        list(figures.write(run, tmp_path, site="nowhere"))
+    bare = list(figures.write(replace(run, stats=None, course=None), tmp_path / "bare"))
+    assert sum("not drawn" in line for line in bare) == len(plots) - 1
+
+
+def test_a_downloaded_run_can_be_brought_back_and_nothing_else(run, tmp_path):
+    archive = run_folder.run_zip(run_folder.write(run, tmp_path / "a" / run.id))
+    (tmp_path / "b").mkdir()
+    again = run_folder.unzip(archive, tmp_path / "b")
+    assert np.array_equal(again.stats.removed, run.stats.removed) and np.array_equal(
+        again.result_image, run.result_image
+    )
+    assert [p.name for p in (tmp_path / "b").iterdir()] == [run.id]
+    evil = tmp_path / "evil.zip"
+    with zipfile.ZipFile(evil, "w") as out:
+        out.writestr("../../outside/run.json", "{}")
+    for bad in (evil, archive.parent / "run.json"):
+        with pytest.raises(ValueError, match="no run that was downloaded"):
+            run_folder.unzip(bad, tmp_path / "b")
+    assert [p.name for p in (tmp_path / "b").iterdir()] == [run.id]
+
+
+@needs_browser
+def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(chromium, library, run, tmp_path):
+    """Which block loses most at the last step, and how do the removed weights of attn2.to_k look?"""
+    with served(Studio(tmp_path / "runs", library=library), {run.id: run}) as url:
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        tab = context.new_page()
+        tab.set_default_timeout(SOON)
+        complaints = []
+        tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        tab.goto(url)
+        tab.get_by_role("tab", name="Explore").click()  # one
+        tab.wait_for_selector("#headline")
+        assert (
+            "Step 4 of 4" in tab.locator("#headline").inner_text()
+            and "loses most" in tab.locator("#headline").inner_text()
+        )
+        cell = tab.locator('.heat i[data-site*="attn2.to_k"][data-step="3"]').first
+        cell.click()  # two; the third is to spare
+        tab.wait_for_function(
+            "document.querySelector('#plot-removed_weights h4').textContent.includes('attn2.to_k')"
+        )
+        assert "on" in cell.get_attribute("class")
+        tab.locator(".heat").focus()
+        tab.keyboard.press("ArrowLeft")
+        tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 3 of 4')")
+        assert "step 3" in tab.locator(".scrub output").inner_text()
+        tab.locator(".scrub button").click()
+        tab.wait_for_function("!document.querySelector('.scrub output').textContent.includes('step 3')")
+        alts = tab.evaluate(
+            "[...document.querySelectorAll('#linked img, #strip img')].every((i) => i.alt.match(/\\d/))"
+        )
+        assert alts and not complaints
+        context.close()
+
+
+def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):
+    assert study.section(tmp_path) == ""
+    line = {
+        "curve": "iid", "removed": 0.1, "n": 9, "unchanged": 0, "win_rate": 0.25, "win_low": 0.1, "win_high": 0.5,
+        "reward": -0.5, "reward_low": -1.0, "reward_high": 0.1, "correct": 0.5, "correct_low": 0.3, "correct_high": 0.7,
+    }  # fmt: skip
+    more = {**line, "removed": 0.2, "win_rate": 0.75}
+    null = {**line, "removed": 0.0, "unchanged": 9, "win_rate": 0.0}
+    plain = {"n": 9, "correct": 0.6, "correct_low": 0.4, "correct_high": 0.8}
+    found = {"about": {"command": "python <x>"}, "plain": plain, "summary": [null, line, more]}
+    (tmp_path / "study.json").write_text(json.dumps(found))
+    html = study.section(tmp_path)
+    assert "Precomputed" in html and "python &lt;x&gt;" in html and "n = 9" in html
+    wins = tables(html)["random_masks_win_rate"]
+    assert [(float(row["removed"]), float(row["iid"])) for row in wins] == [(0.1, 0.25), (0.2, 0.75)]
+    assert len(tables(html)["random_masks_reward"]) == 3

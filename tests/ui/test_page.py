@@ -1,0 +1,404 @@
+"""The page as a visitor meets it: a real browser and a real client, a real Studio, a small random model."""
+
+import csv
+import json
+import re
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from maskunet.records import Request
+from maskunet.studio.studio import Studio
+from maskunet.ui import page as build
+from tests.support.serving import SOON, needs_browser, served
+
+CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def lab(library, tmp_path_factory):
+    """The address of a running page, and its studio."""
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library, max_waiting=2)
+    with served(studio, {}) as url:
+        yield url, studio
+
+
+@pytest.fixture
+def visit(chromium, lab):
+    """Open the page in a browser of its own; what it asks for and complains about is kept."""
+    contexts = []
+
+    def open_page(query="", *, context=None, **options):
+        context = context or chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(SOON)
+        tab.foreign, tab.complaints = [], []
+        tab.on("request", lambda r: r.url.startswith((lab[0], "data:", "blob:")) or tab.foreign.append(r.url))
+        tab.on("console", lambda m: m.type == "error" and tab.complaints.append(m.text))
+        tab.goto(lab[0] + "/" + query)
+        tab.wait_for_selector("#generate")
+        tab.wait_for_selector("#running .empty, #running .pair, #facts .facts")
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def fill(tab, prompt="a red cube", method=None):
+    tab.locator("#prompt textarea").fill(prompt)
+    if method:
+        tab.get_by_label("Method").click()
+        tab.get_by_role("option", name=method, exact=True).click()
+
+
+def make_it_long(tab):
+    """A run of many steps, so that something can happen to it while it goes on."""
+    tab.get_by_text("More settings").click()
+    tab.get_by_label("Steps").fill("100")
+
+
+def generate(tab):
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#facts .facts", state="visible")
+
+
+@needs_browser
+def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
+    tab = visit()
+    fill(tab, method="Random mask · control")
+    generate(tab)
+    tab.locator("#slider img").nth(1).wait_for(
+        state="attached"
+    )  # both pictures; they are fetched after the facts
+    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
+    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
+    assert "Tiny random" in tab.locator(".under").inner_text()
+    tab.get_by_label("Side by side").check()
+    tab.wait_for_selector("#beside img", state="visible")
+    assert all(image.get_attribute("alt") for image in tab.locator("#beside img").all())
+    tab.get_by_label("Difference").check()
+    tab.wait_for_selector("#difference img", state="visible")
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download run").click()
+    assert download.value.suggested_filename.endswith(".zip")
+    assert (tab.foreign, tab.complaints) == ([], [])
+
+
+@needs_browser
+def test_every_update_is_shown_and_stop_keeps_the_best(visit):
+    tab = visit()
+    fill(tab, method="MaskUNet, training-free")
+    make_it_long(tab)
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#stop", state="visible")
+    tab.get_by_role("tab", name="Optimize").click()
+    tab.wait_for_selector("#optimize .charts svg")
+    tab.wait_for_selector("#optimize .strip img")
+    tab.locator("#stop").click()
+    tab.wait_for_selector("#stop", state="hidden")
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download numbers").click()
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert {"step", "update", "reward_total", "keep_ratio"} <= set(rows[0])
+    tab.get_by_role("tab", name="Compare").click()
+    tab.wait_for_selector("#facts .facts", state="visible")
+    assert "Stopped" in tab.locator("#facts").inner_text()
+
+
+@pytest.fixture
+def page(lab, monkeypatch):
+    """A page's handlers, without a browser."""
+    pages, draw = [], build.Page.draw
+    monkeypatch.setattr(build.Page, "draw", lambda page, demo: pages.append(page) or draw(page, demo))
+    build.build(lab[1], {})
+    return pages[0]
+
+
+def test_a_job_that_moves_fast_is_drawn_now_and_then_with_every_step_in_between(lab, page, monkeypatch):
+    _, studio = lab
+    monkeypatch.setattr(build, "PACE", 1000.0)
+    asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="maskunet_free", steps=6)
+    job = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
+    job |= {"model": asked.model, "method": asked.method}
+    assert len(list(page.watch(job))) in (1, 2)  # as it is found, and with its first picture
+    ended = page.end(job, [])
+    assert "Done" in ended[0]
+    assert len(re.findall("after step", str(ended))) == 6  # none of which was drawn on the way
+
+
+def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
+    _, studio = lab
+    nothing = {"__type__": "update"}
+    asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="random_mask", steps=2)
+    over = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
+    over |= {"model": asked.model, "method": asked.method}
+    *_, last = page.events(over)
+    assert last.phase == "done" and set(map(str, page.begin(over, []))) == {str(nothing)}
+    for job in ({}, {**over, "id": "0" * 12}, over):  # no value at all would empty the parts
+        assert list(page.watch(job)) == [(nothing,) * 4]
+    for job in ({}, {**over, "id": "0" * 12}):
+        assert set(map(str, page.end(job, []))) == {str(nothing)}
+
+
+COUNT_FRAMES = """
+const ask = window.requestAnimationFrame.bind(window);
+window.asked = 0;
+window.requestAnimationFrame = (then) => { window.asked++; return ask(then); };
+window.loops = (frames) => new Promise((done) => {
+    let left = frames;
+    const begun = window.asked;
+    const next = () => left-- ? ask(next) : done((window.asked - begun) / frames);
+    ask(next);
+});
+"""
+
+
+@needs_browser
+def test_progress_that_nobody_sees_does_not_keep_the_browser_busy(visit, chromium):
+    context = chromium.new_context()
+    context.add_init_script(COUNT_FRAMES)
+    tab = visit(context=context)
+    fill(tab, "a red cube", "MaskUNet, training-free")
+    generate(tab)
+    tab.wait_for_timeout(1000)
+    assert tab.evaluate("window.loops(60)") < 1.5  # gradio itself never ends one
+
+
+@needs_browser
+def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
+    tab = visit()
+    fill(tab, "a dog and a cat", "MaskUNet, training-free")
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#running .pair, #facts .facts", state="visible")
+    tab.reload()
+    tab.wait_for_selector("#facts .facts", state="visible")
+    assert "a dog and a cat" in tab.locator("#facts .said").inner_text()
+    tab.get_by_role("tab", name="Optimize").click()
+    tab.wait_for_selector("#optimize .strip img")
+    assert tab.locator("#optimize .strip img").count() == 15  # also those of before the reload
+    stranger = visit()
+    assert stranger.locator("#running .empty").count() == 1
+    assert "a dog" not in stranger.content()
+
+
+@needs_browser
+def test_stop_works_right_after_a_reload(visit, lab):
+    tab = visit()
+    fill(tab, "a red dog", "MaskUNet, training-free")
+    make_it_long(tab)
+    tab.locator("#generate").click()
+    tab.wait_for_function("document.querySelector('#status').innerText.includes('Masked')")
+    tab.reload()
+    tab.locator("#stop").click()
+    tab.wait_for_selector("#facts .badge.warn", state="visible")
+    assert "Stopped on request" in tab.locator("#facts").inner_text()
+    assert lab[1].status().running == 0
+
+
+@needs_browser
+def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
+    tab = visit()
+    fill(tab, "a blue sphere", "Unmasked · control")
+    tab.locator("#generate").click()
+    tab.wait_for_selector("#status .status")
+    time.sleep(0.5)
+    tab.close()
+    again = visit(context=tab.context)
+    again.wait_for_selector("#facts .facts", state="visible")
+    again.get_by_role("tab", name="History").click()
+    again.wait_for_selector("#history article")
+    assert "a blue sphere" in again.locator("#history").inner_text()
+    again.get_by_role("button", name="Open").click()
+    again.get_by_role("button", name="Remove from list").click()
+    again.wait_for_selector("#history .empty")
+
+
+@needs_browser
+def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
+    tab = visit("?prompt=a+blue+cat&seed=123&method=random_mask&preset=light")
+    tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue cat'")
+    assert tab.get_by_label("Seed", exact=True).input_value() == "123"
+    assert tab.get_by_label("Method").input_value() == "Random mask · control"
+    status = lab[1].status()
+    assert (status.running, status.waiting) == (0, 0)
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    "prompt", ["<img src=x onerror=alert(1)> & <b>bold</b>", "猫 и кошка", "red; rm -rf"]
+)
+def test_any_text_is_only_text(visit, prompt):
+    tab = visit()
+    tab.on("dialog", lambda d: pytest.fail("a script of the prompt ran"))
+    fill(tab, prompt, "Unmasked · control")
+    generate(tab)
+    assert prompt in tab.locator("#facts .said").inner_text()
+    assert tab.locator("#facts img").count() == 0
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [("", "is empty"), ("x" * 10_000, "10,000 characters"), ("a\x07b", "control characters")],
+)
+def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
+    tab = visit()
+    tab.locator("#prompt textarea").evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }", prompt
+    )
+    tab.locator("#generate").click()
+    tab.get_by_text(sentence).first.wait_for()
+    assert tab.locator("#generate").is_enabled()
+
+
+@needs_browser
+def test_speed_and_memory_are_switches_of_the_methods_that_have_them(visit):
+    tab = visit()
+    tab.get_by_text("More settings").click()
+    switches = tab.locator("#switches")
+    fill(tab, method="Unmasked · control")
+    switches.wait_for(state="hidden")
+    fill(tab, method="MaskUNet, training-free")
+    switches.wait_for(state="visible")
+    tab.get_by_label("Steps").fill("1")
+    tab.get_by_label("less memory").check()
+    generate(tab)
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download run").click()
+    with zipfile.ZipFile(download.value.path()) as files:
+        name = next(name for name in files.namelist() if name.endswith("run.json"))
+        assert json.loads(files.read(name))["request"]["settings"] == {"low_memory": True}
+    tab.get_by_label("look through the tiny decoder").check()
+    tab.locator("#generate").click()
+    tab.get_by_text("There is no tiny decoder for tiny here.").first.wait_for()
+
+
+@needs_browser
+def test_a_mask_of_ones_is_measured_on_the_page(visit):
+    tab = visit()
+    fill(tab, method="Unmasked · control")
+    generate(tab)
+    tab.get_by_role("button", name="Check: mask of ones").click()
+    tab.get_by_text("Largest pixel difference: 0 of 255").wait_for()
+
+
+@needs_browser
+def test_a_word_of_the_vocabulary_is_added_by_a_click(visit):
+    tab = visit()
+    fill(tab, "a cube and a")
+    tab.locator("#vocabulary summary").click()
+    tab.locator("#vocabulary button", has_text="blue").click()
+    tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a cube and a blue'")
+
+
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_nothing_is_wider_than_the_window_and_every_text_stands_out(visit, theme, width):
+    tab = visit(f"?__theme={theme}", viewport={"width": width, "height": 844})
+    fill(tab, method="Random mask · control")
+    generate(tab)
+    for name in ("Compare", "Optimize", "Race", "History"):
+        found = tab.get_by_role("tab", name=name)
+        if found.is_visible():
+            found.click()
+            tab.wait_for_timeout(300)
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.evaluate(CONTRAST) == []
+    assert tab.complaints == []
+
+
+@needs_browser
+def test_the_keyboard_reaches_prompt_and_button(visit):
+    tab = visit()
+    tab.locator("#prompt textarea").focus()
+    reached = set()
+    for _ in range(30):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.id || document.activeElement.innerText"))
+    assert "generate" in reached
+
+
+@pytest.fixture
+def client(lab, tmp_path):
+    from gradio_client import Client
+
+    return Client(lab[0], verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+
+
+ASK = {
+    "prompt": "a red cube", "negative_prompt": "", "seed": 7, "model": "tiny", "method": "random_mask",
+    "preset": "", "api_name": "/compare",
+}  # fmt: skip
+
+
+def test_compare_is_the_only_endpoint(client):
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/compare"]
+
+
+def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(client):
+    job = client.submit(**ASK)
+    base, result, facts = job.result(timeout=120)
+    assert base
+    assert result
+    assert set(facts) >= {"base_rewards", "rewards", "keep_ratio", "unet_calls", "seconds", "run_id"}
+    assert 0.9 < facts["keep_ratio"] < 0.97
+    assert any(output[2].get("phase") == "base" for output in job.outputs())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"prompt": ""}, "prompt is empty"),
+        ({"prompt": "x" * 2000}, "2,000 characters"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**40}, "seed"),
+        ({"seed": 1.5}, "whole number"),
+        ({"model": "../etc"}, "must be a name"),
+        ({"model": "sd99"}, "no model"),
+        ({"method": "magic"}, "no method"),
+        ({"preset": "best"}, "no preset"),
+    ],
+)
+def test_bad_calls_get_one_clear_sentence(client, change, sentence):
+    with pytest.raises(Exception, match=sentence) as caught:
+        client.predict(**{**ASK, **change})
+    assert "Traceback" not in str(caught.value)
+
+
+def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
+    from gradio_client import Client
+
+    found = {}
+
+    def call(seed):
+        client = Client(
+            lab[0], verbose=False, download_files=str(tmp_path / str(seed)), analytics_enabled=False
+        )
+        found[seed] = client.predict(**{**ASK, "seed": seed})[2]
+
+    threads = [threading.Thread(target=call, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    runs = {seed: lab[1].run(facts["run_id"]) for seed, facts in found.items()}
+    assert {seed: run.request.seed for seed, run in runs.items()} == {1: 1, 2: 2}
+
+
+@needs_browser
+def test_about_says_what_this_machine_has_and_how_fast_it_is(visit):
+    tab = visit()
+    tab.get_by_role("tab", name="About").click()
+    tab.wait_for_selector("#machine .findings")
+    said = tab.locator("#machine .findings").inner_text()
+    assert all(part in said for part in ("torch 2", "CPU, ", "GB are free", "Tabletop needs about 2 GB"))
+    tab.get_by_role("button", name="Measure its speed").click()
+    tab.wait_for_selector("#machine .said")
+    assert "Unmasked, a step takes" in tab.locator("#machine .said").inner_text()
+    assert not tab.complaints

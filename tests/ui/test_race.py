@@ -1,0 +1,163 @@
+"""The Race tab: its numbers are the report's, names never overlap, and every choice is answered."""
+
+import json
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskunet.experiments.race import report, write
+from maskunet.studio.studio import Studio
+from maskunet.ui import race_words
+from maskunet.ui.html import plots, race
+from tests.experiments.test_race import Stub, raced
+from tests.support.serving import SOON, needs_browser, served
+from tests.ui.test_explore import tables
+
+TITLES = {"plain": "Unmasked", "syngen": "SynGen"}
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A race of stubs as its command leaves it."""
+    folder = tmp_path_factory.mktemp("race")
+    rows = raced(folder, [Stub("plain", 1.0), Stub("syngen/gentle@5", 2.0), Stub("freeu", 9.0)])
+    rows = [{**row, "prompt": row["prompt"] + EVIL} for row in rows]
+    found = report.report(rows, "image_reward", "hpsv2", 3.0)
+    about = {"command": f"race {EVIL}", "model": "stub", "device": "cpu", "processes": 1, "asked": 6}
+    write.save(folder, found, about, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return race.read(folder)
+
+
+def test_the_table_has_every_entrant_with_the_reports_numbers(found):
+    html = race.lines(found, "equal_time", "all", TITLES)
+    rows = re.findall(r'<tr class="\w+"><th scope="row">(.*?)</th>(.*?)</tr>', html)
+    assert {unescape(name) for name, _ in rows} == {
+        "Unmasked", "SynGen, gentle, guidance 5", 'freeu <span class="badge warn">over budget</span>',
+    }  # fmt: skip
+    lines = {line["entrant"]: line for line in found["equal_time"] if line["group"] == "all"}
+    for row in tables(html)["race_equal_time_all"]:
+        assert float(row["correct"]) == lines[row["entrant"]]["correct"]
+        if row["entrant"] != "plain":
+            assert float(row["plain_hpsv2"]) == lines[row["entrant"]]["against"]["plain"]["hpsv2"]
+    cells = dict(rows)["SynGen, gentle, guidance 5"]
+    gain = lines["syngen/gentle@5"]["against"]["plain"]["hpsv2"]
+    assert f"{gain:+.3f} <small>" in cells
+
+
+def test_the_two_budgets_differ_where_calls_do(found):
+    time, calls = (
+        {row["entrant"]: float(row["pictures"]) for row in tables(html)[name]}
+        for name in ("race_equal_time_all", "race_equal_calls_all")
+        for html in [race.lines(found, name[5:-4], "all", TITLES)]
+    )
+    assert (time["plain"], calls["plain"]) == (3.0, 1.5)
+
+
+def test_a_curve_ends_where_the_report_says(found):
+    html = race.curves(found)
+    assert set(tables(html)) == {"race_correct", "race_hpsv2"}
+    told = re.findall(r"<title>plain, ([\d.]+): ([-\d.]+)</title>", html)
+    points = found["curves"]["plain"]
+    assert [float(y) for _, y in told] == pytest.approx([p["hpsv2"] for p in points], rel=6e-3)
+    assert [float(x) for x, _ in told] == pytest.approx([p["seconds"] for p in points], rel=6e-3)
+
+
+def test_names_never_overlap_while_there_is_room():
+    places = plots._apart([50, 51, 50, 290, 291, 10], 12, 20, 292)
+    ordered = sorted(places)
+    assert all(b - a >= 12 - 1e-9 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert ordered[0] >= 20
+    assert ordered[-1] <= 292
+    assert places[5] < places[0] < places[1] < places[3]
+    assert plots._apart([30, 100], 12, 20, 292) == [30, 100]  # what is apart stays
+
+
+def test_the_pictures_are_those_of_the_chosen_and_their_text_is_text(found, folder):
+    for each in found["shown"]:
+        html = race.sheet(found, each["number"], TITLES, folder)
+        assert html.count("<figure>") == len(each["lanes"]) == 3
+        assert "<img src=x" not in html
+        strip = np.asarray(Image.open(folder / "shown" / f"{each['number']:04d}.webp"))
+        assert strip.shape == (4, 12, 3)
+    assert "<img src=x" not in race.said(found, TITLES)
+    assert "It was stopped before all of 6 prompts were through." in race.said(found, TITLES)
+
+
+def test_what_came_out_follows_from_the_intervals():
+    def line(name, low, high, over=False):
+        gain = {"correct_low": low, "correct_high": high}
+        return {"group": "all", "entrant": name, "over_budget": over, "against": {"plain": gain}}
+
+    lines = [
+        line("syngen", 0.01, 0.2),
+        line("freeu", -0.2, -0.01),
+        line("pag", 0.0, 0.2),
+        line("best", 0.1, 0.2, True),
+    ]
+    told = race._verdict({"equal_time": lines, "prompts": 9}, TITLES)
+    assert (
+        told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
+    )
+    told = race._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
+    assert told.endswith(
+        "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
+    )
+    assert "no method is told apart" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+
+
+def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):
+    assert race.read(tmp_path) is None
+    (tmp_path / "race.json").write_text("{")
+    race.read.cache_clear()
+    assert race.read(tmp_path) is None
+
+
+def test_the_shipped_race_is_whole():
+    found = race.read()
+    assert found["about"]["command"].startswith("python -m maskunet race ")
+    for group in {line["group"] for line in found["equal_time"]}:
+        for budget in ("equal_time", "equal_calls"):
+            names = [line["entrant"] for line in found[budget] if line["group"] == group]
+            assert set(names) == set(found["curves"])
+    for each in found["shown"]:
+        assert race.sheet(found, each["number"], {}).count("<figure>") == len(found["curves"])
+    json.dumps(found, allow_nan=False)
+
+
+@needs_browser
+def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
+    with served(Studio(tmp_path, library=library), {}) as url:
+        tab = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        tab.set_default_timeout(SOON)
+        tab.goto(url)
+        tab.get_by_role("tab", name="Race").click()
+        tab.wait_for_selector("#race-lines table")
+        found = race.read()
+        assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
+        before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
+        tab.get_by_label("Equal U-Net calls").check()
+        tab.wait_for_function(
+            "text => document.querySelector('#race-lines').innerText !== text", arg=before[1]
+        )
+        tab.get_by_label("Prompts", exact=True).click()
+        tab.get_by_role("option", name="binding").click()
+        tab.wait_for_function(
+            "text => document.querySelector('#race-lines h4').innerText !== text", arg=before[0]
+        )
+        last = found["shown"][-1]
+        first = tab.locator("#race-sheet img").first.get_attribute("src")
+        tab.get_by_label("Pictures of").click()
+        tab.get_by_role("option", name=race_words.prompt(last["number"], last["prompt"]), exact=True).click()
+        tab.wait_for_function("src => document.querySelector('#race-sheet img').src !== src", arg=first)
+        with tab.expect_download() as download:
+            tab.locator("#race-lines a.csv").click()
+        assert download.value.suggested_filename == "race_equal_calls_binding.csv"

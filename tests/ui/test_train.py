@@ -1,0 +1,269 @@
+"""The Train tab: its fields follow the recipe, it shows what the training tells, and only at home."""
+
+import base64
+import io
+import multiprocessing
+import re
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskunet.library.library import Library
+from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
+from maskunet.studio.studio import Studio
+from maskunet.studio.training import TrainStudio
+from maskunet.studio.training_process import Place
+from maskunet.ui import controls, page, words
+from maskunet.ui.html import train as train_views
+from maskunet.ui.tabs import train
+from tests.support.serving import SOON, needs_browser, served
+from tests.ui.test_explore import tables
+
+EVIL = '<img src=x onerror="alert(1)">'
+LONG = 4 * SOON  # a process starts, and a model is loaded and sampled
+MASKS = RecipeCard(
+    name="mask_generator", title="Masks", summary="Masks <learn>.", choices={"variant": ("light", "live")},
+    presets={"tabletop": {"variant": "light", "steps": 400}, "quick": {"variant": "live", "steps": 4}},
+    help={"variant": "structure", "steps": "of the optimizer"},
+)  # fmt: skip
+LORA = RecipeCard(
+    name="lora", title="LoRA", summary="Additions.", presets={"tabletop": {"steps": 300}}, choices={},
+    help={"steps": "of the optimizer"},
+)  # fmt: skip
+FIGURES = {
+    "removed": 0.1, "expected": 0.2, "distance_time": 0.3, "distance_sample": 0.4,
+    "held_out_loss_change": -1.0, "held_out_error": 0.5,
+}  # fmt: skip
+
+
+class Fake:
+    """In place of the studio's part: what it offers and tells is given."""
+
+    model = "tabletop"
+
+    def __init__(self, *states):
+        self.states, self.asked = states, []
+
+    def recipes(self):
+        return [MASKS, LORA]
+
+    def start(self, request):
+        if request.name == "taken":
+            raise ValueError("“taken” & nothing else.")
+        self.asked.append(request)
+
+    def follow(self):
+        return iter(self.states)
+
+    def archive(self):
+        return "a.zip"
+
+    def log(self):
+        return "log.csv"
+
+    def trained(self, method, model):
+        return ["mine"] if (method, model) == ("maskunet_trained", "tabletop") else []
+
+
+def tab(*states):
+    with gr.Blocks():
+        return train.build(Fake(*states))
+
+
+def event(step, **more):
+    return TrainEvent(
+        step=step, steps=4, loss=1.0 / step, learning_rate=1e-3, seconds=1.0, seconds_left=12.0, **more
+    )
+
+
+def state(phase="training", steps=1, **more):
+    request = TrainRequest(recipe="mask_generator", name="mine")
+    return TrainState(request=request, phase=phase, events=tuple(map(event, range(1, steps + 1))), **more)
+
+
+BASE = BaseSamples(sheet=np.full((8, 32, 3), 60, np.uint8), captions=(EVIL, "b", "c", "d"), held_out=64)
+
+
+def test_the_fields_are_those_of_the_recipe_and_its_preset():
+    shown = tab()
+    assert list(shown.fields) == ["variant", "steps"]
+    assert (shown.fields["variant"].value, shown.fields["steps"].value) == ("light", 400)
+    recipe, preset, variant, steps = shown.new_recipe("lora")
+    assert recipe.info == "Additions." and preset.value == "tabletop"
+    assert not variant["visible"] and (steps["visible"], steps["value"]) == (True, 300)
+    variant, steps = shown.new_preset("mask_generator", "quick")
+    assert (variant["value"], steps["value"]) == ("live", 4)
+
+
+def test_what_the_fields_hold_is_asked_and_refusals_are_passed_on():
+    shown = tab()
+    shown.begin("mask_generator", "tabletop", " mine ", "light", 7)
+    shown.begin("lora", "tabletop", "other", "light", 8)  # a variant is no setting of this recipe
+    first, second = shown.studio.asked
+    assert first == TrainRequest(
+        recipe="mask_generator", preset="tabletop", name="mine", settings={"variant": "light", "steps": 7}
+    )
+    assert second.settings == {"steps": 8}
+    with pytest.raises(gr.Error, match=r"“taken” &amp; nothing else\."):
+        shown.begin("lora", "tabletop", "taken", "", 8)
+    with pytest.raises(gr.Error, match="“Steps” is empty"):
+        shown.begin("lora", "tabletop", "mine", "", None)
+
+
+def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():
+    before = state("loading", 0)
+    told = [before, state(), state(), state("done", 4, saved=4, base=BASE, sheets={4: BASE.sheet})]
+    first, *updates = tab(*told).follow()
+    assert first == (gr.skip(),) * 8
+    start, stop, *_ = updates[0]
+    assert (start.interactive, stop.visible) == (False, True)
+    assert "svg" in updates[1][-1] and updates[2][-1] == gr.skip()
+    start, stop, said, kept, archive, log, samples, _ = updates[-1]
+    assert (start.interactive, stop.visible, kept.visible) == (True, False, True)
+    assert "“mine” is kept as it was at step 4 of 4" in said
+    assert (archive, log) == ("a.zip", "log.csv") and samples.count("<img") == 2
+    assert list(tab().follow()) == [first]  # no value at all would empty every part of the tab
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (state("loading", 0, seconds=3.0), "“mine”: Loading the model"),
+        (state(seconds=3.0), "Training, step 1 of 4</span><span>3.0 s, about 12 s left"),
+        (state("stopping"), "Stopping after this step"),
+        (state("stopped", 2, saved=2), "Stopped. “mine” is kept as it was at step 2 of 4"),
+        (state("stopped", 0), "Nothing of “mine” was kept"),
+        (state("failed", 2, saved=1, message=EVIL), "&lt;img src=x"),
+    ],
+)
+def test_the_line_says_how_far_it_is_and_what_is_left_of_it(given, said):
+    html = train_views.status(given)
+    assert said in html and EVIL not in html
+    assert ('role="alert"' in html) == (given.phase == "failed")
+
+
+def test_curves_hold_the_numbers_of_the_events():
+    events = (event(1), event(2, figures=FIGURES), event(3), event(4, figures=FIGURES))
+    request = TrainRequest(recipe="lora", name="a")
+    html = train_views.curves(TrainState(request=request, events=events, base=BASE))
+    found = tables(html)
+    assert [float(row["loss"]) for row in found["loss"]] == [1.0, 0.5, pytest.approx(1 / 3), 0.25]
+    assert [row["step"] for row in found["removed"]] == ["2", "4"]
+    assert [float(row["distance_time"]) for row in found["distances"]] == [0.3, 0.3]
+    assert float(found["held_out"][0]["held_out_loss_change_high"]) == pytest.approx(-1 + 1.96 * 0.5)
+    assert "n = 64 scenes" in html and "mean of the last 4 steps" in html
+    assert train_views.curves(state(steps=0)) == ""
+    assert set(tables(train_views.curves(state(steps=2)))) == {"loss"}
+
+
+def test_a_long_training_is_thinned_for_the_page():
+    events = tuple(event(step) for step in range(1, 1001))
+    html = train_views.curves(TrainState(request=TrainRequest(recipe="lora", name="a"), events=events))
+    rows = tables(html)["loss"]
+    assert len(rows) == train_views.POINTS and (rows[0]["step"], rows[-1]["step"]) == ("1", "1000")
+
+
+def test_samples_stand_under_the_base_models_newest_first():
+    sheets = {step: np.full((8, 32, 3), 60 * step, np.uint8) for step in (2, 3, 4)}
+    html = train_views.samples(state(base=BASE, sheets=sheets))
+    names = re.findall("<figcaption>(.*?)</figcaption>", html)
+    assert names == [words.BASE_ROW, "After step 4", "After step 3", "After step 2"]
+    pictures = [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall('base64,(.*?)"', html)]
+    assert [np.array(one).mean().round() for one in pictures] == pytest.approx([60, 240, 180, 120], abs=1)
+    assert EVIL not in html and train_views.samples(state()) == ""
+
+
+def test_what_was_trained_is_offered_where_a_method_takes_it():
+    shown = tab(state())
+    offered = shown.offer("maskunet_trained", "tabletop", "mine")
+    assert offered.visible and (offered.value, offered.choices[1]) == ("mine", ("mine", "mine"))
+    assert shown.offer("maskunet_trained", "tabletop", "gone").value == ""
+    assert not shown.offer("plain", "tabletop", "mine").visible
+    presets = {"maskunet_trained": ["shared", "own"]}
+    model, method, preset, trained, tabs = shown.choose(presets)
+    assert (model, method, preset.value, trained.value) == ("tabletop", "maskunet_trained", "shared", "mine")
+    assert tabs.selected == "compare"
+
+
+@pytest.mark.parametrize(
+    ("method", "trained", "settings"),
+    [
+        ("maskunet_trained", "mine", {"generator": "mine"}),
+        ("fine_tuned", "mine", {"training": "mine"}),
+        ("maskunet_trained", "", {}),
+        ("plain", "mine", {}),
+    ],
+)
+def test_a_request_names_what_was_trained(method, trained, settings):
+    asked = controls.request("a cube", "", 1, "tabletop", method, "", None, None, trained)
+    assert asked.settings == settings
+
+
+def test_without_trainings_the_page_has_no_such_tab(library, tmp_path):
+    studio = Studio(tmp_path / "runs", library=library)
+    try:
+        labels = {
+            block.label for block in page.build(studio, {}).blocks.values() if isinstance(block, gr.Tab)
+        }
+        assert studio.training is None and "Compare" in labels and words.TRAIN not in labels
+    finally:
+        studio.close()
+
+
+@needs_browser
+def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path):
+    library = Library("tabletop", device="cpu", trained=tmp_path / "trained")
+    studio = Studio(tmp_path / "runs", library=library, trains=True)
+    studio.training = TrainStudio(Place(model="tabletop", device="cpu"), tmp_path / "trained")
+    from playwright.sync_api import expect
+
+    with served(studio, {}) as url:
+        context = chromium.new_context(viewport={"width": 1280, "height": 1500})
+        tab = context.new_page()
+        tab.set_default_timeout(LONG)
+        complaints = []
+        tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        tab.goto(url)
+        tab.get_by_role("tab", name="Train", exact=True).click()
+        tab.get_by_text(words.NO_TRAINING).wait_for()
+        expect(tab.locator("#start-training")).to_have_text(words.START_TRAINING)
+        tab.get_by_label("Name").fill("from/page")
+        tab.locator("#start-training").click()
+        tab.get_by_text("The name “from/page” cannot be used").wait_for()
+        tab.get_by_label("Name").fill("from-page")
+        tab.locator("#train-steps input").fill("5000")
+        tab.locator("#train-batch input").fill("2")
+        tab.locator("#train-every input").fill("2")
+        tab.locator("#start-training").click()
+        tab.wait_for_selector("#training-samples img")
+        curve = tab.locator("#plot-loss polyline").first
+        curve.wait_for(state="attached")
+        before = curve.get_attribute("points")
+        tab.wait_for_function(
+            "before => document.querySelector('#plot-loss polyline').getAttribute('points') != before",
+            arg=before,
+        )
+        tab.wait_for_selector("#plot-distances svg")
+        assert [text for text in complaints if "cannot be used" not in text] == []
+        tab.reload()
+        tab.get_by_role("tab", name="Train", exact=True).click()
+        tab.wait_for_selector("#training .status:has-text('from-page')")
+        tab.wait_for_selector("#plot-loss svg")
+        complaints.clear()  # the reload cut a stream, which the browser tells
+        tab.locator("#stop-training").click()
+        tab.wait_for_selector("#training .status:has-text('is kept as it was at step')")
+        with tab.expect_download() as download:
+            tab.locator("#trained-row").get_by_text(words.DOWNLOAD_TRAINED).click()
+        assert download.value.suggested_filename == "from-page.zip"
+        assert not multiprocessing.active_children()
+        tab.locator("#use-trained").click()
+        expect(tab.locator("#trained input")).to_have_value("from-page", timeout=LONG)
+        tab.locator("#generate").click()
+        tab.wait_for_selector("#facts .facts", state="visible")
+        (made,) = (path.name for path in (tmp_path / "runs").iterdir() if (path / "run.json").is_file())
+        request = studio.run(made).request
+        assert (request.method, request.settings) == ("maskunet_trained", {"generator": "from-page"})
+        assert complaints == []
+        context.close()
