@@ -39,6 +39,7 @@ class RecipeCard:
     """A way of training that can be chosen.
 
     Attributes:
+        method: the one that uses what it makes.
         presets: the main settings by preset, the default one first; a value's type is the setting's.
         choices: what a setting that is a word allows, by its name. help: one line for each setting.
     """
@@ -46,6 +47,7 @@ class RecipeCard:
     name: str
     title: str
     summary: str
+    method: str
     presets: Mapping[str, Mapping[str, Any]]
     choices: Mapping[str, tuple[str, ...]]
     help: Mapping[str, str]

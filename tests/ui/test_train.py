@@ -24,12 +24,12 @@ from tests.ui.test_explore import tables
 EVIL = '<img src=x onerror="alert(1)">'
 LONG = 4 * SOON  # a process starts, and a model is loaded and sampled
 MASKS = RecipeCard(
-    name="mask_generator", title="Masks", summary="Masks <learn>.", choices={"variant": ("light", "live")},
+    name="mask_generator", title="Masks", summary="Masks <learn>.", method="maskunet_trained", choices={"variant": ("light", "live")},
     presets={"tabletop": {"variant": "light", "steps": 400}, "quick": {"variant": "live", "steps": 4}},
     help={"variant": "structure", "steps": "of the optimizer"},
 )  # fmt: skip
 LORA = RecipeCard(
-    name="lora", title="LoRA", summary="Additions.", presets={"tabletop": {"steps": 300}}, choices={},
+    name="lora", title="LoRA", summary="Additions.", method="fine_tuned", presets={"tabletop": {"steps": 300}}, choices={},
     help={"steps": "of the optimizer"},
 )  # fmt: skip
 FIGURES = {
