@@ -1,7 +1,7 @@
 """Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.markdown import markdown_table
 from maskunet.methods import SPECS
 from maskunet.records import Request
 from maskunet.tabletop.tasks import TASKS, Case, cases
@@ -88,15 +89,18 @@ def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def table(lines: list[Mapping[str, Any]]) -> str:
-    """The summary as a Markdown table."""
-    head = "| task | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
+def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
+    """Lines of a summary as a Markdown table; `what` is the title of their first column."""
+    head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
     rows = [
-        f"| {x['task']} | {x['n']} | {x['correct']:.3f} | {x['low']:.3f} to {x['high']:.3f} | {x['reward']:.3f} "
-        f"| {x['reward_low']:.3f} to {x['reward_high']:.3f} | {1 - x['keep_ratio']:.2%} | {x['seconds']:.2f} |"
+        (
+            x["task"], f"{x['n']}", f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}",
+            f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
+            f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}",
+        )
         for x in lines
-    ]
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    ]  # fmt: skip
+    return markdown_table(head, rows)
 
 
 def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> dict[str, Any]:
