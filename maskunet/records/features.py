@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+EXTRACTOR = "tabletop"  # the one that is taken if none is named
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetCard:
@@ -42,7 +44,7 @@ class FeatureRequest:
     embedding: str = "t-SNE"
     perplexity: float = 30.0
     seed: int = 0
-    extractor: str = "tabletop"
+    extractor: str = EXTRACTOR
     most: int = 500
 
 

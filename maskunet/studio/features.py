@@ -15,7 +15,7 @@ from pathlib import Path
 from maskunet.evaluation import features
 from maskunet.records import Card, feature_set
 from maskunet.records.disk.shipped import shipped
-from maskunet.records.features import FeatureEvent, FeatureRequest, SetCard
+from maskunet.records.features import EXTRACTOR, FeatureEvent, FeatureRequest, SetCard
 from maskunet.studio import features_process
 from maskunet.studio.features_process import Source
 
@@ -65,7 +65,8 @@ class FeatureStudio:
         """The networks that describe pictures, the default one first."""
         from maskunet.evaluation.extractors import SPECS
 
-        return [Card(name=one.name, title=one.title, summary=one.summary) for one in SPECS.values()]
+        specs = sorted(SPECS.values(), key=lambda spec: spec.name != EXTRACTOR)
+        return [Card(name=one.name, title=one.title, summary=one.summary) for one in specs]
 
     def draw(self, request: FeatureRequest, owner: str = "") -> Iterator[FeatureEvent]:
         """Draw sets. Without news an event comes twice a second, for the clock.
