@@ -34,7 +34,7 @@ class Watched:
     def __init__(self):
         self.wanted, self.seen = [], []
 
-    def reweighted(self, weights):
+    def optimizing(self, weights):
         return self
 
     def __call__(self, image, prompts):

@@ -27,7 +27,7 @@ class Redness:
         self.weights = weights or {"image_reward": 1.0, "hpsv2": 5.0}
         self.calls, self.broken_at = 0, broken_at
 
-    def reweighted(self, weights):
+    def optimizing(self, weights):
         return Redness(weights, self.broken_at)
 
     def __call__(self, image, prompts):
@@ -81,7 +81,7 @@ def test_closing_a_method_early_restores_the_model(tiny_sd15, name):
 
 def test_an_error_in_a_reward_restores_the_model(tiny_sd15):
     class Fails(Redness):
-        def reweighted(self, weights):
+        def optimizing(self, weights):
             return self
 
         def __call__(self, image, prompts):

@@ -31,7 +31,7 @@ class Seen(Redness):
         super().__init__(weights)
         self.images, self.fails = [], fails
 
-    def reweighted(self, weights):
+    def optimizing(self, weights):
         self.weights = weights
         return self
 

@@ -291,7 +291,7 @@ def test_the_weighted_sum_is_equation_10(small):
     for name in NAMES:
         torch.testing.assert_close(found[name], load(name, small)(images, prompts))
     torch.testing.assert_close(found["total"], 5 * found["hpsv2"] + found["image_reward"])
-    other = rewards.reweighted({"hpsv2": 0.0})(images, prompts)
+    other = rewards.optimizing({"hpsv2": 0.0})(images, prompts)
     torch.testing.assert_close(other["total"], found["image_reward"])
     with pytest.raises(ValueError, match="2 pictures and 1 prompts were given"):
         rewards(images, prompts[:1])
@@ -302,7 +302,7 @@ def test_a_reward_that_does_not_count_is_seen_without_a_gradient(small):
     image, prompts = picture().requires_grad_(), list(PROMPTS[:1])
 
     def gradient(weights):
-        found = rewards.reweighted(weights)(image, prompts)
+        found = rewards.optimizing(weights)(image, prompts)
         return found, torch.autograd.grad(found["total"].sum(), image)[0]
 
     found, mine = gradient({"hpsv2": 0.0})
