@@ -24,7 +24,7 @@ class Reporter:
     def __init__(self, model: DiffusionModel, steps: int, request: Request):
         self.model, self.steps = model, steps
         self.keep_masks, self.statistics = request.keep_masks, request.statistics
-        self.began, self.unet_calls = time.perf_counter(), 0.0
+        self.began, self.unet_calls = time.perf_counter(), 0
         self.step, self.timestep = 0, 0  # of the newest event
         self._collector: Collector | None = None
 
