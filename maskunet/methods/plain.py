@@ -1,4 +1,4 @@
-"""The base model as it is: no mask."""
+"""The base model as it is: every weight kept. The first control of everything else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
