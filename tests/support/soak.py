@@ -54,8 +54,8 @@ class Faulty:
     def __init__(self, rewards, plan):
         self._rewards, self._plan = rewards, plan
 
-    def reweighted(self, weights):
-        return Faulty(self._rewards.reweighted(weights), self._plan)
+    def optimizing(self, weights):
+        return Faulty(self._rewards.optimizing(weights), self._plan)
 
     def __call__(self, image, prompts):
         fault = self._plan.pop() if self._plan else "none"
