@@ -1,6 +1,6 @@
 """Hundreds of runs through one server with everything that goes wrong meanwhile: what grows, and what is lost?
 
-python -m tests.soak --model tabletop --runs 200 --out FILE
+python -m tests.support.soak --model tabletop --runs 200 --out FILE
 """
 
 import argparse
@@ -219,7 +219,7 @@ def main():
     args = parser.parse_args()
     began, library = time.monotonic(), Library(args.model, device="cpu")
     about = {
-        "command": f"python -m tests.soak --model {args.model} --runs {args.runs} --out FILE",
+        "command": f"python -m tests.support.soak --model {args.model} --runs {args.runs} --out FILE",
         "machine": f"{machine.device_name(library.device)}, {platform.machine()}, {torch.get_num_threads()} threads",
         "versions": versions(),
     }  # fmt: skip

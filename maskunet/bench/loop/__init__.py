@@ -1,4 +1,4 @@
-"""The training-free loop beside the published one's shape: time, memory, operations and reward, from one run."""
+"""The training-free loop beside the published one's shape: time, memory, operations and reward from one run."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""What every method shares."""
+"""What every method shares: its SPEC, the sampling loop, what it reports, memory."""
 
 from maskunet.methods.base.loop import (
     Predict,

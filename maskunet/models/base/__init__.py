@@ -1,4 +1,4 @@
-"""What every base model shares."""
+"""What every base model shares: its SPEC, its frozen parts, how its folder is read."""
 
 from maskunet.models.base.folder import from_folder, suit
 from maskunet.models.base.model import DEFAULT_STEPS, TINY_DECODER, DiffusionModel, ModelSpec
