@@ -4,11 +4,11 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from maskunet.commands.base import CommandSpec, MethodOptions, bar, option
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(MethodOptions):
+class Options(BatchOptions):
     tasks: str = option("all", "task names with commas, or all")
     n: int = option(100, "images per task", low=1)
     seed: int = option(1)
@@ -37,7 +37,8 @@ def run(options: Options) -> None:
     found = judges.load(options.model, options.weights, options.device)
     model, rewards = found.loaded.model, found.loaded.rewards
     request = filled(request, spec, model)
-    asked = {"tasks": options.tasks, "n": options.n, "seed": options.seed, "split": options.split}
+    names = ("tasks", "n", "seed", "split", "batch")
+    asked = {name: getattr(options, name) for name in names}
     rows = []
     with bar("image") as line:
         for row in evaluate.evaluate(model, rewards, found.checker, request, **asked):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskunet import plugins
 from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, bar, make_folder, option
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from maskunet.evaluation.metrics.base import Score
     from maskunet.records.feature_set import FeatureSet
 
-EXTRACTORS = ("tabletop", "clip", "inception")
 EMBEDDINGS = ("t-SNE", "PCA", "UMAP")  # a test compares them with the plot's, which would bring NumPy
 
 
@@ -24,7 +24,7 @@ EMBEDDINGS = ("t-SNE", "PCA", "UMAP")  # a test compares them with the plot's, w
 class ExtractorOptions(DeviceOptions):
     """By which network's features pictures are compared."""
 
-    extractor: str = option("tabletop", choices=EXTRACTORS)
+    extractor: str = option("tabletop", choices=plugins.names("maskunet.evaluation.extractors"))
     weights: Path | None = option(None, "of the extractor: a file or its folder")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskunet.commands.base import CommandSpec, MethodOptions, bar, option
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
 
 if TYPE_CHECKING:
     from maskunet.experiments.picture_folder import Progress
@@ -17,7 +17,7 @@ FIRST = "only the first so many prompts; torchrun and accelerate launch take --n
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(MethodOptions):
+class Options(BatchOptions):
     prompts: Path = option(help=PROMPTS, metavar="FILE")
     first: int | None = option(None, FIRST, low=1, also="n", metavar="N")
     images_per_prompt: int = option(1, low=1)
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
     with interruptible() as should_stop:
         events = sample(
             loaded.model, loaded.rewards, request, prompts, options.out, seed=options.seed,
-            images_per_prompt=options.images_per_prompt, rank=rank, world=world, should_stop=should_stop,
+            images_per_prompt=options.images_per_prompt, batch=options.batch, rank=rank, world=world, should_stop=should_stop,
         )  # fmt: skip
         last = _follow(events, shown=rank == 0)
         stopped = should_stop()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from maskunet import plugins
 from maskunet.commands.base import (
     CommandSpec,
     ModelOptions,
@@ -18,7 +19,6 @@ from maskunet.commands.base import (
     option,
     resumable,
 )
-from maskunet.commands.features import EXTRACTORS
 
 if TYPE_CHECKING:
     from maskunet.experiments.judges import Judged
@@ -47,7 +47,9 @@ class Options(ModelOptions):
     model: str = option("tabletop", "base model")
     coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
     laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
-    extractor: str = option("inception", "of features, beside COCO", choices=EXTRACTORS)
+    extractor: str = option(
+        "inception", "of features, beside COCO", choices=plugins.names("maskunet.evaluation.extractors")
+    )
     features: Path | None = option(None, "weights of the extractor: file or folder", metavar="PATH")
     clip: Path | None = option(None, "a CLIP for the CLIP score, beside COCO", metavar="DIR")
     latents: Path | None = option(None, "cached latents of the tabletop scenes", metavar="DIR")
@@ -135,14 +137,13 @@ def _world(options: Options) -> "World":
 
 def _about(options: Options, world: "World") -> dict[str, Any]:
     from maskunet.machine import versions
-    from maskunet.methods.base import DEFAULT_STEPS
 
     model, request = world.loaded.model, world.request
     return {
         "command": command_line(options.kind, options), "model": model.name, "weights": dict(model.weights),
         "device": model.device.type,
         "guidance": model.guidance if request.guidance is None else request.guidance,
-        "steps": request.steps or DEFAULT_STEPS, "reference": world.reference.name,
+        "steps": request.steps or model.steps, "reference": world.reference.name,
         "extractor": world.extractor.name, "agreement": world.agreement_title, "versions": versions(),
     }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What commands share: options made from a dataclass, the usual options, and how progress is told."""
 
 from maskunet.commands.base.options import (
+    BatchOptions,
     CommandSpec,
     DeviceOptions,
     MethodOptions,
@@ -15,6 +16,7 @@ from maskunet.commands.base.options import (
 from maskunet.commands.base.progress import bar, follow, make_folder, resumable
 
 __all__ = [
+    "BatchOptions",
     "CommandSpec",
     "DeviceOptions",
     "MethodOptions",

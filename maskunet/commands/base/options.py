@@ -225,3 +225,12 @@ class MethodOptions(SamplingOptions):
         names = ("model", "method", "preset", "seed", "steps", "guidance")
         given = {name: getattr(self, name) for name in names}
         return Request(prompt=prompt, settings=dict(self.set), **given, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(MethodOptions):
+    """How many pictures at once; above 1 they differ by rounding from those made alone."""
+
+    batch: int = option(
+        1, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0
+    )
