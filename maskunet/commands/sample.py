@@ -50,7 +50,8 @@ def run(options: Options) -> int:
     with interruptible() as should_stop:
         events = sample(
             loaded.model, loaded.rewards, request, prompts, options.out, seed=options.seed,
-            images_per_prompt=options.images_per_prompt, batch=options.batch, rank=rank, world=world, should_stop=should_stop,
+            images_per_prompt=options.images_per_prompt, batch=options.batch,
+            rank=rank, world=world, should_stop=should_stop,
         )  # fmt: skip
         last = _follow(events, shown=rank == 0)
         stopped = should_stop()

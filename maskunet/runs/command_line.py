@@ -31,8 +31,8 @@ def written(command: str, options: Mapping[str, Any], *positional: Any) -> str:
     """A command for a POSIX shell; of files and folders their names, as where they lie is nobody else's.
 
     Args:
-        options: by flag without its dashes. What is empty, False or None is left out, and True is the flag alone.
-            A list gives the flag once for each value, a mapping for each KEY=VALUE; a tuple's commas are one value.
+        options: by flag without its dashes. What is empty, False or None is left out, and True is the flag alone. A
+            list gives the flag once for each value, pairs and a mapping as KEY=VALUE; a tuple is one value with commas.
     """
     words = ["python", "-m", "maskunet", command, *(shlex.quote(_text(each)) for each in positional)]
     for flag, value in options.items():
@@ -45,9 +45,10 @@ def _given(value: Any) -> Iterator[str]:
     if value is True:
         yield ""
     elif isinstance(value, Mapping):
-        yield from (f"={shlex.quote(f'{key}={_text(each)}')}" for key, each in value.items())
+        yield from _given([*value.items()])
     elif isinstance(value, list):
-        yield from (f"={shlex.quote(_text(each))}" for each in value)
+        texts = ("=".join(map(_text, each)) if isinstance(each, tuple) else _text(each) for each in value)
+        yield from (f"={shlex.quote(text)}" for text in texts)
     elif value is not None and value is not False and (text := _text(value)):
         # With "=", a prompt that starts with a dash is not taken for an option.
         yield f"={shlex.quote(text)}"

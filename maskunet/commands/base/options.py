@@ -37,7 +37,7 @@ class CommandSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Flag:
+class Flag:
     """How an option is given, see `option`."""
 
     required: bool
@@ -76,7 +76,7 @@ def option(
         repeat: tuple or dict, which all uses of the flag together make.
         one_of: of the options that have this in common exactly one must be given.
     """
-    flag = _Flag(
+    flag = Flag(
         required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
         repeat=repeat, one_of=one_of,
     )  # fmt: skip
@@ -95,7 +95,7 @@ class Options:
 
     def __post_init__(self) -> None:
         groups: dict[str, dict[str, Any]] = {}
-        for card, flag in _declared(self):
+        for card, flag in declared(self):
             called = flag.names(card.name)[0]
             if flag.one_of:
                 groups.setdefault(flag.one_of, {})[called] = card.default
@@ -113,7 +113,7 @@ def _check(card: plugins.FieldCard, called: str) -> None:
         raise UsageError(str(error).removesuffix(".")) from error
 
 
-def _declared(options: Any) -> list[tuple[plugins.FieldCard, _Flag]]:
+def declared(options: Any) -> list[tuple[plugins.FieldCard, Flag]]:
     """The options of a class, or those of an instance with their values; a command's own before the shared ones."""
     flags = {each.name: each.metadata["flag"] for each in fields(options)}
     kind = options if isinstance(options, type) else type(options)
@@ -125,7 +125,7 @@ def _declared(options: Any) -> list[tuple[plugins.FieldCard, _Flag]]:
 def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None:
     """Give a parser the options of a command; `from_words` makes an instance of what it has parsed."""
     groups: dict[str, Any] = {"": parser}
-    for card, flag in _declared(options):
+    for card, flag in declared(options):
         if flag.one_of not in groups:
             groups[flag.one_of] = parser.add_mutually_exclusive_group(required=True)
         how: dict[str, Any] = {"help": card.help or None, "default": argparse.SUPPRESS}
@@ -150,7 +150,7 @@ def from_words(options: type[Options], parsed: Mapping[str, Any]) -> Options:
     Raises:
         UsageError: as `Options`.
     """
-    repeated = {card.name: flag.repeat for card, flag in _declared(options) if flag.repeat}
+    repeated = {card.name: flag.repeat for card, flag in declared(options) if flag.repeat}
     return options(**{name: repeated[name](v) if name in repeated else v for name, v in parsed.items()})
 
 
@@ -159,7 +159,7 @@ def command_line(command: str, options: Options) -> str:
     from maskunet.runs.command_line import written
 
     given, positional = {}, []
-    for card, flag in _declared(options):
+    for card, flag in declared(options):
         if flag.positional:
             positional.append(card.default)
         else:
