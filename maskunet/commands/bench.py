@@ -41,6 +41,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from maskunet import bench
     from maskunet.library.library import Library
     from maskunet.machine import versions
+    from maskunet.records.disk import whole
 
     spec = bench.SPECS[args.part]
     size = args.size or spec.sizes[0]
@@ -58,8 +59,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         "versions": versions(),
     }
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        whole.write(args.out, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     sys.stdout.writelines(f"{line}\n" for line in lines(figures))
 
 

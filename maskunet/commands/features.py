@@ -80,6 +80,7 @@ def _measure(args: argparse.Namespace, found: Sequence[Any], about: Mapping[str,
     from dataclasses import asdict
 
     from maskunet.evaluation import metrics
+    from maskunet.records.disk import whole
 
     tables = {one.name: one.features for one in found}
     reference = tables.pop(about["reference"])
@@ -90,7 +91,7 @@ def _measure(args: argparse.Namespace, found: Sequence[Any], about: Mapping[str,
         "scores": [{"set": name, **asdict(score)} for name, of_set in scores.items() for score in of_set],
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    (args.out / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+    whole.write(args.out / "metrics.json", f"{text}\n")
     sys.stdout.writelines(f"{line}\n" for line in _lines(scores))
 
 

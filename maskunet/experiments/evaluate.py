@@ -11,6 +11,7 @@ import torch
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.methods import SPECS
 from maskunet.records import Request
+from maskunet.records.disk import whole
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
@@ -148,8 +149,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
 
 def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
-    folder.mkdir(parents=True, exist_ok=True)
     lines = summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
-    (folder / "evaluation.json").write_text(text)
-    (folder / "evaluation.md").write_text(table(lines) + "\n")
+    whole.write(folder / "evaluation.json", text)
+    whole.write(folder / "evaluation.md", table(lines) + "\n")
