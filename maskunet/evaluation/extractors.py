@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from maskunet import machine
 from maskunet.encoders import inception
-from maskunet.encoders.pixels import normalized
+from maskunet.encoders.pixels import from_uint8, normalized
 from maskunet.encoders.reading import GET_AGAIN, load_frozen, read_checkpoint
 from maskunet.records.disk import hub
 
@@ -39,9 +39,8 @@ class Extractor:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features (B, D) float32 of pictures (B, size, size, 3) uint8."""
-        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            return self.compute(pixels).float().cpu().numpy()
+            return self.compute(from_uint8(images, self.device)).float().cpu().numpy()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

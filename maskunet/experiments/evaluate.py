@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.methods import SPECS
 from maskunet.records import Request
@@ -57,12 +56,11 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
         if event.keep_ratio and event.best:
             ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
         final = event if event.final else final
-    image = torch.from_numpy(final.image.copy()).permute(2, 0, 1)[None].float() / 255
     return {
         "task": case.task,
         "prompt": case.prompt,
         "seed": seed,
-        "correct": case.satisfied(checker.see(image)[0]),
+        "correct": case.satisfied(checker.see(from_uint8(final.image))[0]),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
         "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
