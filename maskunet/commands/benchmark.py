@@ -84,16 +84,16 @@ def _hashes(folders: Mapping[str, Path]) -> dict[str, str]:
 
 def save(out: Path, spec: "BenchmarkSpec", rows: "Sequence[Row]", about: Mapping[str, Any]) -> None:
     """Write prompts.csv, benchmark.json and benchmark.md."""
+    from maskunet.records.disk import whole
+
     scores = spec.summarize(rows)
-    with (out / "prompts.csv").open("w", newline="", encoding="utf-8") as file:
+    with whole.file(out / "prompts.csv") as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("key", "task", "prompt", "images", "value"))
         writer.writerows(_prompt_rows(rows))
     record = {**about, "scores": [asdict(score) for score in scores]}
-    (out / "benchmark.json").write_text(
-        f"{json.dumps(record, indent=1, ensure_ascii=False)}\n", encoding="utf-8"
-    )
-    (out / "benchmark.md").write_text(markdown(spec, scores, about), encoding="utf-8")
+    whole.write(out / "benchmark.json", f"{json.dumps(record, indent=1, ensure_ascii=False)}\n")
+    whole.write(out / "benchmark.md", markdown(spec, scores, about))
 
 
 def _prompt_rows(rows: "Sequence[Row]") -> list[tuple[str, str, str, int, float]]:

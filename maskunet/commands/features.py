@@ -88,6 +88,7 @@ def _measure(options: Options, found: "Sequence[FeatureSet]", about: Mapping[str
     from dataclasses import asdict
 
     from maskunet.evaluation import metrics
+    from maskunet.records.disk import whole
 
     tables = {one.name: one.features for one in found}
     reference = tables.pop(about["reference"])
@@ -98,7 +99,7 @@ def _measure(options: Options, found: "Sequence[FeatureSet]", about: Mapping[str
         "scores": [{"set": name, **asdict(score)} for name, of_set in scores.items() for score in of_set],
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    (options.out / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+    whole.write(options.out / "metrics.json", f"{text}\n")
     sys.stdout.writelines(f"{line}\n" for line in _lines(scores))
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.markdown import markdown_table
 from maskunet.methods import SPECS
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
+from maskunet.records.disk import whole
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
@@ -70,12 +70,11 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
         if event.keep_ratio and event.best:
             ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
         final = event if event.final else final
-    image = torch.from_numpy(final.image.copy()).permute(2, 0, 1)[None].float() / 255
     return {
         "task": case.task,
         "prompt": case.prompt,
         "seed": seed,
-        "correct": case.satisfied(checker.see(image)[0]),
+        "correct": case.satisfied(checker.see(from_uint8(final.image))[0]),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
         "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
@@ -165,8 +164,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
 
 def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
-    folder.mkdir(parents=True, exist_ok=True)
     lines = summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
-    (folder / "evaluation.json").write_text(text)
-    (folder / "evaluation.md").write_text(table(lines) + "\n")
+    whole.write(folder / "evaluation.json", text)
+    whole.write(folder / "evaluation.md", table(lines) + "\n")

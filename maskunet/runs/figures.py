@@ -1,7 +1,6 @@
 """python -m maskunet figures: every plot of a finished run as files, and the numbers behind each."""
 
 import csv
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,11 +46,10 @@ def archive(run: Run, folder: Path) -> Path:
     target = folder / f"maskunet-{run.id}-figures.zip"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        with whole.part(folder.parent) as place:
+        with whole.part(folder.parent) as place, whole.file(target, place) as packed:
             said = list(write(run, place / "figures"))
             (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
-            packed = shutil.make_archive(str(place / target.stem), "zip", place / "figures")
-            os.replace(packed, target)
+            shutil.make_archive(str(packed.with_suffix("")), "zip", place / "figures")
     for old in sorted(folder.glob("*.zip"), key=lambda p: p.stat().st_mtime)[:-MAX_KEPT]:
         old.unlink(missing_ok=True)
     return target

@@ -6,7 +6,6 @@ A picture's PNG holds what determines it (no times, no id), so that a replay giv
 import csv
 import errno
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -38,7 +37,7 @@ def write(run: Run, folder: Path) -> Path:
         ValueError: the disk is full, the place cannot be written, or `folder` holds other files.
     """
     check_place(folder)
-    with _disk_errors(), whole.written(folder) as fresh:
+    with _disk_errors(), whole.folder(folder) as fresh:
         _write_files(run, fresh)
     return folder
 
@@ -204,13 +203,11 @@ def run_zip(folder: Path) -> Path:
     target = folder / f"maskunet-{folder.name}.zip"
     if target.is_file():
         return target
-    with _disk_errors(), whole.part(folder.parent) as place:
-        with zipfile.ZipFile(place / target.name, "w") as archive:
-            for name in FILES:
-                if (folder / name).is_file():
-                    # Stored, not deflated: pictures and packed bits do not get smaller.
-                    archive.write(folder / name, f"{target.stem}/{name}")
-        os.replace(place / target.name, target)
+    # Stored, not deflated: pictures and packed bits do not get smaller.
+    with _disk_errors(), whole.file(target, folder.parent) as fresh, zipfile.ZipFile(fresh, "w") as archive:
+        for name in FILES:
+            if (folder / name).is_file():
+                archive.write(folder / name, f"{target.stem}/{name}")
     return target
 
 

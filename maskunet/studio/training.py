@@ -19,7 +19,7 @@ from maskunet import plugins
 from maskunet.masks import generator_file
 from maskunet.models import SPECS as MODELS
 from maskunet.models.base import fine_tuned
-from maskunet.records.disk import trained_file
+from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
 from maskunet.studio.training_process import MODEL, Place
@@ -138,7 +138,7 @@ class TrainStudio:
         path = out / f"{state.request.name}.zip"
         curve = out / "training_curve.svg"
         PLOTS["training_curve"].draw(state.events).savefig(curve)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with whole.file(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in (out / checkpoint.PART, out / checkpoint.ABOUT, curve):
                 archive.write(file, file.name)
         return path

@@ -9,6 +9,7 @@ from typing import Any
 from maskunet.evaluation.intervals import student
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.specs.base import TableSpec
+from maskunet.records.disk import whole
 
 ENOUGH = 2048  # pictures; with fewer the Fréchet distance is too large
 
@@ -119,9 +120,10 @@ def save(
 
     lines = summarize(spec, records)
     table = {"about": {**about, "title": spec.title}, "summary": lines, "records": list(records)}
-    (out / f"{spec.name}.json").write_text(json.dumps(table, indent=1, ensure_ascii=False), encoding="utf-8")
-    (out / f"{spec.name}.md").write_text(markdown(spec, lines, about), encoding="utf-8")
-    with (out / f"{spec.name}.csv").open("w", newline="", encoding="utf-8") as file:
+    path = out / f"{spec.name}.csv"
+    whole.write(path.with_suffix(".json"), json.dumps(table, indent=1, ensure_ascii=False))
+    whole.write(path.with_suffix(".md"), markdown(spec, lines, about))
+    with whole.file(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
         rows = table_rows.table(table)
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

@@ -9,6 +9,7 @@ import torch
 
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.markdown import markdown_table
+from maskunet.records.disk import whole
 from maskunet.tabletop import checker as checker_
 from maskunet.tabletop import data
 
@@ -57,12 +58,10 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
         )
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
     best = _best(curve)
-    docs.mkdir(exist_ok=True)
     command = f"python -m maskunet tabletop guidance --n {n}"
-    (docs / "guidance.json").write_text(
-        json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
-    )
-    (weights / "guidance.json").write_text(json.dumps({"guidance": best}))
+    text = json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
+    whole.write(docs / "guidance.json", text)
+    whole.write(weights / "guidance.json", json.dumps({"guidance": best}))
     _draw(curve, best, docs / "guidance.svg")
 
 
@@ -110,10 +109,9 @@ def card(weights: Path, docs: Path, n: int) -> None:
         "tasks": lines,
         "held_out": {"n": len(new), "correct": sum(row["correct"] for row in new) / max(len(new), 1)},
     }
-    docs.mkdir(exist_ok=True)
-    (docs / "tabletop.json").write_text(json.dumps(found, indent=1))
-    (docs / "tabletop.md").write_text(_card_text(found, table(lines)))
-    log.info("\n%s", (docs / "tabletop.md").read_text())
+    whole.write(docs / "tabletop.json", json.dumps(found, indent=1))
+    whole.write(docs / "tabletop.md", _card_text(found, table(lines)))
+    log.info("\n%s", (docs / "tabletop.md").read_text(encoding="utf-8"))
 
 
 def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, Any]:
