@@ -1,15 +1,16 @@
 """Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
-from maskunet.methods import SPECS
+from maskunet.methods import SPECS, method_of
+from maskunet.methods.base import MethodSpec
 from maskunet.records import Request
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
@@ -26,6 +27,7 @@ def evaluate(
     n: int,
     seed: int,
     split: str = "test",
+    methods: Mapping[str, MethodSpec] = SPECS,
 ) -> Iterator[dict[str, Any]]:
     """Make and judge n images per task, one at a time.
 
@@ -34,6 +36,7 @@ def evaluate(
         request: method, preset, guidance and settings; its prompt and seed are replaced.
         tasks: "all" or task names with commas between them.
         split: "test", or "train" for anything that chooses a setting.
+        methods: to choose from, by name.
 
     Yields:
         One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
@@ -41,7 +44,7 @@ def evaluate(
     Raises:
         ValueError: an unknown task, method, preset or setting.
     """
-    spec = SPECS[request.method]
+    spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
     for task in TASKS if tasks == "all" else tasks.split(","):
         for i, case in enumerate(cases(task.strip(), n, seed, split)):
@@ -70,7 +73,7 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
     }
 
 
-def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line per task and one over all: n, share correct with its 95 % interval, mean rewards."""
     lines = []
     for task in [*dict.fromkeys(row["task"] for row in rows), "all"]:
@@ -88,7 +91,7 @@ def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def table(lines: list[Mapping[str, Any]]) -> str:
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a Markdown table."""
     head = "| task | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
     rows = [
@@ -99,7 +102,36 @@ def table(lines: list[Mapping[str, Any]]) -> str:
     return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
 
 
-def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation:
+    """Judged pictures; shown as the table of `summarize`, in a notebook too.
+
+    Attributes:
+        rows: one per picture, see `evaluate`.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def summary(self) -> list[dict[str, Any]]:
+        """The table's lines, see `summarize`."""
+        return summarize(self.rows)
+
+    def against(self, other: "Evaluation") -> str:
+        """What `paired` finds in comparing this one with another, as a sentence.
+
+        Raises:
+            ValueError: no image is in both.
+        """
+        return paired_line("the other", paired(self.rows, other.rows))
+
+    def __repr__(self) -> str:
+        return table(self.summary)
+
+    _repr_markdown_ = __repr__
+
+
+def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Compare two evaluations image by image, where prompt and seed are the same.
 
     Returns:
@@ -146,7 +178,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
         raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error
 
 
-def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+def save(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = summarize(rows)
