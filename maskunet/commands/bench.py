@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-NAMES = ("loop", "masks", "memory", "operations", "statistics")  # a test compares them with the room's
+NAMES = (
+    "batches",
+    "loop",
+    "masks",
+    "memory",
+    "operations",
+    "statistics",
+)  # a test compares them with the room's
 
 
 def add(commands: Any) -> None:

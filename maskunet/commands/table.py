@@ -119,7 +119,6 @@ def _world(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Any:
 
 def _about(args: argparse.Namespace, world: Any) -> dict[str, Any]:
     from maskunet.machine import versions
-    from maskunet.methods.base import DEFAULT_STEPS
 
     model, request = world.loaded.model, world.request
     flags = {"--model": args.model, "--pictures": args.n, "--seeds": args.seeds}
@@ -130,6 +129,6 @@ def _about(args: argparse.Namespace, world: Any) -> dict[str, Any]:
     return {
         "command": command, "model": model.name, "weights": dict(model.weights), "device": model.device.type,
         "guidance": model.guidance if request.guidance is None else request.guidance,
-        "steps": request.steps or DEFAULT_STEPS, "reference": world.reference.name,
+        "steps": request.steps or model.steps, "reference": world.reference.name,
         "extractor": world.extractor.name, "agreement": world.agreement_title, "versions": versions(),
     }  # fmt: skip

@@ -11,7 +11,8 @@ import torch
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
-from maskunet.records import Request
+from maskunet.methods.base.batches import fitting, together
+from maskunet.records import Request, StepEvent
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
@@ -27,15 +28,18 @@ def evaluate(
     n: int,
     seed: int,
     split: str = "test",
+    batch: int = 1,
     methods: Mapping[str, MethodSpec] = SPECS,
 ) -> Iterator[dict[str, Any]]:
-    """Make and judge n images per task, one at a time.
+    """Make and judge n images per task.
 
     Args:
         model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
         request: method, preset, guidance and settings; its prompt and seed are replaced.
         tasks: "all" or task names with commas between them.
         split: "test", or "train" for anything that chooses a setting.
+        batch: images of a task that share U-Net calls, where the method allows it; 0 for as many as fit. Above 1 they
+            differ by rounding from those made alone.
         methods: to choose from, by name.
 
     Yields:
@@ -46,10 +50,19 @@ def evaluate(
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
+    size = (batch or fitting(model)) if spec.shares(settings) else 1
     for task in TASKS if tasks == "all" else tasks.split(","):
-        for i, case in enumerate(cases(task.strip(), n, seed, split)):
-            asked = replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False)
-            yield judge(case, asked.seed, spec.run(model, rewards, asked, settings), checker)
+        asked = [
+            (case, replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False))
+            for i, case in enumerate(cases(task.strip(), n, seed, split))
+        ]
+        for start in range(0, len(asked), size):
+            some = asked[start : start + size]
+            seen: dict[int, list[StepEvent]] = {}
+            for number, event in together(spec, model, rewards, [one for _, one in some], settings):
+                seen.setdefault(number, []).append(event)
+            for number, (case, one) in enumerate(some):
+                yield judge(case, one.seed, iter(seen[number]), checker)
 
 
 def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.training.data import Pair
 
@@ -42,8 +43,8 @@ class Batch:
             return torch.stack([_latents(self.model, pair) for pair in self.pairs])
 
     @cached_property
-    def text(self) -> Tensor:
-        """(B, N, D) the captions' text states."""
+    def text(self) -> TextStates:
+        """The captions' text states."""
         return self.model.encode_prompts(self.captions)
 
 

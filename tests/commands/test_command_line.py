@@ -27,7 +27,7 @@ class Judge:
     def __init__(self):
         self.at = lambda: None
 
-    def reweighted(self, weights):
+    def optimizing(self, weights):
         return self
 
     def __call__(self, image, prompts):

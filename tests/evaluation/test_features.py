@@ -520,5 +520,5 @@ def test_the_choices_of_the_command_are_those_there_are():
 def test_sets_and_folders_are_read_without_torch():
     import subprocess
 
-    code = "import sys, maskunet.features, visualize.embedding; sys.exit('torch' in sys.modules)"
+    code = "import sys, maskunet.evaluation.features, visualize.embedding; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ}, timeout=60).returncode == 0

@@ -134,7 +134,7 @@ def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, 
         "checker_after_autoencoder": checker_.agreement(judge, scenes, back),
         "rewards": {
             name: _told_apart(
-                rewards.reweighted({other: float(other == name) for other in rewards.weights}),
+                rewards.only(name),
                 scenes,
                 pictures,
             )
