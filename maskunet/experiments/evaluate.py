@@ -1,15 +1,17 @@
 """Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.markdown import markdown_table
 from maskunet.methods import SPECS
-from maskunet.records import Request
+from maskunet.methods.base.batches import fitting, together
+from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
@@ -26,14 +28,17 @@ def evaluate(
     n: int,
     seed: int,
     split: str = "test",
+    batch: int = 1,
 ) -> Iterator[dict[str, Any]]:
-    """Make and judge n images per task, one at a time.
+    """Make and judge n images per task.
 
     Args:
         model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
         request: method, preset, guidance and settings; its prompt and seed are replaced.
         tasks: "all" or task names with commas between them.
         split: "test", or "train" for anything that chooses a setting.
+        batch: images of a task that share U-Net calls, where the method allows it; 0 for as many as fit. Above 1 they
+            differ by rounding from those made alone.
 
     Yields:
         One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
@@ -43,10 +48,19 @@ def evaluate(
     """
     spec = SPECS[request.method]
     settings = spec.settings(request.preset, request.settings)
+    size = (batch or fitting(model)) if spec.shares(settings) else 1
     for task in TASKS if tasks == "all" else tasks.split(","):
-        for i, case in enumerate(cases(task.strip(), n, seed, split)):
-            asked = replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False)
-            yield judge(case, asked.seed, spec.run(model, rewards, asked, settings), checker)
+        asked = [
+            (case, replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False))
+            for i, case in enumerate(cases(task.strip(), n, seed, split))
+        ]
+        for start in range(0, len(asked), size):
+            some = asked[start : start + size]
+            seen: dict[int, list[StepEvent]] = {}
+            for number, event in together(spec, model, rewards, [one for _, one in some], settings):
+                seen.setdefault(number, []).append(event)
+            for number, (case, one) in enumerate(some):
+                yield judge(case, one.seed, iter(seen[number]), checker)
 
 
 def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, Any]:
@@ -87,15 +101,18 @@ def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def table(lines: list[Mapping[str, Any]]) -> str:
-    """The summary as a Markdown table."""
-    head = "| task | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
+def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
+    """Lines of a summary as a Markdown table; `what` is the title of their first column."""
+    head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
     rows = [
-        f"| {x['task']} | {x['n']} | {x['correct']:.3f} | {x['low']:.3f} to {x['high']:.3f} | {x['reward']:.3f} "
-        f"| {x['reward_low']:.3f} to {x['reward_high']:.3f} | {1 - x['keep_ratio']:.2%} | {x['seconds']:.2f} |"
+        (
+            x["task"], f"{x['n']}", f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}",
+            f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
+            f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}",
+        )
         for x in lines
-    ]
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    ]  # fmt: skip
+    return markdown_table(head, rows)
 
 
 def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from maskunet.evaluation import features
+from maskunet.plugins import check
 from maskunet.records import Card, feature_set
 from maskunet.records.disk.shipped import shipped
-from maskunet.records.features import FeatureEvent, FeatureRequest, SetCard
+from maskunet.records.features import EXTRACTOR, RANGES, FeatureEvent, FeatureRequest, SetCard
 from maskunet.studio import features_process
 from maskunet.studio.features_process import Source
 from maskunet.studio.process import Process
@@ -18,8 +19,6 @@ from maskunet.studio.process import Process
 COMPUTED = shipped("examples/features")
 AT_ONCE = 2  # drawings; the others wait
 TICK = 0.5  # seconds without news after which an event comes for the clock
-LEAST, MOST = 4, 2048  # pictures taken of a folder
-SEEDS = 2**32
 NOT_PICTURES = "annotations"  # the folder beside COCO's pictures that holds their captions
 DIED = "The work ended before it was done, most likely for lack of memory. Take fewer pictures."
 
@@ -61,7 +60,8 @@ class FeatureStudio:
         """The networks that describe pictures, the default one first."""
         from maskunet.evaluation.extractors import SPECS
 
-        return [Card(name=one.name, title=one.title, summary=one.summary) for one in SPECS.values()]
+        specs = sorted(SPECS.values(), key=lambda spec: spec.name != EXTRACTOR)
+        return [Card(name=one.name, title=one.title, summary=one.summary) for one in specs]
 
     def draw(self, request: FeatureRequest, owner: str = "") -> Iterator[FeatureEvent]:
         """Draw sets. Without news an event comes twice a second, for the clock.
@@ -139,12 +139,8 @@ class FeatureStudio:
                 raise ValueError(reason)
         if request.reference not in request.sets:
             raise ValueError("The reference is not among the chosen sets. Choose it too, or another one.")
-        if not LEAST <= request.most <= MOST:
-            raise ValueError(
-                f"{request.most:,} pictures of a folder cannot be taken; {LEAST} to {MOST:,} can."
-            )
-        if not 0 <= request.seed < SEEDS:
-            raise ValueError(f"The seed is {request.seed}; allowed is 0 to {SEEDS - 1}.")
+        for card in RANGES:
+            check(card, getattr(request, card.name))
         chosen = [known[key] for key in known if key in request.sets]
         _check_extractors([card for card, _ in chosen], request.extractor)
         titles = tuple(card.title for card, _ in chosen)

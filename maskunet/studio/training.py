@@ -34,8 +34,7 @@ ORDER = (
     "mask_reward",
     "lora_reward",
 )  # as the page offers them; other recipes follow
-MAIN = ("variant", "steps", "batch", "learning_rate", "every", "seed")  # the settings that are offered
-SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for
+SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for; epochs do not count then
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
@@ -181,12 +180,12 @@ class TrainStudio:
         chosen = plugins.chosen(
             _short(SPECS[request.recipe]), request.recipe, request.preset, request.settings
         )
-        for key, (low, high) in SHORT.items():
-            if not low <= getattr(chosen, key) <= high:
-                raise ValueError(
-                    f"The setting {key} is {getattr(chosen, key):,}; allowed here is {low:,} to {high:,}. Longer "
-                    "trainings go by the command line: python -m maskunet train."
-                )
+        for card in _drawn(chosen):
+            try:
+                plugins.check(card, card.default)
+            except ValueError as error:
+                longer = "Longer trainings go by the command line: python -m maskunet train."
+                raise ValueError(f"{error} {longer}") from error
         self._check_name(request.name)
         return chosen
 
@@ -248,16 +247,12 @@ def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
 
 
 def _card(spec: RecipeSpec) -> RecipeCard:
-    presets = _short(spec)
-    known = {card.name: card for card in plugins.cards(next(iter(presets.values()))) if card.name in MAIN}
-    return RecipeCard(
-        name=spec.name,
-        title=spec.title,
-        summary=spec.summary,
-        presets={
-            name: {key: getattr(preset, key) for key in MAIN if key in known}
-            for name, preset in presets.items()
-        },
-        choices={key: card.choices for key, card in known.items() if card.choices},
-        help={key: card.help for key, card in known.items()},
-    )
+    presets = {name: _drawn(preset) for name, preset in _short(spec).items()}
+    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, presets=presets)
+
+
+def _drawn(settings: Settings) -> tuple[plugins.FieldCard, ...]:
+    """The fields of settings with the ranges of a page, which counts steps."""
+    shown = [card for card in plugins.cards(settings) if card.name != "epochs"]
+    limits = {name: {"low": low, "high": high} for name, (low, high) in SHORT.items()}
+    return tuple(replace(card, **limits.get(card.name, {})) for card in shown)

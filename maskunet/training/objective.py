@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from maskunet.encoders.pixels import from_uint8
+from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.training.data import Pair
 
@@ -43,8 +44,8 @@ class Batch:
             return torch.stack([_latents(self.model, pair) for pair in self.pairs])
 
     @cached_property
-    def text(self) -> Tensor:
-        """(B, N, D) the captions' text states."""
+    def text(self) -> TextStates:
+        """The captions' text states."""
         return self.model.encode_prompts(self.captions)
 
 

@@ -446,10 +446,6 @@ def test_pictures_are_matched_to_prompts_by_name(tmp_path):
         benchmarks.pictures_of(tmp_path / "absent", prompts)
 
 
-def test_the_command_knows_every_benchmark():
-    assert tuple(benchmarks.SPECS) == benchmark.NAMES
-
-
 def test_every_published_figure_has_a_column_and_every_protocol_too():
     score = Score(name="color", value=0.5, low=0.4, high=0.6, n=10, prompts=5)
     about = {"images": "mine", "prompts": "color_val.txt", "protocol": {"steps": "15"}, "without_pictures": 3}

@@ -366,3 +366,25 @@ def test_ctrl_c_ends_the_command_in_good_order(place, unbroken):
     assert {p.suffix for p in out.iterdir()} == {".png", ".json"}
     assert main(words(place, out)) == 0
     assert files(out) == unbroken
+
+
+def test_pictures_of_a_batch_are_those_made_alone_up_to_rounding(sample, tmp_path):
+    sample("alone")
+    assert [event.done for event in sample("batch", batch=2)] == [0, 1, 2, 3, 3]
+    for name in ("00000.png", "00001.png", "00002.png"):
+        alone, mine = (pixels(tmp_path / folder / name).astype(int) for folder in ("alone", "batch"))
+        assert np.abs(alone - mine).max() <= 1
+
+
+def test_a_batch_that_does_not_fit_is_made_in_halves(sample, tiny_sd15, tmp_path, monkeypatch):
+    plain, sizes = SPECS["plain"].run, []
+
+    def crowded(model, rewards, requests, settings):
+        sizes.append(len(requests))
+        if len(requests) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield from type(plain).together(plain, model, rewards, requests, settings)
+
+    monkeypatch.setattr(plain, "together", crowded)
+    assert sample(prompts=PROMPTS[:4], batch=4)[-1].complete
+    assert sizes[:2] == [4, 2] and max(sizes[1:]) == 2

@@ -277,7 +277,7 @@ def test_the_page_shows_after_a_crash_what_there_was(chromium, model, tmp_path):
         tab.goto(f"http://127.0.0.1:{port}")
         tab.locator("#prompt textarea").fill("a red cube")
         tab.get_by_text("More settings").click()
-        tab.get_by_label("Steps").fill("100")
+        tab.locator("#steps input").fill("100")
         tab.locator("#generate").click()
         wait_for(lambda: list(tmp_path.glob(f"*/{run_folder.RECORD}")))
     with app(model, tmp_path, port):

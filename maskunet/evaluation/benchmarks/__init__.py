@@ -1,4 +1,4 @@
-"""One benchmark per file or package: pictures and the prompts they were made from to scores with intervals."""
+"""One benchmark per file or package: from pictures and their prompts to scores with intervals."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

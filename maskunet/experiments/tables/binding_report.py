@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
+from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.binding import PLAIN, BindingTable
 from maskunet.records.disk import whole
 
@@ -54,10 +55,10 @@ def markdown(table: BindingTable, lines: Lines, about: Mapping[str, Any]) -> str
         f"{lines[0]['tasks'][titles[0]]['n']} pictures per task ({about['finished']}); guidance {about['guidance']:g}. "
         "In parentheses 95 % intervals: Wilson's for a task, the bootstrap's for the overall and for the difference "
         "from plain, which is paired by prompt and noise. p is the sign test's.",
-        _table([head, *body]),
+        markdown_table(head, body),
         f"Twins of the paper's tasks: {twins}.",
         f"## The paper's own figures ({table.source})",
-        _table([["method", *paper_titles], *paper]),
+        markdown_table(["method", *paper_titles], paper),
         f"Another model, other prompts, another judge. {BENCHMARKS[table.benchmark].published_note}{table.missing}",
     ])) + "\n"  # fmt: skip
 
@@ -73,8 +74,3 @@ def _cells(line: Mapping[str, Any], titles: Sequence[str]) -> list[str]:
         ]  # fmt: skip
     values = [f"{share['value']:.2f} ({share['low']:.2f} to {share['high']:.2f})" for share in shares]
     return [f"`{line['row']}`", *values, *against, f"{line['calls']:.0f}", f"{line['seconds']:.1f}"]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.evaluation.intervals import student
+from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.specs.base import TableSpec
 from maskunet.records.disk import whole
 
@@ -60,11 +61,10 @@ def markdown(spec: TableSpec, lines: Sequence[Mapping[str, Any]], about: Mapping
     heads = ["row", "trained steps", "removed", "held-out loss", "Fréchet distance", "change against the first row",
              "kernel distance x 1000", about["agreement"], *(f"paper's {title}" for title in papers)]  # fmt: skip
     body = [_cells(line, papers, plain=line["row"] == spec.rows[0].name) for line in lines]
-    rows = [heads, ["---"] * len(heads), *body]
     return "\n".join([
         f"# {spec.title}, on {about['model']}", "",
         f"Made with `{about['command']}`. {_of_what(lines, about)}", "",
-        *(f"| {' | '.join(cells)} |" for cells in rows), "",
+        markdown_table(heads, body), "",
         f"The paper's columns are from {spec.source}: another model, other data, other features.", "",
     ])  # fmt: skip
 

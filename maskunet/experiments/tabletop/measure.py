@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from maskunet.evaluation.intervals import wilson
+from maskunet.experiments.markdown import markdown_table
 from maskunet.records.disk import whole
 from maskunet.tabletop import checker as checker_
 from maskunet.tabletop import data
@@ -132,7 +133,7 @@ def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, 
         "checker_after_autoencoder": checker_.agreement(judge, scenes, back),
         "rewards": {
             name: _told_apart(
-                rewards.reweighted({other: float(other == name) for other in rewards.weights}),
+                rewards.only(name),
                 scenes,
                 pictures,
             )
@@ -167,11 +168,10 @@ def _card_text(found: dict[str, Any], tasks: str) -> str:
         ("checker, after the autoencoder", f"{j['checker_after_autoencoder']['things']:.1%}"),
         *((f"{name}, true caption above a hard negative", f"{v:.1%}") for name, v in j["rewards"].items()),
     ]
-    judged = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return (
         "# The tabletop models, measured\n\n"
         f"Made by `{found['command']}`. Renders are of fresh seeds; {j['n']} of them.\n\n"
-        f"| figure | value |\n|---|---|\n{judged}\n\n"
+        f"{markdown_table(['figure', 'value'], rows)}\n\n"
         f"Unmasked pictures, 15 DPM-Solver++ steps, guidance {found['guidance']:g}, judged by the checker; prompts "
         f"with a color-shape pair that was never rendered for training: {found['held_out']['n']} of them, "
         f"{found['held_out']['correct']:.3f} correct.\n\n{tasks}\n"
