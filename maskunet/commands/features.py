@@ -1,6 +1,5 @@
 """python -m maskunet features: sets of images side by side, as points, as features and as measures."""
 
-import csv
 import json
 import sys
 from argparse import ArgumentTypeError
@@ -105,6 +104,8 @@ def _measure(options: Options, found: "Sequence[FeatureSet]", about: Mapping[str
 
 def _embed(options: Options, found: "Sequence[FeatureSet]") -> None:
     """Write points.csv, embedding.png and embedding.svg."""
+    from maskunet.records.disk import whole
+    from maskunet.records.table import csv_text
     from visualize import embedding
 
     tables = {one.name: one.features for one in found}
@@ -115,10 +116,8 @@ def _embed(options: Options, found: "Sequence[FeatureSet]") -> None:
         points = embedding.embed(tables, options.embedding, perplexity, options.seed)
     except ValueError as error:  # said again here, as only this package's sentences reach a person
         raise ValueError(str(error)) from error
-    with (options.out / "points.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ("set", "file", "x", "y"))
-        writer.writeheader()
-        writer.writerows(embedding.table(points, {one.name: one.files for one in found}))
+    files = {one.name: one.files for one in found}
+    whole.write(options.out / "points.csv", csv_text(embedding.table(points, files)))
     detail = "" if options.embedding == "PCA" else f", perplexity {perplexity:g}, seed {options.seed}"
     figure = embedding.draw(points, f"{options.embedding}{detail}", {o.name: o.thumbnails for o in found})
     for kind in ("png", "svg"):

@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from maskunet.records import MaskSet, Run, course, mask_set, site_stats
 from maskunet.records.disk import untrusted, whole
 from maskunet.records.site_stats import SiteStats
+from maskunet.records.table import csv_text
 from maskunet.runs import replay
 
 FILES = (
@@ -100,12 +101,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    rows = list(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(rows)
+    path.write_bytes(csv_text(rows).encode())
 
 
 def read(folder: Path) -> Run:

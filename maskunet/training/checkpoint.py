@@ -132,7 +132,7 @@ def cut_log(out: Path, step: int) -> None:
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with whole.file(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
             file.writelines(lines[: 1 + step])
 
 

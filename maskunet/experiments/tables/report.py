@@ -1,6 +1,5 @@
 """A table's records as means over seeds with intervals, paired with the first row; Markdown and CSV."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from maskunet.evaluation.intervals import student
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.specs.base import TableSpec
 from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 ENOUGH = 2048  # pictures; with fewer the Fréchet distance is too large
 
@@ -123,11 +123,7 @@ def save(
     path = out / f"{spec.name}.csv"
     whole.write(path.with_suffix(".json"), json.dumps(table, indent=1, ensure_ascii=False))
     whole.write(path.with_suffix(".md"), markdown(spec, lines, about))
-    with whole.file(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
-        rows = table_rows.table(table)
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    whole.write(path, csv_text(table_rows.table(table)))
     figure = table_rows.draw(table)
     for kind in ("png", "svg"):
         figure.savefig(out / f"{spec.name}.{kind}", dpi=200)
