@@ -513,7 +513,6 @@ def test_the_choices_of_the_command_are_those_there_are():
     from maskunet.commands import features as features_command
     from visualize import embedding
 
-    assert set(extractors.SPECS) == set(features_command.EXTRACTORS)
     assert features_command.EMBEDDINGS == embedding.KINDS
 
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,16 +218,12 @@ def test_a_folder_of_something_else_is_left_alone(sample, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_picture(sample, tmp_path, monkeypatch):
-    write = Path.write_bytes
-
-    def full(path, content):
-        if content.startswith(b"\x89PNG"):
-            write(path, content[:20])
-            raise OSError(28, "No space left on device")
-        return write(path, content)
+    def full(image, path, *kind):
+        path.write_bytes(b"\x89PNG")
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(Image.Image, "save", full)
         with pytest.raises(OSError, match="No space"):
             sample()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["sample.json"]
@@ -371,3 +366,25 @@ def test_ctrl_c_ends_the_command_in_good_order(place, unbroken):
     assert {p.suffix for p in out.iterdir()} == {".png", ".json"}
     assert main(words(place, out)) == 0
     assert files(out) == unbroken
+
+
+def test_pictures_of_a_batch_are_those_made_alone_up_to_rounding(sample, tmp_path):
+    sample("alone")
+    assert [event.done for event in sample("batch", batch=2)] == [0, 1, 2, 3, 3]
+    for name in ("00000.png", "00001.png", "00002.png"):
+        alone, mine = (pixels(tmp_path / folder / name).astype(int) for folder in ("alone", "batch"))
+        assert np.abs(alone - mine).max() <= 1
+
+
+def test_a_batch_that_does_not_fit_is_made_in_halves(sample, tiny_sd15, tmp_path, monkeypatch):
+    plain, sizes = SPECS["plain"].run, []
+
+    def crowded(model, rewards, requests, settings):
+        sizes.append(len(requests))
+        if len(requests) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield from type(plain).together(plain, model, rewards, requests, settings)
+
+    monkeypatch.setattr(plain, "together", crowded)
+    assert sample(prompts=PROMPTS[:4], batch=4)[-1].complete
+    assert sizes[:2] == [4, 2] and max(sizes[1:]) == 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maskunet.methods import SPECS
-from maskunet.methods.base import KINDS, MethodSpec
+from maskunet.methods.base import KINDS, MethodSpec, RewardWeights
 from maskunet.records import Request
 
 PLAIN = "plain"
@@ -47,9 +47,9 @@ class Entrant:
         Args:
             weights: of every reward, by name; the optimized one keeps its own.
         """
-        settings = self.spec.settings(self.preset)
-        mine = {name: weight for name, weight in weights.items() if hasattr(settings, name)}
-        only = {name: weight if name == optimized else 0.0 for name, weight in mine.items()}
+        only: dict[str, float] = {}
+        if isinstance(self.spec.settings(self.preset), RewardWeights):
+            only = {name: weight if name == optimized else 0.0 for name, weight in weights.items()}
         return self.spec.settings(self.preset, {**only, **self.named()})
 
     def named(self) -> dict[str, str]:
@@ -57,8 +57,8 @@ class Entrant:
         return {next(iter(self.spec.takes)): self.part} if self.part else {}
 
 
-def entrant(name: str) -> Entrant:
-    """The entrant of that name.
+def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
+    """The entrant of that name, among these methods.
 
     Raises:
         ValueError: no such method or preset, or the guidance scale is no number; says what is allowed.
@@ -68,7 +68,7 @@ def entrant(name: str) -> Entrant:
     method, _, guidance = name.strip().partition("@")
     method, _, part = method.partition(":")
     method, _, preset = method.partition("/")
-    spec = method_of(method, SPECS)
+    spec = method_of(method, methods)
     spec.settings(preset)
     if part and not spec.takes:
         raise ValueError(

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from maskunet.records.disk import whole
+
 FORM = re.compile(r"maskunet-(\w+)-\d+")  # the header's entry: the kind, and the format's version
 PICTURES = "pictures"  # what a training learns from that optimizes no reward
 
@@ -18,12 +20,8 @@ def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, str]) -> 
     """
     from safetensors.torch import save_file
 
-    part = path.with_name(f"{path.name}.part")
-    try:
-        save_file(dict(tensors), part, metadata=dict(header))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole.file(path) as fresh:
+        save_file(dict(tensors), fresh, metadata=dict(header))
 
 
 def header(base: Mapping[str, Any], more: Mapping[str, Any], form: str) -> dict[str, str]:
