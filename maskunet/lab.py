@@ -143,6 +143,7 @@ class Lab:
 
         from maskunet.experiments import evaluate
         from maskunet.experiments.race.entrants import entrant
+        from maskunet.library.library import Loaded
         from maskunet.methods.base import filled
         from maskunet.tabletop import checker
         from maskunet.tabletop.place import CHECKER
@@ -153,7 +154,7 @@ class Lab:
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
         request = replace(request, settings={**(settings or {}), **chosen.named()})
         rows = evaluate.evaluate(
-            self.model, self.rewards, checker.load(CHECKER), request,
+            Loaded(model=self.model, rewards=self.rewards, checker=checker.load(CHECKER)), request,
             tasks=tasks, n=n, seed=seed, methods=self.methods,
         )  # fmt: skip
         with closing(self._begin(rows)):

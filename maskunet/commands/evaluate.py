@@ -34,20 +34,19 @@ def run(options: Options) -> None:
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
     # Mistakes so far were told at once; from here on it takes seconds.
-    found = judges.load(options.model, options.weights, options.device)
-    model, rewards = found.loaded.model, found.loaded.rewards
-    request = filled(request, spec, model)
+    loaded, identity = judges.load(options.model, options.weights, options.device)
+    request = filled(request, spec, loaded.model)
     names = ("tasks", "n", "seed", "split", "batch")
     asked = {name: getattr(options, name) for name in names}
     rows = []
     with bar("image") as line:
-        for row in evaluate.evaluate(model, rewards, found.checker, request, **asked):
+        for row in evaluate.evaluate(loaded, request, **asked):
             rows.append(row)
             line.update()
     about = {
         "request": {k: v for k, v in asdict(request).items() if k not in ("prompt", "seed")},
         "settings": asdict(settings), **asked,
-        "device": found.about["device"], "versions": versions(), "weights": model.weights,
+        "device": identity["device"], "versions": versions(), "weights": loaded.model.weights,
     }  # fmt: skip
     evaluate.save(options.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")

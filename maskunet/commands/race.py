@@ -18,8 +18,8 @@ from maskunet.commands.base import (
 )
 
 if TYPE_CHECKING:
-    from maskunet.experiments.judges import Judged
     from maskunet.experiments.race.entrants import Entrant
+    from maskunet.library.library import Loaded
 
 REWARDS = plugins.names("maskunet.rewards")
 NAMED = {"binding": "color_attribution,texture_attribution"}
@@ -63,15 +63,15 @@ def run(options: Options) -> None:
     from maskunet.experiments.race.entrants import present
     from maskunet.rewards.base import held_out_of
 
-    found = judges.load(options.model, options.weights, options.device)
-    held_out = held_out_of(found.loaded.rewards.weights, options.optimize, options.held_out)
+    loaded, identity = judges.load(options.model, options.weights, options.device)
+    held_out = held_out_of(loaded.rewards.weights, options.optimize, options.held_out)
     if options.methods == "all":
-        chosen = present(chosen, found.loaded.model)
+        chosen = present(chosen, loaded.model)
     asked = {
         name: getattr(options, name) for name in ("optimize", "budget_seconds", "seed", "split", "steps")
     }
-    guidance = found.loaded.model.guidance if options.guidance is None else options.guidance
-    about = {**found.about, **asked, "tasks": tasks, "guidance": guidance}
+    guidance = loaded.model.guidance if options.guidance is None else options.guidance
+    about = {**identity, **asked, "tasks": tasks, "guidance": guidance}
     make_folder(options.out)
     names = [each.name for each in chosen]
     if not options.report_only:
@@ -79,7 +79,7 @@ def run(options: Options) -> None:
         # One prompt of each task is dealt together: every process sees all tasks.
         each_task = len(prompts) // options.prompts
         mine = {number: each for number, each in prompts.items() if number // each_task % world == rank}
-        _go(options, found, chosen, mine, _rows(options.out, about, names, mine), rank)
+        _go(options, loaded, chosen, mine, _rows(options.out, about, names, mine), rank)
     made = _rows(options.out, about, names, prompts)
     whole = len({_key(row) for row in made}) == len(chosen) * len(prompts)
     if rank == 0 or whole:
@@ -106,7 +106,7 @@ def _rows(
 
 def _go(
     options: Options,
-    found: "Judged",
+    loaded: "Loaded",
     chosen: "list[Entrant]",
     subjects: Mapping[int, Any],
     done: list[dict[str, Any]],
@@ -117,11 +117,10 @@ def _go(
     from maskunet.experiments.race.make import race
     from maskunet.records import Request
 
-    model, rewards = found.loaded.model, found.loaded.rewards
-    asked = Request(prompt="-", model=model.name, steps=options.steps, guidance=options.guidance)
+    asked = Request(prompt="-", model=loaded.model.name, steps=options.steps, guidance=options.guidance)
     with resumable() as should_stop:
         made = race(
-            model, rewards, found.checker, asked, chosen, subjects, seconds=options.budget_seconds,
+            loaded, asked, chosen, subjects, seconds=options.budget_seconds,
             optimized=options.optimize, folder=options.out, done=done, should_stop=should_stop,
         )  # fmt: skip
         made, total = rows.kept(made, _file(options, rank)), len(subjects) * len(chosen)

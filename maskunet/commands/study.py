@@ -74,22 +74,21 @@ def run(options: Options) -> None:
     from maskunet.methods import method_of
     from maskunet.methods.base import filled
 
-    found = judges.load(options.model, options.weights, options.device)
-    request = filled(request, method_of("random_mask"), found.loaded.model)
+    loaded, identity = judges.load(options.model, options.weights, options.device)
+    request = filled(request, method_of("random_mask"), loaded.model)
     asked = {
         "steps": request.steps,
         "guidance": request.guidance,
         "seed": options.seed,
         "split": options.split,
     }
-    about = {**found.about, **asked}
-    parts = (found.loaded.model, found.loaded.rewards, found.checker, request)
+    about = {**identity, **asked}
     make_folder(options.out)
     file = options.out / "rows.jsonl"
     done = rows.resume(file, about, "study")
     work = study.jobs(pairs, chosen, done)
     with bar("image", len(work)) as line:
-        for row in rows.kept((row for row, _ in study.study(*parts, work=work, done=done)), file):
+        for row in rows.kept((row for row, _ in study.study(loaded, request, work=work, done=done)), file):
             done.append(row)
             line.update()
     summary = study.summarize(done)
@@ -99,7 +98,7 @@ def run(options: Options) -> None:
     same_kind = [variant for variant in chosen if variant.curve == chosen[0].curve]
     first = [pair for pair in pairs if pair[0] == pairs[0][0]][:GRID_SEEDS]
     # Made again: only numbers are kept of the pictures.
-    again = study.study(*parts, work=study.jobs(first, same_kind))
+    again = study.study(loaded, request, work=study.jobs(first, same_kind))
     _write_figure(_grid(again, len(first)), options.out / "seed_grid")
 
 

@@ -21,9 +21,9 @@ from maskunet.commands.base import (
 )
 
 if TYPE_CHECKING:
-    from maskunet.experiments.judges import Judged
     from maskunet.experiments.tables.binding import BindingTable
     from maskunet.experiments.tables.world import World
+    from maskunet.library.library import Loaded
     from maskunet.tabletop.tasks import Case
 
 NUMBERS = ("1", "2", "3", "4")
@@ -162,12 +162,12 @@ def _bound(options: Options) -> None:
     table = binding.TABLES[options.number]
     rank, world = machine.place()
     pairs = subjects(",".join(table.tasks.values()), n=options.pictures, seeds=options.seeds)
-    found = judges.load(options.model, options.weights, options.device)
-    guidance = found.loaded.model.guidance if options.guidance is None else options.guidance
-    about = {**found.about, "guidance": guidance}
+    loaded, identity = judges.load(options.model, options.weights, options.device)
+    guidance = loaded.model.guidance if options.guidance is None else options.guidance
+    about = {**identity, "guidance": guidance}
     make_folder(options.out)
     mine = [pair for number, pair in enumerate(pairs) if number // len(table.tasks) % world == rank]
-    _make(options, found, list(table.rows()), mine, about, rank)
+    _make(options, loaded, list(table.rows()), mine, about, rank)
     wanted = {(case.prompt, seed) for case, seed in pairs}  # the folder may have more, of the other table
     every = [row for row in _rows(options, about) if (row["prompt"], row["seed"]) in wanted]
     if rank == 0 or len({_key(row) for row in every}) == len(pairs) * len(table.rows()):
@@ -176,7 +176,7 @@ def _bound(options: Options) -> None:
 
 def _make(
     options: Options,
-    found: "Judged",
+    loaded: "Loaded",
     names: Sequence[str],
     subjects: "Sequence[tuple[Case, int]]",
     about: Mapping[str, Any],
@@ -189,14 +189,13 @@ def _make(
 
     path = options.out / f"binding-{rank}.jsonl"
     rows.resume(path, about, "table")
-    done, loaded = _rows(options, about), found.loaded
+    done = _rows(options, about)
     asked = Request(prompt="-", model=loaded.model.name, guidance=about["guidance"])
     keys = {(name, case.task, case.prompt, seed) for case, seed in subjects for name in names}
     before = keys & {_key(row) for row in done}
     with resumable() as should_stop:
         made = binding.make(
-            loaded.model, loaded.rewards, found.checker, asked, names, subjects,
-            done=done, should_stop=should_stop,
+            loaded, asked, names, subjects, done=done, should_stop=should_stop
         )  # fmt: skip
         follow(rows.kept(made, path), _key, before, unit="image", total=len(keys), shown=rank == 0)
 

@@ -9,6 +9,7 @@ from typing import Any
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.markdown import markdown_table
+from maskunet.library.library import Loaded
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
@@ -20,9 +21,7 @@ SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
 
 
 def evaluate(
-    model: Any,
-    rewards: Any,
-    checker: Any,
+    loaded: Loaded,
     request: Request,
     *,
     tasks: str,
@@ -35,7 +34,7 @@ def evaluate(
     """Make and judge n images per task.
 
     Args:
-        model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
+        loaded: the base model, with the checker.
         request: method, preset, guidance and settings; its prompt and seed are replaced.
         tasks: "all" or task names with commas between them.
         split: "test", or "train" for anything that chooses a setting.
@@ -51,7 +50,7 @@ def evaluate(
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
-    size = (batch or fitting(model)) if spec.shares(settings) else 1
+    size = (batch or fitting(loaded.model)) if spec.shares(settings) else 1
     for task in TASKS if tasks == "all" else tasks.split(","):
         asked = [
             (case, replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False))
@@ -60,10 +59,12 @@ def evaluate(
         for start in range(0, len(asked), size):
             some = asked[start : start + size]
             seen: dict[int, list[StepEvent]] = {}
-            for number, event in together(spec, model, rewards, [one for _, one in some], settings):
+            for number, event in together(
+                spec, loaded.model, loaded.rewards, [one for _, one in some], settings
+            ):
                 seen.setdefault(number, []).append(event)
             for number, (case, one) in enumerate(some):
-                yield judge(case, one.seed, iter(seen[number]), checker)
+                yield judge(case, one.seed, iter(seen[number]), loaded.checker)
 
 
 def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, Any]:

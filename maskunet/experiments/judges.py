@@ -1,6 +1,6 @@
 """What the commands share that let the tabletop's checker judge pictures: the models, and what identifies them."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,13 @@ from maskunet.tabletop import checker
 from maskunet.tabletop.place import CHECKER
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A base model with its rewards and the checker, and `about`: their names and hashes, the device."""
-
-    loaded: library.Loaded
-    checker: Any
-    about: dict[str, Any]
-
-
-def load(model: str, weights: Path | None = None, device: str | None = None) -> Judged:
+def load(
+    model: str, weights: Path | None = None, device: str | None = None
+) -> tuple[library.Loaded, dict[str, Any]]:
     """Load a base model, its rewards and the checker; see `Library` for what the three may be.
+
+    Returns:
+        All of it, and what identifies it: names, hashes, the device.
 
     Raises:
         ValueError: weights are missing or damaged; says what to do.
@@ -33,7 +29,7 @@ def load(model: str, weights: Path | None = None, device: str | None = None) -> 
         "model": loaded.model.name, "weights": dict(loaded.model.weights),
         "judges": _hashes(found.find(found.default)[1]), "device": found.device.type,
     }  # fmt: skip
-    return Judged(loaded=loaded, checker=checker.load(CHECKER), about=about)
+    return replace(loaded, checker=checker.load(CHECKER)), about
 
 
 def _hashes(rewards: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from torch import nn
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.evaluate import SEEDS_PER_RUN, judge, paired
 from maskunet.experiments.markdown import markdown_table
+from maskunet.library.library import Loaded
 from maskunet.masks.mask import window_width
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
@@ -94,9 +95,7 @@ def jobs(
 
 
 def study(
-    model: Any,
-    rewards: Any,
-    checker: Any,
+    loaded: Loaded,
     request: Request,
     *,
     work: Sequence[Job],
@@ -105,7 +104,7 @@ def study(
     """Make and judge one picture after the other.
 
     Args:
-        model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
+        loaded: the base model, with the checker.
         request: steps, guidance and negative prompt; its prompt, seed and method are replaced.
         work: see `jobs`; a plain picture comes before those that are compared with it.
         done: rows that hold the plain pictures that `work` leaves out.
@@ -115,12 +114,13 @@ def study(
         reward minus the plain picture's; and the picture, (H, W, 3) uint8.
     """
     plain = {_pair(row): row["rewards"]["total"] for row in done if _variant(row) == PLAIN}
-    settings = {v: _settings(model.unet, v) for v in dict.fromkeys(v for _, _, v in work)}
+    settings = {v: _settings(loaded.model.unet, v) for v in dict.fromkeys(v for _, _, v in work)}
     for case, seed, variant in work:
         method = SPECS["plain" if variant == PLAIN else "random_mask"]
         asked = replace(request, prompt=case.prompt, seed=seed, previews=False, method=method.name)
-        events = list(method.run(model, rewards, asked, method.settings("", settings[variant])))
-        row = judge(case, seed, iter(events), checker)
+        chosen = method.settings("", settings[variant])
+        events = list(method.run(loaded.model, loaded.rewards, asked, chosen))
+        row = judge(case, seed, iter(events), loaded.checker)
         total = row["rewards"]["total"]
         if variant == PLAIN:
             plain[_pair(row)] = total

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,10 +21,14 @@ MAX_LOADED = 2  # models kept in memory
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """A model and the rewards that judge its pictures, on one device."""
+    """A model and the rewards that judge its pictures, on one device.
+
+    `checker` says what is on a tabletop picture, see `maskunet.tabletop.checker`; None where nobody asked for it.
+    """
 
     model: DiffusionModel
     rewards: WeightedRewards
+    checker: Any = None
 
 
 class Library:

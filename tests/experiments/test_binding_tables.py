@@ -11,6 +11,7 @@ from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.study import subjects
 from maskunet.experiments.tables import binding, binding_report
+from maskunet.library.library import Loaded
 from maskunet.records import Request
 from maskunet.tabletop.tasks import TASKS
 from tests.experiments.test_race import Checker, Stub, tiny_judged  # noqa: F401 a fixture
@@ -97,9 +98,7 @@ def test_what_is_missing_is_made_and_nothing_twice(monkeypatch):
     def make(done=(), stop_after=10**9):
         rows = []
         for row in binding.make(
-            None,
-            None,
-            Checker(),
+            Loaded(model=None, rewards=None, checker=Checker()),
             ASKED,
             list(ways),
             pairs,

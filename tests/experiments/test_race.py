@@ -57,7 +57,7 @@ def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9):
     drawn = dict(enumerate(subjects("two,counting", n=prompts // 2, seeds=1)))
     model, rewards = SimpleNamespace(guidance=2.5), SimpleNamespace(weights=WEIGHTS)
     for row in make.race(
-        model, rewards, Checker(), ASKED, chosen, drawn, seconds=seconds, optimized="image_reward",
+        Loaded(model=model, rewards=rewards, checker=Checker()), ASKED, chosen, drawn, seconds=seconds, optimized="image_reward",
         folder=folder, done=done, should_stop=lambda: "stop" if len(made) >= stop_after else "",
     ):  # fmt: skip
         made.append(row)
@@ -291,7 +291,6 @@ def test_plots_say_what_is_wrong_with_what_they_are_given():
 @pytest.fixture
 def tiny_judged(monkeypatch, tiny_sd15):
     """What the command loads: a small random model, rewards of color, a checker that sees nothing."""
-    from maskunet.experiments.judges import Judged
     from tests.experiments.test_study import Redness
 
     class Rewards(Redness):
@@ -305,8 +304,8 @@ def tiny_judged(monkeypatch, tiny_sd15):
                 "total": found["total"],
             }
 
-    loaded = Loaded(model=tiny_sd15, rewards=Rewards())
-    found = Judged(loaded=loaded, checker=Checker(), about={"model": "tiny", "device": "cpu"})
+    loaded = Loaded(model=tiny_sd15, rewards=Rewards(), checker=Checker())
+    found = loaded, {"model": "tiny", "device": "cpu"}
     monkeypatch.setattr("maskunet.experiments.judges.load", lambda *given: found)
 
 

@@ -40,7 +40,8 @@ class Checker:
 
 
 def make(model, work, done=(), checker=None):
-    return list(study.study(model, Redness(), checker or Checker(), QUICK, work=work, done=done))
+    loaded = Loaded(model=model, rewards=Redness(), checker=checker or Checker())
+    return list(study.study(loaded, QUICK, work=work, done=done))
 
 
 PAIRS = study.subjects("single,two", n=2, seeds=2)

@@ -1,5 +1,7 @@
 """The shipped tabletop models: genuine formats, small files, and trained, which random ones would not pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,13 +18,13 @@ from maskunet.tabletop.render import render
 
 
 @pytest.fixture(scope="module")
-def loaded():
-    return Library("tabletop", device="cpu").load("tabletop")
+def judge():
+    return checker.load(CHECKER)
 
 
 @pytest.fixture(scope="module")
-def judge():
-    return checker.load(CHECKER)
+def loaded(judge):
+    return replace(Library("tabletop", device="cpu").load("tabletop"), checker=judge)
 
 
 def test_every_file_is_under_10_mb_and_all_together_under_40():
@@ -45,18 +47,16 @@ def test_the_first_up_block_has_no_attention_as_in_stable_diffusion(loaded):
     assert kinds == ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
 
 
-def test_the_judges_know_the_world(loaded, judge):
-    found = measure.judges(loaded.model, loaded.rewards, judge, count=100)
+def test_the_judges_know_the_world(loaded):
+    found = measure.judges(loaded, count=100)
     assert found["psnr"] > 31
     assert found["checker"]["things"] >= 0.98
     assert all(share >= 0.92 for share in found["rewards"].values())
 
 
-def test_things_colors_and_pairs_are_mostly_right(loaded, judge):
+def test_things_colors_and_pairs_are_mostly_right(loaded):
     request = Request(prompt="-", method="plain")
-    rows = list(
-        evaluate(loaded.model, loaded.rewards, judge, request, tasks="single,two,colors", n=8, seed=77)
-    )
+    rows = list(evaluate(loaded, request, tasks="single,two,colors", n=8, seed=77))
     right = {
         task: sum(r["correct"] for r in rows if r["task"] == task) for task in ("single", "two", "colors")
     }

@@ -9,6 +9,7 @@ from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race import budget, shown
 from maskunet.experiments.race.entrants import Entrant
 from maskunet.experiments.race.pictures import save_picture
+from maskunet.library.library import Loaded
 from maskunet.methods.base import candidates
 from maskunet.records import Request
 from maskunet.tabletop.tasks import Case, cases
@@ -18,9 +19,7 @@ Subject = tuple[Case, int]  # a prompt, and the seed of its first picture
 
 
 def race(
-    model: Any,
-    rewards: Any,
-    checker: Any,
+    loaded: Loaded,
     asked: Request,
     chosen: Sequence[Entrant],
     subjects: Mapping[int, Subject],
@@ -34,7 +33,7 @@ def race(
     """Make and judge one picture after the other; all entrants of a prompt before the next prompt.
 
     Args:
-        model, rewards: of the base model; `checker`, see `maskunet.tabletop.checker`.
+        loaded: the base model, with the checker.
         asked: steps, guidance and model; the rest is replaced.
         subjects: prompts by number.
         seconds: budget of each entrant for a prompt. optimized: name of the reward that methods may use.
@@ -44,7 +43,7 @@ def race(
     Yields:
         The row of `evaluate.judge` with entrant, number (of the prompt) and place (of the picture, from 0).
     """
-    settings = {e.name: e.settings(optimized, rewards.weights) for e in chosen}
+    settings = {e.name: e.settings(optimized, loaded.rewards.weights) for e in chosen}
     purses = {e.name: budget.Purse(seconds) for e in chosen}
     to_show = shown.numbers({number: case.task for number, (case, _) in subjects.items()})
     made: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
@@ -52,7 +51,7 @@ def race(
         purses[row["entrant"]].pay(row["seconds"])
         made.setdefault((row["entrant"], row["number"]), []).append(row)
     for each in chosen:
-        _warm(model, rewards, each, settings[each.name], asked)
+        _warm(loaded, each, settings[each.name], asked)
     for turn, (number, (case, seed)) in enumerate(subjects.items(), 1):
         for each in chosen:
             purse, pictures = purses[each.name], made.get((each.name, number), [])
@@ -61,8 +60,8 @@ def race(
                     return
                 its_seed = candidates.seeds(seed, len(pictures) + 1)[-1]
                 request = replace(each.request(asked), prompt=case.prompt, seed=its_seed)
-                events = list(each.spec.run(model, rewards, request, settings[each.name]))
-                row = judge(case, its_seed, iter(events), checker)
+                events = list(each.spec.run(loaded.model, loaded.rewards, request, settings[each.name]))
+                row = judge(case, its_seed, iter(events), loaded.checker)
                 row |= {"entrant": each.name, "number": number, "place": len(pictures)}
                 pictures = [*pictures, row]
                 best = budget.chosen(pictures, optimized)["place"] == row["place"]
@@ -72,8 +71,8 @@ def race(
                 yield row
 
 
-def _warm(model: Any, rewards: Any, each: Entrant, settings: Any, asked: Request) -> None:
+def _warm(loaded: Loaded, each: Entrant, settings: Any, asked: Request) -> None:
     """A few steps that nobody times: what is read or compiled at first use is no part of the race."""
     request = replace(each.request(asked), prompt=cases("two", 1, split="train")[0].prompt, steps=WARM_STEPS)
-    for _ in each.spec.run(model, rewards, request, settings):
+    for _ in each.spec.run(loaded.model, loaded.rewards, request, settings):
         pass

@@ -12,6 +12,7 @@ from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race.entrants import Entrant, entrant
+from maskunet.library.library import Loaded
 from maskunet.records import Request
 from maskunet.tabletop.tasks import Case
 
@@ -76,9 +77,7 @@ TABLES = {
 
 
 def make(
-    model: Any,
-    rewards: Any,
-    checker: Any,
+    loaded: Loaded,
     asked: Request,
     names: Sequence[str],
     subjects: Sequence[tuple[Case, int]],
@@ -88,6 +87,7 @@ def make(
     """Make and judge what is missing: all methods of a prompt and seed before the next.
 
     Args:
+        loaded: the base model, with the checker.
         asked: model, steps and guidance; the rest is replaced. names: methods of ROWS.
         subjects: prompts with their seeds. done: rows of an earlier run.
 
@@ -101,15 +101,13 @@ def make(
             if should_stop():
                 return
             if (way.name, case.prompt, seed) not in made:
-                yield _row(model, rewards, checker, asked, way, case, seed)
+                yield _row(loaded, asked, way, case, seed)
 
 
-def _row(
-    model: Any, rewards: Any, checker: Any, asked: Request, way: Entrant, case: Case, seed: int
-) -> dict[str, Any]:
+def _row(loaded: Loaded, asked: Request, way: Entrant, case: Case, seed: int) -> dict[str, Any]:
     request = replace(way.request(asked), prompt=case.prompt, seed=seed)
-    events = way.spec.run(model, rewards, request, way.spec.settings(way.preset))
-    return judge(case, seed, events, checker) | {"row": way.name}
+    events = way.spec.run(loaded.model, loaded.rewards, request, way.spec.settings(way.preset))
+    return judge(case, seed, events, loaded.checker) | {"row": way.name}
 
 
 def summarize(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

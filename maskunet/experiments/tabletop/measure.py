@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,11 @@ VARIANTS = (  # seed, method, preset
 )  # fmt: skip
 
 
-def _parts() -> tuple[Any, Any, Any]:
+def _loaded() -> Any:
     """The shipped model, its rewards and the checker."""
     from maskunet.library.library import Library
 
-    loaded = Library("tabletop", device="cpu").load("tabletop")
-    return loaded.model, loaded.rewards, checker.load(CHECKER)
+    return replace(Library("tabletop", device="cpu").load("tabletop"), checker=checker.load(CHECKER))
 
 
 def guidance_curve(docs: Path, n: int) -> None:
@@ -44,13 +44,11 @@ def guidance_curve(docs: Path, n: int) -> None:
     from maskunet.experiments.evaluate import evaluate
     from maskunet.records import Request
 
-    model, rewards, judge = _parts()
+    loaded = _loaded()
     curve = []
     for scale in SCALES:
         request = Request(prompt="-", model="tabletop", method="plain", guidance=scale)
-        rows = list(
-            evaluate(model, rewards, judge, request, tasks="all", n=n, seed=GUIDANCE_SEED, split="train")
-        )
+        rows = list(evaluate(loaded, request, tasks="all", n=n, seed=GUIDANCE_SEED, split="train"))
         right = sum(row["correct"] for row in rows)
         low, high = wilson(right, len(rows))
         curve.append(
@@ -97,15 +95,15 @@ def card(docs: Path, n: int) -> None:
     from maskunet.experiments.evaluate import evaluate, summarize, table
     from maskunet.records import Request
 
-    model, rewards, judge = _parts()
+    loaded = _loaded()
     request = Request(prompt="-", model="tabletop", method="plain")
-    rows = list(evaluate(model, rewards, judge, request, tasks="all", n=n, seed=CARD_SEED))
+    rows = list(evaluate(loaded, request, tasks="all", n=n, seed=CARD_SEED))
     lines = summarize(rows)
     new = [row for row in rows if row["held_out"]]
     found = {
         "command": f"python -m maskunet tabletop card --n {n}",
-        "guidance": model.guidance,
-        "judges": judges(model, rewards, judge),
+        "guidance": loaded.model.guidance,
+        "judges": judges(loaded),
         "tasks": lines,
         "held_out": {"n": len(new), "correct": sum(row["correct"] for row in new) / max(len(new), 1)},
     }
@@ -114,30 +112,30 @@ def card(docs: Path, n: int) -> None:
     log.info("\n%s", (docs / "tabletop.md").read_text(encoding="utf-8"))
 
 
-def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, Any]:
+def judges(loaded: Any, count: int = 500) -> dict[str, Any]:
     """The figures that need no sampling, on `count` fresh renders: autoencoder, checker, rewards."""
     from maskunet.experiments.tabletop.train_autoencoder import psnr
     from maskunet.tabletop.render import render
 
-    scenes = data.training_scenes(FRESH_SHARD)[:count]
+    vae, scenes = loaded.model.vae, data.training_scenes(FRESH_SHARD)[:count]
     pictures = render(scenes).float() / 255
     with torch.no_grad():
         back = torch.cat([
-            (model.vae.decode(model.vae.encode(x * 2 - 1).latent_dist.mean).sample / 2 + 0.5).clamp(0, 1)
+            (vae.decode(vae.encode(x * 2 - 1).latent_dist.mean).sample / 2 + 0.5).clamp(0, 1)
             for x in pictures.split(20)
         ])  # fmt: skip
     return {
         "n": count,
-        "psnr": psnr(model.vae, pictures * 2 - 1),
-        "checker": checker.agreement(judge, scenes, pictures),
-        "checker_after_autoencoder": checker.agreement(judge, scenes, back),
+        "psnr": psnr(vae, pictures * 2 - 1),
+        "checker": checker.agreement(loaded.checker, scenes, pictures),
+        "checker_after_autoencoder": checker.agreement(loaded.checker, scenes, back),
         "rewards": {
             name: _told_apart(
-                rewards.only(name),
+                loaded.rewards.only(name),
                 scenes,
                 pictures,
             )
-            for name in rewards.weights
+            for name in loaded.rewards.weights
         },
     }
 
@@ -190,7 +188,7 @@ def gallery(folder: Path) -> None:
     from maskunet.runs.compare import compare
     from maskunet.tabletop.tasks import TASKS, cases
 
-    model, rewards, _ = _parts()
+    loaded = _loaded()
     prompt, seed = START
     asked = [("start", prompt, seed, "maskunet_free", "official")]
     firsts = {task: cases(task, 1)[0].prompt for task in TASKS}
@@ -200,6 +198,6 @@ def gallery(folder: Path) -> None:
         request = Request(
             prompt=prompt, seed=seed, method=method, preset=preset, keep_masks=task == "color_attribution"
         )
-        *_, (_, run) = compare(model, rewards, request)
+        *_, (_, run) = compare(loaded.model, loaded.rewards, request)
         run_folder.write(run, folder / f"{number:02d}-{task}-{method}-{preset}-{seed}")
         log.info("%s: %s, %s", request.prompt, method, preset)
