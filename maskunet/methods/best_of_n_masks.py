@@ -76,7 +76,7 @@ def run(
         x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
         with torch.no_grad():
             images, scores = candidates.scored(model, rewards, request.prompt, x0, at_once=1)
-        best = candidates.best(scores, weights_of(settings))
+        best = candidates.best(scores, weights_of(settings, rewards))
         # Which masks are the run's is known only now; drawn again they need no memory until then.
         stream = _stream(request, best)
         for step, (t, _) in enumerate(pairs):
