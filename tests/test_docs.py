@@ -124,8 +124,6 @@ def options(program, command):
     """Every option of a program, or of one of its commands; none if there is no such command."""
     if program == "app.py":
         return {*parsed(program, [])._option_string_actions}
-    if command == "tabletop":  # has a parser of its own
-        return {*parsed(program, [command, "card"])._option_string_actions}
     parser = parsed(program, ["doctor"])
     (found,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
     return {*found.choices[command]._option_string_actions} if command in found.choices else set()

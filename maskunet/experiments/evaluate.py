@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.markdown import markdown_table
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
+from maskunet.records.disk import whole
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
@@ -72,12 +73,11 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
         if event.keep_ratio and event.best:
             ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
         final = event if event.final else final
-    image = torch.from_numpy(final.image.copy()).permute(2, 0, 1)[None].float() / 255
     return {
         "task": case.task,
         "prompt": case.prompt,
         "seed": seed,
-        "correct": case.satisfied(checker.see(image)[0]),
+        "correct": case.satisfied(checker.see(from_uint8(final.image))[0]),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
         "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
@@ -104,15 +104,18 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The summary as a Markdown table."""
-    head = "| task | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
+def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
+    """Lines of a summary as a Markdown table; `what` is the title of their first column."""
+    head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
     rows = [
-        f"| {x['task']} | {x['n']} | {x['correct']:.3f} | {x['low']:.3f} to {x['high']:.3f} | {x['reward']:.3f} "
-        f"| {x['reward_low']:.3f} to {x['reward_high']:.3f} | {1 - x['keep_ratio']:.2%} | {x['seconds']:.2f} |"
+        (
+            x["task"], f"{x['n']}", f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}",
+            f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
+            f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}",
+        )
         for x in lines
-    ]
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    ]  # fmt: skip
+    return markdown_table(head, rows)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -193,8 +196,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
 
 def save(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
-    folder.mkdir(parents=True, exist_ok=True)
     lines = summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
-    (folder / "evaluation.json").write_text(text)
-    (folder / "evaluation.md").write_text(table(lines) + "\n")
+    whole.write(folder / "evaluation.json", text)
+    whole.write(folder / "evaluation.md", table(lines) + "\n")
