@@ -12,7 +12,8 @@ CODE = [ROOT / "app.py", *(p for package in PACKAGES for p in sorted((ROOT / pac
 
 # Imports go down: never up, and never sideways between rooms of a floor.
 FLOORS = (
-    ("records", "diffusion", "encoders", "prompts", "tabletop", "plugins", "machine", "failures"),
+    ("plugins",),
+    ("records", "diffusion", "encoders", "prompts", "tabletop", "machine", "failures"),
     ("masks", "models", "rewards", "visualize"),
     ("methods", "training", "evaluation"),
     ("runs", "library"),
@@ -24,7 +25,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 NARROW = {
     "evaluation": ("maskunet.records", "maskunet.encoders", "maskunet.prompts", "maskunet.tabletop", "maskunet.plugins",
                    "maskunet.machine", "maskunet.failures", "maskunet.rewards"),
-    "ui": ("maskunet.records", "maskunet.runs.run_folder", "visualize"),
+    "ui": ("maskunet.records", "maskunet.plugins", "maskunet.runs.run_folder", "visualize"),
     "app": ("maskunet.ui", "maskunet.studio", "maskunet.machine"),
 }  # fmt: skip
 HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate", "gradio", "spacy"}

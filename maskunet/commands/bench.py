@@ -46,6 +46,7 @@ def run(options: Options) -> None:
     from maskunet import bench
     from maskunet.library.library import Library
     from maskunet.machine import versions
+    from maskunet.records.disk import whole
 
     spec = bench.SPECS[options.part]
     size = options.size or spec.sizes[0]
@@ -63,8 +64,7 @@ def run(options: Options) -> None:
         "versions": versions(),
     }
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        whole.write(options.out, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     sys.stdout.writelines(f"{line}\n" for line in lines(figures))
 
 

@@ -84,27 +84,28 @@ def _hashes(folders: Mapping[str, Path]) -> dict[str, str]:
 
 def save(out: Path, spec: "BenchmarkSpec", rows: "Sequence[Row]", about: Mapping[str, Any]) -> None:
     """Write prompts.csv, benchmark.json and benchmark.md."""
+    from maskunet.records.disk import whole
+    from maskunet.records.table import csv_text
+
     scores = spec.summarize(rows)
-    with (out / "prompts.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("key", "task", "prompt", "images", "value"))
-        writer.writerows(_prompt_rows(rows))
+    whole.write(out / "prompts.csv", csv_text(_prompt_rows(rows)))
     record = {**about, "scores": [asdict(score) for score in scores]}
-    (out / "benchmark.json").write_text(
-        f"{json.dumps(record, indent=1, ensure_ascii=False)}\n", encoding="utf-8"
-    )
-    (out / "benchmark.md").write_text(markdown(spec, scores, about), encoding="utf-8")
+    whole.write(out / "benchmark.json", f"{json.dumps(record, indent=1, ensure_ascii=False)}\n")
+    whole.write(out / "benchmark.md", markdown(spec, scores, about))
 
 
-def _prompt_rows(rows: "Sequence[Row]") -> list[tuple[str, str, str, int, float]]:
+def _prompt_rows(rows: "Sequence[Row]") -> list[dict[str, Any]]:
     """One line per prompt: the mean of its pictures' values."""
     of_prompt: dict[str, list[Row]] = {}
     for row in rows:
         of_prompt.setdefault(row.key, []).append(row)
     return [
-        (key, found[0].task, found[0].prompt, len(found), sum(row.value for row in found) / len(found))
+        {
+            "key": key, "task": found[0].task, "prompt": found[0].prompt, "images": len(found),
+            "value": sum(row.value for row in found) / len(found),
+        }
         for key, found in of_prompt.items()
-    ]
+    ]  # fmt: skip
 
 
 def lines(scores: "Sequence[Score]") -> list[str]:

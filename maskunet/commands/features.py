@@ -1,6 +1,5 @@
 """python -m maskunet features: sets of images side by side, as points, as features and as measures."""
 
-import csv
 import json
 import sys
 from argparse import ArgumentTypeError
@@ -88,6 +87,7 @@ def _measure(options: Options, found: "Sequence[FeatureSet]", about: Mapping[str
     from dataclasses import asdict
 
     from maskunet.evaluation import metrics
+    from maskunet.records.disk import whole
 
     tables = {one.name: one.features for one in found}
     reference = tables.pop(about["reference"])
@@ -98,12 +98,14 @@ def _measure(options: Options, found: "Sequence[FeatureSet]", about: Mapping[str
         "scores": [{"set": name, **asdict(score)} for name, of_set in scores.items() for score in of_set],
     }
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    (options.out / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+    whole.write(options.out / "metrics.json", f"{text}\n")
     sys.stdout.writelines(f"{line}\n" for line in _lines(scores))
 
 
 def _embed(options: Options, found: "Sequence[FeatureSet]") -> None:
     """Write points.csv, embedding.png and embedding.svg."""
+    from maskunet.records.disk import whole
+    from maskunet.records.table import csv_text
     from visualize import embedding
 
     tables = {one.name: one.features for one in found}
@@ -114,10 +116,8 @@ def _embed(options: Options, found: "Sequence[FeatureSet]") -> None:
         points = embedding.embed(tables, options.embedding, perplexity, options.seed)
     except ValueError as error:  # said again here, as only this package's sentences reach a person
         raise ValueError(str(error)) from error
-    with (options.out / "points.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ("set", "file", "x", "y"))
-        writer.writeheader()
-        writer.writerows(embedding.table(points, {one.name: one.files for one in found}))
+    files = {one.name: one.files for one in found}
+    whole.write(options.out / "points.csv", csv_text(embedding.table(points, files)))
     detail = "" if options.embedding == "PCA" else f", perplexity {perplexity:g}, seed {options.seed}"
     figure = embedding.draw(points, f"{options.embedding}{detail}", {o.name: o.thumbnails for o in found})
     for kind in ("png", "svg"):

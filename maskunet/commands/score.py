@@ -127,9 +127,11 @@ def _clip_score(options: Options, folder: Path, pictures: "Pictures", about: dic
 
 def save(out: Path, scores: "Sequence[Score]", about: Mapping[str, Any]) -> None:
     """Write score.json and score.md."""
+    from maskunet.records.disk import whole
+
     text = json.dumps({**about, "scores": list(map(asdict, scores))}, indent=1, ensure_ascii=False)
-    (out / "score.json").write_text(f"{text}\n", encoding="utf-8")
-    (out / "score.md").write_text(markdown(scores, about), encoding="utf-8")
+    whole.write(out / "score.json", f"{text}\n")
+    whole.write(out / "score.md", markdown(scores, about))
 
 
 def markdown(scores: "Sequence[Score]", about: Mapping[str, Any]) -> str:

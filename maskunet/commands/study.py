@@ -1,6 +1,5 @@
 """python -m maskunet study: how often a random mask wins, over the share of weights it removes."""
 
-import csv
 import json
 import sys
 from argparse import ArgumentTypeError
@@ -107,15 +106,14 @@ def run(options: Options) -> None:
 def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Write study.json, study.csv, study.md and the figure of the curves."""
     from maskunet.experiments import study
+    from maskunet.records.disk import whole
+    from maskunet.records.table import csv_text
     from visualize import random_ratio
 
-    (folder / "study.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n")
-    with (folder / "study.csv").open("w", newline="", encoding="utf-8") as file:
-        lines = csv.DictWriter(file, list(found["summary"][0]))
-        lines.writeheader()
-        lines.writerows(found["summary"])
+    whole.write(folder / "study.json", json.dumps({"about": about, **found}, indent=1) + "\n")
+    whole.write(folder / "study.csv", csv_text(found["summary"]))
     text = f"# How often does a random mask win?\n\nMade by `{about['command']}`.\n\n{study.table(found)}\n\n{NOTES}\n"
-    (folder / "study.md").write_text(text)
+    whole.write(folder / "study.md", text)
     _write_figure(random_ratio.draw(found), folder / "random_ratio")
 
 

@@ -108,13 +108,13 @@ def _hpsv2(options: "Options") -> None:
 def _guidance(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure
 
-    measure.guidance_curve(WEIGHTS, RESULTS, n=options.n)
+    measure.guidance_curve(RESULTS, n=options.n)
 
 
 def _card(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure
 
-    measure.card(WEIGHTS, RESULTS, n=options.n)
+    measure.card(RESULTS, n=options.n)
 
 
 def _gallery(options: "Options") -> None:

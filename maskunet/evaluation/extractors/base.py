@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskunet.encoders.pixels import from_uint8
 from maskunet.records.disk import hub
 
 
@@ -29,9 +30,8 @@ class Extractor:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features (B, D) float32 of pictures (B, size, size, 3) uint8."""
-        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            return self.compute(pixels).float().cpu().numpy()
+            return self.compute(from_uint8(images, self.device)).float().cpu().numpy()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

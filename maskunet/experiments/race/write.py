@@ -1,6 +1,5 @@
 """The race's files: race.json, race.csv, race.md, the plot and the pictures of the first prompts."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.race import shown
 from maskunet.experiments.race.budget import Rows
 from maskunet.experiments.race.report import GROUPS
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
@@ -27,11 +28,10 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
 
     prompts = shown.first(rows, found["optimized"], folder)
     shown.save(folder, prompts)
-    (folder / "race.json").write_text(
-        json.dumps({"about": about, **found, "shown": prompts}, indent=1) + "\n"
-    )
-    _write_csv(folder / "race.csv", found)
-    (folder / "race.md").write_text(markdown(found, about))
+    text = json.dumps({"about": about, **found, "shown": prompts}, indent=1)
+    whole.write(folder / "race.json", f"{text}\n")
+    whole.write(folder / "race.csv", csv_text(_flat_lines(found)))
+    whole.write(folder / "race.md", markdown(found, about))
     for kind in ("png", "svg"):
         race.draw(found).savefig(folder / f"race.{kind}", dpi=200)
     for task in dict.fromkeys(each["task"] for each in prompts):
@@ -39,13 +39,8 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
         race_sheet.draw(**sheet).savefig(folder / f"sheet_{task}.png", dpi=150)
 
 
-def _write_csv(path: Path, found: Mapping[str, Any]) -> None:
-    lines = [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(lines)
+def _flat_lines(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
 
 
 def flat(line: Mapping[str, Any], budget: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Tables 2 and 3 as Markdown, CSV and JSON, the paper's figures in columns that say so."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.binding import PLAIN, BindingTable
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -17,15 +18,9 @@ def save(out: Path, number: str, table: BindingTable, lines: Lines, about: Mappi
     """Write table_N.json, table_N.csv and table_N.md."""
     path = out / f"table_{number}"
     record = {"about": {**about, "title": table.title}, "summary": list(lines)}
-    path.with_suffix(".json").write_text(
-        f"{json.dumps(record, indent=1, ensure_ascii=False)}\n", encoding="utf-8"
-    )
-    path.with_suffix(".md").write_text(markdown(table, lines, about), encoding="utf-8")
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        flat = [_flat(line) for line in lines]
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for line in flat for key in line)))
-        writer.writeheader()
-        writer.writerows(flat)
+    whole.write(path.with_suffix(".json"), f"{json.dumps(record, indent=1, ensure_ascii=False)}\n")
+    whole.write(path.with_suffix(".md"), markdown(table, lines, about))
+    whole.write(path.with_suffix(".csv"), csv_text(map(_flat, lines)))
 
 
 def _flat(line: Mapping[str, Any]) -> dict[str, Any]:

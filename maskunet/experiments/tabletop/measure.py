@@ -9,8 +9,9 @@ import torch
 
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.markdown import markdown_table
-from maskunet.tabletop import checker as checker_
-from maskunet.tabletop import data
+from maskunet.records.disk import whole
+from maskunet.tabletop import checker, data
+from maskunet.tabletop.place import CHECKER, GUIDANCE
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +25,15 @@ VARIANTS = (  # seed, method, preset
 )  # fmt: skip
 
 
-def _parts(weights: Path) -> tuple[Any, Any, Any]:
+def _parts() -> tuple[Any, Any, Any]:
     """The shipped model, its rewards and the checker."""
     from maskunet.library.library import Library
 
     loaded = Library("tabletop", device="cpu").load("tabletop")
-    return loaded.model, loaded.rewards, checker_.load(weights / "checker")
+    return loaded.model, loaded.rewards, checker.load(CHECKER)
 
 
-def guidance_curve(weights: Path, docs: Path, n: int) -> None:
+def guidance_curve(docs: Path, n: int) -> None:
     """Share correct of plain pictures over guidance scales on training prompts; sets the default.
 
     Writes docs/results/guidance.json and docs/results/guidance.svg, and guidance.json beside the weights.
@@ -43,7 +44,7 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
     from maskunet.experiments.evaluate import evaluate
     from maskunet.records import Request
 
-    model, rewards, judge = _parts(weights)
+    model, rewards, judge = _parts()
     curve = []
     for scale in SCALES:
         request = Request(prompt="-", model="tabletop", method="plain", guidance=scale)
@@ -57,12 +58,10 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
         )
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
     best = _best(curve)
-    docs.mkdir(exist_ok=True)
     command = f"python -m maskunet tabletop guidance --n {n}"
-    (docs / "guidance.json").write_text(
-        json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
-    )
-    (weights / "guidance.json").write_text(json.dumps({"guidance": best}))
+    text = json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
+    whole.write(docs / "guidance.json", text)
+    whole.write(GUIDANCE, json.dumps({"guidance": best}))
     _draw(curve, best, docs / "guidance.svg")
 
 
@@ -89,7 +88,7 @@ def _draw(curve: list[dict[str, float]], best: float, path: Path) -> None:
     figure.savefig(path)
 
 
-def card(weights: Path, docs: Path, n: int) -> None:
+def card(docs: Path, n: int) -> None:
     """Measure every figure of the model card on fresh seeds and write docs/results/tabletop.json.
 
     Args:
@@ -98,7 +97,7 @@ def card(weights: Path, docs: Path, n: int) -> None:
     from maskunet.experiments.evaluate import evaluate, summarize, table
     from maskunet.records import Request
 
-    model, rewards, judge = _parts(weights)
+    model, rewards, judge = _parts()
     request = Request(prompt="-", model="tabletop", method="plain")
     rows = list(evaluate(model, rewards, judge, request, tasks="all", n=n, seed=CARD_SEED))
     lines = summarize(rows)
@@ -110,10 +109,9 @@ def card(weights: Path, docs: Path, n: int) -> None:
         "tasks": lines,
         "held_out": {"n": len(new), "correct": sum(row["correct"] for row in new) / max(len(new), 1)},
     }
-    docs.mkdir(exist_ok=True)
-    (docs / "tabletop.json").write_text(json.dumps(found, indent=1))
-    (docs / "tabletop.md").write_text(_card_text(found, table(lines)))
-    log.info("\n%s", (docs / "tabletop.md").read_text())
+    whole.write(docs / "tabletop.json", json.dumps(found, indent=1))
+    whole.write(docs / "tabletop.md", _card_text(found, table(lines)))
+    log.info("\n%s", (docs / "tabletop.md").read_text(encoding="utf-8"))
 
 
 def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, Any]:
@@ -131,8 +129,8 @@ def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, 
     return {
         "n": count,
         "psnr": psnr(model.vae, pictures * 2 - 1),
-        "checker": checker_.agreement(judge, scenes, pictures),
-        "checker_after_autoencoder": checker_.agreement(judge, scenes, back),
+        "checker": checker.agreement(judge, scenes, pictures),
+        "checker_after_autoencoder": checker.agreement(judge, scenes, back),
         "rewards": {
             name: _told_apart(
                 rewards.only(name),
@@ -190,10 +188,9 @@ def gallery(folder: Path) -> None:
     from maskunet.records import Request
     from maskunet.runs import run_folder
     from maskunet.runs.compare import compare
-    from maskunet.tabletop.place import WEIGHTS
     from maskunet.tabletop.tasks import TASKS, cases
 
-    model, rewards, _ = _parts(WEIGHTS)
+    model, rewards, _ = _parts()
     prompt, seed = START
     asked = [("start", prompt, seed, "maskunet_free", "official")]
     firsts = {task: cases(task, 1)[0].prompt for task in TASKS}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from maskunet.experiments import evaluate
+from maskunet.records.disk import whole
 
 # Method against control: the same solver order and the same prompts and seeds, so the mask is the difference.
 PAIRS = (
@@ -36,5 +37,5 @@ def write(folder: Path) -> str:
         "rise and proves nothing by itself.\n\n" + evaluate.table(lines, "method")
         + "\n\nThe same prompts and noise, picture by picture:\n\n" + "\n".join(pairs) + "\n"
     )  # fmt: skip
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    whole.write(folder / "README.md", text)
     return text
