@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.markdown import markdown_table
-from maskunet.methods import SPECS
+from maskunet.methods import SPECS, method_of
+from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
@@ -28,6 +29,7 @@ def evaluate(
     seed: int,
     split: str = "test",
     batch: int = 1,
+    methods: Mapping[str, MethodSpec] = SPECS,
 ) -> Iterator[dict[str, Any]]:
     """Make and judge n images per task.
 
@@ -38,6 +40,7 @@ def evaluate(
         split: "test", or "train" for anything that chooses a setting.
         batch: images of a task that share U-Net calls, where the method allows it; 0 for as many as fit. Above 1 they
             differ by rounding from those made alone.
+        methods: to choose from, by name.
 
     Yields:
         One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
@@ -45,7 +48,7 @@ def evaluate(
     Raises:
         ValueError: an unknown task, method, preset or setting.
     """
-    spec = SPECS[request.method]
+    spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
     size = (batch or fitting(model)) if spec.shares(settings) else 1
     for task in TASKS if tasks == "all" else tasks.split(","):
@@ -82,7 +85,7 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
     }
 
 
-def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line per task and one over all: n, share correct with its 95 % interval, mean rewards."""
     lines = []
     for task in [*dict.fromkeys(row["task"] for row in rows), "all"]:
@@ -114,7 +117,36 @@ def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
     return markdown_table(head, rows)
 
 
-def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation:
+    """Judged pictures; shown as the table of `summarize`, in a notebook too.
+
+    Attributes:
+        rows: one per picture, see `evaluate`.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def summary(self) -> list[dict[str, Any]]:
+        """The table's lines, see `summarize`."""
+        return summarize(self.rows)
+
+    def against(self, other: "Evaluation") -> str:
+        """What `paired` finds in comparing this one with another, as a sentence.
+
+        Raises:
+            ValueError: no image is in both.
+        """
+        return paired_line("the other", paired(self.rows, other.rows))
+
+    def __repr__(self) -> str:
+        return table(self.summary)
+
+    _repr_markdown_ = __repr__
+
+
+def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Compare two evaluations image by image, where prompt and seed are the same.
 
     Returns:
@@ -161,7 +193,7 @@ def load(folder: Path) -> list[dict[str, Any]]:
         raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error
 
 
-def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+def save(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
     lines = summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
