@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskunet import seeds
 from maskunet.diffusion import History, Schedule, denoise, stochastic_step
 from maskunet.methods.base import (
     MethodSpec,
@@ -96,7 +97,7 @@ def run(
             history = history[0][chosen], history[1]
         return stochastic_step(schedule, x_t, x0, history, t, t_prev, eta=settings.eta, noise=noise)
 
-    noise = torch.cat([model.noise(seed) for seed in candidates.seeds(request.seed, settings.particles)])
+    noise = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.particles)])
     order = settings.second_order
     x0 = yield from denoise(model.schedule, pairs, noise, look, second_order=order, advance=advance)
     yield candidates.finish(model, rewards, request, report, x0, settings)
