@@ -10,14 +10,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from maskunet import plugins
-from maskunet.masks import generator_file
+from maskunet.methods import SPECS as METHODS
+from maskunet.methods import method_for
 from maskunet.models import SPECS as MODELS
-from maskunet.models.base import fine_tuned
 from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
@@ -40,11 +39,6 @@ SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
 GRACE = 30.0  # seconds to save in when the program ends
 DIED = "The training ended before it was done, most likely for lack of memory. Take a smaller batch."
-FITS = {  # what each method can use
-    "maskunet_trained": partial(trained_file.is_one, form=generator_file.FORMAT),
-    "maskunet_amortized": generator_file.is_amortized,
-    "fine_tuned": partial(trained_file.is_one, form=fine_tuned.FORMAT),
-}
 
 
 class TrainStudio:
@@ -61,7 +55,7 @@ class TrainStudio:
     model = MODEL
 
     def __init__(self, place: Place, folder: Path = Path("trained")):
-        self._place, self._folder = place, folder / MODEL
+        self._place, self._trained, self._folder = place, folder, folder / MODEL
         self._news = threading.Condition()
         self._state: TrainState | None = None
         self._work: tuple[Process, threading.Thread] | None = None  # and who listens to it
@@ -148,11 +142,12 @@ class TrainStudio:
 
     def trained(self, method: str, model: str) -> list[str]:
         """The names of what came with this model or was trained here, and can be chosen in this method."""
-        if method not in FITS or model != MODEL:
+        if method not in METHODS or model not in MODELS:
             return []
-        files = {path.stem: path for path in _shipped()}
-        files |= {path.parent.name: path for path in sorted(self._folder.glob(f"*/{checkpoint.PART}"))}
-        return [name for name, path in files.items() if FITS[method](path)]
+        files = [(path.stem, path) for path in _shipped(model)]
+        mine = sorted((self._trained / model).glob(f"*/{checkpoint.PART}"))
+        known = trained_file.by_kind([*files, *((path.parent.name, path) for path in mine)])
+        return [name for kind in METHODS[method].takes.values() for name in known.get(kind, {})]
 
     def close(self) -> None:
         """End the training; it saves what it reached if that takes no longer than half a minute."""
@@ -195,7 +190,7 @@ class TrainStudio:
                 f"The name “{name[:40]}” cannot be used. Take 1 to 40 letters a to z, digits, “-” and “_”, "
                 "a letter or digit first."
             )
-        shipped = {path.stem for path in _shipped()}
+        shipped = {path.stem for path in _shipped(MODEL)}
         file = self._folder / f"{name}.safetensors"
         if name in shipped or file.exists() or (self._out(name) / checkpoint.PART).exists():
             raise ValueError(f"There is a training “{name}” already. Choose another name.")
@@ -236,9 +231,10 @@ class TrainStudio:
         self._news.notify_all()
 
 
-def _shipped() -> list[Path]:
-    """What came with the model, its own parts among them; their names are taken."""
-    return sorted(MODELS[MODEL].folder.glob("*/*.safetensors"))
+def _shipped(model: str) -> list[Path]:
+    """What came with a model, its own parts among them; their names are taken."""
+    folder = MODELS[model].folder
+    return sorted(folder.glob("*/*.safetensors")) if folder else []
 
 
 def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
@@ -248,7 +244,8 @@ def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
 
 def _card(spec: RecipeSpec) -> RecipeCard:
     presets = {name: _drawn(preset) for name, preset in _short(spec).items()}
-    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, presets=presets)
+    method = method_for(spec.makes).name
+    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, method=method, presets=presets)
 
 
 def _drawn(settings: Settings) -> tuple[plugins.FieldCard, ...]:

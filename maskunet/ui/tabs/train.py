@@ -14,9 +14,6 @@ from maskunet.ui.html import pictures
 from maskunet.ui.html import train as views
 from maskunet.ui.html.settings import form
 
-# What a recipe's result is used by; the rest is fine-tuned.
-METHODS = {"mask_generator": "maskunet_trained", "mask_reward": "maskunet_amortized"}
-
 
 @dataclass(frozen=True, slots=True)
 class Train:
@@ -123,7 +120,7 @@ class Train:
     def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
         """Put the newest training into the controls and go to Compare; `presets` by method."""
         request = next(self.studio.follow()).request
-        method, model = METHODS.get(request.recipe, "fine_tuned"), self.studio.model
+        method, model = self._card(request.recipe).method, self.studio.model
         names = [(name, name) for name in self.studio.trained(method, model)]
         trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)
         preset = gr.Dropdown(choices=presets[method], value=presets[method][0])
