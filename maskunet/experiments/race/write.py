@@ -39,19 +39,15 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
 
 
 def _write_csv(path: Path, found: Mapping[str, Any]) -> None:
-    lines = [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
+    from visualize.race import flat
+
+    costs = ("equal_time", "equal_calls")
+    lines = [{"budget": cost, **flat(line)} for cost in costs for line in found[cost]]
     names = list(dict.fromkeys(name for line in lines for name in line))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(lines)
-
-
-def flat(line: Mapping[str, Any], budget: str) -> dict[str, Any]:
-    """A line of the report in one level, its differences named such as plain_correct_low."""
-    own = {"budget": budget, **{name: value for name, value in line.items() if name != "against"}}
-    pairs = line["against"].items()
-    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
 
 
 def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
