@@ -1,12 +1,14 @@
-"""The noise schedule and one step of each solver, as pure functions without state.
+"""The noise schedule, one step of each solver, guidance, and the sampling loop: pure functions without state.
 
 x_t = sqrt(alpha_bar_t) x0 + sqrt(1 - alpha_bar_t) eps. A timestep of -1 stands for the clean end,
 where alpha_bar is 1 for DPM-Solver++ and `alpha_bar_0` for DDIM, as in diffusers.
 """
 
 import math
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +51,7 @@ class Schedule:
         return list(zip(times, [*times[1:], -1], strict=True))
 
     def leading_pairs(self, steps: int, offset: int = 1) -> list[tuple[int, int]]:
-        """(t, t_prev) of DDIM with "leading" spacing, as Stable Diffusion ships it."""
+        """(t, t_prev) of DDIM with "leading" spacing, as Stable Diffusion ships it; for comparisons with diffusers."""
         ratio = len(self._table) // steps
         times = [i * ratio + offset for i in reversed(range(steps))]
         return [(t, t - ratio if t - ratio >= 0 else -1) for t in times]
@@ -79,7 +81,7 @@ class Schedule:
 
 
 def ddim_step(schedule: Schedule, x_t: Tensor, output: Tensor, t: int, t_prev: int) -> tuple[Tensor, Tensor]:
-    """One deterministic DDIM step (Song et al. 2021, Eq. 12 at eta 0); returns x_prev and x0.
+    """One deterministic DDIM step (Song et al. 2021, Eq. 12 at eta 0); returns x_prev and x0. For comparisons.
 
     x_prev = sqrt(alpha_bar_prev) x0 + sqrt(1 - alpha_bar_prev) eps
     """
@@ -114,20 +116,113 @@ def dpmpp_2m_step(
     return sigma_prev / sigma * x_t - alpha_prev * math.expm1(-h) * target, (x0, t)
 
 
+def stochastic_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    x0: Tensor,
+    history: History,
+    t: int,
+    t_prev: int,
+    *,
+    eta: float,
+    noise: Tensor,
+) -> tuple[Tensor, History]:
+    """One step of the stochastic DPM-Solver++ 2M (Lu et al. 2022, SDE); at eta 0 the deterministic one.
+
+    x_prev = exp(-eta h) sigma_prev / sigma x_t + alpha_prev (1 - exp(-(1 + eta) h)) target
+    + sigma_prev sqrt(1 - exp(-2 eta h)) noise, with h and the target as in `dpmpp_2m_step`.
+
+    Args:
+        noise: standard normal, of x_t's shape.
+    """
+    if t_prev < 0:
+        return x0, (x0, t)
+    _, sigma, log_snr = _alpha_sigma(schedule, t)
+    alpha_prev, sigma_prev, log_snr_prev = _alpha_sigma(schedule, t_prev)
+    h = log_snr_prev - log_snr
+    target = x0
+    if history is not None:
+        x0_old, t_old = history
+        target = x0 + (x0 - x0_old) / (2 * (log_snr - _alpha_sigma(schedule, t_old)[2]) / h)
+    x_prev = math.exp(-eta * h) * sigma_prev / sigma * x_t - alpha_prev * math.expm1(-(1 + eta) * h) * target
+    return x_prev + sigma_prev * math.sqrt(-math.expm1(-2 * eta * h)) * noise, (x0, t)
+
+
 def _alpha_sigma(schedule: Schedule, t: int) -> tuple[float, float, float]:
+    """alpha, sigma and log(alpha / sigma) at a timestep."""
     alpha, sigma = schedule.alpha_sigma(t)
     return alpha, sigma, math.log(alpha) - math.log(sigma)
 
 
-def classifier_free(eps: Tensor, scale: float) -> Tensor:
-    """Guide a doubled batch: eps_u + scale * (eps_c - eps_u) (Ho and Salimans, 2022).
+# (step, t, x_t) -> a generator that may yield what is seen on the way, and returns the latents to go on from and x0.
+Look = Callable[[int, int, Tensor], Generator[Any, None, tuple[Tensor, Tensor]]]
+Advance = Callable[[Schedule, Tensor, Tensor, History, int, int], tuple[Tensor, History]]
+
+
+def denoise(
+    schedule: Schedule,
+    pairs: Sequence[tuple[int, int]],
+    x_t: Tensor,
+    look: Look,
+    *,
+    second_order: bool = True,
+    advance: Advance = dpmpp_2m_step,
+) -> Generator[Any, None, Tensor]:
+    """The sampling loop of every method and every training: look at a step, go to the next.
 
     Args:
-        eps: (2B, C, H, W), the unconditional half first.
-        scale: 1 is no guidance.
+        pairs: (t, t_prev) in sampling order. x_t: (B, C, H, W) noise.
+        look: predicts x0; it may move the latents first, and tell what it sees.
+        second_order: let the solver see the step before. advance: the solver's step.
+
+    Yields:
+        What `look` yields.
+
+    Returns:
+        (B, C, H, W) clean latents.
+    """
+    history: History = None
+    for step, (t, t_prev) in enumerate(pairs):
+        x_t, x0 = yield from look(step, t, x_t)
+        x_t, history = advance(schedule, x_t, x0, history, t, t_prev)
+        history = history if second_order else None
+    return x_t
+
+
+def trajectory(
+    schedule: Schedule,
+    pairs: Sequence[tuple[int, int]],
+    x_t: Tensor,
+    predict_x0: Callable[[Tensor, int], Tensor],
+) -> Iterator[Tensor]:
+    """The latents before every step of `denoise`, and the clean ones.
+
+    Args:
+        predict_x0: (x_t, t) -> x0.
+    """
+
+    def look(step: int, t: int, x_t: Tensor) -> Generator[Tensor, None, tuple[Tensor, Tensor]]:
+        yield x_t
+        return x_t, predict_x0(x_t, t)
+
+    yield (yield from denoise(schedule, pairs, x_t, look))
+
+
+def doubled(x_t: Tensor, scale: float) -> Tensor:
+    """What a U-Net under guidance is given: the latents for both halves, or without guidance as they are."""
+    return torch.cat((x_t, x_t)) if scale > 1 else x_t
+
+
+def classifier_free(output: Tensor, scale: float) -> Tensor:
+    """Guide the output for `doubled` latents: u + scale * (c - u) (Ho and Salimans, 2022).
+
+    Args:
+        output: (2B, C, H, W), the unconditional half first; at a scale of 1, no guidance, (B, C, H, W).
 
     Returns:
         (B, C, H, W).
     """
-    unconditional, conditional = eps.chunk(2)
+    if scale <= 1:
+        return output
+    unconditional, conditional = output.chunk(2)
     return unconditional + scale * (conditional - unconditional)

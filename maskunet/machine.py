@@ -134,6 +134,17 @@ def device_name(device: "torch.device") -> str:
 LIBRARIES = ("torch", "diffusers", "transformers", "open_clip_torch", "gradio")
 
 
+def free_memory(device: "torch.device") -> int:
+    """Bytes that are free for tensors on a device now."""
+    import psutil
+    import torch
+
+    if device.type != "cuda":
+        return psutil.virtual_memory().available
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
+
+
 def versions() -> dict[str, str]:
     """Versions of Python, of this package and of the libraries that decide a picture."""
     found = {"python": platform.python_version(), "maskunet": __version__}

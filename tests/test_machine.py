@@ -46,7 +46,7 @@ def test_it_is_set_before_torch_is_imported_and_the_users_own_stays(name, given,
 # How many pages the system hands out anew to each of ten rounds that take 100 buffers of 1 MB and free them.
 ROUNDS = """
 import resource, sys, threading
-from maskunet.environment import prepare
+from maskunet.machine import prepare
 prepare()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

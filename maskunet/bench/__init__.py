@@ -1,4 +1,4 @@
-"""One bench per file or package: what a part of the work costs, as ratios of times taken in turn in one process."""
+"""What a part of the work costs: one bench per file or package, in ratios of times taken in turn in one process."""
 
 from maskunet.bench.base import BenchSpec
 from maskunet.plugins import discover

@@ -1,1 +1,1 @@
-"""Frozen networks of the scorers, built lazily: which class, which settings, which key names."""
+"""Frozen networks of the scorers, built only when needed, and how their checkpoints are read."""

@@ -1,1 +1,1 @@
-"""What pictures are worth, by judges that know no method: features, metrics, benchmarks."""
+"""What pictures are worth, judged without knowing any method: features, metrics, benchmarks."""

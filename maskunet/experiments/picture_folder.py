@@ -1,9 +1,7 @@
 """Make a picture of every prompt of a list into a folder: in shards, and on from where it was stopped."""
 
 import hashlib
-import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -11,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from maskunet import seeds
 from maskunet.failures import sentence
 from maskunet.machine import versions
 from maskunet.methods import method_of
 from maskunet.methods.base import MethodSpec, filled
-from maskunet.prompts.files import METADATA, Prompt, seed_of
+from maskunet.methods.base.batches import fitting, together
+from maskunet.prompts.files import METADATA, Prompt
 from maskunet.records import MAX_SEED, Request, StepEvent
+from maskunet.records.disk import whole
 
 RECORD = "sample.json"
 FAILED = "failed"  # folder: why a picture could not be made, one text file each
-PART = ".part"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,21 +66,23 @@ def sample(
     *,
     seed: int,
     images_per_prompt: int = 1,
+    batch: int = 1,
     rank: int = 0,
     world: int = 1,
     should_stop: Callable[[], str] = str,
 ) -> Iterator[Progress]:
-    """Make the pictures that are not there yet, one at a time; closing the iterator or killing it loses at most one.
+    """Make the pictures that are not there yet; closing the iterator or killing it loses at most one batch.
 
     A picture depends on its prompt, the prompt's place and the seed alone, so any number of processes and of
-    interruptions gives the same bytes on the same kind of device. When all are there, metadata.jsonl lists
-    them as an image folder with captions.
+    interruptions gives the same bytes on the same kind of device; with a batch above 1 up to rounding. When all are
+    there, metadata.jsonl lists them as an image folder with captions.
 
     Args:
         model, rewards: of the base model.
         request: method, preset, settings, steps, guidance and negative prompt; its prompt and seed are replaced.
         out: folder for KEY.png, or KEY-0.png, KEY-1.png ... with several images per prompt.
-        seed: of the run, see `prompt_files.seed_of`.
+        seed: of the run, see `seeds.of_prompt`.
+        batch: pictures that share U-Net calls, where the method allows it; 0 for as many as fit.
         rank, world: this process makes prompts i with i % world == rank.
         should_stop: asked after every event of the method; a sentence other than "" ends the work.
 
@@ -101,21 +104,41 @@ def sample(
     found, cut = len(mine) - len(missing), _cut(model, prompts[rank::world])
     state = Progress(done=found, total=len(mine), found=found, cut=cut)
     yield state
-    for picture in missing:
-        try:
-            asked = replace(request, prompt=picture.prompt.text, seed=picture.seed)
-            image = _last(spec.run(model, rewards, asked, settings), should_stop)
-        except ValueError as error:
-            reason = sentence(error)
-            _note_failure(out, picture.file, reason)
-            state = replace(state, failed={**state.failed, picture.file: reason})
-        else:
-            if image is None:
+
+    def make(some: Sequence[Picture]) -> list[np.ndarray] | None:
+        asked = [replace(request, prompt=each.prompt.text, seed=each.seed) for each in some]
+        return _images(together(spec, model, rewards, asked, settings), len(some), should_stop)
+
+    size = (batch or fitting(model)) if spec.shares(settings) else 1
+    for start in range(0, len(missing), size):
+        for picture, made in _made(make, missing[start : start + size]):
+            if made is None:
                 return
-            _write_picture(out, picture.file, image)
-        state = replace(state, done=state.done + 1, file=picture.file)
-        yield state
+            if isinstance(made, str):
+                _note_failure(out, picture.file, made)
+                state = replace(state, failed={**state.failed, picture.file: made})
+            else:
+                _write_picture(out, picture.file, made)
+            state = replace(state, done=state.done + 1, file=picture.file)
+            yield state
     yield replace(state, complete=_finished(out, every))
+
+
+def _made(
+    make: Callable[[Sequence[Picture]], list[np.ndarray] | None], some: Sequence[Picture]
+) -> Iterator[tuple[Picture, np.ndarray | str | None]]:
+    """Each picture, or why there is none, or None if it was stopped; what fails together is made in halves."""
+    try:
+        yield from zip(some, make(some) or [None] * len(some), strict=True)
+    except (ValueError, torch.OutOfMemoryError) as error:
+        if len(some) > 1:
+            half = len(some) // 2
+            yield from _made(make, some[:half])
+            yield from _made(make, some[half:])
+        elif isinstance(error, ValueError):
+            yield some[0], sentence(error)
+        else:
+            raise
 
 
 def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -> list[Picture]:
@@ -131,7 +154,9 @@ def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"The seed is {seed:,}; allowed is 0 to {MAX_SEED:,}.")
     found = [
-        Picture(prompt, f"{prompt.key}{f'-{k}' if images_per_prompt > 1 else ''}.png", seed_of(seed, i, k))
+        Picture(
+            prompt, f"{prompt.key}{f'-{k}' if images_per_prompt > 1 else ''}.png", seeds.of_prompt(seed, i, k)
+        )
         for i, prompt in enumerate(prompts)
         for k in range(images_per_prompt)
     ]
@@ -167,7 +192,7 @@ def _begin(out: Path, about: Mapping[str, Any]) -> None:
         raise ValueError(f"The folder “{out.name}” holds other files. Give another one.")
     out.mkdir(parents=True, exist_ok=True)
     record = json.dumps({**about, "versions": versions()}, indent=1, ensure_ascii=False)
-    _write(path, f"{record}\n".encode())
+    whole.write(path, f"{record}\n")
 
 
 def _check(path: Path, about: Mapping[str, Any]) -> None:
@@ -201,46 +226,38 @@ def _cut(model: Any, prompts: Sequence[Prompt]) -> int:
     return sum(len(model.tokenizer(prompt.text, verbose=False).input_ids) > most for prompt in prompts)
 
 
-def _last(events: Iterator[StepEvent], should_stop: Callable[[], str]) -> np.ndarray | None:
-    """The final picture (H, W, 3) uint8 of a method's events, or None if it was stopped before.
+def _images(
+    events: Iterator[tuple[int, StepEvent]], count: int, should_stop: Callable[[], str]
+) -> list[np.ndarray] | None:
+    """The final pictures (H, W, 3) uint8 by their number, or None if it was stopped before.
 
     Raises:
-        ValueError: this prompt cannot be made into a picture.
+        ValueError: a prompt cannot be made into a picture.
     """
+    found: dict[int, np.ndarray] = {}
     with closing(events):
-        for event in events:
+        for number, event in events:
             if event.final:
-                return event.image
-            if should_stop():
+                found[number] = event.image
+            elif should_stop():
                 return None
-    raise ValueError("The method ended without a picture.")
+    if len(found) < count:
+        raise ValueError("The method ended without a picture.")
+    return [found[number] for number in range(count)]
 
 
 def _write_picture(out: Path, name: str, image: np.ndarray) -> None:
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG")
-    _write(out / name, content.getvalue())
+    with whole.file(out / name) as fresh:
+        Image.fromarray(image).save(fresh, "PNG")
     _failure(out, name).unlink(missing_ok=True)
 
 
 def _note_failure(out: Path, name: str, reason: str) -> None:
-    (out / FAILED).mkdir(exist_ok=True)
-    _write(_failure(out, name), f"{reason}\n".encode())
+    whole.write(_failure(out, name), f"{reason}\n")
 
 
 def _failure(out: Path, name: str) -> Path:
     return out / FAILED / f"{name}.txt"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also with a full disk or a process that is killed."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    try:
-        fresh.write_bytes(content)
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _finished(out: Path, every: Sequence[Picture]) -> bool:
@@ -250,7 +267,6 @@ def _finished(out: Path, every: Sequence[Picture]) -> bool:
     if not all(_failure(out, file).exists() for file in lacking):
         return False
     rows = [{"file_name": p.file, "text": p.prompt.text, "key": p.prompt.key, "seed": p.seed} for p in made]
-    _write(out / METADATA, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
-    for part in out.glob(f".*{PART}"):  # of processes that were killed
-        part.unlink(missing_ok=True)
+    whole.write(out / METADATA, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    whole.tidy(out)
     return True

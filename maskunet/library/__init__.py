@@ -1,1 +1,1 @@
-"""What is on this machine: base models with their rewards, where their weights lie, downloads."""
+"""What is on this machine: base models, their rewards, where the weights lie, downloads."""

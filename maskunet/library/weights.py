@@ -83,6 +83,7 @@ def load_model(
         folder,
         name=spec.name,
         guidance=spec.guidance,
+        steps=spec.steps,
         device=device,
         dtype=dtype or choose_dtype(device),
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from maskunet.encoders.text_states import TextStates
 from maskunet.masks.sites import MaskSite, find_sites
 
 UNSUPPORTED = (
@@ -120,13 +121,13 @@ class MaskedUNet:
             setattr(owner, attribute, layer)
         self._originals, self._layers = {}, {}
 
-    def encode(self, x_t: Tensor, t: int | Tensor, text: Tensor) -> Features:
+    def encode(self, x_t: Tensor, t: int | Tensor, text: TextStates | Tensor) -> Features:
         """Run everything up to the first up block with sites; once per timestep suffices.
 
         Args:
-            x_t: (B, C, H, W) noisy latents. t: training timestep. text: (B, N, D) text states.
+            x_t: (B, C, H, W) noisy latents. t: training timestep. text: states of B prompts.
         """
-        unet = self.unet
+        unet, text = self.unet, TextStates.of(text).states
         forward_size = any(size % 2**unet.num_upsamplers for size in x_t.shape[-2:])
         if unet.config.center_input_sample:
             x_t = 2 * x_t - 1

@@ -1,4 +1,4 @@
-"""One way of making an image per file; each ends in a SPEC and is found by its presence."""
+"""One way of making a picture per file; each ends in a SPEC and is found by its presence."""
 
 from collections.abc import Mapping
 

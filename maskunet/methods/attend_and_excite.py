@@ -4,6 +4,7 @@ Chefer et al. 2023, Algorithm 1.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,22 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
-from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
+from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver
 from maskunet.methods.base.attention import CrossAttentionMaps, gradient_step, map_size
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
 from maskunet.prompts.tokens import locate
-from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards
 
 # What each thing's largest attention must reach, by share of the steps done: 0, 10 and 20 of 50 steps.
 THRESHOLDS = {0.0: 0.05, 0.2: 0.5, 0.4: 0.8}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Solver):
     """How far and how long the latents are moved.
 
     Attributes:
@@ -35,49 +33,37 @@ class Settings:
         scale: length of a move; it falls to 0.7 of that over the steps.
         moved: share of the steps before which the latents are moved; published: 25 of 50.
         refinements: most moves at the three steps that have a threshold.
-        second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
     groups: str = setting("", "things, with “;” between them; empty: the prompt's")
     scale: float = setting(20.0, "length of a move of the latents", low=0.0, high=1000.0)
     moved: float = setting(0.5, "share of the steps with a move", low=0.0, high=1.0)
     refinements: int = setting(20, "most moves at a step with a threshold", low=1, high=100)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
-    """Sample with moved latents; one event per step and a final one."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request)
+@contextmanager
+def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
+    """The plain U-Net on moved latents."""
+    (request,), steps = sampling.requests, len(sampling.pairs)
     found = locate(groups_of(request.prompt, settings.groups), request.prompt, model.tokenizer)
     nouns, size = [group.noun for group in found.groups], map_size(model.unet, model.latent_shape[1:])
-    text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history = model.noise(request.seed), None
-    lengths = settings.scale * np.sqrt(np.linspace(1, 0.5, len(pairs)))
-    thresholds = {round(share * len(pairs)): value for share, value in THRESHOLDS.items()}
-    for step, (t, t_prev) in enumerate(pairs):
-        loss = None
-        if step < round(settings.moved * len(pairs)):
+    lengths = settings.scale * np.sqrt(np.linspace(1, 0.5, steps))
+    thresholds = {round(share * steps): value for share, value in THRESHOLDS.items()}
 
-            def unexcited(x_t: Tensor, t: int = t) -> Tensor:
-                with CrossAttentionMaps(model.unet, size) as maps:
-                    model.unet(x_t, t, text[1:])
-                return excitation_loss(maps.mean()[0], nouns)
+    def predict(step: int, t: int, x_t: Tensor) -> Prediction:
+        def unexcited(x_t: Tensor) -> Tensor:
+            with CrossAttentionMaps(model.unet, size) as maps:
+                model.predict(x_t, t, sampling.text)
+            return excitation_loss(maps.mean()[0], nouns)
 
+        loss, moves = None, 0
+        if step < round(settings.moved * steps):
             target = 1 - thresholds[step] if step in thresholds else np.inf
-            x_t, loss, calls = excite(x_t, unexcited, float(lengths[step]), target, settings.refinements)
-            report.unet_calls += calls
-        with torch.no_grad():
-            output = classifier_free(model.unet(torch.cat((x_t, x_t)), t, text).sample, scale)
-            x0, _ = model.schedule.x0_eps(output, x_t, t)
-            x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-            preview = model.decode(x0) if request.previews and t_prev >= 0 else None
-        history = history if settings.second_order else None
-        report.unet_calls += 1
-        yield report(step, t, image=preview, loss=loss, best=True, note="" if step else found.cut)
-    yield finish(model, rewards, request, report, x_t)
+            x_t, loss, moves = excite(x_t, unexcited, float(lengths[step]), target, settings.refinements)
+        told = {"loss": loss, "note": "" if step else found.cut}
+        return Prediction(x_t, sampling.plain(x_t, t), [told], moves + 1)
+
+    yield predict
 
 
 def excite(
@@ -128,5 +114,5 @@ SPEC = MethodSpec(
     summary="Moves the latents so that the attention to every thing of the prompt is strong somewhere.",
     source="Attend-and-Excite (Chefer et al. 2023), Algorithm 1; its thresholds at 0, 20 and 40 % of the steps",
     presets={"published": Settings(), "gentle": Settings(scale=5.0, refinements=5)},
-    run=run,
+    run=Sampled(looking, shares=lambda settings: False),
 )

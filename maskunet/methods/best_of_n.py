@@ -1,12 +1,14 @@
 """Draw more seeds: N plain pictures, and the one that the rewards like best. What a mask has to beat."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from maskunet.diffusion import dpmpp_2m_step
-from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, steps_of
+from maskunet import seeds
+from maskunet.diffusion import denoise
+from maskunet.methods.base import MethodSpec, Reporter, RewardWeights, candidates, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
@@ -14,21 +16,16 @@ from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(RewardWeights):
     """How many pictures, and what chooses among them.
 
     Attributes:
         n: pictures; the first has the request's own seed, and the other seeds follow from it.
         at_once: pictures per U-Net call: faster on an accelerator, for more memory.
-        image_reward, hpsv2: weights of the rewards.
-        second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
     n: int = setting(4, "pictures to choose from", low=1, high=64)
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
-    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
-    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(
@@ -36,25 +33,21 @@ def run(
 ) -> Iterator[StepEvent]:
     """Sample all pictures side by side; one event per step, which shows the last, and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
-    x_t = torch.cat([model.noise(seed) for seed in candidates.seeds(request.seed, settings.n)])
-    history = None
-    for step, (t, t_prev) in enumerate(pairs):
+
+    def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
         with torch.no_grad():
-            output = candidates.guided(model, x_t, t, text, scale, settings.at_once)
-            x0, _ = model.schedule.x0_eps(output, x_t, t)
-            x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-            preview = model.decode(x0[-1:]) if request.previews and t_prev >= 0 else None
-        history = history if settings.second_order else None
+            x0 = candidates.predict_x0(model, x_t, t, text, scale, settings.at_once)
+            shown = request.previews and step + 1 < len(pairs)
+            preview = model.decode(x0[-1:]) if shown else None
         report.unet_calls += settings.n
         yield report(step, t, image=preview, best=True)
-    with torch.no_grad():
-        images, scores = candidates.scored(model, rewards, request.prompt, x_t, settings.at_once)
-    best = candidates.best(scores)
-    scores = candidates.only(scores, best)
-    yield report(step, t, image=images[best : best + 1], rewards=scores, best=True, final=True)
+        return x_t, x0
+
+    x_t = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.n)])
+    x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
+    yield candidates.finish(model, rewards, request, report, x0, settings)
 
 
 SPEC = MethodSpec(

@@ -3,15 +3,25 @@
 Against the training-free method it tells what choosing among masks gives without any gradient.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.diffusion import classifier_free, denoise, doubled
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, mask_generator, steps_of
+from maskunet.methods.base import (
+    MethodSpec,
+    Reporter,
+    RewardWeights,
+    candidates,
+    guidance_of,
+    mask_generator,
+    steps_of,
+    weights_of,
+)
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
@@ -19,7 +29,7 @@ from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(RewardWeights):
     """How many pictures, what to remove, and what chooses among them.
 
     Attributes:
@@ -27,15 +37,10 @@ class Settings:
             random_mask's.
         removed: probability of each weight to go, 0 to 1. 0.066 is what the training-free method
             starts with: exp(-e) for one-sided noise and logits of 1.
-        image_reward, hpsv2: weights of the rewards.
-        second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
     n: int = setting(4, "pictures to choose from", low=1, high=64)
     removed: float = setting(0.066, "share of weights removed", low=0.0, high=1.0)
-    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
-    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(
@@ -47,42 +52,37 @@ def run(
     the final one.
     """
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
     report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history = model.noise(request.seed).repeat(settings.n, 1, 1, 1), None
+    text = model.encode(request.prompt, request.negative_prompt).guided(scale)
     with MaskedUNet(model.unet) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
-        streams = [_stream(request, i) for i in range(settings.n)]
-        for step, (t, t_prev) in enumerate(pairs):
+        streams = [mask_generator(request, i) for i in range(settings.n)]
+
+        def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
             with torch.no_grad():
                 outputs = []
                 for own, stream in zip(x_t.split(1), streams, strict=True):
-                    features = masked.encode(torch.cat((own, own)), t, text)
+                    features = masked.encode(doubled(own, scale), t, text)
                     masks = mask.bernoulli_masks(weights, settings.removed, stream)
                     outputs.append(classifier_free(masked.decode(features, masks), scale))
                 x0, _ = model.schedule.x0_eps(torch.cat(outputs), x_t, t)
-                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-                preview = model.decode(x0[-1:]) if request.previews and t_prev >= 0 else None
-            history = history if settings.second_order else None
+                shown = request.previews and step + 1 < len(pairs)
+                preview = model.decode(x0[-1:]) if shown else None
             report.unet_calls += settings.n
             yield report(step, t, image=preview, masks=masks, best=True)
+            return x_t, x0
+
+        x_t = model.noise(request.seed).repeat(settings.n, 1, 1, 1)
+        x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
         with torch.no_grad():
-            images, scores = candidates.scored(model, rewards, request.prompt, x_t, at_once=1)
-        best = candidates.best(scores)
+            images, scores = candidates.scored(model, rewards, request.prompt, x0, at_once=1)
+        best = candidates.best(scores, weights_of(settings, rewards))
         # Which masks are the run's is known only now; drawn again they need no memory until then.
-        stream = _stream(request, best)
+        stream = mask_generator(request, best)
         for step, (t, _) in enumerate(pairs):
             masks = mask.bernoulli_masks(weights, settings.removed, stream)
             yield report(step, t, masks=masks, used=masks)
-    scores = candidates.only(scores, best)
-    yield report(step, t, image=images[best : best + 1], rewards=scores, best=True, final=True)
-
-
-def _stream(request: Request, index: int) -> torch.Generator:
-    """What the masks of a picture are drawn from; the first one's is the seed's own."""
-    stream = mask_generator(request)
-    return stream if index == 0 else stream.manual_seed(stream.initial_seed() + index)
+    yield report.last(images[best : best + 1], candidates.only(scores, best))
 
 
 SPEC = MethodSpec(

@@ -4,14 +4,25 @@ Singhal et al. 2025, "A general framework for inference-time scaling and steerin
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from maskunet.diffusion import History, Schedule
-from maskunet.methods.base import MethodSpec, Reporter, candidates, guidance_of, mask_generator, steps_of
+from maskunet import seeds
+from maskunet.diffusion import History, Schedule, denoise, stochastic_step
+from maskunet.methods.base import (
+    MethodSpec,
+    Reporter,
+    RewardWeights,
+    candidates,
+    guidance_of,
+    mask_generator,
+    objective,
+    steps_of,
+    weights_of,
+)
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
@@ -21,7 +32,7 @@ POTENTIALS = ("difference", "max", "sum")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(RewardWeights):
     """How many particles, and when and how strictly they are chosen.
 
     Attributes:
@@ -32,7 +43,6 @@ class Settings:
         first, last, every: when to choose, in shares of the denoising steps.
         eta: how much noise each step adds, 0 none (then copies stay alike) to 1.
         at_once: pictures per U-Net call: faster on an accelerator, for more memory.
-        image_reward, hpsv2: weights of the rewards.
         second_order: of the stochastic DPM-Solver++; otherwise its first order, which is DDIM with
             its own eta of 1.
     """
@@ -45,9 +55,6 @@ class Settings:
     every: float = setting(0.2, "share of the steps between choices", low=0.01, high=1.0)
     eta: float = setting(1.0, "noise added at each step", low=0.0, high=1.0)
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
-    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
-    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
 def run(
@@ -58,38 +65,42 @@ def run(
     After a choice the one with the largest reward stands last.
     """
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
-    report = Reporter(model, len(pairs), request)
-    stream = mask_generator(request)
+    weights = weights_of(settings, rewards)
+    report, stream = Reporter(model, len(pairs), request), mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
-    x_t = torch.cat([model.noise(seed) for seed in candidates.seeds(request.seed, settings.particles)])
-    history, past, choices = None, None, choice_steps(len(pairs), settings)
-    for step, (t, t_prev) in enumerate(pairs):
-        scores: dict[str, Tensor] = {}
+    choices, past, chosen = choice_steps(len(pairs), settings), None, None
+
+    def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
+        nonlocal past, chosen
+        scores, chosen = {}, None
         with torch.no_grad():
-            output = candidates.guided(model, x_t, t, text, scale, settings.at_once)
-            x0, _ = model.schedule.x0_eps(output, x_t, t)
-            shown = x0[-1:]
+            x0 = candidates.predict_x0(model, x_t, t, text, scale, settings.at_once)
+            shown = request.previews and step + 1 < len(pairs)
+            preview = model.decode(x0[-1:]) if shown else None
             if step in choices:
                 _, scores = candidates.scored(model, rewards, request.prompt, x0, settings.at_once)
-                potential, past = potentials(scores["total"], past, settings.potential)
+                aim = objective(scores, weights)
+                potential, past = potentials(aim, past, settings.potential)
                 chosen = resample(settings.strength * potential, stream)
-                chosen = chosen[scores["total"][chosen].argsort()]
-                x_t, x0, past, history = x_t[chosen], x0[chosen], past[chosen], _rows(history, chosen)
-                scores = candidates.only(scores, len(x0) - 1)
-            noise = torch.randn(x_t.shape, generator=stream).to(x_t)
-            x_t, history = stochastic_step(
-                model.schedule, x_t, x0, history, times=(t, t_prev), eta=settings.eta, noise=noise
-            )
-            preview = model.decode(shown) if request.previews and t_prev >= 0 else None
-        history = history if settings.second_order else None
+                chosen = chosen[aim[chosen].argsort()]
+                x_t, x0, past = x_t[chosen], x0[chosen], past[chosen]
+                scores = candidates.only(scores, len(x0) - 1)  # of the one that is shown
         report.unet_calls += settings.particles
         yield report(step, t, image=preview, rewards=scores, best=True)
-    with torch.no_grad():
-        images, scores = candidates.scored(model, rewards, request.prompt, x_t, settings.at_once)
-    best = candidates.best(scores)
-    scores = candidates.only(scores, best)
-    yield report(step, t, image=images[best : best + 1], rewards=scores, best=True, final=True)
+        return x_t, x0
+
+    def advance(
+        schedule: Schedule, x_t: Tensor, x0: Tensor, history: History, t: int, t_prev: int
+    ) -> tuple[Tensor, History]:
+        noise = torch.randn(x_t.shape, generator=stream).to(x_t)
+        if history is not None and chosen is not None:
+            history = history[0][chosen], history[1]
+        return stochastic_step(schedule, x_t, x0, history, t, t_prev, eta=settings.eta, noise=noise)
+
+    noise = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.particles)])
+    order = settings.second_order
+    x0 = yield from denoise(model.schedule, pairs, noise, look, second_order=order, advance=advance)
+    yield candidates.finish(model, rewards, request, report, x0, settings)
 
 
 def choice_steps(steps: int, settings: Settings) -> set[int]:
@@ -136,47 +147,6 @@ def resample(log_weights: Tensor, stream: torch.Generator) -> Tensor:
         return torch.arange(len(logs), device=log_weights.device)
     drawn = torch.multinomial(logs.softmax(0), len(logs), replacement=True, generator=stream)
     return drawn.to(log_weights.device)
-
-
-def _rows(history: History, chosen: Tensor) -> History:
-    return history and (history[0][chosen], history[1])
-
-
-def stochastic_step(
-    schedule: Schedule,
-    x_t: Tensor,
-    x0: Tensor,
-    history: History,
-    *,
-    times: tuple[int, int],
-    eta: float,
-    noise: Tensor,
-) -> tuple[Tensor, History]:
-    """One step of the stochastic DPM-Solver++ 2M (Lu et al. 2022, SDE); at eta 0 the deterministic one.
-
-    x_prev = exp(-eta h) sigma_prev / sigma x_t + alpha_prev (1 - exp(-(1 + eta) h)) target
-    + sigma_prev sqrt(1 - exp(-2 eta h)) noise, with h and the target as in `diffusion.dpmpp_2m_step`.
-
-    Args:
-        times: (t, t_prev). noise: standard normal, of x_t's shape.
-    """
-    t, t_prev = times
-    if t_prev < 0:
-        return x0, (x0, t)
-    (_, sigma, log_snr), (alpha_prev, sigma_prev, log_snr_prev) = (_levels(schedule, each) for each in times)
-    h = log_snr_prev - log_snr
-    target = x0
-    if history is not None:
-        x0_old, t_old = history
-        target = x0 + (x0 - x0_old) / (2 * (log_snr - _levels(schedule, t_old)[2]) / h)
-    x_prev = math.exp(-eta * h) * sigma_prev / sigma * x_t - alpha_prev * math.expm1(-(1 + eta) * h) * target
-    return x_prev + sigma_prev * math.sqrt(-math.expm1(-2 * eta * h)) * noise, (x0, t)
-
-
-def _levels(schedule: Schedule, t: int) -> tuple[float, float, float]:
-    """alpha, sigma and log(alpha / sigma) at a timestep."""
-    alpha, sigma = math.sqrt(schedule.alpha_bar(t)), math.sqrt(1 - schedule.alpha_bar(t))
-    return alpha, sigma, math.log(alpha) - math.log(sigma)
 
 
 SPEC = MethodSpec(

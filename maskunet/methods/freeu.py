@@ -13,50 +13,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
-from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, steps_of
+from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
-from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Solver):
     """Factors of the first and of the second up block.
 
     Attributes:
         backbone_1, backbone_2: of half of the backbone's channels (b1, b2); 1 changes nothing.
         skip_1, skip_2: of the skips' lowest frequencies (s1, s2); 1 changes nothing.
-        second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
     backbone_1: float = setting(1.5, "b1, backbone in the first up block", low=0.0, high=4.0)
     backbone_2: float = setting(1.6, "b2, backbone in the second up block", low=0.0, high=4.0)
     skip_1: float = setting(0.9, "s1, skips in the first up block", low=0.0, high=4.0)
     skip_2: float = setting(0.2, "s2, skips in the second up block", low=0.0, high=4.0)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
-    """Sample with rescaled features; one event per step and a final one."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history = model.noise(request.seed), None
+@contextmanager
+def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
+    """The plain U-Net with rescaled features."""
     with rescaled(model.unet, settings):
-        for step, (t, t_prev) in enumerate(pairs):
-            with torch.no_grad():
-                output = classifier_free(model.unet(torch.cat((x_t, x_t)), t, text).sample, scale)
-                x0, _ = model.schedule.x0_eps(output, x_t, t)
-                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-                preview = model.decode(x0) if request.previews and t_prev >= 0 else None
-            history = history if settings.second_order else None
-            report.unet_calls += 1
-            yield report(step, t, image=preview, best=True)
-    yield finish(model, rewards, request, report, x_t)
+        yield lambda step, t, x_t: Prediction(x_t, sampling.plain(x_t, t))
 
 
 @contextmanager
@@ -109,5 +90,5 @@ SPEC = MethodSpec(
     summary="Strengthens the U-Net's backbone and weakens its skips: no training, no reward, no time.",
     source="FreeU (Si et al. 2024) with its factors for Stable Diffusion 1.5 and 2.1",
     presets={"sd15": Settings(), "sd2": Settings(backbone_1=1.4)},
-    run=run,
+    run=Sampled(looking),
 )

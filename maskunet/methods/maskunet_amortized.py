@@ -4,15 +4,14 @@ What the training-free method looks for at every picture is learned once: `masku
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maskunet.masks import generator_file
 from maskunet.methods import maskunet_trained
-from maskunet.methods.base import MethodSpec, trained_part
+from maskunet.methods.base import MethodSpec, Predict, Sampled, Sampling, trained_part
 from maskunet.models.base import DiffusionModel
-from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,12 +19,12 @@ class Settings(maskunet_trained.Settings):
     """Those of the method with a trained generator, of which only those that learned from a reward are taken."""
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
-    """Sample under the generator's masks; one event per step and a final one."""
+@contextmanager
+def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
+    """The U-Net under the generator's masks."""
     (name,) = parts(model, settings)
-    yield from maskunet_trained.run(model, rewards, request, replace(settings, generator=name))
+    with maskunet_trained.looking(model, sampling, replace(settings, generator=name)) as predict:
+        yield predict
 
 
 def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
@@ -42,7 +41,7 @@ SPEC = MethodSpec(
     summary="A mask generator that a reward taught beforehand; a picture takes little longer than an unmasked one.",
     source="ours: MaskUNet's generator (section 3.2) with its training-free reward (Eq. 10) as the training's loss",
     presets={"shared": Settings(), "own": Settings(halves="own")},
-    run=run,
+    run=Sampled(looking, shares=maskunet_trained.SPEC.run.shares),
     parts=parts,
     part="generator",
 )

@@ -3,37 +3,37 @@
 MaskUNet (CVPR 2025), section 3.2, Eq. 3-7.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.diffusion import classifier_free, doubled
 from maskunet.masks import generator_file
 from maskunet.masks.generator import MaskGenerator
 from maskunet.masks.masked_unet import Features, MaskedUNet
 from maskunet.methods.base import (
     MethodSpec,
-    Reporter,
-    finish,
-    guidance_of,
+    Predict,
+    Prediction,
+    Sampled,
+    Sampling,
+    Solver,
     mask_generator,
     read_part,
-    steps_of,
     trained_part,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
-from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards
 
 HALVES = ("shared", "own")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Solver):
     """Which generator, and how its masks are used.
 
     Attributes:
@@ -41,7 +41,6 @@ class Settings:
         sampled: draw the masks, as in training, instead of keeping what is kept more often than not.
         halves: of a guided batch: "shared" puts the mask of the prompt's half on both, as the training-free
             method does, so that guidance compares two prompts on one network; "own" makes one for each.
-        second_order: DPM-Solver++ 2M; otherwise its first order.
 
     Published code differs: it draws masks at inference too, and each half has its own.
     """
@@ -49,34 +48,35 @@ class Settings:
     generator: str = setting("", "name of a trained generator; empty for the first")
     sampled: bool = setting(False, "draw masks instead of the likelier value")
     halves: str = setting("shared", "masks of the guidance halves", choices=HALVES)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
-    """Sample under the generator's masks; one event per step and a final one."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+@contextmanager
+def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
+    """The U-Net under the generator's masks."""
     (path,) = parts(model, settings).values()
     generator = read_part(model, path, generator_file.load)
-    noise = mask_generator(request) if settings.sampled else None
-    report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history = model.noise(request.seed), None
+    streams = [mask_generator(request) for request in sampling.requests] if settings.sampled else [None]
+    noise = streams[0] if len(streams) == 1 else streams
+    scale, text, pictures = sampling.scale, sampling.text.guided(sampling.scale), len(sampling.requests)
     with MaskedUNet(model.unet) as masked:
-        for step, (t, t_prev) in enumerate(pairs):
+
+        def predict(step: int, t: int, x_t: Tensor) -> Prediction:
             used: dict[str, Tensor] = {}
-            with torch.no_grad():
-                features = masked.encode(torch.cat((x_t, x_t)), t, text)
-                masks = masks_of(generator, used, shared=settings.halves == "shared", noise=noise)
-                output = classifier_free(masked.decode(features, masks), scale)
-                x0, _ = model.schedule.x0_eps(output, x_t, t)
-                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-                preview = model.decode(x0) if request.previews and t_prev >= 0 else None
-            history = history if settings.second_order else None
-            report.unet_calls += 1
-            yield report(step, t, image=preview, masks=used, used=used, best=True)
-    yield finish(model, rewards, request, report, x_t)
+            features = masked.encode(doubled(x_t, scale), t, text)
+            masks = masks_of(
+                generator, used, shared=settings.halves == "shared", noise=noise, pictures=pictures
+            )
+            output = classifier_free(masked.decode(features, masks), scale)
+            x0, _ = model.schedule.x0_eps(output, x_t, t)
+            each = [used] if pictures == 1 else [{n: m[i] for n, m in used.items()} for i in range(pictures)]
+            return Prediction(x_t, x0, [{"masks": mine, "used": mine} for mine in each])
+
+        yield predict
+
+
+def _shares(settings: Settings) -> bool:
+    """One stream draws both halves' masks of a picture, in an order that a batch would change."""
+    return not (settings.sampled and settings.halves == "own")
 
 
 def masks_of(
@@ -84,32 +84,40 @@ def masks_of(
     used: dict[str, Tensor],
     *,
     shared: bool = True,
-    noise: torch.Generator | None = None,
+    noise: torch.Generator | Sequence[torch.Generator] | None = None,
+    pictures: int = 1,
 ) -> Callable[[int, Features], Mapping[str, Tensor]]:
     """What makes a block's masks, for `MaskedUNet.decode`.
 
     Args:
-        used: notes those (O, I) of the prompt's half, the last.
-        shared: these serve the whole batch; otherwise each sample has its own.
-        noise: to draw them; None for the likelier value.
+        used: notes those of the prompts' half, the last: (O, I), or with several pictures (B, O, I).
+        shared: these serve both halves; otherwise each sample has its own.
+        noise: to draw them, one stream or one for each picture; None for the likelier value.
+        pictures: B.
     """
 
     def make(block: int, features: Features) -> Mapping[str, Tensor]:
-        given = _last(features) if shared else features
+        given = _last(features, pictures) if shared else features
         made = generator(block, given, noise)
-        mine = {name: each[-1] for name, each in made.items()}
+        mine = {name: each[-1] if pictures == 1 else each[-pictures:] for name, each in made.items()}
         used.update(mine)
-        return mine if shared else made
+        if not shared:
+            return made
+        halves = len(features.sample) // pictures
+        return mine if pictures == 1 else {name: each.repeat(halves, 1, 1) for name, each in mine.items()}
 
     return make
 
 
-def _last(features: Features) -> Features:
-    """What a generator looks at, of the last sample only."""
-    skips = (features.skips[-1][-1:],)
-    return Features(
-        features.sample[-1:], features.time[-1:], features.text[-1:], skips, features.forward_size
+def _last(features: Features, pictures: int) -> Features:
+    """What a generator looks at, of the last samples only."""
+    sample, time, text, skips = (
+        features.sample[-pictures:],
+        features.time[-pictures:],
+        features.text[-pictures:],
+        (features.skips[-1][-pictures:],),
     )
+    return Features(sample, time, text, skips, features.forward_size)
 
 
 def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
@@ -129,7 +137,7 @@ SPEC = MethodSpec(
         "own": Settings(halves="own"),
         "published": Settings(halves="own", sampled=True),
     },
-    run=run,
+    run=Sampled(looking, shares=_shares),
     parts=parts,
     part="generator",
 )

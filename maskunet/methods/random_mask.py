@@ -1,6 +1,7 @@
 """The controls: masks that nothing optimizes, drawn by chance or read off the weights' values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,21 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.diffusion import classifier_free, doubled
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.methods.base import MethodSpec, Reporter, finish, guidance_of, mask_generator, steps_of
+from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver, mask_generator
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
-from maskunet.records import Request, StepEvent
-from maskunet.rewards.base import WeightedRewards
 
 KINDS = ("iid", "window", "magnitude")
 BySite = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Solver):
     """What to remove, from the first denoising step to the last, with a straight line between them.
 
     Attributes:
@@ -34,7 +33,6 @@ class Settings:
         removed_last: the same at the last step; None for no change.
         center: middle of the window, in standard deviations of each site's weights, and `width`, its
             whole width. center_last: the middle at the last step; None for no change.
-        second_order: DPM-Solver++ 2M; otherwise its first order.
     """
 
     kind: str = setting("iid", "how weights are chosen", choices=KINDS)
@@ -43,32 +41,37 @@ class Settings:
     center: float = setting(1.0, "middle of the window, std", low=-10.0, high=10.0)
     center_last: float | None = setting(None, "middle at the last step", low=-10.0, high=10.0)
     width: float = setting(0.25, "width of the window, std", low=0.0, high=100.0)
-    second_order: bool = setting(True, "use the solver's second order")
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
-    """Sample under masks of the chosen kind; one event per step and a final one."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
-    report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history = model.noise(request.seed), None
-    generator = mask_generator(request)
+@contextmanager
+def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
+    """The U-Net under masks of the chosen kind: each picture's own, where they are drawn by chance."""
+    scale, text = sampling.scale, sampling.text.guided(sampling.scale)
+    streams = [mask_generator(request) for request in sampling.requests]
     with MaskedUNet(model.unet) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight.detach() for site in masked.sites}
-        masks_by_step = COURSES[settings.kind](weights, settings, len(pairs), generator)
-        for step, ((t, t_prev), masks) in enumerate(zip(pairs, masks_by_step, strict=True)):
-            with torch.no_grad():
-                features = masked.encode(torch.cat((x_t, x_t)), t, text)
-                output = classifier_free(masked.decode(features, masks), scale)
-                x0, _ = model.schedule.x0_eps(output, x_t, t)
-                x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-                preview = model.decode(x0) if request.previews and t_prev >= 0 else None
-            history = history if settings.second_order else None
-            report.unet_calls += 1
-            yield report(step, t, image=preview, masks=masks, used=masks, best=True)
-    yield finish(model, rewards, request, report, x_t)
+        course = COURSES[settings.kind]
+        courses = [
+            course(weights, settings, len(sampling.pairs), stream)
+            for stream in (streams if settings.kind == "iid" else streams[:1])
+        ]
+
+        def predict(step: int, t: int, x_t: Tensor) -> Prediction:
+            masks = [next(each) for each in courses]
+            features = masked.encode(doubled(x_t, scale), t, text)
+            output = classifier_free(masked.decode(features, _batched(masks, text.batch)), scale)
+            x0, _ = model.schedule.x0_eps(output, x_t, t)
+            return Prediction(x_t, x0, [{"masks": each, "used": each} for each in masks])
+
+        yield predict
+
+
+def _batched(masks: Sequence[BySite], batch: int) -> BySite:
+    """One mask (O, I) for all, or each picture's own in a batch (B, O, I) that may have two guidance halves."""
+    if len(masks) == 1:
+        return masks[0]
+    halves = batch // len(masks)
+    return {name: torch.stack([each[name] for each in masks]).repeat(halves, 1, 1) for name in masks[0]}
 
 
 def _iid(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:
@@ -123,5 +126,5 @@ SPEC = MethodSpec(
         "moving_window": Settings(kind="window", center=-1.0, center_last=1.0),
         "magnitude": Settings(kind="magnitude"),
     },
-    run=run,
+    run=Sampled(looking),
 )

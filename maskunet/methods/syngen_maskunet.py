@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from torch import Tensor
 
+from maskunet.encoders.text_states import TextStates
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, steps_of
 from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
@@ -47,7 +48,7 @@ def run(
     size = map_size(model.unet, model.latent_shape[1:])
 
     def move(
-        masked: MaskedUNet, step: int, x_t: Tensor, text: Tensor, masks: Mapping[str, Tensor]
+        masked: MaskedUNet, step: int, x_t: Tensor, text: TextStates, masks: Mapping[str, Tensor]
     ) -> tuple[Tensor, int]:
         if step >= round(settings.moved * len(timesteps)):
             return x_t, 0
@@ -55,7 +56,7 @@ def run(
 
         def unbound(x_t: Tensor) -> Tensor:
             with CrossAttentionMaps(model.unet, size) as maps:
-                masked.decode(masked.encode(x_t, timesteps[step], text[1:]), fixed)
+                masked.decode(masked.encode(x_t, timesteps[step], text.conditional), fixed)
             return binding_loss(maps.mean()[0], found.groups, found.words)
 
         return gradient_step(x_t, unbound, settings.scale)[0], 1

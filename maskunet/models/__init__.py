@@ -1,4 +1,4 @@
-"""The base models, one per file; SPECS lists them by name."""
+"""One base model per file; each ends in a SPEC and is found by its presence."""
 
 from maskunet.plugins import discover
 

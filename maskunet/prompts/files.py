@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 TEXTS = ("prompt", "text", "caption")  # what a line of JSON may call it
 METADATA = "metadata.jsonl"
+MADE = "sample.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +60,22 @@ def captions(folder: Path) -> dict[str, str]:
     return {str(prompt.more["file_name"]): prompt.text for prompt in found if "file_name" in prompt.more}
 
 
-def seed_of(seed: int, index: int, image: int = 0) -> int:
-    """The seed of a prompt's picture, 0 to 2^32 - 1, the same on every machine.
+def made(folder: Path) -> dict[str, Any]:
+    """How a folder's pictures were made, as its sample.json tells; empty without one.
 
-    Hashed, so that the noises of two runs have nothing in common, however near their seeds are.
-
-    Args:
-        seed: of the run, not negative. index: the prompt's place. image: which of the prompt's pictures.
+    Raises:
+        ValueError: it is no JSON object.
     """
-    return int(np.random.SeedSequence((seed, index, image)).generate_state(1)[0])
+    path = folder / MADE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"“{MADE}” is no valid JSON. Take it out, or make the pictures again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"“{MADE}” is no JSON object. Take it out, or make the pictures again.")
+    return found
 
 
 def _text(path: Path) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 
 from maskunet.plugins import cards, setting
 
+EXTRACTOR = "tabletop"  # the one that is taken if none is named
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetCard:
@@ -44,7 +46,7 @@ class FeatureRequest:
     embedding: str = "t-SNE"
     perplexity: float = 30.0
     seed: int = setting(0, "of embedding and intervals", low=0, high=2**32 - 1)
-    extractor: str = "tabletop"
+    extractor: str = EXTRACTOR
     most: int = setting(500, "pictures taken of a folder", low=4, high=2048)
 
 

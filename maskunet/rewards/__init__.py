@@ -1,4 +1,4 @@
-"""One reward per file: a picture and a prompt to one number, higher is better, differentiable."""
+"""One reward per file: from a picture and a prompt to one differentiable number; higher is better."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -143,6 +143,7 @@ def save(folder: Path, network: ImageRewardNetwork, config: dict, vocabulary: li
 SPEC = RewardSpec(
     name="image_reward",
     title="ImageReward",
+    hinged=True,
     summary="How well a picture fits its prompt and pleases people, about -2 to +2.",
     license="Apache-2.0",
     source="Xu et al. 2023, ImageReward v1.0",

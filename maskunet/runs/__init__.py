@@ -1,1 +1,1 @@
-"""One run: made, recorded, kept as a folder, replayed, drawn."""
+"""One run: how it is made, recorded, kept as a folder, replayed and drawn."""

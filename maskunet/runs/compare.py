@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods import SPECS, method_of
@@ -90,8 +91,8 @@ def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request,
             site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites
         }
 
-        def unet(x_t: torch.Tensor, t: int, text: torch.Tensor) -> SimpleNamespace:
-            return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, text), ones))
+        def unet(x_t: Tensor, t: int, encoder_hidden_states: Tensor) -> SimpleNamespace:
+            return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, encoder_hidden_states), ones))
 
         under_ones = picture(replace(model, unet=unet))
     return float(np.abs(picture(model) - under_ones).max())

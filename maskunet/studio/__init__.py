@@ -1,1 +1,1 @@
-"""What the page asks for: one queue, the runs, features and trainings in processes of their own."""
+"""The page's only door: one queue, the runs, and features and trainings in processes of their own."""

@@ -18,7 +18,6 @@ from maskunet.library import weights
 from maskunet.library.library import Library, Loaded
 from maskunet.machine import versions
 from maskunet.methods import SPECS
-from maskunet.methods.base import DEFAULT_STEPS
 from maskunet.models import SPECS as MODELS
 from maskunet.records import Request
 
@@ -117,11 +116,12 @@ def speed(library: Library) -> Finding:
         return Finding("Speed", f"{library.default} does not work here. {sentence(error)}", False)
     official = SPECS["maskunet_free"].settings("official")
     updates = official.early_steps * official.early_updates
-    updates += (DEFAULT_STEPS - official.early_steps) * official.updates
-    plain = DEFAULT_STEPS * step
+    steps = loaded.model.steps
+    updates += (steps - official.early_steps) * official.updates
+    plain = steps * step
     return Finding(
         "Speed",
-        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {DEFAULT_STEPS} steps "
+        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {steps} steps "
         f"about {plain:.0f} s; an update of the masks takes {update:.2f} s and a pair with the preset official "
         f"about {plain + updates * update:.0f} s.",
     )

@@ -18,7 +18,7 @@ from maskunet.library.library import Library
 from maskunet.machine import device_name
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS, method_of
-from maskunet.methods.base import DEFAULT_STEPS, MethodSpec
+from maskunet.methods.base import MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.groups import parse
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
@@ -322,7 +322,7 @@ class Studio:
 def _with_masks(request: Request, model: DiffusionModel) -> Request:
     """Small models' masks are kept unasked, so that the explorer can lay two runs over each other."""
     weights = sum(site.weights for site in find_sites(model.unet))
-    small = weights / 8 * (request.steps or DEFAULT_STEPS) <= KEEP_MASKS
+    small = weights / 8 * (request.steps or model.steps) <= KEEP_MASKS
     return replace(request, keep_masks=request.keep_masks or small)
 
 

@@ -3,7 +3,6 @@
 It works beside the pictures that pages make, at a lower priority on the processor: both take longer then.
 """
 
-import multiprocessing
 import re
 import threading
 import time
@@ -19,9 +18,10 @@ from maskunet import plugins
 from maskunet.masks import generator_file
 from maskunet.models import SPECS as MODELS
 from maskunet.models.base import fine_tuned
-from maskunet.records.disk import trained_file
+from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
+from maskunet.studio.process import Died, Process
 from maskunet.studio.training_process import MODEL, Place
 from maskunet.training import checkpoint
 from maskunet.training.recipes import SPECS
@@ -48,7 +48,6 @@ FITS = {  # what each method can use
     "maskunet_amortized": generator_file.is_amortized,
     "fine_tuned": partial(trained_file.is_one, form=fine_tuned.FORMAT),
 }
-SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
 
 
 class TrainStudio:
@@ -68,7 +67,7 @@ class TrainStudio:
         self._place, self._folder = place, folder / MODEL
         self._news = threading.Condition()
         self._state: TrainState | None = None
-        self._work: tuple[Any, Any, threading.Thread] | None = None  # process, pipe, who listens to it
+        self._work: tuple[Process, threading.Thread] | None = None  # and who listens to it
         self._began = 0.0
 
     def recipes(self) -> list[RecipeCard]:
@@ -89,14 +88,10 @@ class TrainStudio:
                 raise ValueError(
                     f"The training “{self._state.request.name}” is running. Stop it, or wait for its end."
                 )
-            ours, theirs = SPAWN.Pipe()
-            arguments = (theirs, self._place, request.recipe, chosen, out)
-            process = SPAWN.Process(target=training_process.run, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            listener = threading.Thread(target=self._listen, args=(process, ours), daemon=True)
+            process = Process(training_process.serve, self._place, request.recipe, chosen, out, died=DIED)
+            listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
             self._state, self._began = TrainState(request=request), time.monotonic()
-            self._work = process, ours, listener
+            self._work = process, listener
             listener.start()
 
     def stop(self) -> None:
@@ -110,11 +105,11 @@ class TrainStudio:
                 raise ValueError("No training is running.")
             if self._state.phase == "stopping":
                 return
-            process, pipe, _ = self._work
-            if not self._state.events:
+            process, _ = self._work
+            if self._state.events:
+                process.stop()
+            else:
                 process.kill()  # it is still loading, and there is nothing to keep
-            with suppress(OSError):  # it ended a moment ago
-                pipe.send("stop")
             self._publish(phase="stopping")
 
     def follow(self) -> Iterator[TrainState]:
@@ -141,7 +136,7 @@ class TrainStudio:
         path = out / f"{state.request.name}.zip"
         curve = out / "training_curve.svg"
         PLOTS["training_curve"].draw(state.events).savefig(curve)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with whole.file(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in (out / checkpoint.PART, out / checkpoint.ABOUT, curve):
                 archive.write(file, file.name)
         return path
@@ -166,13 +161,12 @@ class TrainStudio:
         """End the training; it saves what it reached if that takes no longer than half a minute."""
         if self._work is None:
             return
-        process, _, listener = self._work
+        process, listener = self._work
         with suppress(ValueError):  # it is over
             self.stop()
         listener.join(GRACE)
-        if process.is_alive():
-            process.kill()  # the checkpoint before is whole
-            listener.join()
+        process.kill()  # the checkpoint before is whole
+        listener.join()
 
     def _kept_out(self) -> Path:
         if self._state is None or not self._state.saved:
@@ -209,19 +203,21 @@ class TrainStudio:
         if name in shipped or file.exists() or (self._out(name) / checkpoint.PART).exists():
             raise ValueError(f"There is a training “{name}” already. Choose another name.")
 
-    def _listen(self, process: Any, pipe: Any) -> None:
+    def _listen(self, process: Process) -> None:
         """Take in what the process says until it ends."""
+        failed = ""
         try:
-            while not isinstance(said := pipe.recv(), str):
+            for said in process.told():
                 self._hear(said)
-        except (EOFError, OSError):
-            said = "" if self._state.phase == "stopping" else DIED
-        process.join()
-        pipe.close()
+        except Died as error:
+            failed = "" if self._state.phase == "stopping" else str(error)
+        except ValueError as error:
+            failed = str(error)
+        process.close()
         with self._news:
             complete = self._state.events and self._state.events[-1].step == self._state.events[-1].steps
             ended = "done" if complete else "stopped"
-            self._publish(phase="failed" if said else ended, message=said)
+            self._publish(phase="failed" if failed else ended, message=failed)
 
     def _hear(self, said: BaseSamples | TrainEvent) -> None:
         with self._news:

@@ -1,0 +1,1 @@
+"""The embedded world: scenes, captions, a renderer, tasks, a checker, and the trained weights."""

@@ -1,1 +1,1 @@
-"""Training: the loop, its data, its checkpoints, and the recipes."""
+"""How something is trained: the loop, its data and objectives, its checkpoints, and the recipes."""

@@ -54,7 +54,7 @@ class HeldOut:
             )
             for part in parts
         ]  # fmt: skip
-        self._base = self._losses(lambda x_t, t, text, draws: model.unet(x_t, t, text).sample)
+        self._base = self._losses(lambda x_t, t, text, draws: model.unet(x_t, t, **text.arguments).sample)
 
     @torch.no_grad()
     def _losses(self, predict: Predict) -> Tensor:

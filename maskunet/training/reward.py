@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet import seeds
+from maskunet.diffusion import classifier_free, doubled, trajectory
+from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.rewards.base import WeightedRewards, shifted_views, shifts
@@ -83,7 +85,7 @@ def _losses(sampling: "Sampling", rewards: WeightedRewards, predict: Predict, gi
     settings, model = sampling.settings, sampling.model
     x_t, steps = sampling.cut_short(given)
     image = sampling.predicted(predict, x_t, steps, sampling.guided(given.captions), given.draws)
-    streams = [torch.Generator().manual_seed(draw + 2) for draw in given.draws]
+    streams = [torch.Generator().manual_seed(seeds.of_sample_views(draw)) for draw in given.draws]
     how = settings.views - 1, image.device, image.dtype
     views = [
         shifted_views(each[None], shifts((1, *each.shape), rng, *how))
@@ -119,10 +121,10 @@ class Sampling:
         self._nothing = model.encode_prompts([""])
         self._known: dict[int, Tensor] = {}  # (steps, C, h, w) on the CPU, by the sample's number
 
-    def guided(self, captions: list[str]) -> Tensor:
-        """(2 B, N, D) the text states of no caption, then those of the captions."""
-        nothing = self._nothing.expand(len(captions), -1, -1)
-        return torch.cat((nothing, self.model.encode_prompts(captions)))
+    def guided(self, captions: list[str]) -> TextStates:
+        """The text states of no caption, where there is guidance, then those of the captions."""
+        both = [self._nothing.repeated(len(captions)), self.model.encode_prompts(captions)]
+        return TextStates.cat(both).guided(self.scale)
 
     def cut_short(self, given: Batch) -> tuple[Tensor, list[int]]:
         """Latents of the base model's samplings (B, C, h, w), each at a step that its draw decides, and the steps."""
@@ -137,7 +139,7 @@ class Sampling:
         return torch.stack(found).to(self.model.device), steps
 
     def predicted(
-        self, predict: Predict, x_t: Tensor, steps: list[int], text: Tensor, draws: list[int]
+        self, predict: Predict, x_t: Tensor, steps: list[int], text: TextStates, draws: list[int]
     ) -> Tensor:
         """The pictures (B, 3, H, W) in [0, 1] that the latents at these steps lead to, with gradients."""
         times = [self.pairs[step][0] for step in steps]
@@ -147,30 +149,32 @@ class Sampling:
         with torch.autocast(x0.device.type, enabled=False):
             return self.model.decode(x0.to(self.model.dtype))
 
-    def whole(self, predict: Predict, noise: Tensor, text: Tensor) -> Tensor:
+    def whole(self, predict: Predict, noise: Tensor, text: TextStates) -> Tensor:
         """The pictures (B, 3, H, W) in [0, 1] of a sampling to its end, nothing in it drawn."""
         return self.model.decode(self._latents(predict, noise, text)[-1].to(self.model.dtype))
 
     @torch.no_grad()
-    def _latents(self, predict: Predict, x_t: Tensor, text: Tensor) -> list[Tensor]:
+    def _latents(self, predict: Predict, x_t: Tensor, text: TextStates) -> list[Tensor]:
         """The latents before every step, and the clean ones."""
-        history, found = None, [x_t]
-        for t, t_prev in self.pairs:
-            times = torch.full((len(x_t),), t, device=x_t.device)
-            x0, _ = self.model.schedule.x0_eps(self._output(predict, x_t, times, text, []), x_t, t)
-            x_t, history = dpmpp_2m_step(self.model.schedule, x_t, x0, history, t, t_prev)
-            found.append(x_t)
-        return found
 
-    def _output(self, predict: Predict, x_t: Tensor, times: Tensor, text: Tensor, draws: list[int]) -> Tensor:
-        both = torch.cat((x_t, x_t)).to(self.model.dtype)
-        return classifier_free(predict(both, torch.cat((times, times)), text, draws * 2), self.scale)
+        def predict_x0(x_t: Tensor, t: int) -> Tensor:
+            times = torch.full((len(x_t),), t, device=x_t.device)
+            return self.model.schedule.x0_eps(self._output(predict, x_t, times, text, []), x_t, t)[0]
+
+        return [*trajectory(self.model.schedule, self.pairs, x_t, predict_x0)]
+
+    def _output(
+        self, predict: Predict, x_t: Tensor, times: Tensor, text: TextStates, draws: list[int]
+    ) -> Tensor:
+        latents, times = doubled(x_t, self.scale).to(self.model.dtype), doubled(times, self.scale)
+        draws = draws * (len(latents) // len(x_t))
+        return classifier_free(predict(latents, times, text, draws), self.scale)
 
 
 def _twin(unet: nn.Module) -> Predict:
     """The U-Net as it is now, whatever is put on it later: other modules with the same weights."""
     twin = copy.deepcopy(unet, memo={id(p): p for p in unet.parameters()})
-    return lambda x_t, t, text, draws: twin(x_t, t, text).sample
+    return lambda x_t, t, text, draws: twin(x_t, t, **text.arguments).sample
 
 
 class Exam:

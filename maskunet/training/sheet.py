@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.models.base import DiffusionModel
 
 STEPS = 15
@@ -20,15 +20,17 @@ def draw(model: DiffusionModel, predictor: nn.Module, prompts: list[str]) -> np.
         predictor: as `Recipe.module`, in eval mode.
     """
     n = len(prompts)
-    text = model.encode_prompts([""] * n + prompts)
-    x_t, history = torch.cat([model.noise(seed) for seed in range(n)]), None
-    for t, t_prev in model.schedule.linspace_pairs(STEPS):
-        times = torch.full((2 * n,), t, device=model.device)
-        output = predictor(torch.cat((x_t, x_t)), times, text, []).to(model.dtype)
-        output = classifier_free(output, model.guidance)
-        x0, _ = model.schedule.x0_eps(output, x_t, t)
-        x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
-    pixels = (model.decode(x_t).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    scale, text = model.guidance, model.encode_prompts([""] * n + prompts).guided(model.guidance)
+
+    def predict_x0(x_t: Tensor, t: int) -> Tensor:
+        latents = doubled(x_t, scale)
+        times = torch.full((len(latents),), t, device=model.device)
+        output = predictor(latents, times, text, []).to(model.dtype)
+        return model.schedule.x0_eps(classifier_free(output, scale), x_t, t)[0]
+
+    noise = torch.cat([model.noise(seed) for seed in range(n)])
+    *_, x0 = trajectory(model.schedule, model.schedule.linspace_pairs(STEPS), noise, predict_x0)
+    pixels = (model.decode(x0).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return np.concatenate(list(pixels), axis=1)
 
 

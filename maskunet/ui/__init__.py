@@ -1,1 +1,1 @@
-"""The page. The only room that imports gradio; it talks to a Studio and knows no torch."""
+"""The page: the only room that imports gradio. It talks to a Studio and knows no torch."""

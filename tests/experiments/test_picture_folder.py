@@ -7,19 +7,18 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from maskunet import machine
+from maskunet import machine, seeds
 from maskunet.commands.registry import main
 from maskunet.evaluation import features
 from maskunet.experiments import picture_folder
 from maskunet.methods import SPECS
-from maskunet.prompts.files import Prompt, seed_of
+from maskunet.prompts.files import Prompt
 from maskunet.records import Request
 from maskunet.training.data import Folder
 from tests.support.tiny import tiny_sd_folder
@@ -71,7 +70,7 @@ def test_a_picture_is_the_methods_for_the_prompts_own_seed(sample, tiny_sd15, tm
     events = sample()
     assert [event.done for event in events] == [0, 1, 2, 3, 3]
     assert events[-1].complete
-    request = replace(PLAIN, prompt=TEXTS[1], seed=seed_of(3, 1))
+    request = replace(PLAIN, prompt=TEXTS[1], seed=seeds.of_prompt(3, 1))
     *_, last = SPECS["plain"].run(tiny_sd15, no_rewards, request, SPECS["plain"].settings())
     assert np.array_equal(pixels(tmp_path / "out" / "00001.png"), last.image)
 
@@ -91,7 +90,7 @@ def test_what_is_complete_is_an_image_folder_with_captions(sample, tmp_path):
     assert [pairs(i, 0).caption for i in range(len(pairs))] == [TEXTS[0]] * 2 + [TEXTS[1]] * 2
     assert np.array_equal(pairs(3, 0).image, pixels(tmp_path / "out" / names[3]))
     rows = [json.loads(line) for line in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
-    assert [row["seed"] for row in rows] == [seed_of(3, i, k) for i in (0, 1) for k in (0, 1)]
+    assert [row["seed"] for row in rows] == [seeds.of_prompt(3, i, k) for i in (0, 1) for k in (0, 1)]
     assert len({path.read_bytes() for path in (tmp_path / "out").glob("*.png")}) == 4
 
 
@@ -219,16 +218,12 @@ def test_a_folder_of_something_else_is_left_alone(sample, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_picture(sample, tmp_path, monkeypatch):
-    write = Path.write_bytes
-
-    def full(path, content):
-        if content.startswith(b"\x89PNG"):
-            write(path, content[:20])
-            raise OSError(28, "No space left on device")
-        return write(path, content)
+    def full(image, path, *kind):
+        path.write_bytes(b"\x89PNG")
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(Image.Image, "save", full)
         with pytest.raises(OSError, match="No space"):
             sample()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["sample.json"]
@@ -251,7 +246,7 @@ def place(tmp_path_factory):
 def words(place, out, *more):
     return [
         "sample", "--prompts", str(place / "list.txt"), "--model", "folder", "--weights", str(place / "base"),
-        "--device", "cpu", "--method", "plain", "--steps", "6", "--seed", "3", "--out", str(out), *more,
+        "--device", "cpu", "--method", "plain", "--steps", "6", "--seed", "3", "--batch", "1", "--out", str(out), *more,
     ]  # fmt: skip
 
 
@@ -371,3 +366,25 @@ def test_ctrl_c_ends_the_command_in_good_order(place, unbroken):
     assert {p.suffix for p in out.iterdir()} == {".png", ".json"}
     assert main(words(place, out)) == 0
     assert files(out) == unbroken
+
+
+def test_pictures_of_a_batch_are_those_made_alone_up_to_rounding(sample, tmp_path):
+    sample("alone")
+    assert [event.done for event in sample("batch", batch=2)] == [0, 1, 2, 3, 3]
+    for name in ("00000.png", "00001.png", "00002.png"):
+        alone, mine = (pixels(tmp_path / folder / name).astype(int) for folder in ("alone", "batch"))
+        assert np.abs(alone - mine).max() <= 1
+
+
+def test_a_batch_that_does_not_fit_is_made_in_halves(sample, tiny_sd15, tmp_path, monkeypatch):
+    plain, sizes = SPECS["plain"].run, []
+
+    def crowded(model, rewards, requests, settings):
+        sizes.append(len(requests))
+        if len(requests) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield from type(plain).together(plain, model, rewards, requests, settings)
+
+    monkeypatch.setattr(plain, "together", crowded)
+    assert sample(prompts=PROMPTS[:4], batch=4)[-1].complete
+    assert sizes[:2] == [4, 2] and max(sizes[1:]) == 2

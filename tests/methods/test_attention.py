@@ -36,14 +36,18 @@ def test_the_size_is_one_that_the_network_has(tiny_sd15):
     unet, size = tiny_sd15.unet, map_size(tiny_sd15.unet, tiny_sd15.latent_shape[1:])
     assert size == (8, 8)
     with torch.no_grad(), CrossAttentionMaps(unet, size) as maps:
-        unet(tiny_sd15.noise(1).repeat(2, 1, 1, 1), 500, tiny_sd15.encode("a red cube"))
+        unet(tiny_sd15.noise(1).repeat(2, 1, 1, 1), 500, tiny_sd15.encode("a red cube").states)
     mean = maps.mean()
     assert mean.shape == (2, 8, 8, 16)
     assert mean.sum(-1) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_mean_is_that_of_the_published_store(tiny_sd15):
-    unet, x_t, text = tiny_sd15.unet, tiny_sd15.noise(1).requires_grad_(), tiny_sd15.encode("a red cube")[1:]
+    unet, x_t, text = (
+        tiny_sd15.unet,
+        tiny_sd15.noise(1).requires_grad_(),
+        tiny_sd15.encode("a red cube").states[1:],
+    )
     with CrossAttentionMaps(unet, (8, 8)) as maps:
         unet(x_t, 500, text)
     own, store = dict(unet.attn_processors), AttentionStore((8, 8))
@@ -56,7 +60,11 @@ def test_the_mean_is_that_of_the_published_store(tiny_sd15):
 
 
 def test_reading_changes_nothing_and_carries_a_gradient(tiny_sd15):
-    unet, x_t, text = tiny_sd15.unet, tiny_sd15.noise(1).requires_grad_(), tiny_sd15.encode("a red cube")[1:]
+    unet, x_t, text = (
+        tiny_sd15.unet,
+        tiny_sd15.noise(1).requires_grad_(),
+        tiny_sd15.encode("a red cube").states[1:],
+    )
     before = unet(x_t, 500, text).sample
     with CrossAttentionMaps(unet, (8, 8)) as maps:
         assert torch.allclose(unet(x_t, 500, text).sample, before, atol=1e-5)
@@ -76,13 +84,13 @@ def test_the_own_processors_are_back_also_after_an_exception(tiny_sd15):
 
 def test_a_size_that_no_layer_has_is_said(tiny_sd15):
     with torch.no_grad(), CrossAttentionMaps(tiny_sd15.unet, (3, 3)) as maps:
-        tiny_sd15.unet(tiny_sd15.noise(1), 500, tiny_sd15.encode("a red cube")[1:])
+        tiny_sd15.unet(tiny_sd15.noise(1), 500, tiny_sd15.encode("a red cube").states[1:])
     with pytest.raises(RuntimeError, match="No cross-attention of 3 x 3 queries"):
         maps.mean()
 
 
 def test_maps_are_those_of_the_masked_layers(tiny_sd15):
-    x_t, text = tiny_sd15.noise(1), tiny_sd15.encode("a red cube")[1:]
+    x_t, text = tiny_sd15.noise(1), tiny_sd15.encode("a red cube").states[1:]
     seen = []
     for keep in (1.0, 0.0):
         with torch.no_grad(), MaskedUNet(tiny_sd15.unet) as masked:

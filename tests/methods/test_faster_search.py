@@ -34,7 +34,7 @@ class Watched:
     def __init__(self):
         self.wanted, self.seen = [], []
 
-    def reweighted(self, weights):
+    def optimizing(self, weights):
         return self
 
     def __call__(self, image, prompts):
@@ -186,7 +186,7 @@ def gradients(model, rewards, low_memory):
                 n: mask.straight_through(v, mask.noise_like(v, "one_sided", stream))
                 for n, v in logits.items()
             }
-            output = masked.decode(masked.encode(x_t, t, text[1:]), masks)
+            output = masked.decode(masked.encode(x_t, t, text.states[1:]), masks)
             x_t, _ = model.schedule.x0_eps(output, x_t, t)
             loss = loss - judge(model.decode(x_t), ["a red cube"])["total"].sum()
         loss.backward()

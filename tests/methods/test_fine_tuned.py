@@ -37,7 +37,7 @@ def trained(model, kind, out, **changes):
 def outputs(model, unet):
     x_t, text = model.noise(1), model.encode_prompts(["a red cube"])
     with torch.no_grad():
-        return unet(x_t, 500, text).sample
+        return unet(x_t, 500, **text.arguments).sample
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -27,8 +27,8 @@ class Redness:
         self.weights = weights or {"image_reward": 1.0, "hpsv2": 5.0}
         self.calls, self.broken_at = 0, broken_at
 
-    def reweighted(self, weights):
-        return Redness(weights, self.broken_at)
+    def optimizing(self, weights):
+        return self
 
     def __call__(self, image, prompts):
         self.calls += 1
@@ -81,7 +81,7 @@ def test_closing_a_method_early_restores_the_model(tiny_sd15, name):
 
 def test_an_error_in_a_reward_restores_the_model(tiny_sd15):
     class Fails(Redness):
-        def reweighted(self, weights):
+        def optimizing(self, weights):
             return self
 
         def __call__(self, image, prompts):
@@ -223,7 +223,7 @@ def published(model, steps, early_steps, updates, hinge):
     sites = find_sites(model.unet)
     logits = [torch.ones(s.shape, requires_grad=True) for s in sites]
     optimizer = torch.optim.AdamW(logits, lr=1e-2)
-    text = model.encode(asked.prompt)
+    text = model.encode(asked.prompt).states
     latents, rewards = model.noise(asked.seed), Redness()
     losses, ratios = [], []
     for step in range(steps):
@@ -314,7 +314,7 @@ def test_an_all_ones_mask_gives_the_plain_picture_to_the_last_bit(tiny_sd15):
         ones = {s.name: torch.ones(s.shape) for s in masked.sites}
         eps = masked.decode(masked.encode(torch.cat((x_t, x_t)), 500, text), ones)
     with torch.no_grad():
-        assert torch.equal(eps, tiny_sd15.unet(torch.cat((x_t, x_t)), 500, text).sample)
+        assert torch.equal(eps, tiny_sd15.unet(torch.cat((x_t, x_t)), 500, text.states).sample)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPAGPipeline
 from diffusers.utils.torch_utils import apply_freeu
 
-from maskunet.diffusion import classifier_free, dpmpp_2m_step
+from maskunet import seeds
+from maskunet.diffusion import classifier_free, dpmpp_2m_step, stochastic_step
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.methods import SPECS, fk_steering, freeu
 from maskunet.methods.base import candidates
-from maskunet.methods.fk_steering import choice_steps, potentials, resample, stochastic_step
+from maskunet.methods.fk_steering import choice_steps, potentials, resample
 from maskunet.records import Request
 from tests.methods.test_methods import Redness, betas
 
@@ -31,8 +32,7 @@ class Seen(Redness):
         super().__init__(weights)
         self.images, self.fails = [], fails
 
-    def reweighted(self, weights):
-        self.weights = weights
+    def optimizing(self, weights):
         return self
 
     def __call__(self, image, prompts):
@@ -151,7 +151,7 @@ def test_best_of_one_is_the_plain_picture(tiny_sd15):
 
 def test_best_of_n_is_the_plain_picture_of_the_seed_that_the_rewards_like_best(tiny_sd15):
     final = run(tiny_sd15, "best_of_n", settings={"n": 6})[-1]
-    plain = [run(tiny_sd15, "plain", seed=seed)[-1] for seed in candidates.seeds(3, 6)]
+    plain = [run(tiny_sd15, "plain", seed=seed)[-1] for seed in seeds.of_candidates(3, 6)]
     best = max(plain, key=lambda event: event.rewards["total"])
     assert final.rewards == pytest.approx(best.rewards, abs=1e-5)
     assert np.array_equal(final.image, best.image)
@@ -160,25 +160,27 @@ def test_best_of_n_is_the_plain_picture_of_the_seed_that_the_rewards_like_best(t
     assert np.abs(together.image.astype(int) - final.image).max() <= 1
 
 
-def test_seeds_follow_from_the_first_and_are_apart():
-    assert candidates.seeds(7, 1) == [7]
-    assert candidates.seeds(7, 16)[:4] == candidates.seeds(7, 4)
-    drawn = [seed for first in range(50) for seed in candidates.seeds(first, 16)]
-    assert len(set(drawn)) == len(drawn)
-    assert all(0 <= seed < 2**32 for seed in candidates.seeds(2**32 - 1, 16))
-
-
 def test_a_reward_that_is_not_a_number_never_wins():
-    assert candidates.best({"total": torch.tensor([math.nan, -3.0, math.nan, -2.0])}) == 3
-    assert candidates.best({"total": torch.tensor([math.nan, math.nan])}) == 0
+    assert candidates.best({"hpsv2": torch.tensor([math.nan, -3.0, math.nan, -2.0])}, {"hpsv2": 1.0}) == 3
+    assert candidates.best({"hpsv2": torch.tensor([math.nan, math.nan])}, {"hpsv2": 1.0}) == 0
 
 
 def test_the_weights_of_the_rewards_decide(tiny_sd15):
     by_red = run(tiny_sd15, "best_of_n", settings={"n": 6, "hpsv2": 0.0})[-1].rewards
     smooth = run(tiny_sd15, "best_of_n", settings={"n": 6, "image_reward": 0.0})[-1].rewards
-    assert by_red["total"] == pytest.approx(by_red["image_reward"])
     assert by_red["image_reward"] > smooth["image_reward"]
     assert by_red["hpsv2"] < smooth["hpsv2"]
+
+
+@pytest.mark.parametrize("method", ["best_of_n", "fk_steering", "maskunet_free"])
+def test_total_is_one_scale_in_a_run_whatever_a_method_optimizes(tiny_sd15, method):
+    alone = {"best_of_n": {"n": 1}, "fk_steering": {"particles": 1}, "maskunet_free": {"updates": 1}}[method]
+    for event in run(tiny_sd15, method, settings={**alone, "hpsv2": 0.0}):
+        if event.rewards:
+            told = event.rewards
+            assert told["total"] == pytest.approx(told["image_reward"] + 5 * told["hpsv2"], rel=1e-5)
+    if method == "best_of_n":  # the very picture that plain makes
+        assert event.rewards == run(tiny_sd15, "plain")[-1].rewards
 
 
 def test_best_of_one_mask_is_the_random_mask(tiny_sd15):
@@ -264,7 +266,7 @@ def test_without_noise_the_stochastic_step_is_the_deterministic_one(tiny_sd15):
     x_t, x0, old, noise = (tiny_sd15.noise(seed) for seed in range(4))
     for history in (None, (old, 700)):
         given = (tiny_sd15.schedule, x_t, x0, history)
-        mine, _ = stochastic_step(*given, times=(600, 500), eta=0.0, noise=noise)
+        mine, _ = stochastic_step(*given, 600, 500, eta=0.0, noise=noise)
         assert torch.equal(mine, dpmpp_2m_step(*given, 600, 500)[0])
 
 
@@ -274,7 +276,7 @@ def test_with_all_noise_its_first_order_is_ddim_with_eta_one(tiny_sd15):
     x_t, eps, noise = (tiny_sd15.noise(seed) for seed in range(3))
     expected = scheduler.step(eps, 600, x_t, eta=1.0, variance_noise=noise).prev_sample
     x0, _ = tiny_sd15.schedule.x0_eps(eps, x_t, 600)
-    mine, _ = stochastic_step(tiny_sd15.schedule, x_t, x0, None, times=(600, 500), eta=1.0, noise=noise)
+    mine, _ = stochastic_step(tiny_sd15.schedule, x_t, x0, None, 600, 500, eta=1.0, noise=noise)
     assert torch.allclose(mine, expected, atol=1e-5)
 
 
@@ -290,7 +292,7 @@ def test_a_strict_choice_copies_the_best_particle_with_its_history(tiny_sd15):
     run(tiny_sd15, "fk_steering", seen, settings)
     chosen, final = torch.cat(seen.images[:4]), torch.cat(seen.images[4:])
     best = int(Redness()(chosen, [""] * 4)["total"].argmax())
-    plain = picture(tiny_sd15, "plain", seed=candidates.seeds(3, 4)[best])
+    plain = picture(tiny_sd15, "plain", seed=seeds.of_candidates(3, 4)[best])
     assert torch.equal(final, plain.expand(4, -1, -1, -1))
 
 

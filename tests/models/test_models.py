@@ -62,7 +62,7 @@ def test_a_folder_in_sd_format_loads_frozen_and_makes_a_picture(originals, like)
     parts = (model.unet, model.vae, model.text_encoder)
     assert not any(p.requires_grad for part in parts for p in part.parameters())
     assert not any(part.training for part in parts)
-    assert model.encode("a red cube").shape == (2, 16, {"sd15": 32, "sd2": 48}[like])
+    assert model.encode("a red cube").states.shape == (2, 16, {"sd15": 32, "sd2": 48}[like])
     assert {site.block for site in find_sites(model.unet)} == {1}
     request = Request(prompt="a red cube", steps=2)
     *_, last = METHODS["plain"].run(model, Zero(), request, METHODS["plain"].settings())
@@ -99,7 +99,7 @@ def test_the_hubs_tokenizer_files_give_the_same_tokens(folder):
     model = load(folder)
     assert model.tokenizer("a red cube and a sphere").input_ids == before
     assert len(set(before)) > 4
-    assert model.encode("a red cube").shape == (2, 16, 32)
+    assert model.encode("a red cube").states.shape == (2, 16, 32)
 
 
 def test_a_tokenizer_that_states_no_length_gets_the_text_encoders(folder):
@@ -107,7 +107,7 @@ def test_a_tokenizer_that_states_no_length_gets_the_text_encoders(folder):
     config = json.loads(path.read_text())
     config.pop("model_max_length")
     path.write_text(json.dumps(config))
-    assert load(folder).encode("a red cube " * 50).shape == (2, 16, 32)
+    assert load(folder).encode("a red cube " * 50).states.shape == (2, 16, 32)
 
 
 def test_a_folder_with_half_precision_files_only_loads(folder):

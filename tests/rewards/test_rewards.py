@@ -15,6 +15,7 @@ from maskunet.encoders import blip, clip
 from maskunet.encoders.pixels import normalized
 from maskunet.encoders.reading import read_checkpoint
 from maskunet.failures import foreseen
+from maskunet.methods.base import objective
 from maskunet.plugins import discover
 from maskunet.rewards import SPECS, image_reward, load_rewards
 from maskunet.rewards.base import PromptCache
@@ -291,8 +292,8 @@ def test_the_weighted_sum_is_equation_10(small):
     for name in NAMES:
         torch.testing.assert_close(found[name], load(name, small)(images, prompts))
     torch.testing.assert_close(found["total"], 5 * found["hpsv2"] + found["image_reward"])
-    other = rewards.reweighted({"hpsv2": 0.0})(images, prompts)
-    torch.testing.assert_close(other["total"], found["image_reward"])
+    other = rewards.optimizing({"hpsv2": 0.0})(images, prompts)
+    torch.testing.assert_close(other["total"], found["total"])  # one scale, whatever is optimized
     with pytest.raises(ValueError, match="2 pictures and 1 prompts were given"):
         rewards(images, prompts[:1])
 
@@ -302,10 +303,10 @@ def test_a_reward_that_does_not_count_is_seen_without_a_gradient(small):
     image, prompts = picture().requires_grad_(), list(PROMPTS[:1])
 
     def gradient(weights):
-        found = rewards.reweighted(weights)(image, prompts)
-        return found, torch.autograd.grad(found["total"].sum(), image)[0]
+        found = rewards.optimizing(weights)(image, prompts)
+        return found, torch.autograd.grad(objective(found, weights).sum(), image)[0]
 
-    found, mine = gradient({"hpsv2": 0.0})
+    found, mine = gradient({"hpsv2": 0.0, "image_reward": 1.0})
     assert not found["hpsv2"].requires_grad and found["image_reward"].requires_grad
     alone = rewards.only("image_reward")(image, prompts)["total"]
     torch.testing.assert_close(mine, torch.autograd.grad(alone.sum(), image)[0])

@@ -591,7 +591,7 @@ class Redness:
     def __init__(self, broken_at=None):
         self.calls, self.broken_at = 0, broken_at
 
-    def reweighted(self, weights):
+    def optimizing(self, weights):
         return self
 
     def __call__(self, image, prompts):

@@ -1,6 +1,6 @@
 """Hundreds of runs through one server with everything that goes wrong meanwhile: what grows, and what is lost?
 
-python -m tests.soak --model tabletop --runs 200 --out FILE
+python -m tests.support.soak --model tabletop --runs 200 --out FILE
 """
 
 import argparse
@@ -54,8 +54,8 @@ class Faulty:
     def __init__(self, rewards, plan):
         self._rewards, self._plan = rewards, plan
 
-    def reweighted(self, weights):
-        return Faulty(self._rewards.reweighted(weights), self._plan)
+    def optimizing(self, weights):
+        return Faulty(self._rewards.optimizing(weights), self._plan)
 
     def __call__(self, image, prompts):
         fault = self._plan.pop() if self._plan else "none"
@@ -219,7 +219,7 @@ def main():
     args = parser.parse_args()
     began, library = time.monotonic(), Library(args.model, device="cpu")
     about = {
-        "command": f"python -m tests.soak --model {args.model} --runs {args.runs} --out FILE",
+        "command": f"python -m tests.support.soak --model {args.model} --runs {args.runs} --out FILE",
         "machine": f"{machine.device_name(library.device)}, {platform.machine()}, {torch.get_num_threads()} threads",
         "versions": versions(),
     }  # fmt: skip

@@ -36,7 +36,7 @@ def test_a_state_is_the_base_models_own_at_the_step_that_the_draw_names(tiny_sd1
         text = tiny_sd15.encode(f"a {('red', 'blue')[number]} cube")
         for t, t_prev in tiny_sd15.schedule.linspace_pairs(4)[:step]:
             with torch.no_grad():
-                output = tiny_sd15.unet(torch.cat((own, own)), t, text).sample
+                output = tiny_sd15.unet(torch.cat((own, own)), t, text.states).sample
             x0, _ = tiny_sd15.schedule.x0_eps(classifier_free(output, tiny_sd15.guidance), own, t)
             own, history = dpmpp_2m_step(tiny_sd15.schedule, own, x0, history, t, t_prev)
         torch.testing.assert_close(got, own[0], atol=1e-4, rtol=1e-4)
@@ -72,7 +72,7 @@ def test_the_loss_is_the_negative_reward_of_the_predicted_picture(tiny_sd15):
     for i, step in enumerate(steps):
         t = sampling.pairs[step][0]
         one = x_t[i : i + 1]
-        output = tiny_sd15.unet(torch.cat((one, one)), t, tiny_sd15.encode(given.captions[i])).sample
+        output = tiny_sd15.unet(torch.cat((one, one)), t, tiny_sd15.encode(given.captions[i]).states).sample
         x0, _ = tiny_sd15.schedule.x0_eps(classifier_free(output, tiny_sd15.guidance), one, t)
         scores = REWARDS(tiny_sd15.decode(x0), [given.captions[i]])
         assert float(found[i]) == pytest.approx(-float(scores["image_reward"]), abs=1e-3)

@@ -1,4 +1,4 @@
-"""The training-free loop beside the published one's shape: time, memory, operations and reward, from one run."""
+"""The training-free loop beside the published one's shape: time, memory, operations and reward from one run."""
 
 import logging
 import time
@@ -16,8 +16,7 @@ from maskunet.bench.loop.variants import VARIANTS, Variant
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.library.library import Library
 from maskunet.methods import SPECS
-from maskunet.methods.base import DEFAULT_STEPS
-from maskunet.models.base import DiffusionModel
+from maskunet.models.base import DEFAULT_STEPS, DiffusionModel
 from maskunet.records import StepEvent
 from maskunet.rewards.base import WeightedRewards
 

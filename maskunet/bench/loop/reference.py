@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.masks.mask import noise_for, straight_through
 from maskunet.masks.sites import find_sites
-from maskunet.methods.base import DEFAULT_STEPS, Reporter, finish, guidance_of, mask_generator
+from maskunet.methods.base import Reporter, finish, guidance_of, mask_generator
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -38,7 +38,7 @@ def run(
         keep_gradients: keep the weights' gradients, as the published code does; else let go of each once it
             is computed: the same work in less memory.
     """
-    steps, generator = request.steps or DEFAULT_STEPS, mask_generator(request)
+    steps, generator = request.steps or model.steps, mask_generator(request)
     report = Reporter(model, steps, request)
     x_t = model.noise(request.seed)
     logits = on_the_cpu(model, settings.start)
@@ -74,7 +74,7 @@ def look(
     noise = noise_for(logits, "one_sided", generator)  # Waste: in the CPU's memory.
     with hooked(model.unet, logits, noise):  # Waste: put on and taken off at every iteration.
         # Waste: the blocks before the first mask, whose result is the same at every iteration.
-        output = model.unet(torch.cat((x_t, x_t)), t, text).sample
+        output = model.unet(torch.cat((x_t, x_t)), t, **text.arguments).sample
     x0, _ = schedule.x0_eps(classifier_free(output, guidance_of(model, request)), x_t, t)
     scores = rewards(model.decode(x0), [request.prompt])
     return F.relu(2 - scores["image_reward"]).sum() + 5 * (1 - scores["hpsv2"]).sum(), x0, (t, t_prev)

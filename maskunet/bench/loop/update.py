@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from maskunet.bench.loop.clock import ClockedModel
 from maskunet.bench.loop.size import PROMPT
-from maskunet.diffusion import classifier_free
+from maskunet.diffusion import classifier_free, doubled
 from maskunet.masks.mask import straight_through
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
@@ -40,7 +40,7 @@ def update(
         with torch.no_grad():
             rewards(model.decode(x_t), [PROMPT])  # the prompt is known from now on
             model.clock.turn()
-            features = masked.encode(torch.cat((x_t, x_t)), 999, text)
+            features = masked.encode(doubled(x_t, model.guidance), 999, text.guided(model.guidance))
         if not anew:
             model.clock.lap("forward")
             model.clock.turn()

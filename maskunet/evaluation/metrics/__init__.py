@@ -1,4 +1,4 @@
-"""One metric per file: features of two sets of pictures to numbers, each with n and a 95 % interval."""
+"""One metric per file: from features of two sets of pictures to numbers, each with n and a 95 % interval."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""How the embedded world was made: its trainings and its measurements."""
+"""How the embedded world was made and measured."""

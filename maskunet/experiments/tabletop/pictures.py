@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from maskunet.records.disk import whole
 from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption
 
@@ -26,7 +27,8 @@ def decoded(vae_folder: Path, latents: Path, out: Path, shards: int) -> None:
             for part in z.float().split(50):
                 image = (vae.decode(part).sample.float() / 2 + 0.5).clamp(0, 1)
                 pictures.append((image * 255).round().byte().numpy())
-        np.save(out / f"{shard:04d}.npy", np.concatenate(pictures))
+        with whole.file(out / f"{shard:04d}.npy") as fresh:
+            np.save(fresh, np.concatenate(pictures))
 
 
 def predictions(folder: Path, shards: int, seed: int = 0) -> None:
@@ -36,7 +38,6 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
     reward is shown by the training-free method; and predictions_x0.npy, (1000 * shards, 4, 16, 16)
     float16, the latents they were decoded from.
     """
-    from maskunet.diffusion import classifier_free
     from maskunet.models.base import from_folder
 
     device = torch.device("cpu")
@@ -58,9 +59,10 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
             x_t = alpha_bar**0.5 * z + (1 - alpha_bar) ** 0.5 * torch.randn(z.shape, generator=generator)
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                 text = model.encode_prompts([""] * len(z) + texts)
-                output = model.unet(torch.cat((x_t, x_t)), t, text).sample.float()
-                x0, _ = model.schedule.x0_eps(classifier_free(output, PREDICTION_GUIDANCE), x_t, t)
+                output = model.predict(x_t, t, text, PREDICTION_GUIDANCE).float()
+                x0, _ = model.schedule.x0_eps(output, x_t, t)
                 pictures.append((model.decode(x0).float() * 255).round().byte().numpy())
             latents_of.append(x0.half().numpy())
-    np.save(folder / "predictions.npy", np.concatenate(pictures))
-    np.save(folder / "predictions_x0.npy", np.concatenate(latents_of))
+    for name, parts in (("predictions", pictures), ("predictions_x0", latents_of)):
+        with whole.file(folder / f"{name}.npy") as fresh:
+            np.save(fresh, np.concatenate(parts))

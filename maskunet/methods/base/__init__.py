@@ -1,24 +1,40 @@
-"""What every method shares."""
+"""What every method shares: its SPEC, the sampling loop, what it reports, memory."""
 
-from maskunet.methods.base.loop import guidance_of, mask_generator, steps_of
+from maskunet.methods.base.loop import (
+    Predict,
+    Prediction,
+    Sampled,
+    Sampling,
+    guidance_of,
+    mask_generator,
+    steps_of,
+)
 from maskunet.methods.base.memory import recomputed, rest
 from maskunet.methods.base.report import Reporter, finish, numbers, to_uint8
-from maskunet.methods.base.spec import DEFAULT_STEPS, KINDS, MethodSpec, filled, read_part, trained_part
+from maskunet.methods.base.settings import RewardWeights, Solver, objective, weights_of
+from maskunet.methods.base.spec import KINDS, MethodSpec, filled, read_part, trained_part
 
 __all__ = [
-    "DEFAULT_STEPS",
     "KINDS",
     "MethodSpec",
+    "Predict",
+    "Prediction",
     "Reporter",
+    "RewardWeights",
+    "Sampled",
+    "Sampling",
+    "Solver",
     "filled",
     "finish",
     "guidance_of",
     "mask_generator",
     "numbers",
+    "objective",
     "read_part",
     "recomputed",
     "rest",
     "steps_of",
     "to_uint8",
     "trained_part",
+    "weights_of",
 ]

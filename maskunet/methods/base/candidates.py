@@ -1,33 +1,29 @@
-"""Several pictures of one prompt at once: their seeds, their guided outputs, their scores, the best of them."""
+"""Several pictures of one prompt at once: their guided outputs, their scores, the best of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet.diffusion import classifier_free
+from maskunet.encoders.text_states import TextStates
+from maskunet.methods.base.report import Reporter
+from maskunet.methods.base.settings import objective, weights_of
 from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
 
-def seeds(first: int, count: int) -> list[int]:
-    """`count` seeds, 0 to 2^32 - 1, that follow from the first, which is one of them."""
-    more = (int(np.random.SeedSequence((first, i)).generate_state(1)[0]) for i in range(1, count))
-    return [first, *more]
-
-
-def guided(model: DiffusionModel, x_t: Tensor, t: int, text: Tensor, scale: float, at_once: int) -> Tensor:
-    """The guided output (N, C, H, W) of the plain U-Net for N latents of one prompt.
+def predict_x0(
+    model: DiffusionModel, x_t: Tensor, t: int, text: TextStates, scale: float, at_once: int
+) -> Tensor:
+    """x0 (N, C, H, W) as the plain U-Net predicts it for N latents of one prompt.
 
     Args:
-        text: (2, N, D) as `DiffusionModel.encode` gives it. at_once: latents per U-Net call; memory.
+        at_once: latents per U-Net call; memory.
     """
-    outputs = []
-    for part in x_t.split(at_once):
-        both = model.unet(torch.cat((part, part)), t, text.repeat_interleave(len(part), 0)).sample
-        outputs.append(classifier_free(both, scale))
-    return torch.cat(outputs)
+    outputs = [model.predict(part, t, text, scale) for part in x_t.split(at_once)]
+    return model.schedule.x0_eps(torch.cat(outputs), x_t, t)[0]
 
 
 def scored(
@@ -41,11 +37,26 @@ def scored(
     return torch.cat(images), {name: torch.cat([each[name] for each in scores]) for name in scores[0]}
 
 
-def best(scores: Mapping[str, Tensor]) -> int:
-    """Which candidate has the largest total reward; one that is not a number never has it."""
-    return int(scores["total"].nan_to_num(nan=-torch.inf).argmax())
+def best(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> int:
+    """Which candidate has the largest weighted sum of the rewards; one that is not a number never has it."""
+    return int(objective(scores, weights).nan_to_num(nan=-torch.inf).argmax())
 
 
 def only(scores: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
     """One candidate's rewards, (1,) each."""
     return {name: values[index : index + 1] for name, values in scores.items()}
+
+
+@torch.no_grad()
+def finish(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    report: Reporter,
+    x0: Tensor,
+    settings: Any,
+) -> StepEvent:
+    """Decode and score the candidates' final latents (N, C, H, W): the last event, of the best one."""
+    images, scores = scored(model, rewards, request.prompt, x0, settings.at_once)
+    chosen = best(scores, weights_of(settings, rewards))
+    return report.last(images[chosen : chosen + 1], only(scores, chosen))

@@ -1,5 +1,6 @@
 """What a method tells: tensors as StepEvents, and the scored picture at the end."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,6 @@ from torch import Tensor
 from maskunet.masks import mask as masks_
 from maskunet.masks.counting import Collector
 from maskunet.masks.sites import find_sites
-from maskunet.methods.base.loop import steps_of
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.records.site_stats import SiteStats
@@ -25,6 +25,7 @@ class Reporter:
         self.model, self.steps = model, steps
         self.keep_masks, self.statistics = request.keep_masks, request.statistics
         self.began, self.unet_calls = time.perf_counter(), 0
+        self.step, self.timestep = 0, 0  # of the newest event
         self._collector: Collector | None = None
 
     def __call__(
@@ -49,6 +50,7 @@ class Reporter:
                 came from: these are counted.
             plain: further attributes of the event, as they are.
         """
+        self.step, self.timestep = step, int(timestep)
         masks = masks if self.statistics else None
         cuda = self.model.device.type == "cuda"
         stats = self._count(timestep, used, logits) if used else None
@@ -65,10 +67,14 @@ class Reporter:
             stats=stats,
             masks={n: masks_.pack(m) for n, m in used.items()} if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
-            unet_calls=self.unet_calls,
+            unet_calls=math.ceil(self.unet_calls),  # a part of a guided call may count for less than one
             peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,
             **plain,
         )
+
+    def last(self, image: Tensor, rewards: Mapping[str, Tensor]) -> StepEvent:
+        """Report the result: the last event of every method."""
+        return self(self.step, self.timestep, image=image, rewards=rewards, best=True, final=True)
 
     def _count(
         self, timestep: int, used: Mapping[str, Tensor], logits: Mapping[str, Tensor] | None
@@ -103,6 +109,4 @@ def finish(
 ) -> StepEvent:
     """Decode and score the final latents: the last event of every method."""
     image = model.decode(x0)
-    scores = rewards(image, [request.prompt])
-    last = report.steps - 1
-    return report(last, steps_of(model, request)[last][0], image=image, rewards=scores, best=True, final=True)
+    return report.last(image, rewards(image, [request.prompt]))

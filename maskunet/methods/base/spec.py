@@ -15,7 +15,6 @@ from maskunet.records.disk.hub import file_hash
 from maskunet.rewards.base import WeightedRewards
 
 KINDS = ("masks", "control", "rival")  # in the order in which methods are offered
-DEFAULT_STEPS = 15  # the paper's, for the training-free comparisons
 
 
 class Run(Protocol):
@@ -44,6 +43,10 @@ class MethodSpec:
     run: Run
     parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
     part: str = ""
+
+    def shares(self, settings: Any) -> bool:
+        """Whether several requests may share their U-Net calls, see `Sampled`."""
+        return hasattr(self.run, "together") and self.run.shares(settings)
 
     def weights(self, model: DiffusionModel, settings: Any) -> dict[str, str]:
         """SHA-256 of the model's weight files and of the trained ones that go with them."""
@@ -94,6 +97,6 @@ def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request
         request,
         model=model.name,
         preset=request.preset or next(iter(spec.presets)),
-        steps=request.steps or DEFAULT_STEPS,
+        steps=request.steps or model.steps,
         guidance=model.guidance if request.guidance is None else request.guidance,
     )

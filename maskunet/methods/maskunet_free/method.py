@@ -4,7 +4,7 @@ MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
 prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,18 +13,20 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from maskunet.diffusion import dpmpp_2m_step
+from maskunet.diffusion import denoise
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import (
     MethodSpec,
     Reporter,
+    RewardWeights,
     finish,
     guidance_of,
     mask_generator,
     recomputed,
     rest,
     steps_of,
+    weights_of,
 )
 from maskunet.methods.maskunet_free.cuda_graph import Pool
 from maskunet.methods.maskunet_free.search import Move, Search, stay
@@ -35,7 +37,7 @@ from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(RewardWeights):
     """What Algorithm 1 leaves open, and where the published code differs from it.
 
     Attributes:
@@ -49,10 +51,8 @@ class Settings:
         warm_start: keep the logits from step to step. keep_moments: keep AdamW's moments over resets.
         noise: of the Gumbel-sigmoid, "one_sided", "logistic" or "none"; `common_noise` draws it once
             per step instead of at every update.
-        second_order: DPM-Solver++ 2M; otherwise first order, as the published code ends up with.
         hinge: the first reward stops counting above it; 100 is never.
         views: pictures the rewards look at per update: the image itself, then shifted, noisy copies.
-        image_reward, hpsv2: weights of the rewards (omega, Eq. 10).
         tiny_decoder: the rewards look through the model's tiny decoder; the final picture is the full one's.
         low_memory: recompute in the backward pass what would be kept for it, with the same gradients.
     """
@@ -69,11 +69,8 @@ class Settings:
     keep_moments: bool = setting(False, "keep AdamW's moments over resets")
     noise: str = setting("one_sided", "mask noise", choices=mask.NOISE_KINDS)
     common_noise: bool = setting(False, "one noise for all updates of a step")
-    second_order: bool = setting(True, "use the solver's second order")
     hinge: float = setting(100.0, "ImageReward counts below this", low=-100.0, high=100.0)
     views: int = setting(1, "pictures scored per update", low=1, high=8)
-    image_reward: float = setting(1.0, "weight of ImageReward", low=0.0, high=100.0)
-    hpsv2: float = setting(5.0, "weight of HPSv2", low=0.0, high=100.0)
     tiny_decoder: bool = setting(False, "faster: look through the tiny decoder", cost=True)
     low_memory: bool = setting(False, "less memory: recompute instead of remembering", cost=True)
 
@@ -90,11 +87,24 @@ def run(
     Args:
         move: what another method does to the step's latents at each update, under the update's masks.
     """
-    pairs = steps_of(model, request)
-    rewards = rewards.reweighted({"image_reward": settings.image_reward, "hpsv2": settings.hpsv2})
-    report = Reporter(model, len(pairs), request)
+    report = Reporter(model, len(steps_of(model, request)), request)
+    x0 = yield from _optimized(model, rewards, request, settings, move, report)
+    yield finish(model, rewards, request, report, x0)  # it needs what the search held, on a small card
+
+
+def _optimized(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    settings: Settings,
+    move: Move,
+    report: Reporter,
+) -> Generator[StepEvent, None, Tensor]:
+    """Algorithm 1 without its last picture: an event per update; returns the clean latents."""
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    weights = weights_of(settings, rewards)
+    judges = rewards.optimizing(weights)
     text = model.encode(request.prompt, request.negative_prompt)
-    x_t, history, optimizer = model.noise(request.seed), None, None
     if settings.low_memory:
         rest(model.text_encoder, *rewards.text_towers(request.prompt))
     replays = model.replayable and not settings.low_memory
@@ -104,21 +114,24 @@ def run(
     ):
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
         search = Search(
-            model=model, masked=masked, request=request, settings=settings, move=move, logits=logits, text=text,
-            rewards=partial(checkpoint, rewards, use_reentrant=False) if settings.low_memory else rewards,
-            scale=guidance_of(model, request), generator=mask_generator(request), report=report,
+            model=model, masked=masked, request=request, settings=settings, move=move, logits=logits,
+            text=text, scale=scale, weights=weights, generator=mask_generator(request), report=report,
+            rewards=partial(checkpoint, judges, use_reentrant=False) if settings.low_memory else judges,
             pool=Pool(model.device) if replays else None,
         )  # fmt: skip
-        for step, (t, t_prev) in enumerate(pairs):
+        optimizer = None
+
+        def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
+            nonlocal optimizer
             if step == 0 or not settings.warm_start:
                 optimizer = _reset(logits, optimizer, settings)
             # A step's last gradient counts only for what the next step takes over from it.
             last_too = (settings.warm_start or settings.keep_moments) and step + 1 < len(pairs)
             chosen = yield from search.step(step, t, x_t, optimizer, last_too)
-            x_t, history = dpmpp_2m_step(model.schedule, chosen.z_t, chosen.x0, history, t, t_prev)
-            history = history if settings.second_order else None
-    del search, optimizer, logits, chosen  # the last picture needs their memory on a small card
-    yield finish(model, rewards, request, report, x_t)
+            return chosen.z_t, chosen.x0
+
+        noise = model.noise(request.seed)
+        return (yield from denoise(model.schedule, pairs, noise, look, second_order=settings.second_order))
 
 
 def parts(model: DiffusionModel, settings: Settings) -> Mapping[str, Path]:

@@ -14,17 +14,19 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
-from maskunet.diffusion import classifier_free
+from maskunet.diffusion import classifier_free, doubled
+from maskunet.encoders.text_states import TextStates
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import Features, MaskedUNet
-from maskunet.methods.base import Reporter
+from maskunet.methods.base import Reporter, objective
 from maskunet.methods.maskunet_free.cuda_graph import Pool, Replayed
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
+from maskunet.rewards import SPECS
 from maskunet.rewards.base import Shift, shifted_views, shifts
 
-# (masked U-Net, step, x_t, text states, masks) -> the latents to go on with, and the U-Net calls it took.
-Move = Callable[[MaskedUNet, int, Tensor, Tensor, Mapping[str, Tensor]], tuple[Tensor, int]]
+# (masked U-Net, step, x_t, text states of both guidance halves, masks) -> the latents to go on with, and the U-Net calls it took.
+Move = Callable[[MaskedUNet, int, Tensor, TextStates, Mapping[str, Tensor]], tuple[Tensor, int]]
 
 
 def stay(masked: MaskedUNet, step: int, x_t: Tensor, *others: object) -> tuple[Tensor, int]:
@@ -77,7 +79,7 @@ class Search:
     """What does not change while one picture's masks are looked for.
 
     Attributes:
-        rewards: see `WeightedRewards`. settings: of `maskunet_free`. scale: of the guidance.
+        rewards: see `WeightedRewards`. weights: of what is optimized, see `weights_of`. settings: of `maskunet_free`. scale: of the guidance.
         logits: by site name; the optimizer changes them in place.
         looking: what looks, without gradients and with them, once it has been asked for.
         pool: where the looks are recorded, or None to look without.
@@ -86,11 +88,12 @@ class Search:
     model: DiffusionModel
     masked: MaskedUNet
     rewards: Callable[[Tensor, list[str]], Mapping[str, Tensor]]
+    weights: Mapping[str, float]
     request: Request
     settings: Any
     move: Move
     logits: dict[str, Tensor]
-    text: Tensor
+    text: TextStates
     scale: float
     generator: torch.Generator
     report: Reporter
@@ -164,7 +167,8 @@ class Search:
         self.report.unet_calls += 1 + calls
         if last is None or calls:  # latents that stay are encoded once per timestep
             with torch.no_grad():
-                features = self.masked.encode(torch.cat((z_t, z_t)), t, self.text)
+                text = self.text.guided(self.scale)
+                features = self.masked.encode(doubled(z_t, self.scale), t, text)
             alpha, sigma = torch.tensor(self.model.schedule.alpha_sigma(t)).to(x_t.device).unbind()
         else:
             features, alpha, sigma = last.features, last.alpha, last.sigma
@@ -201,8 +205,9 @@ class Search:
             image = self.model.decode(x0, tiny=self.settings.tiny_decoder)
             views = shifted_views(image, given.views)
             scores = self.rewards(views, [self.request.prompt] * len(views))
+            aim = objective(scores, self.weights).mean()
             scores = {name: value.mean()[None] for name, value in scores.items()}
-            loss = negative_reward(scores, self.settings)
+            loss = negative_reward(aim, scores, self.weights, self.settings.hinge)
         gradients = torch.autograd.grad(loss, list(self.logits.values())) if moves else ()
         masks = {name: each.detach() for name, each in masks.items()}
         kept = (each.float().mean()[None] for each in masks.values())
@@ -223,8 +228,18 @@ def _read(look: Look) -> tuple[float, dict[str, float], dict[str, float]]:
     return loss, dict(zip(look.scored, scores, strict=True)), dict(zip(look.masks, kept, strict=True))
 
 
-def negative_reward(scores: Mapping[str, Tensor], settings: Any) -> Tensor:
-    """The negative of Eq. 10, a scalar; above the hinge ImageReward stops counting."""
+def negative_reward(
+    aim: Tensor, scores: Mapping[str, Tensor], weights: Mapping[str, float], hinge: float
+) -> Tensor:
+    """The negative of Eq. 10, a scalar; above the hinge a reward that has one stops counting.
+
+    Args:
+        aim: what is optimized, see `objective`, and `scores`, the rewards, (1,) each.
+    """
     # Published code differs in form only: relu(2 - ImageReward) + 5 (1 - HPSv2) has this gradient.
-    over = F.relu(scores["image_reward"] - settings.hinge) * settings.image_reward
-    return (over - scores["total"]).sum()
+    over = [
+        F.relu(scores[name] - hinge) * weight
+        for name, weight in weights.items()
+        if name in SPECS and SPECS[name].hinged
+    ]
+    return (sum(over) - aim).sum()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from maskunet.diffusion import Schedule
-from maskunet.models.base.model import DiffusionModel
+from maskunet.models.base.model import DEFAULT_STEPS, DiffusionModel
 from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES, read_network
 from maskunet.records.disk.hub import file_hash
 
@@ -18,6 +18,7 @@ def from_folder(
     *,
     name: str,
     guidance: float,
+    steps: int = DEFAULT_STEPS,
     device: torch.device,
     dtype: torch.dtype,
     tiny_decoder: Path | None = None,
@@ -50,6 +51,7 @@ def from_folder(
         latent_scale=vae.config.scaling_factor,
         latent_shape=(unet.config.in_channels, size, size),
         guidance=guidance,
+        steps=steps,
         device=device,
         dtype=dtype,
         weights=hashes(folder),

@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskunet.diffusion import Schedule
+from maskunet.diffusion import Schedule, classifier_free, doubled
+from maskunet.encoders.text_states import TextStates
 from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
+
+DEFAULT_STEPS = 15  # the paper's, for its comparisons
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +38,7 @@ class ModelSpec:
     revision: str = ""
     download_gb: float = 0.0
     guidance: float = 7.5
-    steps: int = 15
+    steps: int = DEFAULT_STEPS
     tiny_decoder: str = ""
     folder: Path | None = None
     rewards: Path | None = None
@@ -50,6 +53,7 @@ class DiffusionModel:
         schedule: the noise schedule and what the U-Net predicts.
         latent_scale: latents the U-Net sees = encoder output x latent_scale.
         latent_shape: (C, H, W) of one latent.
+        guidance, steps: used where a request leaves them open.
         weights: SHA-256 of each weight file by its name within the folder.
         trained: files of mask generators that were trained for it, by name; `fine_tuned`, of U-Nets.
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
@@ -68,6 +72,7 @@ class DiffusionModel:
     device: torch.device
     dtype: torch.dtype
     weights: Mapping[str, str]
+    steps: int = DEFAULT_STEPS
     trained: dict[str, Path] = field(default_factory=dict)
     fine_tuned: dict[str, Path] = field(default_factory=dict)
     tiny_decoder: Path | None = None
@@ -84,19 +89,32 @@ class DiffusionModel:
         return self.device.type == "cuda"
 
     @torch.no_grad()
-    def encode(self, prompt: str, negative_prompt: str = "") -> Tensor:
-        """Text states (2, N, D) of the negative prompt and the prompt, in this order."""
+    def encode(self, prompt: str, negative_prompt: str = "") -> TextStates:
+        """Text states of the negative prompt and the prompt, in this order."""
         return self.encode_prompts([negative_prompt, prompt])
 
     @torch.no_grad()
-    def encode_prompts(self, prompts: list[str]) -> Tensor:
-        """Text states (B, N, D), padded or truncated to the tokenizer's length."""
+    def encode_prompts(self, prompts: list[str]) -> TextStates:
+        """Text states of B prompts, padded or truncated to the tokenizer's length."""
         tokens = self.tokenizer(
             prompts, padding="max_length", truncation=True,
             max_length=self.tokenizer.model_max_length, return_tensors="pt",
         )  # fmt: skip
         nn.Module.to(self.text_encoder, self.device)  # it may have been at rest
-        return self.text_encoder(tokens.input_ids.to(self.device))[0].to(self.dtype)
+        return TextStates(self.text_encoder(tokens.input_ids.to(self.device))[0].to(self.dtype))
+
+    def predict(self, x_t: Tensor, t: int, text: TextStates, scale: float = 1.0) -> Tensor:
+        """The U-Net's output (B, C, H, W) at one timestep, guided where `scale` is above 1.
+
+        Args:
+            x_t: (B, C, H, W). text: both guidance halves of B prompts, or of one for all latents.
+        """
+        text = text.guided(scale).repeated(2 * len(x_t) // text.batch)
+        return classifier_free(self.unet(doubled(x_t, scale), t, **text.arguments).sample, scale)
+
+    def predict_x0(self, x_t: Tensor, t: int, text: TextStates, scale: float = 1.0) -> Tensor:
+        """The clean latents (B, C, H, W) that `predict` stands for."""
+        return self.schedule.x0_eps(self.predict(x_t, t, text, scale), x_t, t)[0]
 
     def noise(self, seed: int) -> Tensor:
         """Standard normal latents (1, C, H, W), drawn on the CPU: a seed means one picture."""

@@ -1,1 +1,1 @@
-"""Files that others may have made: checked before use, written whole or not at all."""
+"""Files that others may have made: checked before use, and written whole or not at all."""

@@ -1,4 +1,4 @@
-"""What every reward shares."""
+"""What every reward shares: its SPEC, the weighted sum, shifted views."""
 
 from maskunet.rewards.base.reward import PromptCache, Reward, RewardSpec, WeightedRewards
 from maskunet.rewards.base.views import Shift, shifted_views, shifts

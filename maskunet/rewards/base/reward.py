@@ -29,6 +29,7 @@ class RewardSpec:
         repo: Hugging Face repository of the checkpoint, `files` what is needed from it.
         download_gb: size of that download, 10^9 bytes.
         load: (folder, device, dtype) -> Reward.
+        hinged: a method may let it count only up to a value that is good enough; published: ImageReward's 2.
     """
 
     name: str
@@ -41,6 +42,7 @@ class RewardSpec:
     files: tuple[str, ...]
     download_gb: float
     load: Callable[[Path, torch.device, torch.dtype], Reward]
+    hinged: bool = False
 
 
 class WeightedRewards:
@@ -48,10 +50,14 @@ class WeightedRewards:
 
     Args:
         parts: (reward, weight) by name.
+        optimized: the weights that a method gives them, if these are others; they decide who needs a gradient.
     """
 
-    def __init__(self, parts: Mapping[str, tuple[Reward, float]]):
+    def __init__(
+        self, parts: Mapping[str, tuple[Reward, float]], optimized: Mapping[str, float] | None = None
+    ):
         self._parts = dict(parts)
+        self._optimized = {**self.weights, **(optimized or {})}
 
     @property
     def parts(self) -> dict[str, tuple[Reward, float]]:
@@ -63,9 +69,9 @@ class WeightedRewards:
         """The weight of each reward."""
         return {name: weight for name, (_, weight) in self._parts.items()}
 
-    def reweighted(self, weights: Mapping[str, float]) -> "WeightedRewards":
-        """The same networks with other weights; rewards that are not named keep theirs."""
-        return WeightedRewards({n: (r, weights.get(n, w)) for n, (r, w) in self._parts.items()})
+    def optimizing(self, weights: Mapping[str, float]) -> "WeightedRewards":
+        """The same networks for a method that optimizes them with other weights; "total" keeps its scale."""
+        return WeightedRewards(self._parts, weights)
 
     def only(self, name: str) -> "WeightedRewards":
         """One of them alone; the other networks do not run.
@@ -85,7 +91,8 @@ class WeightedRewards:
     def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
         """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
 
-        A reward whose weight is 0, beside others, is looked at without a gradient: it would be one of zeros.
+        A reward that is optimized with a weight of 0, beside others, is looked at without a gradient: it would be one
+        of zeros.
 
         Raises:
             ValueError: not one prompt per picture.
@@ -94,9 +101,9 @@ class WeightedRewards:
             raise ValueError(
                 f"{len(image)} pictures and {len(prompts)} prompts were given. Give one prompt per picture."
             )
-        scores, weighted = {}, any(self.weights.values())
-        for name, (reward, weight) in self._parts.items():
-            with nullcontext() if weight or not weighted else torch.no_grad():
+        scores, weighted = {}, any(self._optimized.values())
+        for name, (reward, _) in self._parts.items():
+            with nullcontext() if self._optimized[name] or not weighted else torch.no_grad():
                 scores[name] = reward(image, prompts)
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores

@@ -1,4 +1,4 @@
-"""Ways of training, one per file; each ends in a SPEC and is found by its presence."""
+"""One way of training per file; each ends in a SPEC and is found by its presence."""
 
 from maskunet.plugins import discover
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.rewards.base import WeightedRewards
@@ -66,10 +67,10 @@ class UNet(nn.Module):
         super().__init__()
         self.unet = unet
 
-    def forward(self, x_t: Tensor, t: Tensor, text: Tensor, draws: list[int]) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, text: TextStates, draws: list[int]) -> Tensor:
         """The U-Net's output (B, C, H, W); nothing in it is random."""
         own = self.unet.conv_in.weight.dtype  # a copy that trains is float32, and the base model may be half
-        return self.unet(x_t.to(own), t, text.to(own)).sample
+        return self.unet(x_t.to(own), t, **text.to(own).arguments).sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +79,14 @@ class Recipe:
 
     Attributes:
         module: called as module(x_t, t, text, draws) with noisy latents (B, C, H, W), timesteps (B,),
-            text states (B, N, D) and one number per sample that fixes what is random in it; returns the
+            their text states and one number per sample that fixes what is random in it; returns the
             U-Net's output (B, C, H, W). Its parameters that require gradients are trained.
         save: writes the trained part to a file. measure: figures for the log, cheap ones.
     """
 
     module: nn.Module
     save: Callable[[Path], None]
-    measure: Callable[[Tensor, Tensor], Mapping[str, float]] = lambda x0, text: {}
+    measure: Callable[[Tensor, TextStates], Mapping[str, float]] = lambda x0, text: {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from maskunet import seeds
+from maskunet.encoders.text_states import TextStates
 from maskunet.masks import generator_file, mask
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.masked_unet import Features, MaskedUNet
@@ -35,9 +37,9 @@ class Masked(nn.Module):
         super().__init__()
         self.generator, self.masked = generator, masked
 
-    def forward(self, x_t: Tensor, t: Tensor, text: Tensor, draws: list[int]) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, text: TextStates, draws: list[int]) -> Tensor:
         """The output (B, C, H, W) under masks drawn per sample; without `draws` they are deterministic."""
-        noise = [torch.Generator().manual_seed(draw + 1) for draw in draws] or None
+        noise = [torch.Generator().manual_seed(seeds.of_sample_masks(draw)) for draw in draws] or None
         with torch.no_grad():  # nothing before the first site depends on a mask
             features = self.masked.encode(x_t, t, text)
         return self.masked.decode(features, lambda block, inner: self.generator(block, inner, noise))
@@ -61,11 +63,11 @@ def build(model: DiffusionModel, settings: MaskSettings) -> Iterator[Recipe]:
 
 
 @torch.no_grad()
-def measure(module: Masked, model: DiffusionModel, x0: Tensor, text: Tensor) -> dict[str, float]:
+def measure(module: Masked, model: DiffusionModel, x0: Tensor, text: TextStates) -> dict[str, float]:
     """The removed ratio, and how far masks differ over timesteps and samples, in shares of the weights.
 
     Args:
-        x0: (2, C, h, w) two latents. text: (2, N, D) their text states.
+        x0: (2, C, h, w) two latents. text: their text states.
 
     Returns:
         `removed`, of the deterministic masks, and `expected`, of drawn ones; `distance_time` between the
@@ -81,7 +83,9 @@ def measure(module: Masked, model: DiffusionModel, x0: Tensor, text: Tensor) -> 
     }
 
 
-def _masks(module: Masked, model: DiffusionModel, x0: Tensor, text: Tensor, t: int) -> tuple[Tensor, Tensor]:
+def _masks(
+    module: Masked, model: DiffusionModel, x0: Tensor, text: TextStates, t: int
+) -> tuple[Tensor, Tensor]:
     """The deterministic masks (2, weights) at a timestep, and the mean keep probability."""
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(t)).to(x0)
     alpha_bar = model.schedule.alpha_bar(t)

@@ -1,1 +1,1 @@
-"""Records to fragments of the page."""
+"""From records to HTML fragments of the page."""

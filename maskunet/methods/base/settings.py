@@ -1,0 +1,48 @@
+"""Settings that several methods have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, make_dataclass
+
+from torch import Tensor
+
+from maskunet import rewards
+from maskunet.plugins import setting
+from maskunet.rewards.base import WeightedRewards
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solver:
+    """How a method's loop goes from step to step.
+
+    Attributes:
+        second_order: DPM-Solver++ 2M; otherwise its first order.
+    """
+
+    second_order: bool = setting(True, "use the solver's second order")
+
+
+# Of a method that optimizes rewards: for each one that there is a field, such as hpsv2, its weight (omega, Eq. 10).
+RewardWeights = make_dataclass(
+    "RewardWeights",
+    [
+        (name, float, setting(spec.weight, f"weight of {spec.title}", low=0.0, high=100.0))
+        for name, spec in rewards.SPECS.items()
+    ],
+    bases=(Solver,),
+    frozen=True,
+    kw_only=True,
+    slots=True,
+)
+
+
+def weights_of(settings: Solver, judges: WeightedRewards) -> dict[str, float]:
+    """The weight of each reward in what is optimized; one of the user's own, without a field, keeps what it came with."""
+    return {name: getattr(settings, name, weight) for name, weight in judges.weights.items()}
+
+
+def objective(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """What a method optimizes: its own weighted sum of the rewards (Eq. 10), (B,).
+
+    A run's "total" has the rewards' own weights instead, so that it is one scale in all runs.
+    """
+    return sum(weights[name] * value for name, value in scores.items() if name in weights)
