@@ -23,7 +23,8 @@ WEIGHTS = {"image_reward": 1.0, "hpsv2": 2.0}
 class Stub:
     """A method whose picture costs a fixed time and whose rewards are those of a table of chance."""
 
-    def __init__(self, name, seconds=1.0, calls=10):
+    def __init__(self, name, seconds=1.0, calls=10, kind="rival"):
+        self.kind = kind
         self.entrant, self.name = name, name.partition("/")[0]
         self.seconds, self.calls, self.made = seconds, calls, []
 

@@ -4,6 +4,7 @@ import base64
 import io
 import multiprocessing
 import re
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -86,8 +87,9 @@ class Fake:
 
 
 def tab(*states):
+    page = SimpleNamespace(studio=SimpleNamespace(training=Fake(*states)))
     with gr.Blocks():
-        return train.build(Fake(*states))
+        return train.build(page, None)
 
 
 def event(step, **more):
