@@ -4,32 +4,38 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib.util import find_spec
 from math import inf
-from types import MappingProxyType, NoneType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, get_args
+
+SHARED = ("base", "registry")  # what the plug-ins of a package share, and what runs them: no plug-ins
+
+
+def names(package: str) -> tuple[str, ...]:
+    """The plug-ins of a package by their files' names, in order and without importing any."""
+    found = find_spec(package)
+    places = found.submodule_search_locations if found else None
+    return tuple(info.name for info in pkgutil.iter_modules(places or ()) if info.name not in SHARED)
 
 
 def discover(package: str) -> Mapping[str, Any]:
     """Import the modules of a package in name order and return their SPECs by name, read-only.
-
-    `base` is what the plug-ins share and has no SPEC.
 
     Raises:
         ImportError: a module has no SPEC, or two have the same name; says which.
     """
     found: dict[str, Any] = {}
     owners: dict[str, str] = {}
-    for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        if info.name == "base":
-            continue
-        spec = getattr(importlib.import_module(f"{package}.{info.name}"), "SPEC", None)
+    for name in names(package):
+        spec = getattr(importlib.import_module(f"{package}.{name}"), "SPEC", None)
         if spec is None:
-            raise ImportError(f"{package}/{info.name}.py has no SPEC. End it in one, or move it elsewhere.")
+            raise ImportError(f"{package}/{name}.py has no SPEC. End it in one, or move it elsewhere.")
         if spec.name in found:
             raise ImportError(
-                f"{package}/{info.name}.py and {owners[spec.name]}.py both call themselves “{spec.name}”."
+                f"{package}/{name}.py and {owners[spec.name]}.py both call themselves “{spec.name}”."
             )
-        found[spec.name], owners[spec.name] = spec, info.name
+        found[spec.name], owners[spec.name] = spec, name
     return MappingProxyType(found)
 
 
@@ -74,13 +80,16 @@ class FieldCard:
     empty: bool = False
 
 
+CARD = ("help", "low", "high", "choices", "cost")  # what a field may say of itself
+
+
 def cards(settings: Any) -> list[FieldCard]:
     """The fields of a settings dataclass, or of an instance, whose values are then the defaults."""
     found = []
     for each in fields(settings):
-        kind, *more = get_args(each.type) or (each.type,)
+        kind, *more = get_args(each.type) if isinstance(each.type, UnionType) else (each.type,)
         value = each.default if isinstance(settings, type) else getattr(settings, each.name)
-        about = {"help": "", **each.metadata}
+        about = {"help": "", **{key: each.metadata[key] for key in CARD if key in each.metadata}}
         found.append(
             FieldCard(name=each.name, kind=kind.__name__, default=value, empty=NoneType in more, **about)
         )
@@ -109,12 +118,16 @@ def chosen(
     return replace(presets[name], **(overrides or {}))
 
 
-def check(card: FieldCard, value: Any) -> None:
+def check(card: FieldCard, value: Any, called: str = "") -> None:
     """Refuse a value that the field does not allow.
+
+    Args:
+        called: the field in the sentence, such as "--seed"; its name as a setting's if left out.
 
     Raises:
         ValueError: of another kind, out of range, or none of the choices; says what is allowed.
     """
+    called = called or f"The setting {card.name}"
     if value is None and card.empty:
         return
     kind = {each.__name__: each for each in KINDS}[card.kind]
@@ -123,8 +136,10 @@ def check(card: FieldCard, value: Any) -> None:
         kind is bool or not isinstance(value, bool)
     )
     if not fits or (kind in numbers and not abs(value) < inf):
-        raise ValueError(f"The setting {card.name} must be {KINDS[kind]}, not {value!r:.60}.")
+        raise ValueError(f"{called} must be {KINDS[kind]}, not {value!r:.60}.")
+    if card.high is None and card.low is not None and value < card.low:
+        raise ValueError(f"{called} must be at least {card.low}.")
     if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
-        raise ValueError(f"The setting {card.name} is {value}; allowed is {card.low} to {card.high}.")
+        raise ValueError(f"{called} is {value}; allowed is {card.low} to {card.high}.")
     if card.choices and value not in card.choices:
-        raise ValueError(f"The setting {card.name} is {value!r:.60}; allowed is {', '.join(card.choices)}.")
+        raise ValueError(f"{called} is {value!r:.60}; allowed is {', '.join(card.choices)}.")

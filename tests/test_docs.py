@@ -122,12 +122,9 @@ def parsed(program, arguments):
 @cache
 def known_commands():
     """The parser of every command, by name."""
-    (found,) = (
-        each
-        for each in parsed("maskunet", ["doctor"])._actions
-        if isinstance(each, argparse._SubParsersAction)
-    )
-    return {**found.choices, "tabletop": parsed("maskunet", ["tabletop", "card"])}
+    actions = parsed("maskunet", ["doctor"])._actions
+    (found,) = (each for each in actions if isinstance(each, argparse._SubParsersAction))
+    return dict(found.choices)
 
 
 def options(program, command):

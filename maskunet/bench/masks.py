@@ -14,7 +14,7 @@ from torch import nn
 from maskunet.bench.base import BenchSpec, guided_inputs, sd15_unet, seconds
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.library.library import Library
-from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.mask import bernoulli_masks
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods import SPECS
@@ -81,7 +81,7 @@ def steps(unet: nn.Module) -> Iterator[Works]:
 
     The masks are those of a light generator that has not learned: what it computes does not depend on that.
     """
-    generator = MaskGenerator(unet, Settings()).to(unet.device).eval()
+    generator = MaskGenerator(unet, GeneratorSettings()).to(unet.device).eval()
     noise = torch.Generator().manual_seed(0)
     x_t, text = guided_inputs(unet)
 

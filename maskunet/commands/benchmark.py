@@ -1,33 +1,33 @@
 """python -m maskunet benchmark: GenEval and BLIP-VQA of a folder of pictures, beside published figures."""
 
-import argparse
 import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-NAMES = ("blip_vqa", "geneval")  # a test compares them with the room's
+from maskunet import plugins
+from maskunet.commands.base import CommandSpec, DeviceOptions, bar, make_folder, option
+from maskunet.experiments.markdown import markdown_table
 
+if TYPE_CHECKING:
+    from maskunet.evaluation.benchmarks.base import BenchmarkSpec, Row, Score
 
-def add(commands: Any) -> None:
-    """Add the command to an argparse object of subcommands."""
-    parser = commands.add_parser("benchmark", help="judge a folder of pictures as a published benchmark does")
-    parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="as sample makes it")
-    parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="FILE",
-        help="the benchmark's prompts as published: evaluation_metadata.jsonl, or color_val.txt",
-    )  # fmt: skip
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of the benchmark's networks")
-    parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
-    parser.set_defaults(command=run)
+PROMPTS = "the benchmark's prompts as published: evaluation_metadata.jsonl, or color_val.txt"
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(DeviceOptions):
+    name: str = option(choices=plugins.names("maskunet.evaluation.benchmarks"), positional=True)
+    images: Path = option(help="as sample makes it", metavar="FOLDER")
+    prompts: Path = option(help=PROMPTS, metavar="FILE")
+    weights: Path | None = option(None, "folder of the benchmark's networks", metavar="DIR")
+    out: Path = option(help="folder for the tables")
+
+
+def run(options: Options) -> None:
     """Judge every picture, then write rows.csv, prompts.csv, benchmark.json and benchmark.md.
 
     Raises:
@@ -38,64 +38,40 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from maskunet.machine import versions
     from maskunet.prompts import files
 
-    spec = benchmarks.SPECS[args.name]
-    prompts = files.read(args.prompts)
+    spec = benchmarks.SPECS[options.name]
+    prompts = files.read(options.prompts)
     spec.check(prompts)
-    pictures = benchmarks.pictures_of(args.images, prompts)
-    made = _made(args.images)
+    pictures = benchmarks.pictures_of(options.images, prompts)
+    made = files.made(options.images)
     # Mistakes so far were told at once; from here on it takes seconds.
-    folders, device = benchmarks.find(spec, args.weights), machine.choose_device(args.device)
+    folders, device = benchmarks.find(spec, options.weights), machine.choose_device(options.device)
     by = spec.load(folders, device, prompts)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        parser.error(f"“{args.out.name}” cannot be made a folder; give another --out")
-    rows = _judged(benchmarks.judge(spec, by, pictures, args.prompts.stem), len(pictures), args.out)
+    make_folder(options.out)
+    rows = _judged(benchmarks.judge(spec, by, pictures, options.prompts.stem), len(pictures), options.out)
     about = {
-        "benchmark": spec.name, "images": args.images.name, "prompts": args.prompts.name,
+        "benchmark": spec.name, "images": options.images.name, "prompts": options.prompts.name,
         "without_pictures": len(prompts) - len({row.key for row in rows}),
         "protocol": benchmarks.protocol(pictures, made), "made": made,
         "networks": _hashes(folders), "interval": spec.interval,
         "device": device.type, "versions": versions(),
     }  # fmt: skip
-    save(args.out, spec, rows, about)
+    save(options.out, spec, rows, about)
     sys.stdout.writelines(f"{line}\n" for line in lines(spec.summarize(rows)))
 
 
-def _made(folder: Path) -> dict[str, Any]:
-    """What the folder's sample.json says of how its pictures were made; empty where there is none.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
-    path = folder / "sample.json"
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            "“sample.json” is no valid JSON. Take it out, or make the pictures again."
-        ) from error
-    if not isinstance(found, dict):
-        raise ValueError("“sample.json” is no JSON object. Take it out, or make the pictures again.")
-    return found
-
-
-def _judged(rows: Iterable[Any], count: int, out: Path) -> list[Any]:
+def _judged(rows: "Iterable[Row]", count: int, out: Path) -> "list[Row]":
     """Every row, written to rows.csv as soon as it is there."""
-    from tqdm import tqdm
-
     from maskunet.evaluation.benchmarks.base import Row
 
     kept = []
-    with (out / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / "rows.csv").open("w", newline="", encoding="utf-8") as file, bar("image", count) as line:
         writer = csv.DictWriter(file, list(Row.__dataclass_fields__))
         writer.writeheader()
-        for row in tqdm(rows, total=count, unit="image", file=sys.stderr):
+        for row in rows:
             writer.writerow(asdict(row))
             file.flush()
             kept.append(row)
+            line.update()
     return kept
 
 
@@ -106,32 +82,33 @@ def _hashes(folders: Mapping[str, Path]) -> dict[str, str]:
     return {name: file_hash(folder / "model.safetensors") for name, folder in folders.items()}
 
 
-def save(out: Path, spec: Any, rows: Sequence[Any], about: Mapping[str, Any]) -> None:
+def save(out: Path, spec: "BenchmarkSpec", rows: "Sequence[Row]", about: Mapping[str, Any]) -> None:
     """Write prompts.csv, benchmark.json and benchmark.md."""
+    from maskunet.records.disk import whole
+    from maskunet.records.table import csv_text
+
     scores = spec.summarize(rows)
-    with (out / "prompts.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("key", "task", "prompt", "images", "value"))
-        writer.writerows(_prompt_rows(rows))
+    whole.write(out / "prompts.csv", csv_text(_prompt_rows(rows)))
     record = {**about, "scores": [asdict(score) for score in scores]}
-    (out / "benchmark.json").write_text(
-        f"{json.dumps(record, indent=1, ensure_ascii=False)}\n", encoding="utf-8"
-    )
-    (out / "benchmark.md").write_text(markdown(spec, scores, about), encoding="utf-8")
+    whole.write(out / "benchmark.json", f"{json.dumps(record, indent=1, ensure_ascii=False)}\n")
+    whole.write(out / "benchmark.md", markdown(spec, scores, about))
 
 
-def _prompt_rows(rows: Sequence[Any]) -> list[tuple[str, str, str, int, float]]:
+def _prompt_rows(rows: "Sequence[Row]") -> list[dict[str, Any]]:
     """One line per prompt: the mean of its pictures' values."""
-    of_prompt: dict[str, list[Any]] = {}
+    of_prompt: dict[str, list[Row]] = {}
     for row in rows:
         of_prompt.setdefault(row.key, []).append(row)
     return [
-        (key, found[0].task, found[0].prompt, len(found), sum(row.value for row in found) / len(found))
+        {
+            "key": key, "task": found[0].task, "prompt": found[0].prompt, "images": len(found),
+            "value": sum(row.value for row in found) / len(found),
+        }
         for key, found in of_prompt.items()
-    ]
+    ]  # fmt: skip
 
 
-def lines(scores: Sequence[Any]) -> list[str]:
+def lines(scores: "Sequence[Score]") -> list[str]:
     """One line per score."""
     return [
         f"{score.name:14s} {score.value:.4f} (95 % {score.low:.4f} to {score.high:.4f}), "
@@ -140,7 +117,7 @@ def lines(scores: Sequence[Any]) -> list[str]:
     ]
 
 
-def markdown(spec: Any, scores: Sequence[Any], about: Mapping[str, Any]) -> str:
+def markdown(spec: "BenchmarkSpec", scores: "Sequence[Score]", about: Mapping[str, Any]) -> str:
     """The scores beside published ones, and how each were made."""
     ours = f"“{about['images']}”"
     values = [
@@ -160,9 +137,9 @@ def markdown(spec: Any, scores: Sequence[Any], about: Mapping[str, Any]) -> str:
             [
                 f"# {spec.title}",
                 f"{spec.summary} Source: {spec.source}.",
-                _table([("task", f"{ours}, here", "95 % interval", "images", *published), *values]),
+                markdown_table(["task", f"{ours}, here", "95 % interval", "images", *published], values),
                 f"Intervals: {spec.interval}. Published figures were made otherwise, as the next table says.",
-                _table([("protocol", *protocols), *made]),
+                markdown_table(["protocol", *protocols], made),
                 *filter(None, notes),
             ]
         )
@@ -177,6 +154,9 @@ def _number(value: float | None) -> str:
     return f"{value:.2f}" if value == round(value, 2) else f"{value:.4f}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
+SPEC = CommandSpec(
+    name="benchmark",
+    title="judge a folder of pictures as a published benchmark does",
+    options=Options,
+    run=run,
+)

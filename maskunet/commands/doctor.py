@@ -1,30 +1,30 @@
 """python -m maskunet doctor: what this machine has, what will work here, and how fast."""
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from maskunet.commands.base import CommandSpec, ModelOptions, option
 
 
-def add(commands: Any) -> None:
-    """Add the command to an argparse object of subcommands."""
-    parser = commands.add_parser("doctor", help="say what will work on this machine, and how fast")
-    parser.add_argument("--model", default="auto", help="base model; auto takes the best one here")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="a Stable Diffusion folder")
-    parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")
-    parser.add_argument("--port", type=int, default=7860, help="that the page would use")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders would go")
-    parser.set_defaults(command=run)
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    port: int = option(7860, "that the page would use")
+    runs: Path = option(Path("runs"), "where run folders would go")
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Print what was found as it is found; 0 if the lab can be started as it is, else 1."""
+def run(options: Options) -> int:
+    """Print what was found as it is found; 0 if the lab can be started as it is, else 1.
+
+    Raises:
+        ValueError: no such model or device.
+    """
     from maskunet.library.library import Library
     from maskunet.studio import doctor
 
     lacking = 0
-    library = Library(args.model, args.weights, args.device)
-    for finding in doctor.examine(library, args.port, args.runs):
+    library = Library(options.model, options.weights, options.device)
+    for finding in doctor.examine(library, options.port, options.runs):
         lacking += not finding.good
         mark = " " if finding.good else "!"
         sys.stdout.write(f"{mark} {finding.name:9s} {finding.said}\n")
@@ -34,3 +34,8 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 1
     sys.stdout.write("\nThe lab can be started: python app.py\n")
     return 0
+
+
+SPEC = CommandSpec(
+    name="doctor", title="say what will work on this machine, and how fast", options=Options, run=run
+)

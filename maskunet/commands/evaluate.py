@@ -1,46 +1,59 @@
 """python -m maskunet evaluate: run the tabletop tasks with the checker."""
 
-import argparse
 import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from maskunet.commands.base import request_of
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    from dataclasses import asdict
+@dataclass(frozen=True, kw_only=True)
+class Options(BatchOptions):
+    tasks: str = option("all", "task names with commas, or all")
+    n: int = option(100, "images per task", low=1)
+    seed: int = option(1)
+    against: tuple[Path, ...] = option(
+        (), "an earlier evaluation to compare with, image by image", metavar="DIR", read=Path, repeat=tuple
+    )
+    split: str = option("test", choices=("test", "train"))
+    out: Path = option(help="folder for the tables")
 
-    from tqdm import tqdm
 
+def run(options: Options) -> None:
+    """Make and judge the pictures, then write and tell the tables.
+
+    Raises:
+        ValueError: an unknown task, method or model, or an earlier evaluation that is none.
+    """
     from maskunet.experiments import evaluate, judges
     from maskunet.machine import versions
     from maskunet.methods import method_of
     from maskunet.methods.base import filled
 
-    if args.n < 1:
-        parser.error("--n must be at least 1")
-    request = request_of(args, "-")
+    request = options.request("-")
     spec = method_of(request.method)
-    found = judges.load(args.model, args.weights, args.device)
-    request = filled(request, spec, found.loaded.model)
     settings = spec.settings(request.preset, request.settings)
+    # Mistakes so far were told at once; from here on it takes seconds.
+    found = judges.load(options.model, options.weights, options.device)
+    model, rewards = found.loaded.model, found.loaded.rewards
+    request = filled(request, spec, model)
+    names = ("tasks", "n", "seed", "split", "batch")
+    asked = {name: getattr(options, name) for name in names}
     rows = []
-    for row in tqdm(
-        evaluate.evaluate(
-            found.loaded.model, found.loaded.rewards, found.checker, request,
-            tasks=args.tasks, n=args.n, seed=args.seed, split=args.split,
-        ),
-        unit="image", file=sys.stderr,
-    ):  # fmt: skip
-        rows.append(row)
+    with bar("image") as line:
+        for row in evaluate.evaluate(model, rewards, found.checker, request, **asked):
+            rows.append(row)
+            line.update()
     about = {
         "request": {k: v for k, v in asdict(request).items() if k not in ("prompt", "seed")},
-        "settings": asdict(settings),
-        "tasks": args.tasks, "n": args.n, "seed": args.seed, "split": args.split,
-        "device": found.about["device"], "versions": versions(), "weights": found.loaded.model.weights,
+        "settings": asdict(settings), **asked,
+        "device": found.about["device"], "versions": versions(), "weights": model.weights,
     }  # fmt: skip
-    evaluate.save(args.out, rows, about)
+    evaluate.save(options.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")
-    for folder in args.against:
-        sys.stdout.write(
-            evaluate.paired_line(folder.name, evaluate.paired(rows, evaluate.load(folder))) + "\n"
-        )
+    for folder in options.against:
+        paired = evaluate.paired(rows, evaluate.load(folder))
+        sys.stdout.write(evaluate.paired_line(folder.name, paired) + "\n")
+
+
+SPEC = CommandSpec(name="evaluate", title="run the tabletop tasks with the checker", options=Options, run=run)

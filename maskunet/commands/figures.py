@@ -1,26 +1,32 @@
 """python -m maskunet figures: every plot of a finished run as files, and the numbers behind each."""
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from maskunet.runs.figures import write
-
-
-def add(commands: Any) -> None:
-    """Add the command to the parser's."""
-    parser = commands.add_parser("figures", help="draw every plot of a finished run")
-    parser.add_argument("run", type=Path, help="the folder of a run")
-    parser.add_argument("--against", type=Path, metavar="RUN", help="a second run, where a plot shows two")
-    parser.add_argument("--site", help="one site's name, where a plot can show a single one; all by default")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the figures")
-    parser.set_defaults(command=_figures)
+from maskunet.commands import base
+from maskunet.commands.base import CommandSpec, option
 
 
-def _figures(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    from maskunet.runs import run_folder
+@dataclass(frozen=True, kw_only=True)
+class Options(base.Options):
+    run: Path = option(help="the folder of a run", positional=True)
+    against: Path | None = option(None, "a second run, where a plot shows two", metavar="RUN")
+    site: str | None = option(None, "one site's name, where a plot can show a single one; all by default")
+    out: Path = option(help="folder for the figures", metavar="DIR")
 
-    other = run_folder.read(args.against) if args.against else None
-    for line in write(run_folder.read(args.run), args.out, other=other, site=args.site):
+
+def run(options: Options) -> None:
+    """Draw the plots and tell each file.
+
+    Raises:
+        ValueError: a folder holds no whole run, or the run has no such site.
+    """
+    from maskunet.runs import figures, run_folder
+
+    other = run_folder.read(options.against) if options.against else None
+    for line in figures.write(run_folder.read(options.run), options.out, other=other, site=options.site):
         sys.stdout.write(f"{line}\n")
+
+
+SPEC = CommandSpec(name="figures", title="draw every plot of a finished run", options=Options, run=run)

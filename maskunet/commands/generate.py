@@ -1,89 +1,103 @@
 """python -m maskunet generate: make a picture, and the plain one beside it."""
 
-import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import request_of
+from maskunet.commands.base import CommandSpec, MethodOptions, UsageError, bar, option
+
+if TYPE_CHECKING:
+    from maskunet.records import Run
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    from dataclasses import replace
+@dataclass(frozen=True, kw_only=True)
+class Options(MethodOptions):
+    prompt: str | None = option(None, "what the picture should show", one_of="source")
+    replay: Path | None = option(None, "a run.json or a run's PNG", metavar="FILE", one_of="source")
+    negative_prompt: str = option("", "what to steer away from")
+    keep_masks: bool = option(False, "save masks.safetensors too")
+    no_base: bool = option(False, "do not make the plain picture")
+    out: Path = option(help="folder for the run")
 
+
+def run(options: Options) -> None:
+    """Make the pictures of a prompt, or those of an earlier run again, and write the run's folder.
+
+    Raises:
+        ValueError: what was asked for cannot be made, or not with what is here; says what to do.
+    """
     from maskunet.runs import replay, run_folder
 
-    run_folder.check_place(args.out)
+    run_folder.check_place(options.out)
     record: dict[str, Any] = {}
-    if args.replay:
-        record = _record(args.replay, parser)
+    if options.replay:
+        record = _record(options.replay)
         request = replay.request_of(record)
-        request = replace(request, keep_masks=request.keep_masks or args.keep_masks)
+        request = replace(request, keep_masks=request.keep_masks or options.keep_masks)
     else:
-        request = request_of(
-            args, args.prompt, negative_prompt=args.negative_prompt, keep_masks=args.keep_masks
-        )
+        more = {"negative_prompt": options.negative_prompt, "keep_masks": options.keep_masks}
+        request = options.request(options.prompt, **more)
+    from maskunet.methods import method_of
+
+    spec = method_of(request.method)
+    settings = spec.settings(request.preset, request.settings)
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.library.library import Library
     from maskunet.machine import interruptible, versions
-    from maskunet.methods import method_of
     from maskunet.runs.compare import compare
     from maskunet.runs.draft import Draft
 
-    library = Library(request.model, args.weights, args.device)
+    library = Library(request.model, options.weights, options.device)
     loaded = library.load(library.default)
     if record:
-        spec = method_of(request.method)
-        used = spec.weights(loaded.model, spec.settings(request.preset, request.settings))
-        replay.check_replay(record, loaded.model.name, used)
+        replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings))
         if note := replay.other_versions(record, versions()):
             sys.stderr.write(f"{note}\n")
-    with_base = not args.no_base and record.get("base_unet_calls") != 0
-    how = {"with_base": with_base, "draft": Draft(args.out)}
+    with_base = not options.no_base and record.get("base_unet_calls") != 0
+    how = {"with_base": with_base, "draft": Draft(options.out)}
     with interruptible() as should_stop:
         events = compare(loaded.model, loaded.rewards, request, should_stop=should_stop, **how)
-        run = _show(events, request.method)
-    run_folder.write(run, args.out)
-    _summary(run, args.out)
+        made = _show(events, request.method)
+    run_folder.write(made, options.out)
+    _summary(made, options.out)
 
 
-def _record(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
+def _record(path: Path) -> dict[str, Any]:
     from maskunet.runs import replay
 
     try:
         with path.open("rb") as file:
             return replay.parse(file.read(replay.MAX_PICTURE + 1))
-    except OSError:
-        parser.error(f"“{path.name}” cannot be read")
+    except OSError as error:
+        raise UsageError(f"“{path.name}” cannot be read") from error
 
 
-def _show(events: Iterator[tuple[str, Any]], method: str) -> Any:
-    """Draw a progress bar for each phase; returns the run."""
-    from tqdm import tqdm
-
-    bar, shown = None, ""
+def _show(events: Iterator[tuple[str, Any]], method: str) -> "Run":
+    """Draw a progress bar for each phase; returns the run, the last of what comes."""
+    line, shown = None, ""
     try:
         for phase, item in events:
             if phase not in ("base", "result"):
                 return item
             if phase != shown:
-                if bar is not None:
-                    bar.close()
+                if line is not None:
+                    line.close()
                 name = "plain" if phase == "base" else method
-                bar, shown = tqdm(total=item.steps, desc=name, unit="step", file=sys.stderr), phase
-            bar.n = item.steps if item.final else item.step
+                line, shown = bar("step", item.steps, desc=name), phase
+            line.n = item.steps if item.final else item.step
             update = [f"update {item.update}/{item.updates}"] if item.updates and not item.final else []
             reward = [f"reward {item.rewards['total']:.3f}"] if "total" in item.rewards else []
-            bar.set_postfix_str(", ".join(update + reward), refresh=False)
-            bar.refresh()
+            line.set_postfix_str(", ".join(update + reward), refresh=False)
+            line.refresh()
     finally:
-        if bar is not None:
-            bar.close()  # before an error is told, or the bar would be drawn once more below it
-    return None
+        if line is not None:
+            line.close()  # before an error is told, or the bar would be drawn once more below it
+    raise AssertionError("a comparison ends in its run")
 
 
-def _summary(run: Any, out: Path) -> None:
+def _summary(run: "Run", out: Path) -> None:
     names = list(dict.fromkeys([*run.base_rewards, *run.rewards]))
     lines = [f"{run.state}: {out}", *([run.note] if run.note else [])]
     for name in names:
@@ -95,3 +109,8 @@ def _summary(run: Any, out: Path) -> None:
         f"{run.unet_calls} U-Net calls, {run.seconds:.1f} s"
     )
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+SPEC = CommandSpec(
+    name="generate", title="make a picture, and the plain one beside it", options=Options, run=run
+)

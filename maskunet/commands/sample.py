@@ -1,38 +1,32 @@
 """python -m maskunet sample: a picture of every prompt of a file, in as many processes as there are GPUs."""
 
-import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
+
+if TYPE_CHECKING:
+    from maskunet.experiments.picture_folder import Progress
 
 SHOWN = 3  # failures told at once; the folder holds all
+PROMPTS = "COCO's captions_val2014.json, GenEval's evaluation_metadata.jsonl, or a .txt with one per line"
+FIRST = "only the first so many prompts; torchrun and accelerate launch take --n for one of theirs"
 
 
-def add(commands: Any, add_choices: Callable, request_of: Callable) -> None:
-    """Add the command to an argparse object of subcommands.
-
-    Args:
-        add_choices: adds the options of a model and a method; request_of: makes a Request of them.
-    """
-    parser = commands.add_parser("sample", help="a picture per prompt of a file; run it again to go on")
-    parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="FILE",
-        help="COCO's captions_val2014.json, GenEval's evaluation_metadata.jsonl, or a .txt with one per line",
-    )  # fmt: skip
-    parser.add_argument(
-        "--first", "--n", type=int, dest="n",
-        help="only the first so many prompts; torchrun and accelerate launch take --n for one of theirs",
-    )  # fmt: skip
-    parser.add_argument("--images-per-prompt", type=int, default=1)
-    add_choices(parser)
-    parser.add_argument("--negative-prompt", default="", help="what to steer away from")
-    parser.add_argument("--seed", type=int, default=0, help="each picture's own seed follows from it")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.set_defaults(command=lambda args, parser: run(args, parser, request_of))
+@dataclass(frozen=True, kw_only=True)
+class Options(BatchOptions):
+    prompts: Path = option(help=PROMPTS, metavar="FILE")
+    first: int | None = option(None, FIRST, low=1, also="n", metavar="N")
+    images_per_prompt: int = option(1, low=1)
+    negative_prompt: str = option("", "what to steer away from")
+    seed: int = option(0, "each picture's own seed follows from it")
+    out: Path = option(help="folder for the pictures")
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser, request_of: Callable) -> int:
+def run(options: Options) -> int:
     """Make this process's share of what is missing; returns 2 if no picture could be made.
 
     Raises:
@@ -42,11 +36,8 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser, request_of: C
     from maskunet.methods import method_of
     from maskunet.prompts import files
 
-    for option, number in (("--first", args.n), ("--images-per-prompt", args.images_per_prompt)):
-        if number is not None and number < 1:
-            parser.error(f"{option} must be at least 1")
-    prompts = files.read(args.prompts)[: args.n]
-    request = request_of(args, "-", negative_prompt=args.negative_prompt)
+    prompts = files.read(options.prompts)[: options.first]
+    request = options.request("-", negative_prompt=options.negative_prompt)
     method_of(request.method).settings(request.preset, request.settings)
     rank, world = machine.place()
     # Mistakes so far were told at once; from here on it takes seconds.
@@ -54,12 +45,13 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser, request_of: C
     from maskunet.library.library import Library
     from maskunet.machine import interruptible
 
-    library = Library(args.model, args.weights, machine.device_of(args.device))
+    library = Library(options.model, options.weights, machine.device_of(options.device))
     loaded = library.load(library.default)
     with interruptible() as should_stop:
         events = sample(
-            loaded.model, loaded.rewards, request, prompts, args.out, seed=args.seed,
-            images_per_prompt=args.images_per_prompt, rank=rank, world=world, should_stop=should_stop,
+            loaded.model, loaded.rewards, request, prompts, options.out, seed=options.seed,
+            images_per_prompt=options.images_per_prompt, batch=options.batch,
+            rank=rank, world=world, should_stop=should_stop,
         )  # fmt: skip
         last = _follow(events, shown=rank == 0)
         stopped = should_stop()
@@ -67,26 +59,22 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser, request_of: C
     return 2 if last.total and len(last.failed) == last.total else 0
 
 
-def _follow(events: Iterator[Any], shown: bool) -> Any:
+def _follow(events: "Iterator[Progress]", shown: bool) -> "Progress":
     """The last progress, with a bar on the way that tells the time left of what was missing."""
     from contextlib import closing
 
-    from tqdm import tqdm
-
     with closing(events):
         event = before = next(events)
-        with tqdm(
-            total=event.total, initial=event.found, unit="image", disable=not shown, file=sys.stderr
-        ) as bar:
+        with bar("image", event.total, shown=shown, initial=event.found) as line:
             for event in events:
-                bar.update(event.done - before.done)
+                line.update(event.done - before.done)
                 if len(before.failed) < len(event.failed) <= SHOWN:
-                    bar.write(f"{event.file} failed: {event.failed[event.file]}", file=sys.stderr)
+                    line.write(f"{event.file} failed: {event.failed[event.file]}", file=sys.stderr)
                 before = event
     return event
 
 
-def _the_end(last: Any, stopped: str, rank: int) -> list[str]:
+def _the_end(last: "Progress", stopped: str, rank: int) -> list[str]:
     """What to know of a share that is over."""
     lines = [stopped] if stopped else []
     made = last.done - len(last.failed)
@@ -104,3 +92,8 @@ def _the_end(last: Any, stopped: str, rank: int) -> list[str]:
     elif not stopped and last.done == last.total:
         lines.append("Pictures of other processes are still missing.")
     return lines
+
+
+SPEC = CommandSpec(
+    name="sample", title="a picture per prompt of a file; run it again to go on", options=Options, run=run
+)

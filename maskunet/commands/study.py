@@ -1,13 +1,17 @@
 """python -m maskunet study: how often a random mask wins, over the share of weights it removes."""
 
-import argparse
-import csv
 import json
-import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from maskunet.commands.base import CommandSpec, SamplingOptions, bar, command_line, make_folder, option
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GRID_SEEDS = 6  # columns of the figure with pictures, at most
 NOTES = (
@@ -19,107 +23,101 @@ NOTES = (
 )
 
 
-def add(commands: Any) -> None:
-    """Add the command to an argparse object of subcommands."""
-    parser = commands.add_parser("study", help="how often a random mask wins; run it again to go on")
-    parser.add_argument(
-        "--kind", type=_listed(str), default="iid,window,magnitude", help="ways to choose weights"
-    )
-    parser.add_argument(
-        "--ratios", type=_listed(float), default="0,0.005,0.01,0.02,0.04,0.066,0.1,0.2",
-        help="shares of the weights removed, 0 to 1; 0 must give the plain picture",
-    )  # fmt: skip
-    parser.add_argument(
-        "--centers",
-        type=_listed(float),
-        default="1",
-        metavar="STD",
-        help="of windows, in standard deviations",
-    )
-    parser.add_argument("--tasks", default="all", help="task names with commas, or all")
-    parser.add_argument("--n", type=int, default=10, help="prompts per task")
-    parser.add_argument("--seeds", type=int, default=1, help="pictures per prompt")
-    parser.add_argument("--seed", type=int, default=1, help="which prompts, and the first noise")
-    parser.add_argument("--split", choices=("test", "train"), default="test")
-    parser.add_argument("--model", default="auto", help="base model; auto takes the best one here")
-    parser.add_argument("--steps", type=int, help="denoising steps")
-    parser.add_argument("--guidance", type=float, help="guidance scale; the model's if left out")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="a Stable Diffusion folder")
-    parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")
-    parser.add_argument("--out", type=Path, required=True, help="folder for rows, tables and figures")
-    parser.set_defaults(command=run)
-
-
 def _listed(kind: Callable[[str], Any]) -> Callable[[str], tuple]:
     def listed(text: str) -> tuple:
         try:
             return tuple(kind(word.strip()) for word in text.split(","))
         except ValueError:
-            raise argparse.ArgumentTypeError(f"“{text}” is not numbers with commas between them") from None
+            raise ArgumentTypeError(f"“{text}” is not numbers with commas between them") from None
 
     return listed
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+RATIOS = (0, 0.005, 0.01, 0.02, 0.04, 0.066, 0.1, 0.2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SamplingOptions):
+    kind: tuple[str, ...] = option(
+        ("iid", "window", "magnitude"), "ways to choose weights", read=_listed(str)
+    )
+    ratios: tuple[float, ...] = option(
+        RATIOS, "shares of the weights removed, 0 to 1; 0 must give the plain picture", read=_listed(float)
+    )
+    centers: tuple[float, ...] = option(
+        (1,), "of windows, in standard deviations", metavar="STD", read=_listed(float)
+    )
+    tasks: str = option("all", "task names with commas, or all")
+    n: int = option(10, "prompts per task", low=1)
+    seeds: int = option(1, "pictures per prompt", low=1)
+    seed: int = option(1, "which prompts, and the first noise")
+    split: str = option("test", choices=("test", "train"))
+    out: Path = option(help="folder for rows, tables and figures")
+
+
+def run(options: Options) -> None:
     """Make what is missing in the folder's rows, then write the tables and figures of all rows.
 
     Raises:
         ValueError: an unknown task, kind or model, or a folder of another study; says what to do.
     """
-    from tqdm import tqdm
-
-    from maskunet.experiments import rows as rows_
     from maskunet.experiments import study
-    from maskunet.machine import versions
     from maskunet.records import Request
 
-    if args.n < 1 or args.seeds < 1:
-        parser.error("--n and --seeds must be at least 1")
-    chosen = study.variants(args.kind, args.ratios, args.centers)
-    pairs = study.subjects(args.tasks, n=args.n, seeds=args.seeds, seed=args.seed, split=args.split)
-    request = Request(prompt="-", model=args.model, steps=args.steps, guidance=args.guidance)
+    chosen = study.variants(options.kind, options.ratios, options.centers)
+    drawn = {"n": options.n, "seeds": options.seeds, "seed": options.seed, "split": options.split}
+    pairs = study.subjects(options.tasks, **drawn)
+    request = Request(prompt="-", model=options.model, steps=options.steps, guidance=options.guidance)
     # Mistakes so far were told at once; from here on it takes seconds.
-    from maskunet.experiments import judges
+    from maskunet.experiments import judges, rows
+    from maskunet.machine import versions
     from maskunet.methods import method_of
     from maskunet.methods.base import filled
 
-    found = judges.load(args.model, args.weights, args.device)
+    found = judges.load(options.model, options.weights, options.device)
     request = filled(request, method_of("random_mask"), found.loaded.model)
-    asked = {"steps": request.steps, "guidance": request.guidance, "seed": args.seed, "split": args.split}
+    asked = {
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "seed": options.seed,
+        "split": options.split,
+    }
     about = {**found.about, **asked}
     parts = (found.loaded.model, found.loaded.rewards, found.checker, request)
-    args.out.mkdir(parents=True, exist_ok=True)
-    rows = rows_.resume(args.out / "rows.jsonl", about, "study")
-    work = study.jobs(pairs, chosen, rows)
-    pictures = tqdm(study.study(*parts, work=work, done=rows), total=len(work), unit="image", file=sys.stderr)
-    rows += rows_.kept((row for row, _ in pictures), args.out / "rows.jsonl")
-    found = study.summarize(rows)
-    made = {"command": _command(args), "n": args.n, "seeds": args.seeds, "versions": versions()}
-    save(args.out, found, {**made, **about})
-    sys.stdout.write(study.table(found) + "\n")
+    make_folder(options.out)
+    file = options.out / "rows.jsonl"
+    done = rows.resume(file, about, "study")
+    work = study.jobs(pairs, chosen, done)
+    with bar("image", len(work)) as line:
+        for row in rows.kept((row for row, _ in study.study(*parts, work=work, done=done)), file):
+            done.append(row)
+            line.update()
+    summary = study.summarize(done)
+    made = {"command": command_line("study", options), "n": options.n, "seeds": options.seeds}
+    save(options.out, summary, {**made, "versions": versions(), **about})
+    sys.stdout.write(study.table(summary) + "\n")
     same_kind = [variant for variant in chosen if variant.curve == chosen[0].curve]
     first = [pair for pair in pairs if pair[0] == pairs[0][0]][:GRID_SEEDS]
     # Made again: only numbers are kept of the pictures.
     again = study.study(*parts, work=study.jobs(first, same_kind))
-    _write_figure(_grid(again, len(first)), args.out / "seed_grid")
+    _write_figure(_grid(again, len(first)), options.out / "seed_grid")
 
 
 def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Write study.json, study.csv, study.md and the figure of the curves."""
     from maskunet.experiments import study
+    from maskunet.records.disk import whole
+    from maskunet.records.table import csv_text
     from visualize import random_ratio
 
-    (folder / "study.json").write_text(json.dumps({"about": about, **found}, indent=1) + "\n")
-    with (folder / "study.csv").open("w", newline="", encoding="utf-8") as file:
-        lines = csv.DictWriter(file, list(found["summary"][0]))
-        lines.writeheader()
-        lines.writerows(found["summary"])
+    whole.write(folder / "study.json", json.dumps({"about": about, **found}, indent=1) + "\n")
+    whole.write(folder / "study.csv", csv_text(found["summary"]))
     text = f"# How often does a random mask win?\n\nMade by `{about['command']}`.\n\n{study.table(found)}\n\n{NOTES}\n"
-    (folder / "study.md").write_text(text)
+    whole.write(folder / "study.md", text)
     _write_figure(random_ratio.draw(found), folder / "random_ratio")
 
 
-def _grid(pictures: Any, seeds: int) -> Any:
+def _grid(pictures: Iterable[tuple], seeds: int) -> "Figure":
     """The pictures of one prompt: plain in the first row, one row per ratio, one column per seed."""
     from maskunet.experiments.study import by_variant
     from visualize import seed_grid
@@ -133,32 +131,11 @@ def _grid(pictures: Any, seeds: int) -> Any:
     return seed_grid.draw(*arrays, names, columns, f"“{rows[0]['prompt']}”; total reward, ✓ correct, ✗ wrong")
 
 
-def _write_figure(figure: Any, path: Path) -> None:
+def _write_figure(figure: "Figure", path: Path) -> None:
     for kind in ("png", "svg"):
         figure.savefig(path.with_suffix(f".{kind}"), dpi=200)
 
 
-def _command(args: argparse.Namespace) -> str:
-    """The command that made it, for a POSIX shell; what was left to the model is left out."""
-    names = (
-        "kind",
-        "ratios",
-        "centers",
-        "tasks",
-        "n",
-        "seeds",
-        "seed",
-        "split",
-        "model",
-        "steps",
-        "guidance",
-    )
-    given = {name: getattr(args, name) for name in names} | {"out": args.out.name}
-    words = {name: _text(value) for name, value in given.items() if value is not None}
-    return shlex.join(["python", "-m", "maskunet", "study", *(f"--{k}={v}" for k, v in words.items())])
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(f"{each:g}" if isinstance(each, float) else each for each in value)
-    return str(value)
+SPEC = CommandSpec(
+    name="study", title="how often a random mask wins; run it again to go on", options=Options, run=run
+)

@@ -1,134 +1,234 @@
 """python -m maskunet table 1 to 4, figure 9b: make a table of the paper anew, with everything it needs."""
 
-import argparse
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from maskunet.commands import binding as binding_command
-from maskunet.commands.features import EXTRACTORS
+from maskunet import plugins
+from maskunet.commands.base import (
+    CommandSpec,
+    ModelOptions,
+    UsageError,
+    bar,
+    command_line,
+    follow,
+    key_value,
+    make_folder,
+    option,
+    resumable,
+)
 
-LAUNCHED = "torchrun and accelerate launch take --n for one of theirs"
-TABLES, FIGURES = ("1", "2", "3", "4"), ("9b",)
-BINDING = ("2", "3")  # they train nothing, see binding_command
-DEFAULT_PICTURES = 500
+if TYPE_CHECKING:
+    from maskunet.experiments.judges import Judged
+    from maskunet.experiments.tables.binding import BindingTable
+    from maskunet.experiments.tables.world import World
+    from maskunet.tabletop.tasks import Case
 
-
-def add(commands: Any, setting: Any) -> None:
-    """Add the commands to an argparse object of subcommands; `setting` parses KEY=VALUE."""
-    for kind, numbers in (("table", TABLES), ("figure", FIGURES)):
-        parser = commands.add_parser(kind, help=f"make the paper's {kind} {', '.join(numbers)} anew")
-        parser.add_argument("number", choices=numbers)
-        parser.add_argument("--model", default="tabletop", help="base model")
-        parser.add_argument("--weights", type=Path, metavar="DIR", help="a Stable Diffusion folder")
-        parser.add_argument("--device", help="cuda, mps or cpu; the best one if left out")
-        parser.add_argument("--coco", type=Path, metavar="DIR", help="COCO's pictures, such as val2017")
-        parser.add_argument("--laion", metavar="DIR", help="what other models than tabletop train on")
-        parser.add_argument(
-            "--extractor", choices=EXTRACTORS, default="inception", help="of features, beside COCO"
-        )
-        parser.add_argument(
-            "--features", type=Path, metavar="PATH", help="weights of the extractor: file or folder"
-        )
-        parser.add_argument("--clip", type=Path, metavar="DIR", help="a CLIP for the CLIP score, beside COCO")
-        parser.add_argument(
-            "--latents", type=Path, metavar="DIR", help="cached latents of the tabletop scenes"
-        )
-        parser.add_argument("--guidance", type=float, help="guidance scale; the model's, or the paper's 7.5")
-        parser.add_argument(
-            "--steps", type=int, default=0, help="optimizer steps of every row; the preset's if left out"
-        )
-        parser.add_argument(
-            "--pictures", "--n", type=int, dest="n",
-            help=f"per row and seed, {DEFAULT_PICTURES} if left out; of tables 2 and 3 per task too, 60; {LAUNCHED}",
-        )  # fmt: skip
-        parser.add_argument(
-            "--seeds", type=int, default=3, help="trainings, or noises per prompt, of each row"
-        )
-        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting)
-        parser.add_argument("--out", type=Path, required=True, help="folder; give it again to go on")
-        parser.set_defaults(command=run, kind=kind)
+NUMBERS = ("1", "2", "3", "4")
+BINDING = ("2", "3")  # they train nothing
+PICTURES, BINDING_PICTURES = 500, 60
+PICTURES_HELP = (
+    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; torchrun and "
+    "accelerate launch take --n for one of theirs"
+)
+REAL = (
+    "Tables 2 and 3 are one command on tabletop only. With real files make the pictures of each row with "
+    "python -m maskunet sample and judge them with python -m maskunet benchmark; docs/results/tables/README.md has the commands."
+)
 
 
-def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    kind: ClassVar[str] = "table"
+
+    number: str = option(choices=NUMBERS, positional=True)
+    model: str = option("tabletop", "base model")
+    coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
+    laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
+    extractor: str = option(
+        "inception", "of features, beside COCO", choices=plugins.names("maskunet.evaluation.extractors")
+    )
+    features: Path | None = option(None, "weights of the extractor: file or folder", metavar="PATH")
+    clip: Path | None = option(None, "a CLIP for the CLIP score, beside COCO", metavar="DIR")
+    latents: Path | None = option(None, "cached latents of the tabletop scenes", metavar="DIR")
+    guidance: float | None = option(None, "guidance scale; the model's, or the paper's 7.5")
+    steps: int = option(0, "optimizer steps of every row; the preset's if left out")
+    pictures: int | None = option(None, PICTURES_HELP, also="n", metavar="N")
+    seeds: int = option(3, "trainings, or noises per prompt, of each row", low=1)
+    set: dict[str, Any] = option({}, metavar="KEY=VALUE", read=key_value, repeat=dict)
+    out: Path = option(help="folder; give it again to go on")
+
+
+def run(options: Options) -> None:
     """Make the table, or go on with it; Ctrl+C keeps what is done.
 
     Raises:
         ValueError: data are missing, or the folder was begun otherwise; says what to do.
     """
-    binding = args.kind == "table" and args.number in BINDING
-    if (args.n is not None and args.n < (1 if binding else 4)) or args.seeds < 1:
-        parser.error(f"--pictures must be at least {1 if binding else 4} and --seeds at least 1")
+    binding = options.number in BINDING
+    least = 1 if binding else 4
+    if options.pictures is not None and options.pictures < least:
+        raise UsageError(f"--pictures must be at least {least}")
+    options = replace(options, pictures=options.pictures or (BINDING_PICTURES if binding else PICTURES))
     if binding:
-        binding_command.run(args, parser)
+        _bound(options)
     else:
-        _trained(args, parser)
+        _trained(options)
 
 
-def _trained(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+def _trained(options: Options) -> None:
     """The tables that train."""
-    from tqdm import tqdm
-
     from maskunet import machine
     from maskunet.experiments.tables import make as tables
     from maskunet.experiments.tables import report
     from maskunet.experiments.tables.specs import SPECS
-    from maskunet.machine import interruptible
 
-    args.n = args.n or DEFAULT_PICTURES
-    spec, share = SPECS[f"{args.kind}_{args.number}"], tables.Share(*machine.place())
-    world = _world(args, parser)
-    budget = tables.Budget(steps=args.steps, pictures=args.n, seeds=range(args.seeds), changes=dict(args.set))
+    spec, share = SPECS[f"{options.kind}_{options.number}"], tables.Share(*machine.place())
+    world = _world(options)
+    budget = tables.Budget(
+        steps=options.steps, pictures=options.pictures, seeds=range(options.seeds), changes=options.set
+    )
     with (
-        interruptible() as should_stop,
-        tqdm(bar_format="{desc} [{elapsed}]", disable=share.rank > 0) as line,
+        resumable() as should_stop,
+        bar("", shown=share.rank == 0, bar_format="{desc} [{elapsed}]") as line,
     ):
-        for text in tables.make(spec, world, budget, args.out, share, should_stop):
+        for text in tables.make(spec, world, budget, options.out, share, should_stop):
             line.set_description_str(text)
         if should_stop():
-            sys.stderr.write("Stopped. Give the same command again to go on.\n")
             return
         tables.wait_for_all(share)
         if share.rank > 0:
             return
-        for found in tables.measure(spec, world, budget, args.out):
+        for found in tables.measure(spec, world, budget, options.out):
             if isinstance(found, str):
                 line.set_description_str(found)
-    lines = report.save(args.out, spec, found, _about(args, world))
-    sys.stdout.write(report.markdown(spec, lines, _about(args, world)))
+    lines = report.save(options.out, spec, found, _about(options, world))
+    sys.stdout.write(report.markdown(spec, lines, _about(options, world)))
 
 
-def _world(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Any:
+def _embedded(options: Options) -> bool:
+    """Whether the model is one that is shipped with its own world, and nothing else was given."""
+    from maskunet.models import SPECS
+
+    shipped = options.model in SPECS and SPECS[options.model].folder is not None
+    return shipped and not (options.weights or options.coco or options.laion)
+
+
+def _world(options: Options) -> "World":
     from maskunet import machine
     from maskunet.experiments.tables import world
     from maskunet.library import networks
     from maskunet.library.library import Library
 
-    if args.model == "tabletop" and not (args.weights or args.coco or args.laion):
-        loaded = Library("tabletop", device=machine.device_of(args.device)).load("tabletop")
-        return world.tabletop(loaded, args.latents, args.guidance)
-    if not (args.coco and args.laion):
-        parser.error(
+    if _embedded(options):
+        library = Library(options.model, device=machine.device_of(options.device))
+        return world.tabletop(library.load(library.default), options.latents, options.guidance)
+    if not (options.coco and options.laion):
+        raise UsageError(
             "other models than tabletop need --coco DIR to measure against and --laion DIR to train on"
         )
-    library = Library(args.model, args.weights, machine.device_of(args.device))
+    library = Library(options.model, options.weights, machine.device_of(options.device))
     loaded = library.load(library.default)
-    extractor = networks.extractor(args.extractor, args.features, loaded.model.device.type)
-    return world.coco(loaded, args.coco, args.laion, extractor, args.clip, args.guidance)
+    extractor = networks.extractor(options.extractor, options.features, loaded.model.device.type)
+    return world.coco(loaded, options.coco, str(options.laion), extractor, options.clip, options.guidance)
 
 
-def _about(args: argparse.Namespace, world: Any) -> dict[str, Any]:
+def _about(options: Options, world: "World") -> dict[str, Any]:
     from maskunet.machine import versions
 
     model, request = world.loaded.model, world.request
-    flags = {"--model": args.model, "--pictures": args.n, "--seeds": args.seeds}
-    flags |= {"--steps": args.steps} if args.steps else {}
-    flags |= {"--guidance": args.guidance} if args.guidance is not None else {}
-    sets = "".join(f" --set {name}={value}" for name, value in args.set)
-    command = f"python -m maskunet {args.kind} {args.number} {' '.join(f'{k} {v}' for k, v in flags.items())}{sets} --out DIR"
     return {
-        "command": command, "model": model.name, "weights": dict(model.weights), "device": model.device.type,
+        "command": command_line(options.kind, options), "model": model.name, "weights": dict(model.weights),
+        "device": model.device.type,
         "guidance": model.guidance if request.guidance is None else request.guidance,
         "steps": request.steps or model.steps, "reference": world.reference.name,
         "extractor": world.extractor.name, "agreement": world.agreement_title, "versions": versions(),
     }  # fmt: skip
+
+
+def _bound(options: Options) -> None:
+    """The tables that train nothing: this process's share of what is missing, and the table of what there is."""
+    from maskunet import machine
+    from maskunet.experiments import judges
+    from maskunet.experiments.study import subjects
+    from maskunet.experiments.tables import binding
+
+    if not _embedded(options):
+        raise UsageError(REAL)
+    if options.set or options.steps:
+        raise UsageError("tables 2 and 3 train nothing; leave out --set and --steps")
+    table = binding.TABLES[options.number]
+    rank, world = machine.place()
+    pairs = subjects(",".join(table.tasks.values()), n=options.pictures, seeds=options.seeds)
+    found = judges.load(options.model, options.weights, options.device)
+    guidance = found.loaded.model.guidance if options.guidance is None else options.guidance
+    about = {**found.about, "guidance": guidance}
+    make_folder(options.out)
+    mine = [pair for number, pair in enumerate(pairs) if number // len(table.tasks) % world == rank]
+    _make(options, found, list(table.rows()), mine, about, rank)
+    wanted = {(case.prompt, seed) for case, seed in pairs}  # the folder may have more, of the other table
+    every = [row for row in _rows(options, about) if (row["prompt"], row["seed"]) in wanted]
+    if rank == 0 or len({_key(row) for row in every}) == len(pairs) * len(table.rows()):
+        _report(options, table, about, every)
+
+
+def _make(
+    options: Options,
+    found: "Judged",
+    names: Sequence[str],
+    subjects: "Sequence[tuple[Case, int]]",
+    about: Mapping[str, Any],
+    rank: int,
+) -> None:
+    """Run until this process's share is made or Ctrl+C is pressed; every row is on disk at once."""
+    from maskunet.experiments import rows
+    from maskunet.experiments.tables import binding
+    from maskunet.records import Request
+
+    path = options.out / f"binding-{rank}.jsonl"
+    rows.resume(path, about, "table")
+    done, loaded = _rows(options, about), found.loaded
+    asked = Request(prompt="-", model=loaded.model.name, guidance=about["guidance"])
+    keys = {(name, case.task, case.prompt, seed) for case, seed in subjects for name in names}
+    before = keys & {_key(row) for row in done}
+    with resumable() as should_stop:
+        made = binding.make(
+            loaded.model, loaded.rewards, found.checker, asked, names, subjects,
+            done=done, should_stop=should_stop,
+        )  # fmt: skip
+        follow(rows.kept(made, path), _key, before, unit="image", total=len(keys), shown=rank == 0)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    return row["row"], row["task"], row["prompt"], row["seed"]
+
+
+def _rows(options: Options, about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What all processes have made, for either table: rows that both have are made once."""
+    from maskunet.experiments import rows
+
+    files = sorted(options.out.glob("binding-*.jsonl"))
+    return [row for path in files for row in rows.read(path, about, "table")]
+
+
+def _report(
+    options: Options, table: "BindingTable", about: Mapping[str, Any], every: list[dict[str, Any]]
+) -> None:
+    from maskunet.experiments.tables import binding, binding_report
+    from maskunet.machine import versions
+
+    lines = binding.summarize(table, every)
+    asked = options.pictures * options.seeds
+    n = min(share["n"] for share in lines[0]["tasks"].values())
+    finished = "all of them" if n >= asked else f"stopped before all {asked} were made"
+    made = {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
+    about = {**about, **made}
+    binding_report.save(options.out, options.number, table, lines, about)
+    sys.stdout.write(binding_report.markdown(table, lines, about))
+
+
+SPEC = CommandSpec(
+    name="table", title=f"make the paper's table {', '.join(NUMBERS)} anew", options=Options, run=run
+)

@@ -7,161 +7,148 @@ image_reward, hpsv2, install, guidance, card, gallery, features, results. Every 
 no earlier checkpoint. `results` puts the evaluations under docs/results/ side by side.
 """
 
-import argparse
 import logging
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
+from maskunet.commands import base
+from maskunet.commands.base import CommandSpec, option
 from maskunet.tabletop.place import WEIGHTS
 
 RESULTS = Path("docs") / "results"
 
 
-def main(argv: list[str]) -> int:
-    """Parse `argv` and run one step."""
-    parser = argparse.ArgumentParser(prog="maskunet tabletop", description=__doc__)
-    parser.add_argument("step", choices=STEPS)
-    parser.add_argument("--folder", type=Path, default=Path("training"), help="scenes, checkpoints, logs")
-    parser.add_argument("--minutes", type=float, default=20.0, help="time box of a training")
-    parser.add_argument("--shards", type=int, default=20, help="thousands of rendered scenes")
-    parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
-    parser.add_argument("--n", type=int, default=100, help="images per task when measuring")
-    args = parser.parse_args(argv)
-    logging.basicConfig(format="%(asctime)s %(message)s")
-    logging.getLogger("maskunet").setLevel(logging.INFO)  # the command line shows warnings only
-    if args.threads:
-        import torch
-
-        torch.set_num_threads(args.threads)
-    STEPS[args.step](args)
-    return 0
-
-
-def _scenes(args: argparse.Namespace) -> None:
+def _scenes(options: "Options") -> None:
     from maskunet.tabletop import data
 
-    data.make(args.folder / "scenes", args.shards)
+    data.make(options.folder / "scenes", options.shards)
 
 
-def _autoencoder(args: argparse.Namespace, decoder_only: bool = False) -> None:
+def _autoencoder(options: "Options", decoder_only: bool = False) -> None:
     from maskunet.experiments.tabletop import train_autoencoder
 
-    scenes = args.folder / "scenes"
+    scenes = options.folder / "scenes"
     train_autoencoder.train(
-        args.folder, scenes, minutes=args.minutes, shards=args.shards, decoder_only=decoder_only
+        options.folder, scenes, minutes=options.minutes, shards=options.shards, decoder_only=decoder_only
     )
 
 
-def _decoder(args: argparse.Namespace) -> None:
-    _autoencoder(args, decoder_only=True)
+def _decoder(options: "Options") -> None:
+    _autoencoder(options, decoder_only=True)
 
 
-def _tokenizer(args: argparse.Namespace) -> None:
+def _tokenizer(options: "Options") -> None:
     from maskunet.experiments.tabletop import tokenizer
 
-    tokenizer.make(args.folder / "model" / "tokenizer")
+    tokenizer.make(options.folder / "model" / "tokenizer")
 
 
-def _latents(args: argparse.Namespace) -> None:
+def _latents(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_unet
 
-    train_unet.encode(args.folder / "vae", args.folder / "scenes", args.folder / "latents", args.shards)
+    train_unet.encode(
+        options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards
+    )
 
 
-def _unet(args: argparse.Namespace) -> None:
+def _unet(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_unet
 
     train_unet.train(
-        args.folder, args.folder / "scenes", args.folder / "latents", minutes=args.minutes, shards=args.shards
+        options.folder,
+        options.folder / "scenes",
+        options.folder / "latents",
+        minutes=options.minutes,
+        shards=options.shards,
     )
 
 
-def _decoded(args: argparse.Namespace) -> None:
+def _decoded(options: "Options") -> None:
     from maskunet.experiments.tabletop import pictures
 
-    folder = args.folder
-    pictures.decoded(folder / "vae", folder / "latents", folder / "decoded", args.shards)
+    folder = options.folder
+    pictures.decoded(folder / "vae", folder / "latents", folder / "decoded", options.shards)
 
 
-def _checker(args: argparse.Namespace) -> None:
+def _checker(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_checker
 
-    decoded = args.folder / "decoded"
+    decoded = options.folder / "decoded"
     train_checker.train(
-        args.folder, args.folder / "scenes", decoded if decoded.exists() else None,
-        minutes=args.minutes, shards=args.shards,
+        options.folder, options.folder / "scenes", decoded if decoded.exists() else None,
+        minutes=options.minutes, shards=options.shards,
     )  # fmt: skip
 
 
-def _predictions(args: argparse.Namespace) -> None:
+def _predictions(options: "Options") -> None:
     from maskunet.experiments.tabletop import pictures
 
-    pictures.predictions(args.folder, args.shards)
+    pictures.predictions(options.folder, options.shards)
 
 
-def _tiny_decoder(args: argparse.Namespace) -> None:
+def _tiny_decoder(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_tiny_decoder
 
-    train_tiny_decoder.train(args.folder, minutes=args.minutes, shards=args.shards)
+    train_tiny_decoder.train(options.folder, minutes=options.minutes, shards=options.shards)
 
 
-def _image_reward(args: argparse.Namespace) -> None:
+def _image_reward(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_rewards
 
-    train_rewards.train_image_reward(args.folder, minutes=args.minutes, shards=args.shards)
+    train_rewards.train_image_reward(options.folder, minutes=options.minutes, shards=options.shards)
 
 
-def _hpsv2(args: argparse.Namespace) -> None:
+def _hpsv2(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_rewards
 
-    train_rewards.train_hpsv2(args.folder, minutes=args.minutes, shards=args.shards)
+    train_rewards.train_hpsv2(options.folder, minutes=options.minutes, shards=options.shards)
 
 
-def _guidance(args: argparse.Namespace) -> None:
+def _guidance(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure
 
-    measure.guidance_curve(WEIGHTS, RESULTS, n=args.n)
+    measure.guidance_curve(RESULTS, n=options.n)
 
 
-def _card(args: argparse.Namespace) -> None:
+def _card(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure
 
-    measure.card(WEIGHTS, RESULTS, n=args.n)
+    measure.card(RESULTS, n=options.n)
 
 
-def _gallery(args: argparse.Namespace) -> None:
+def _gallery(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure
 
     measure.gallery(Path("examples") / "gallery")
 
 
-def _results(args: argparse.Namespace) -> None:
+def _results(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure_results
 
     measure_results.write(RESULTS / "evaluations")
 
 
-def _features(args: argparse.Namespace) -> None:
+def _features(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure_features
 
-    measure_features.make(args.folder / "features", Path("examples") / "features" / "tabletop.npz", n=args.n)
+    measure_features.make(
+        options.folder / "features", Path("examples") / "features" / "tabletop.npz", n=options.n
+    )
 
 
-def _install(args: argparse.Namespace) -> None:
+def _install(options: "Options") -> None:
     """Put the trained models where the package finds them."""
-    import shutil
-
     for name in ("model", "checker", "rewards/image_reward", "rewards/hpsv2"):
         target = WEIGHTS / Path(name).name
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(args.folder / name, target)
+        shutil.copytree(options.folder / name, target)
 
 
-def _restore(args: argparse.Namespace) -> None:
+def _restore(options: "Options") -> None:
     """Begin a training folder from the shipped models, where the checkpoints are gone."""
-    import shutil
-
-    shutil.copytree(WEIGHTS / "model", args.folder / "model", dirs_exist_ok=True)
-    shutil.copytree(WEIGHTS / "model" / "vae", args.folder / "vae", dirs_exist_ok=True)
+    shutil.copytree(WEIGHTS / "model", options.folder / "model", dirs_exist_ok=True)
+    shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
 
 
 STEPS = {
@@ -185,3 +172,36 @@ STEPS = {
     "features": _features,
     "results": _results,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(base.Options):
+    step: str = option(choices=tuple(STEPS), positional=True)
+    folder: Path = option(Path("training"), "scenes, checkpoints, logs")
+    minutes: float = option(20.0, "time box of a training")
+    shards: int = option(20, "thousands of rendered scenes")
+    threads: int = option(0, "0 lets torch choose")
+    n: int = option(100, "images per task when measuring")
+
+
+def run(options: Options) -> None:
+    """Run one step.
+
+    Raises:
+        ValueError: what an earlier step makes is missing.
+    """
+    logging.getLogger("maskunet").setLevel(logging.INFO)  # other commands show warnings only
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    STEPS[options.step](options)
+
+
+SPEC = CommandSpec(
+    name="tabletop",
+    title="make and train the embedded world (tabletop --help)",
+    about=__doc__,
+    options=Options,
+    run=run,
+)

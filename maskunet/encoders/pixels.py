@@ -1,13 +1,22 @@
-"""Pictures as CLIP's towers take them: resized, made square, normalized."""
+"""Pictures as networks take them: bytes to [0, 1]; as CLIP's towers do: resized, made square, normalized."""
 
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def from_uint8(pictures: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """(B, H, W, 3), or one picture (H, W, 3), of uint8 to (B, 3, H, W) float32 in [0, 1]."""
+    pixels = torch.tensor(pictures, device=device)
+    # By its strides a convolution chooses its kernel, so one picture alone is not the same as a batch of one.
+    pixels = pixels.permute(0, 3, 1, 2) if pictures.ndim == 4 else pixels.permute(2, 0, 1)[None]
+    return pixels.float() / 255
 
 
 def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:
@@ -34,6 +43,11 @@ def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:
     else:
         top, left = (round((side - size) / 2) for side in shape)
         image = image[..., top : top + size, left : left + size]
+    return standardized(image)
+
+
+def standardized(image: Tensor) -> Tensor:
+    """Less CLIP's mean, over its standard deviation: (B, 3, H, W) in [0, 1] to the same shape."""
     mean, std = _clip_mean_std(image.device)
     return (image - mean) / std
 
@@ -41,4 +55,7 @@ def normalized(image: Tensor, size: int, *, whole: bool = False) -> Tensor:
 @cache
 def _clip_mean_std(device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) float32 each, sent to the device once: sending waits for it."""
-    return tuple(torch.tensor(each, device=device).view(3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))
+    with torch.inference_mode(
+        False
+    ):  # whoever asks first may be in it, and whoever comes later want gradients
+        return tuple(torch.tensor(each, device=device).view(3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))

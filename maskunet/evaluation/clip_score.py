@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet.encoders.pixels import CLIP_MEAN, CLIP_STD
+from maskunet.encoders.pixels import from_uint8, standardized
 from maskunet.encoders.pretrained import GET_AGAIN, from_folder, tokenizer_from
 from maskunet.evaluation.extractors import fingerprint
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.evaluation.metrics.base import Score
-from maskunet.records.disk.hub import MissingWeights
+from maskunet.records.disk.hub import MissingWeights, snapshot
 from maskunet.records.feature_set import FeatureSet
 
 SCALE = 100
@@ -62,9 +62,8 @@ class Clip:
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Embeddings (B, D) float32 of pictures (B, size, size, 3) uint8."""
-        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float() / 255
-        mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
-        return _embeddings(self._network.get_image_features(pixel_values=(pixels - mean) / std))
+        pixels = standardized(from_uint8(images, self._device))
+        return _embeddings(self._network.get_image_features(pixel_values=pixels))
 
     @torch.inference_mode()
     def texts(self, captions: Sequence[str]) -> np.ndarray:
@@ -91,15 +90,8 @@ def find(folder: Path | None = None) -> Path:
         if (folder / "config.json").is_file():
             return folder
         raise MissingWeights(f"“{folder.name}” holds no CLIP in transformers' format. {GET_CLIP}")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     for repo in REPOS:
-        try:
-            found = Path(snapshot_download(repo, local_files_only=True))
-        except LocalEntryNotFoundError:
-            continue
-        if (found / "model.safetensors").is_file():
+        if found := snapshot(repo, file="model.safetensors"):
             return found
     raise MissingWeights(f"There is no CLIP on this machine. {GET_CLIP}")
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from maskunet.records.disk import whole
 from maskunet.records.feature_set import THUMBNAIL, FeatureSet
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -235,7 +235,5 @@ def _cached(path: Path) -> np.ndarray | None:
 
 
 def _keep(row: np.ndarray, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{os.getpid()}-{path.name}")
-    np.save(fresh, row)
-    fresh.replace(path)  # whole or not at all, also with two programs at once
+    with whole.file(path) as fresh:
+        np.save(fresh, row)

@@ -1,17 +1,19 @@
 """Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
-from maskunet.methods import SPECS
+from maskunet.experiments.markdown import markdown_table
+from maskunet.methods import SPECS, method_of
+from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
+from maskunet.records.disk import whole
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
@@ -28,6 +30,7 @@ def evaluate(
     seed: int,
     split: str = "test",
     batch: int = 1,
+    methods: Mapping[str, MethodSpec] = SPECS,
 ) -> Iterator[dict[str, Any]]:
     """Make and judge n images per task.
 
@@ -38,6 +41,7 @@ def evaluate(
         split: "test", or "train" for anything that chooses a setting.
         batch: images of a task that share U-Net calls, where the method allows it; 0 for as many as fit. Above 1 they
             differ by rounding from those made alone.
+        methods: to choose from, by name.
 
     Yields:
         One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
@@ -45,7 +49,7 @@ def evaluate(
     Raises:
         ValueError: an unknown task, method, preset or setting.
     """
-    spec = SPECS[request.method]
+    spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
     size = (batch or fitting(model)) if spec.shares(settings) else 1
     for task in TASKS if tasks == "all" else tasks.split(","):
@@ -69,12 +73,11 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
         if event.keep_ratio and event.best:
             ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
         final = event if event.final else final
-    image = torch.from_numpy(final.image.copy()).permute(2, 0, 1)[None].float() / 255
     return {
         "task": case.task,
         "prompt": case.prompt,
         "seed": seed,
-        "correct": case.satisfied(checker.see(image)[0]),
+        "correct": case.satisfied(checker.see(from_uint8(final.image))[0]),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
         "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
@@ -83,7 +86,7 @@ def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, An
     }
 
 
-def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line per task and one over all: n, share correct with its 95 % interval, mean rewards."""
     lines = []
     for task in [*dict.fromkeys(row["task"] for row in rows), "all"]:
@@ -101,18 +104,50 @@ def summarize(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def table(lines: list[Mapping[str, Any]]) -> str:
-    """The summary as a Markdown table."""
-    head = "| task | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
+def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
+    """Lines of a summary as a Markdown table; `what` is the title of their first column."""
+    head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
     rows = [
-        f"| {x['task']} | {x['n']} | {x['correct']:.3f} | {x['low']:.3f} to {x['high']:.3f} | {x['reward']:.3f} "
-        f"| {x['reward_low']:.3f} to {x['reward_high']:.3f} | {1 - x['keep_ratio']:.2%} | {x['seconds']:.2f} |"
+        (
+            x["task"], f"{x['n']}", f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}",
+            f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
+            f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}",
+        )
         for x in lines
-    ]
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+    ]  # fmt: skip
+    return markdown_table(head, rows)
 
 
-def paired(rows: list[Mapping[str, Any]], others: list[Mapping[str, Any]]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation:
+    """Judged pictures; shown as the table of `summarize`, in a notebook too.
+
+    Attributes:
+        rows: one per picture, see `evaluate`.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def summary(self) -> list[dict[str, Any]]:
+        """The table's lines, see `summarize`."""
+        return summarize(self.rows)
+
+    def against(self, other: "Evaluation") -> str:
+        """What `paired` finds in comparing this one with another, as a sentence.
+
+        Raises:
+            ValueError: no image is in both.
+        """
+        return paired_line("the other", paired(self.rows, other.rows))
+
+    def __repr__(self) -> str:
+        return table(self.summary)
+
+    _repr_markdown_ = __repr__
+
+
+def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Compare two evaluations image by image, where prompt and seed are the same.
 
     Returns:
@@ -159,10 +194,9 @@ def load(folder: Path) -> list[dict[str, Any]]:
         raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error
 
 
-def save(folder: Path, rows: list[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+def save(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
-    folder.mkdir(parents=True, exist_ok=True)
     lines = summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
-    (folder / "evaluation.json").write_text(text)
-    (folder / "evaluation.md").write_text(table(lines) + "\n")
+    whole.write(folder / "evaluation.json", text)
+    whole.write(folder / "evaluation.md", table(lines) + "\n")

@@ -1,9 +1,7 @@
 """Make a picture of every prompt of a list into a folder: in shards, and on from where it was stopped."""
 
 import hashlib
-import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -21,10 +19,10 @@ from maskunet.methods.base import MethodSpec, filled
 from maskunet.methods.base.batches import fitting, together
 from maskunet.prompts.files import METADATA, Prompt, seed_of
 from maskunet.records import MAX_SEED, Request, StepEvent
+from maskunet.records.disk import whole
 
 RECORD = "sample.json"
 FAILED = "failed"  # folder: why a picture could not be made, one text file each
-PART = ".part"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +189,7 @@ def _begin(out: Path, about: Mapping[str, Any]) -> None:
         raise ValueError(f"The folder “{out.name}” holds other files. Give another one.")
     out.mkdir(parents=True, exist_ok=True)
     record = json.dumps({**about, "versions": versions()}, indent=1, ensure_ascii=False)
-    _write(path, f"{record}\n".encode())
+    whole.write(path, f"{record}\n")
 
 
 def _check(path: Path, about: Mapping[str, Any]) -> None:
@@ -246,30 +244,17 @@ def _images(
 
 
 def _write_picture(out: Path, name: str, image: np.ndarray) -> None:
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG")
-    _write(out / name, content.getvalue())
+    with whole.file(out / name) as fresh:
+        Image.fromarray(image).save(fresh, "PNG")
     _failure(out, name).unlink(missing_ok=True)
 
 
 def _note_failure(out: Path, name: str, reason: str) -> None:
-    (out / FAILED).mkdir(exist_ok=True)
-    _write(_failure(out, name), f"{reason}\n".encode())
+    whole.write(_failure(out, name), f"{reason}\n")
 
 
 def _failure(out: Path, name: str) -> Path:
     return out / FAILED / f"{name}.txt"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also with a full disk or a process that is killed."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    try:
-        fresh.write_bytes(content)
-        os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _finished(out: Path, every: Sequence[Picture]) -> bool:
@@ -279,7 +264,6 @@ def _finished(out: Path, every: Sequence[Picture]) -> bool:
     if not all(_failure(out, file).exists() for file in lacking):
         return False
     rows = [{"file_name": p.file, "text": p.prompt.text, "key": p.prompt.key, "seed": p.seed} for p in made]
-    _write(out / METADATA, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
-    for part in out.glob(f".*{PART}"):  # of processes that were killed
-        part.unlink(missing_ok=True)
+    whole.write(out / METADATA, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    whole.tidy(out)
     return True

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from maskunet.records.disk import whole
+
 
 def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     """The rows of an earlier run, or none and a file to which they can be added.
@@ -19,7 +21,7 @@ def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, An
         ValueError: the file holds no such rows, or those of other models or settings.
     """
     if not path.exists():
-        path.write_text(json.dumps({"about": about}) + "\n")
+        whole.write(path, json.dumps({"about": about}) + "\n")
         return []
     rows, text = read(path, about, what), path.read_bytes()
     os.truncate(path, text.rfind(b"\n") + 1)

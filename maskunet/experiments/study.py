@@ -13,6 +13,7 @@ from torch import nn
 
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.evaluate import SEEDS_PER_RUN, judge, paired
+from maskunet.experiments.markdown import markdown_table
 from maskunet.masks.mask import window_width
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
@@ -200,20 +201,22 @@ def _correct(rows: list[Mapping]) -> dict[str, float]:
 def table(found: Mapping[str, Any]) -> str:
     """What `summarize` found, as a Markdown table with the plain pictures in a sentence above."""
     plain = found["plain"]
-    head = (
-        "| mask | asked | removed | n | reward rises | 95 % interval | reward difference | 95 % interval "
-        "| correct | 95 % interval | fixed | broken | p |"
-    )
+    head = [
+        "mask", "asked", "removed", "n", "reward rises", "95 % interval", "reward difference", "95 % interval",
+        "correct", "95 % interval", "fixed", "broken", "p",
+    ]  # fmt: skip
     rows = [
-        f"| {x['curve']} | {x['removed']:.2%} | {x['measured']:.2%} | {x['n']} "
-        f"| {x['win_rate']:.3f} | {x['win_low']:.3f} to {x['win_high']:.3f} "
-        f"| {x['reward']:+.3f} | {x['reward_low']:+.3f} to {x['reward_high']:+.3f} "
-        f"| {x['correct']:.3f} | {x['correct_low']:.3f} to {x['correct_high']:.3f} "
-        f"| {x['fixed']} | {x['broken']} | {x['p']:.3f} |"
+        (
+            x["curve"], f"{x['removed']:.2%}", f"{x['measured']:.2%}", f"{x['n']}",
+            f"{x['win_rate']:.3f}", f"{x['win_low']:.3f} to {x['win_high']:.3f}",
+            f"{x['reward']:+.3f}", f"{x['reward_low']:+.3f} to {x['reward_high']:+.3f}",
+            f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}",
+            f"{x['fixed']}", f"{x['broken']}", f"{x['p']:.3f}",
+        )
         for x in found["summary"]
-    ]
+    ]  # fmt: skip
     first = (
         f"Plain pictures: {plain['n']}, correct {plain['correct']:.3f} "
         f"(95 % {plain['correct_low']:.3f} to {plain['correct_high']:.3f})."
     )
-    return "\n".join([first, "", head, "|---" * 13 + "|", *rows])
+    return f"{first}\n\n{markdown_table(head, rows)}"

@@ -24,8 +24,8 @@ PUBLISHED_START = 5.0  # exp(-exp(5)): no weight is ever removed
 PUBLISHED_FACTOR, PUBLISHED_WIDTH = 4, 64
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
+class GeneratorSettings:
     """Which generator, and what it may see.
 
     Attributes:
@@ -87,13 +87,13 @@ class MaskGenerator(nn.Module):
     Args:
         unet: whose sites and sizes count; it is not kept. On the meta device, so is the generator;
             otherwise it is made on the CPU in float32.
-        settings: see `Settings`.
+        settings: see `GeneratorSettings`.
 
     Raises:
         ValueError: the U-Net has no sites.
     """
 
-    def __init__(self, unet: nn.Module, settings: Settings):
+    def __init__(self, unet: nn.Module, settings: GeneratorSettings):
         super().__init__()
         self.settings = settings
         self.start = 0.0 if settings.variant in PUBLISHED else settings.start
@@ -186,7 +186,11 @@ class _Published(nn.Module):
     """The published structure for one up block; `live` where the last ReLU is left out."""
 
     def __init__(
-        self, sizes: tuple[int, int, int], sites: list[MaskSite], settings: Settings, seed: torch.Generator
+        self,
+        sizes: tuple[int, int, int],
+        sites: list[MaskSite],
+        settings: GeneratorSettings,
+        seed: torch.Generator,
     ):
         super().__init__()
         time, inputs, outputs = sizes
@@ -219,7 +223,11 @@ class _LowRank(nn.Module):
     """The light structure for one up block; sites of one shape are computed together."""
 
     def __init__(
-        self, sizes: tuple[int, int, int], sites: list[MaskSite], settings: Settings, seed: torch.Generator
+        self,
+        sizes: tuple[int, int, int],
+        sites: list[MaskSite],
+        settings: GeneratorSettings,
+        seed: torch.Generator,
     ):
         super().__init__()
         time, inputs, _ = sizes
@@ -260,7 +268,11 @@ class _Static(nn.Module):
     """The static structure for one up block."""
 
     def __init__(
-        self, sizes: tuple[int, int, int], sites: list[MaskSite], settings: Settings, seed: torch.Generator
+        self,
+        sizes: tuple[int, int, int],
+        sites: list[MaskSite],
+        settings: GeneratorSettings,
+        seed: torch.Generator,
     ):
         super().__init__()
         self.names = [[s.name for s in sites if s.shape == shape] for shape in _shapes(sites)]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.sites import find_sites
 from maskunet.records.disk import trained_file
 
@@ -81,7 +81,7 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
 
 def _empty(path: Path, known: Mapping[str, Any], unet: nn.Module) -> MaskGenerator:
     try:
-        return MaskGenerator(unet, Settings(**known["settings"]))
+        return MaskGenerator(unet, GeneratorSettings(**known["settings"]))
     except Exception as error:
         raise ValueError(
             f"“{path.name}” holds no mask generator that this version knows, or its header is damaged. "

@@ -4,13 +4,13 @@ import json
 
 from maskunet.models.base import ModelSpec
 from maskunet.tabletop.captions import VOCABULARY
-from maskunet.tabletop.place import MODEL, WEIGHTS
+from maskunet.tabletop.place import GUIDANCE, MODEL, WEIGHTS
 
 
 def _guidance(default: float = 3.5) -> float:
     """The scale measured as best for plain on training prompts, written down by the training."""
     try:
-        return float(json.loads((WEIGHTS / "guidance.json").read_text())["guidance"])
+        return float(json.loads(GUIDANCE.read_text())["guidance"])
     except (OSError, ValueError, KeyError, TypeError):
         return default
 

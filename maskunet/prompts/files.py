@@ -10,6 +10,7 @@ import numpy as np
 
 TEXTS = ("prompt", "text", "caption")  # what a line of JSON may call it
 METADATA = "metadata.jsonl"
+MADE = "sample.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,24 @@ def captions(folder: Path) -> dict[str, str]:
     path = folder / METADATA
     found = read(path) if path.is_file() else []
     return {str(prompt.more["file_name"]): prompt.text for prompt in found if "file_name" in prompt.more}
+
+
+def made(folder: Path) -> dict[str, Any]:
+    """How a folder's pictures were made, as its sample.json tells; empty without one.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    path = folder / MADE
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"“{MADE}” is no valid JSON. Take it out, or make the pictures again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"“{MADE}” is no JSON object. Take it out, or make the pictures again.")
+    return found
 
 
 def seed_of(seed: int, index: int, image: int = 0) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from maskunet.records.disk import whole
+
 THUMBNAIL = 48  # pixels
 MAX_BYTES = 2**30  # of a file, unpacked
 FORMAT = "maskunet-features-1"
@@ -86,7 +88,10 @@ def save(sets: Sequence[FeatureSet], path: Path) -> None:
     arrays = {f"features_{i}": one.features for i, one in enumerate(sets)}
     arrays |= {f"thumbnails_{i}": one.thumbnails for i, one in enumerate(sets)}
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    with path.open("wb") as file:  # NumPy would append ".npz" to a name without it
+    with (
+        whole.file(path) as fresh,
+        fresh.open("wb") as file,
+    ):  # NumPy would append ".npz" to a name without it
         np.savez_compressed(file, about=text, **arrays)
 
 

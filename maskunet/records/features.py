@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from maskunet.plugins import cards, setting
+
+EXTRACTOR = "tabletop"  # the one that is taken if none is named
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetCard:
@@ -41,9 +45,13 @@ class FeatureRequest:
     reference: str
     embedding: str = "t-SNE"
     perplexity: float = 30.0
-    seed: int = 0
-    extractor: str = "tabletop"
-    most: int = 500
+    seed: int = setting(0, "of embedding and intervals", low=0, high=2**32 - 1)
+    extractor: str = EXTRACTOR
+    most: int = setting(500, "pictures taken of a folder", low=4, high=2048)
+
+
+RANGES = tuple(card for card in cards(FeatureRequest) if card.high is not None)
+"""The numbers of a request that have ends, for `plugins.check`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from maskunet.plugins import FieldCard
 from maskunet.records.run import Run, StepEvent
+
+Presets = Mapping[str, tuple[FieldCard, ...]]
+"""By name, the default one first: the settings that a page draws, with the preset's values as defaults."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """What a page shows of a base model or a method before it is used.
+    """What a page shows of a base model, a method or a reward before it is used.
 
-    `kind` is a method's, and `groups`, whether it takes groups of a prompt's words; `switches` are those of its
-    settings that make it faster or smaller, with what they do.
+    Attributes:
+        kind: of a method, see `methods.base.KINDS`, and `groups`, whether it takes groups of a prompt's words.
+        presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
 
     name: str
@@ -20,8 +25,7 @@ class Card:
     summary: str
     kind: str = ""
     groups: bool = False
-    switches: Mapping[str, str] = field(default_factory=dict)
-    presets: tuple[str, ...] = ()
+    presets: Presets = field(default_factory=dict)
     available: bool = True
     reason: str = ""
     download_gb: float = 0.0

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from maskunet.records.page import Presets
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainEvent:
@@ -36,19 +38,12 @@ class TrainEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeCard:
-    """A way of training that can be chosen.
-
-    Attributes:
-        presets: the main settings by preset, the default one first; a value's type is the setting's.
-        choices: what a setting that is a word allows, by its name. help: one line for each setting.
-    """
+    """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page."""
 
     name: str
     title: str
     summary: str
-    presets: Mapping[str, Mapping[str, Any]]
-    choices: Mapping[str, tuple[str, ...]]
-    help: Mapping[str, str]
+    presets: Presets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,15 +1,17 @@
-"""The command line that makes a request's pictures."""
+"""A command with its options as a line for a POSIX shell, and the one that makes a request's pictures."""
 
 import json
 import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from maskunet.records import Request
 
 
 def command_line(request: Request) -> str:
-    """The request as a command for a POSIX shell; what is left to the preset is left out."""
-    words = ["python", "-m", "maskunet", "generate"]
-    options = {
+    """The request as a command; what is left to the preset is left out."""
+    given = {
         "model": request.model,
         "method": request.method,
         "preset": request.preset,
@@ -18,20 +20,41 @@ def command_line(request: Request) -> str:
         "seed": request.seed,
         "steps": request.steps,
         "guidance": request.guidance,
+        "set": request.settings,
+        "keep-masks": request.keep_masks,
+        "out": "my-run",
     }
-    for name, value in options.items():
-        if value not in ("", None):
-            # With "=", a prompt that starts with a dash is not taken for an option.
-            words.append(f"--{name}={value}")
-    words += [
-        f"--set={key}={value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in request.settings.items()
-    ]
-    if request.keep_masks:
-        words.append("--keep-masks")
-    return " ".join(_quoted(word) for word in [*words, "--out=my-run"])
+    return written("generate", given)
 
 
-def _quoted(word: str) -> str:
-    name, equals, value = word.partition("=")
-    return f"{name}{equals}{shlex.quote(value)}" if equals else word
+def written(command: str, options: Mapping[str, Any], *positional: Any) -> str:
+    """A command for a POSIX shell; of files and folders their names, as where they lie is nobody else's.
+
+    Args:
+        options: by flag without its dashes. What is empty, False or None is left out, and True is the flag alone. A
+            list gives the flag once for each value, pairs and a mapping as KEY=VALUE; a tuple is one value with commas.
+    """
+    words = ["python", "-m", "maskunet", command, *(shlex.quote(_text(each)) for each in positional)]
+    for flag, value in options.items():
+        words += (f"--{flag}{text}" for text in _given(value))
+    return " ".join(words)
+
+
+def _given(value: Any) -> Iterator[str]:
+    """What follows the flag, each time that it is given."""
+    if value is True:
+        yield ""
+    elif isinstance(value, Mapping):
+        yield from _given([*value.items()])
+    elif isinstance(value, list):
+        texts = ("=".join(map(_text, each)) if isinstance(each, tuple) else _text(each) for each in value)
+        yield from (f"={shlex.quote(text)}" for text in texts)
+    elif value is not None and value is not False and (text := _text(value)):
+        # With "=", a prompt that starts with a dash is not taken for an option.
+        yield f"={shlex.quote(text)}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_text(each).removesuffix(".0") for each in value)
+    return value.name if isinstance(value, Path) else value if isinstance(value, str) else json.dumps(value)

@@ -1,7 +1,5 @@
 """python -m maskunet figures: every plot of a finished run as files, and the numbers behind each."""
 
-import csv
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 from maskunet.records import Run
 from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 FORMATS = ("png", "svg", "pdf")
 MAX_KEPT = 20  # zips
@@ -47,11 +46,10 @@ def archive(run: Run, folder: Path) -> Path:
     target = folder / f"maskunet-{run.id}-figures.zip"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        with whole.part(folder.parent) as place:
+        with whole.part(folder.parent) as place, whole.file(target, place) as packed:
             said = list(write(run, place / "figures"))
             (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
-            packed = shutil.make_archive(str(place / target.stem), "zip", place / "figures")
-            os.replace(packed, target)
+            shutil.make_archive(str(packed.with_suffix("")), "zip", place / "figures")
     for old in sorted(folder.glob("*.zip"), key=lambda p: p.stat().st_mtime)[:-MAX_KEPT]:
         old.unlink(missing_ok=True)
     return target
@@ -67,10 +65,7 @@ def _write_one(run: Run, spec: Any, out: Path, given: dict[str, Any]) -> None:
     for kind in FORMATS[:2]:
         darkened(figure).savefig(out / f"{spec.name}-dark.{kind}", dpi=DPI)
     rows = spec.table(run, **{n: v for n, v in options.items() if n in _arguments(spec.table)})
-    with (out / f"{spec.name}.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
-        table.writeheader()
-        table.writerows(rows)
+    whole.write(out / f"{spec.name}.csv", csv_text(rows))
 
 
 def _arguments(function: Any) -> set[str]:

@@ -6,7 +6,6 @@ A picture's PNG holds what determines it (no times, no id), so that a replay giv
 import csv
 import errno
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from maskunet.records import MaskSet, Run, course, mask_set, site_stats
 from maskunet.records.disk import untrusted, whole
 from maskunet.records.site_stats import SiteStats
+from maskunet.records.table import csv_text
 from maskunet.runs import replay
 
 FILES = (
@@ -38,7 +38,7 @@ def write(run: Run, folder: Path) -> Path:
         ValueError: the disk is full, the place cannot be written, or `folder` holds other files.
     """
     check_place(folder)
-    with _disk_errors(), whole.written(folder) as fresh:
+    with _disk_errors(), whole.folder(folder) as fresh:
         _write_files(run, fresh)
     return folder
 
@@ -101,12 +101,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    rows = list(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(rows)
+    path.write_bytes(csv_text(rows).encode())
 
 
 def read(folder: Path) -> Run:
@@ -204,13 +199,11 @@ def run_zip(folder: Path) -> Path:
     target = folder / f"maskunet-{folder.name}.zip"
     if target.is_file():
         return target
-    with _disk_errors(), whole.part(folder.parent) as place:
-        with zipfile.ZipFile(place / target.name, "w") as archive:
-            for name in FILES:
-                if (folder / name).is_file():
-                    # Stored, not deflated: pictures and packed bits do not get smaller.
-                    archive.write(folder / name, f"{target.stem}/{name}")
-        os.replace(place / target.name, target)
+    # Stored, not deflated: pictures and packed bits do not get smaller.
+    with _disk_errors(), whole.file(target, folder.parent) as fresh, zipfile.ZipFile(fresh, "w") as archive:
+        for name in FILES:
+            if (folder / name).is_file():
+                archive.write(folder / name, f"{target.stem}/{name}")
     return target
 
 

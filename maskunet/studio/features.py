@@ -1,10 +1,5 @@
-"""The studio's part for features: which sets of pictures there are, and drawings of them, each in its own process.
+"""The studio's part for features: which sets of pictures there are, and drawings of them, each in its own process."""
 
-A process can be ended in the middle of t-SNE, which nothing else can; it slows no other visitor's page
-down, and what goes wrong in it stays in it.
-"""
-
-import multiprocessing
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,19 +8,19 @@ from functools import lru_cache
 from pathlib import Path
 
 from maskunet.evaluation import features
+from maskunet.plugins import check
 from maskunet.records import Card, feature_set
 from maskunet.records.disk.shipped import shipped
-from maskunet.records.features import FeatureEvent, FeatureRequest, SetCard
+from maskunet.records.features import EXTRACTOR, RANGES, FeatureEvent, FeatureRequest, SetCard
 from maskunet.studio import features_process
 from maskunet.studio.features_process import Source
+from maskunet.studio.process import Process
 
 COMPUTED = shipped("examples/features")
 AT_ONCE = 2  # drawings; the others wait
 TICK = 0.5  # seconds without news after which an event comes for the clock
-LEAST, MOST = 4, 2048  # pictures taken of a folder
-SEEDS = 2**32
 NOT_PICTURES = "annotations"  # the folder beside COCO's pictures that holds their captions
-SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
+DIED = "The work ended before it was done, most likely for lack of memory. Take fewer pictures."
 
 
 class FeatureStudio:
@@ -65,7 +60,8 @@ class FeatureStudio:
         """The networks that describe pictures, the default one first."""
         from maskunet.evaluation.extractors import SPECS
 
-        return [Card(name=one.name, title=one.title, summary=one.summary) for one in SPECS.values()]
+        specs = sorted(SPECS.values(), key=lambda spec: spec.name != EXTRACTOR)
+        return [Card(name=one.name, title=one.title, summary=one.summary) for one in specs]
 
     def draw(self, request: FeatureRequest, owner: str = "") -> Iterator[FeatureEvent]:
         """Draw sets. Without news an event comes twice a second, for the clock.
@@ -115,27 +111,21 @@ class FeatureStudio:
         self, sources: Sequence[Source], request: FeatureRequest, stopped: threading.Event
     ) -> Iterator[FeatureEvent]:
         """Start the process and pass on what it says."""
-        ours, theirs = SPAWN.Pipe(duplex=False)
-        arguments = (theirs, sources, request, self._device, self._cache)
-        process = SPAWN.Process(target=features_process.run, args=arguments, daemon=True)
-        process.start()
-        theirs.close()
+        process = Process(features_process.serve, sources, request, self._device, self._cache, died=DIED)
         event, began = FeatureEvent(phase="starting"), time.monotonic()
         try:
             yield event
-            while event.phase != "done":
+            for said in process.told(TICK):
                 if stopped.is_set():
                     yield FeatureEvent(phase="stopped")
                     return
                 before = event.phase, event.name
-                event = _next(ours) if ours.poll(TICK) else replace(event, plane=None, measures=None)
+                event = said or replace(event, plane=None, measures=None)
                 if (event.phase, event.name) != before:
                     began = time.monotonic()
                 yield replace(event, seconds=time.monotonic() - began)
         finally:
-            process.kill()
-            process.join()
-            ours.close()
+            process.close()
 
     def _resolved(self, request: FeatureRequest) -> tuple[list[Source], FeatureRequest]:
         """The chosen sources in the order of the list, and the request in their titles."""
@@ -149,12 +139,8 @@ class FeatureStudio:
                 raise ValueError(reason)
         if request.reference not in request.sets:
             raise ValueError("The reference is not among the chosen sets. Choose it too, or another one.")
-        if not LEAST <= request.most <= MOST:
-            raise ValueError(
-                f"{request.most:,} pictures of a folder cannot be taken; {LEAST} to {MOST:,} can."
-            )
-        if not 0 <= request.seed < SEEDS:
-            raise ValueError(f"The seed is {request.seed}; allowed is 0 to {SEEDS - 1}.")
+        for card in RANGES:
+            check(card, getattr(request, card.name))
         chosen = [known[key] for key in known if key in request.sets]
         _check_extractors([card for card, _ in chosen], request.extractor)
         titles = tuple(card.title for card, _ in chosen)
@@ -203,23 +189,6 @@ class FeatureStudio:
                 SetCard(key=f"folder:{path.name}", title=path.name, n=n, reason=reason),
                 Source(title=path.name, path=path),
             )
-
-
-def _next(pipe: "multiprocessing.connection.Connection") -> FeatureEvent:
-    """What the process said.
-
-    Raises:
-        ValueError: it failed, in its own sentence, or it ended without one.
-    """
-    try:
-        said = pipe.recv()
-    except EOFError as error:
-        raise ValueError(
-            "The work ended before it was done, most likely for lack of memory. Take fewer pictures."
-        ) from error
-    if isinstance(said, str):
-        raise ValueError(said)
-    return said
 
 
 @lru_cache(maxsize=64)

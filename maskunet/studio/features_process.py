@@ -1,7 +1,6 @@
-"""Sets of pictures to a plane and to measures, told step by step; `run` does it in a process of its own."""
+"""Sets of pictures to a plane and to measures, told step by step; `serve` does it in a process of its own."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,6 +11,7 @@ from maskunet.evaluation import features
 from maskunet.records import feature_set
 from maskunet.records.feature_set import FeatureSet
 from maskunet.records.features import FeatureEvent, FeatureRequest, Measures, Plane
+from maskunet.studio.process import tell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,23 +29,11 @@ class Source:
     name: str = ""
 
 
-def run(
+def serve(
     pipe: Connection, sources: Sequence[Source], request: FeatureRequest, device: str, cache: Path | None
 ) -> None:
-    """Send every event of `work` down the pipe, or at last the sentence on why it failed."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that started this process ends it
-    with suppress(BrokenPipeError):  # nobody listens any more
-        try:
-            for event in work(sources, request, device, cache):
-                pipe.send(event)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            from maskunet.failures import sentence
-
-            pipe.send(sentence(error))
+    """Tell what `work` does."""
+    tell(pipe, work(sources, request, device, cache))
 
 
 def work(

@@ -18,15 +18,14 @@ from maskunet.library.library import Library
 from maskunet.machine import device_name
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS, method_of
-from maskunet.methods.base import KINDS, MethodSpec
+from maskunet.methods.base import MethodSpec
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import cards
 from maskunet.prompts.groups import parse
 from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
 from maskunet.runs.command_line import command_line
 from maskunet.runs.compare import compare, null_mask
 from maskunet.runs.recorder import Stopped, Trace
-from maskunet.studio import doctor, zero_gpu
+from maskunet.studio import cards, doctor, zero_gpu
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.queue import Job, Queue
 from maskunet.studio.shelf import Shelf, checked
@@ -105,18 +104,11 @@ class Studio:
 
     def methods(self) -> list[Card]:
         """The methods by their kind, with their presets, the default preset first."""
-        return [
-            Card(
-                name=s.name,
-                title=s.title,
-                summary=s.summary,
-                kind=s.kind,
-                presets=tuple(s.presets),
-                groups=hasattr(s.settings(), "groups"),
-                switches={each.name: each.help for each in cards(s.settings()) if each.cost},
-            )
-            for s in sorted(self._methods.values(), key=lambda spec: KINDS.index(spec.kind))
-        ]
+        return cards.of_methods(self._methods.values())
+
+    def rewards(self) -> list[Card]:
+        """The rewards that methods may optimize and runs are scored by."""
+        return cards.of_rewards()
 
     def groups(self, prompt: str) -> list[str]:
         """The groups of a noun and what describes it that methods read off a prompt; none without a noun."""

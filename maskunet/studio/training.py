@@ -3,7 +3,6 @@
 It works beside the pictures that pages make, at a lower priority on the processor: both take longer then.
 """
 
-import multiprocessing
 import re
 import threading
 import time
@@ -19,9 +18,10 @@ from maskunet import plugins
 from maskunet.masks import generator_file
 from maskunet.models import SPECS as MODELS
 from maskunet.models.base import fine_tuned
-from maskunet.records.disk import trained_file
+from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
+from maskunet.studio.process import Died, Process
 from maskunet.studio.training_process import MODEL, Place
 from maskunet.training import checkpoint
 from maskunet.training.recipes import SPECS
@@ -34,8 +34,7 @@ ORDER = (
     "mask_reward",
     "lora_reward",
 )  # as the page offers them; other recipes follow
-MAIN = ("variant", "steps", "batch", "learning_rate", "every", "seed")  # the settings that are offered
-SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for
+SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for; epochs do not count then
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
@@ -46,7 +45,6 @@ FITS = {  # what each method can use
     "maskunet_amortized": generator_file.is_amortized,
     "fine_tuned": partial(trained_file.is_one, form=fine_tuned.FORMAT),
 }
-SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
 
 
 class TrainStudio:
@@ -66,7 +64,7 @@ class TrainStudio:
         self._place, self._folder = place, folder / MODEL
         self._news = threading.Condition()
         self._state: TrainState | None = None
-        self._work: tuple[Any, Any, threading.Thread] | None = None  # process, pipe, who listens to it
+        self._work: tuple[Process, threading.Thread] | None = None  # and who listens to it
         self._began = 0.0
 
     def recipes(self) -> list[RecipeCard]:
@@ -87,14 +85,10 @@ class TrainStudio:
                 raise ValueError(
                     f"The training “{self._state.request.name}” is running. Stop it, or wait for its end."
                 )
-            ours, theirs = SPAWN.Pipe()
-            arguments = (theirs, self._place, request.recipe, chosen, out)
-            process = SPAWN.Process(target=training_process.run, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            listener = threading.Thread(target=self._listen, args=(process, ours), daemon=True)
+            process = Process(training_process.serve, self._place, request.recipe, chosen, out, died=DIED)
+            listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
             self._state, self._began = TrainState(request=request), time.monotonic()
-            self._work = process, ours, listener
+            self._work = process, listener
             listener.start()
 
     def stop(self) -> None:
@@ -108,11 +102,11 @@ class TrainStudio:
                 raise ValueError("No training is running.")
             if self._state.phase == "stopping":
                 return
-            process, pipe, _ = self._work
-            if not self._state.events:
+            process, _ = self._work
+            if self._state.events:
+                process.stop()
+            else:
                 process.kill()  # it is still loading, and there is nothing to keep
-            with suppress(OSError):  # it ended a moment ago
-                pipe.send("stop")
             self._publish(phase="stopping")
 
     def follow(self) -> Iterator[TrainState]:
@@ -139,7 +133,7 @@ class TrainStudio:
         path = out / f"{state.request.name}.zip"
         curve = out / "training_curve.svg"
         PLOTS["training_curve"].draw(state.events).savefig(curve)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with whole.file(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in (out / checkpoint.PART, out / checkpoint.ABOUT, curve):
                 archive.write(file, file.name)
         return path
@@ -164,13 +158,12 @@ class TrainStudio:
         """End the training; it saves what it reached if that takes no longer than half a minute."""
         if self._work is None:
             return
-        process, _, listener = self._work
+        process, listener = self._work
         with suppress(ValueError):  # it is over
             self.stop()
         listener.join(GRACE)
-        if process.is_alive():
-            process.kill()  # the checkpoint before is whole
-            listener.join()
+        process.kill()  # the checkpoint before is whole
+        listener.join()
 
     def _kept_out(self) -> Path:
         if self._state is None or not self._state.saved:
@@ -187,12 +180,12 @@ class TrainStudio:
         chosen = plugins.chosen(
             _short(SPECS[request.recipe]), request.recipe, request.preset, request.settings
         )
-        for key, (low, high) in SHORT.items():
-            if not low <= getattr(chosen, key) <= high:
-                raise ValueError(
-                    f"The setting {key} is {getattr(chosen, key):,}; allowed here is {low:,} to {high:,}. Longer "
-                    "trainings go by the command line: python -m maskunet train."
-                )
+        for card in _drawn(chosen):
+            try:
+                plugins.check(card, card.default)
+            except ValueError as error:
+                longer = "Longer trainings go by the command line: python -m maskunet train."
+                raise ValueError(f"{error} {longer}") from error
         self._check_name(request.name)
         return chosen
 
@@ -207,19 +200,21 @@ class TrainStudio:
         if name in shipped or file.exists() or (self._out(name) / checkpoint.PART).exists():
             raise ValueError(f"There is a training “{name}” already. Choose another name.")
 
-    def _listen(self, process: Any, pipe: Any) -> None:
+    def _listen(self, process: Process) -> None:
         """Take in what the process says until it ends."""
+        failed = ""
         try:
-            while not isinstance(said := pipe.recv(), str):
+            for said in process.told():
                 self._hear(said)
-        except (EOFError, OSError):
-            said = "" if self._state.phase == "stopping" else DIED
-        process.join()
-        pipe.close()
+        except Died as error:
+            failed = "" if self._state.phase == "stopping" else str(error)
+        except ValueError as error:
+            failed = str(error)
+        process.close()
         with self._news:
             complete = self._state.events and self._state.events[-1].step == self._state.events[-1].steps
             ended = "done" if complete else "stopped"
-            self._publish(phase="failed" if said else ended, message=said)
+            self._publish(phase="failed" if failed else ended, message=failed)
 
     def _hear(self, said: BaseSamples | TrainEvent) -> None:
         with self._news:
@@ -252,16 +247,12 @@ def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
 
 
 def _card(spec: RecipeSpec) -> RecipeCard:
-    presets = _short(spec)
-    known = {card.name: card for card in plugins.cards(next(iter(presets.values()))) if card.name in MAIN}
-    return RecipeCard(
-        name=spec.name,
-        title=spec.title,
-        summary=spec.summary,
-        presets={
-            name: {key: getattr(preset, key) for key in MAIN if key in known}
-            for name, preset in presets.items()
-        },
-        choices={key: card.choices for key, card in known.items() if card.choices},
-        help={key: card.help for key, card in known.items()},
-    )
+    presets = {name: _drawn(preset) for name, preset in _short(spec).items()}
+    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, presets=presets)
+
+
+def _drawn(settings: Settings) -> tuple[plugins.FieldCard, ...]:
+    """The fields of settings with the ranges of a page, which counts steps."""
+    shown = [card for card in plugins.cards(settings) if card.name != "epochs"]
+    limits = {name: {"low": low, "high": high} for name, (low, high) in SHORT.items()}
+    return tuple(replace(card, **limits.get(card.name, {})) for card in shown)

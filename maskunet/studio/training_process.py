@@ -1,8 +1,8 @@
-"""A short training told event by event; `run` does it in a process of its own, so that pages stay quick."""
+"""A short training told event by event; `serve` does it in a process of its own."""
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from maskunet.records.training import BaseSamples, TrainEvent
+from maskunet.studio.process import tell
+from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
 MODEL = "tabletop"  # the base model, and the source of the pictures
@@ -25,29 +27,14 @@ class Place:
     device: str | None = None
 
 
-def run(pipe: Connection, place: Place, recipe: str, settings: Settings, out: Path) -> None:
-    """Send what `work` tells down the pipe, and at the end the sentence on why it failed, or an empty one.
+def serve(pipe: Connection, place: Place, recipe: str, settings: Settings, out: Path) -> None:
+    """Tell what `work` does, at a lower priority.
 
     Whatever comes up the pipe stops the training after its current step; so does its other end's death.
     """
-    import signal
-
-    from maskunet.training.recipes import SPECS
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that started this process stops it
     if hasattr(os, "nice"):
         os.nice(NICE)
-    with suppress(BrokenPipeError):  # nobody listens any more
-        try:
-            for said in work(place, SPECS[recipe], settings, out, pipe.poll):
-                pipe.send(said)
-            pipe.send("")
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            from maskunet.failures import sentence
-
-            pipe.send(sentence(error))
+    tell(pipe, work(place, SPECS[recipe], settings, out, pipe.poll))
 
 
 def work(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskunet.models.base import DiffusionModel
+from maskunet.records.disk import whole
 from maskunet.records.training import TrainEvent
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
@@ -32,7 +33,7 @@ def identity(
 
 
 def claim(out: Path) -> None:
-    """Make the folder for a new training.
+    """Make the folder for a new training, without what a killed one left.
 
     Raises:
         ValueError: another training is in it.
@@ -40,6 +41,7 @@ def claim(out: Path) -> None:
     if (out / STATE).exists():
         raise ValueError(f"“{out.name}” holds a training. Go on with --resume, or give another folder.")
     out.mkdir(parents=True, exist_ok=True)
+    whole.tidy(out)
     (out / LOG).unlink(missing_ok=True)
 
 
@@ -55,24 +57,19 @@ def save(
         OSError: the disk is full, for example; the old checkpoint is then as it was.
     """
     names = (PART, ABOUT, STATE) if save_part else (ABOUT, STATE)
-    new = {name: out / f"new-{name}" for name in names}
-    try:
-        torch.save(dict(state), new[STATE])
+    with whole.part(out) as place:
+        torch.save(dict(state), place / STATE)
         if save_part:
-            save_part(new[PART])
-        new[ABOUT].write_text(json.dumps(identity, indent=1), encoding="utf-8")
-    except BaseException:
-        for path in new.values():
-            path.unlink(missing_ok=True)
-        raise
-    for name in names:
-        new[name].replace(out / name)
+            save_part(place / PART)
+        (place / ABOUT).write_text(json.dumps(identity, indent=1), encoding="utf-8")
+        for name in names:
+            (place / name).replace(out / name)
 
 
 def keep_part(out: Path, step: int, save_part: Callable[[Path], None]) -> None:
     """Keep this checkpoint's trained part, whatever comes later."""
-    save_part(out / f"new-{PART}")
-    (out / f"new-{PART}").replace(out / f"trained-{step}.safetensors")
+    with whole.file(out / f"trained-{step}.safetensors") as fresh:
+        save_part(fresh)
 
 
 def parts(out: Path) -> list[tuple[int, Path]]:
@@ -129,12 +126,13 @@ def write_log(out: Path, event: TrainEvent) -> None:
 
 
 def cut_log(out: Path, step: int) -> None:
-    """Forget the lines after this step: a training that was killed goes on from its checkpoint."""
+    """Forget what came after this step: a training that was killed goes on from its checkpoint."""
+    whole.tidy(out)
     path = out / LOG
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with whole.file(path) as fresh, fresh.open("w", newline="", encoding="utf-8") as file:
             file.writelines(lines[: 1 + step])
 
 

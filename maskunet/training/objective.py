@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskunet.encoders.pixels import from_uint8
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.training.data import Pair
@@ -51,8 +52,7 @@ class Batch:
 def _latents(model: DiffusionModel, pair: Pair) -> Tensor:
     if pair.latents is not None:
         return torch.from_numpy(pair.latents).float().to(model.device)
-    pixels = torch.from_numpy(np.array(pair.image)).permute(2, 0, 1)[None]
-    pixels = pixels.to(model.device, model.dtype) / 127.5 - 1
+    pixels = from_uint8(np.asarray(pair.image), model.device).to(model.dtype) * 2 - 1
     return model.vae.encode(pixels).latent_dist.mean[0].float() * model.latent_scale
 
 

@@ -1,15 +1,17 @@
 """The left column: what to draw and how, and the buttons; the same for every tab."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
-from maskunet.ui import groups, words
+from maskunet.ui import groups, settings, words
+from maskunet.ui.handlers import QUICK
+from maskunet.ui.html.settings import form
 
 # The setting that names what was trained, by method.
 TRAINED_SETTING = {
@@ -23,9 +25,31 @@ element.addEventListener('click', (event) => {
 """
 
 
+class Values(NamedTuple):
+    """What the controls hold, as the page sends it.
+
+    Attributes:
+        trained: counts for a method that takes what was trained.
+        edited: word groups, for a method that takes them; see `groups.setting`.
+        changed: settings that differ from the preset's; see `settings.changed`.
+    """
+
+    prompt: str
+    negative: str
+    seed: Any
+    model: str
+    method: str
+    preset: str
+    steps: Any = None
+    guidance: Any = None
+    trained: str = ""
+    edited: Mapping[str, Any] | None = None
+    changed: Any = None
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The components, in the order in which `request` takes their values."""
+    """The components; those that make a request have the names of their `Values`."""
 
     prompt: gr.Textbox
     negative: gr.Textbox
@@ -37,7 +61,7 @@ class Controls:
     guidance: gr.Number
     trained: gr.Dropdown
     edited: gr.State
-    switches: gr.CheckboxGroup
+    changed: gr.HTML
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -46,21 +70,20 @@ class Controls:
     groups: gr.Dropdown
 
     def inputs(self) -> list[Any]:
-        """The components that make a request."""
-        return [
-            self.prompt, self.negative, self.seed, self.model, self.method, self.preset, self.steps, self.guidance,
-            self.trained, self.edited, self.switches,
-        ]  # fmt: skip
+        """The components of `Values`, in their order."""
+        return [getattr(self, name) for name in Values._fields]
 
-    def wire(self, models: list[Card], methods: list[Card]) -> Any:
+    def wire(self, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Any:
         """What stays inside the column.
+
+        Args:
+            titles: of settings that are weights of rewards, among others.
 
         Returns:
             The event after which a word of the vocabulary is in the prompt.
         """
         ways = {card.name: card for card in methods}
         cards = {card.name: card for card in models}
-        quick = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
         def new_seed() -> int:
             return random.randrange(1_000_000)  # noqa: NPY002 short enough to be read aloud
@@ -68,11 +91,11 @@ class Controls:
         def new_method(method: str) -> tuple[Any, Any]:
             card = ways[method]
             return gr.Dropdown(info=card.summary), gr.Dropdown(
-                choices=list(card.presets), value=card.presets[0]
+                choices=list(card.presets), value=next(iter(card.presets))
             )
 
-        def new_switches(method: str) -> gr.CheckboxGroup:
-            return gr.CheckboxGroup(**_switches(ways[method]))
+        def new_settings(method: str, preset: str) -> gr.HTML:
+            return settings.anew(_form(ways[method], preset, titles))
 
         def new_model(model: str) -> tuple[str, str]:
             card = cards[model]
@@ -83,15 +106,17 @@ class Controls:
             word = str((event._data or {}).get("word", ""))[:30]
             return f"{prompt.rstrip()} {word}".strip()
 
-        self.shuffle.click(new_seed, None, self.seed, **quick)
-        self.method.input(new_method, self.method, [self.method, self.preset], **quick)
-        self.method.change(new_switches, self.method, self.switches, **quick)  # a link changes it too
-        self.model.input(new_model, self.model, [self.vocabulary, self.status], **quick)
-        return self.vocabulary.select(add_word, self.prompt, self.prompt, **quick)
+        self.shuffle.click(new_seed, None, self.seed, **QUICK)
+        self.method.input(new_method, self.method, [self.method, self.preset], **QUICK)
+        # A link changes them too.
+        which = [self.method, self.preset]
+        gr.on([self.method.change, self.preset.change], new_settings, which, self.changed, **QUICK)
+        self.model.input(new_model, self.model, [self.vocabulary, self.status], **QUICK)
+        return self.vocabulary.select(add_word, self.prompt, self.prompt, **QUICK)
 
 
-def build(studio: Any, models: list[Card], methods: list[Card]) -> Controls:
-    """Draw the column."""
+def build(studio: Any, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Controls:
+    """Draw the column; `titles` as in `Controls.wire`."""
     usable = [card for card in models if card.available]
     first = usable[0] if usable else models[0]
     method = next((card for card in methods if card.name == "maskunet_free"), methods[0])
@@ -112,26 +137,27 @@ def build(studio: Any, models: list[Card], methods: list[Card]) -> Controls:
         info=method.summary, filterable=False, elem_id="method",
     )  # fmt: skip
     preset = gr.Dropdown(
-        label=words.PRESET, value=method.presets[0], choices=list(method.presets),
+        label=words.PRESET, value=next(iter(method.presets)), choices=list(method.presets),
         allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
     )  # fmt: skip
     trained = gr.Dropdown(
         label=words.TRAINED, value="", choices=[(words.FIRST_TRAINED, "")], visible=False,
         allow_custom_value=True, elem_id="trained",  # one may have been trained since the page was loaded
     )  # fmt: skip
-    with gr.Accordion(words.MORE, open=False):
+    with gr.Accordion(words.MORE, open=False, elem_classes="more"):
         negative = gr.Textbox(label=words.NEGATIVE, lines=1)
         steps = gr.Number(
-            label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO
-        )
+            label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO,
+            elem_id="steps",
+        )  # fmt: skip
         guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
-        switches = gr.CheckboxGroup(label=words.SWITCHES, elem_id="switches", **_switches(method))
+        changed = settings.build(_form(method, next(iter(method.presets)), titles), elem_id="settings")
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
     status = gr.HTML("", elem_id="status")
     return Controls(
-        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, switches, generate, stop, status,
+        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, generate, stop, status,
         vocabulary, shuffle, binding,
     )  # fmt: skip
 
@@ -145,10 +171,10 @@ def _kind_title(card: Card) -> str:
     return card.title if card.kind == "masks" else f"{card.title} · {card.kind}"
 
 
-def _switches(card: Card) -> dict[str, Any]:
-    """What a method's checkboxes are; none is set."""
-    choices = [(text, name) for name, text in card.switches.items()]
-    return {"choices": choices, "value": [], "visible": bool(choices)}
+def _form(card: Card, preset: str, titles: Mapping[str, str]) -> str:
+    """The fields of a method's settings; another method's preset, of a moment ago, counts as the first."""
+    preset = preset if preset in card.presets else next(iter(card.presets))
+    return form(card.presets[preset], f"{card.name}/{preset}", titles, key="set")
 
 
 def chips(card: Card) -> str:
@@ -166,31 +192,24 @@ def chips(card: Card) -> str:
     return f'<details class="vocabulary"><summary>{words.VOCABULARY}</summary>{rows}</details>'
 
 
-def request(
-    prompt: str, negative: str, seed: Any, model: str, method: str, preset: str, steps: Any, guidance: Any,
-    trained: str = "", binding: dict[str, Any] | None = None, switches: Sequence[str] = (),
-) -> Request:  # fmt: skip
+def request(given: Values) -> Request:
     """A Request from the page's plain values.
-
-    Args:
-        trained: counts for a method that takes what was trained. binding: edited word groups, for one that
-            takes them; see `groups.setting`. switches: names of settings to turn on.
 
     Raises:
         ValueError: one is out of range; one clear sentence.
     """
     return Request(
-        prompt=prompt or "",
-        negative_prompt=negative or "",
-        seed=_whole(seed),
-        model=str(model),
-        method=str(method),
-        preset=str(preset or ""),
-        steps=_whole(steps) if steps else None,
-        guidance=float(guidance) if guidance else None,
-        settings=_trained(method, trained)
-        | groups.setting(binding, prompt, method)
-        | dict.fromkeys(switches, True),
+        prompt=given.prompt or "",
+        negative_prompt=given.negative or "",
+        seed=_whole(given.seed),
+        model=str(given.model),
+        method=str(given.method),
+        preset=str(given.preset or ""),
+        steps=_whole(given.steps) if given.steps else None,
+        guidance=float(given.guidance) if given.guidance else None,
+        settings=settings.changed(given.changed, f"{given.method}/{given.preset}")
+        | _trained(given.method, given.trained)
+        | groups.setting(given.edited, given.prompt, given.method),
     )
 
 

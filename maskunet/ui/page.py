@@ -19,7 +19,7 @@ from maskunet.ui.html import live, pictures
 from maskunet.ui.server import endpoint
 from maskunet.ui.tabs import about, compare, explore, features, history, optimize, race, train
 
-CSS = Path(__file__).with_name("style.css")
+CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside them, of its parts
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
@@ -69,7 +69,7 @@ class Page:
         self.studio, self.shelf = studio, shelf
         self.models, self.methods = studio.cards(), studio.methods()
         self.presets = {card.name: card.presets for card in self.methods}
-        self.titles = {card.name: card.title for card in (*self.models, *self.methods)}
+        self.titles = {card.name: card.title for card in (*self.models, *self.methods, *studio.rewards())}
 
     def draw(self, demo: gr.Blocks) -> None:
         """Lay out everything and wire it."""
@@ -80,7 +80,7 @@ class Page:
         self.head = gr.HTML(self.header(), elem_id="header")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
-                self.c = controls.build(self.studio, self.models, self.methods)
+                self.c = controls.build(self.studio, self.models, self.methods, self.titles)
             with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab("Compare", id="compare"):
                     self.compare = compare.build(self.studio, self.shelf)
@@ -124,7 +124,7 @@ class Page:
         self.compare.wire(c, shown, self.find)
         self.explore.wire(self, shown, kept)
         self.features.wire(demo)
-        added = c.wire(self.models, self.methods)
+        added = c.wire(self.models, self.methods, self.titles)
         groups.wire(self.studio, self.methods, c, [added, restored])
         self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
         return restored
@@ -160,7 +160,7 @@ class Page:
         *fields, owner = values
         owner = owner or secrets.token_hex(8)
         try:
-            asked = controls.request(*fields)
+            asked = controls.request(controls.Values(*fields))
             if asked.preset not in self.presets.get(asked.method, ()):
                 asked = replace(asked, preset="")  # the method changed a moment ago: its default
             job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
@@ -195,7 +195,7 @@ class Page:
             fields[4] = fields[5] = gr.skip()
         else:
             preset = query.get("preset")
-            preset = preset if preset in self.presets[method] else self.presets[method][0]
+            preset = preset if preset in self.presets[method] else next(iter(self.presets[method]))
             fields[5] = gr.Dropdown(choices=list(self.presets[method]), value=preset)
         return owner, *fields
 

@@ -22,6 +22,8 @@ GUIDANCE = "Guidance scale"
 GUIDANCE_INFO = "0 is the model's best for unmasked pictures."
 MORE = "More settings"
 SWITCHES = "Speed and memory"
+ONE_CHANGED, MANY_CHANGED = "1 differs from the preset.", "{n} differ from the preset."
+CHANGED_MARK, BACK_TO_PRESET = "{n} changed", "Back to the preset"
 GENERATE = "Generate both"
 STOP = "Stop and keep the best"
 VOCABULARY = "This small model knows these words. Click to add one."
@@ -241,6 +243,11 @@ def seconds(value: float) -> str:
     if value < 10:
         return f"{value:.1f} s"
     return f"{value:.0f} s" if value < 90 else f"{value / 60:.1f} min"
+
+
+def within(low: float, high: float) -> str:
+    """From where to where a number goes, both ends included."""
+    return " to ".join(f"{end:,.9f}".rstrip("0").rstrip(".") for end in (low, high))
 
 
 def queued(ahead: int) -> str:

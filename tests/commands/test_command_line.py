@@ -7,13 +7,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 import maskunet
+from maskunet.commands import tabletop
 from maskunet.commands.registry import main
 from maskunet.library.library import Loaded
 from maskunet.records import Request
@@ -275,14 +276,14 @@ def test_download_needs_an_agreement(monkeypatch, capsys):
         assert asked.pop() == ("sd15", agreed)
 
 
-def test_tabletop_commands_are_handed_on_whole(monkeypatch):
-    module = ModuleType("maskunet.commands.tabletop")
+def test_a_step_of_tabletop_is_run_with_its_options(monkeypatch, capsys):
     seen = []
-    module.main = lambda argv: seen.append(argv) or 3
-    monkeypatch.setitem(sys.modules, "maskunet.commands.tabletop", module)
-    monkeypatch.setattr("maskunet.commands.tabletop", module, raising=False)
-    assert main(["tabletop", "train", "--minutes", "3"]) == 3
-    assert seen == [["train", "--minutes", "3"]]
+    monkeypatch.setitem(tabletop.STEPS, "unet", seen.append)
+    assert main(["tabletop", "unet", "--minutes", "3"]) == 0
+    assert seen == [tabletop.Options(step="unet", minutes=3.0)]
+    with pytest.raises(SystemExit):
+        main(["tabletop", "sleep"])
+    assert "invalid choice: 'sleep'" in capsys.readouterr().err
 
 
 def test_importing_the_package_is_quick_and_brings_nothing_heavy():

@@ -142,7 +142,7 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
     [
         (("--model", "sd15"), "docs/results/tables/README.md has the commands"),
         (("--pictures", "0"), "--pictures must be at least 1"),
-        (("--seeds", "0"), "--seeds at least 1"),
+        (("--seeds", "0"), "--seeds must be at least 1"),
         (("--set", "every=50"), "train nothing; leave out --set and --steps"),
     ],
 )

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,16 +218,12 @@ def test_a_folder_of_something_else_is_left_alone(sample, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_picture(sample, tmp_path, monkeypatch):
-    write = Path.write_bytes
-
-    def full(path, content):
-        if content.startswith(b"\x89PNG"):
-            write(path, content[:20])
-            raise OSError(28, "No space left on device")
-        return write(path, content)
+    def full(image, path, *kind):
+        path.write_bytes(b"\x89PNG")
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(Image.Image, "save", full)
         with pytest.raises(OSError, match="No space"):
             sample()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["sample.json"]

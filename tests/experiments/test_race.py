@@ -344,7 +344,7 @@ def test_processes_share_the_prompts_and_the_last_one_reports(tmp_path, tiny_jud
     ("words", "said"),
     [
         (("--prompts", "0"), "--prompts must be at least 1"),
-        (("--budget-seconds", "0"), "--budget-seconds more than 0"),
+        (("--budget-seconds", "0"), "--budget-seconds must be at least 0.001"),
         (("--methods", "magic"), "magic"),
         (("--tasks", "juggling"), "no task “juggling”"),
     ],

@@ -254,7 +254,7 @@ def test_the_command_writes_rows_tables_and_figures_and_goes_on(command, capsys)
     found = json.loads((first.out / "study.json").read_text())
     assert found["about"]["command"] == (
         "python -m maskunet study --kind=magnitude,iid --ratios=0,0.2 --centers=1 --tasks=colors --n=2 --seeds=1 "
-        "--seed=1 --split=test --model=tiny --steps=2 --out=out"
+        "--seed=1 --split=test --out=out --steps=2 --model=tiny"
     )
     assert (found["about"]["n"], found["about"]["steps"], found["plain"]["n"]) == (2, 2, 2)
     assert "torch" in found["about"]["versions"]

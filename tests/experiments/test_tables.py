@@ -197,6 +197,31 @@ def test_a_folder_is_not_continued_with_another_learning_rate(files, tmp_path, c
     assert "“light-0” was trained with another learning_rate" in capsys.readouterr().err
 
 
+def test_a_wrong_setting_is_told_before_a_picture_is_made(files, tmp_path, capsys, few_steps):
+    assert main(command(files, tmp_path, "--set", "dreams=1", kind=("table", "4"))) == 2
+    assert "mask_generator has no setting “dreams”" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_line_that_is_written_names_all_that_the_table_was_made_of(files, tmp_path, few_steps):
+    words = command(files, tmp_path, "--guidance", "2", kind=("table", "4"))
+    words[words.index("--seeds") + 1] = "1"
+    assert main(words) == 0
+    line = json.loads((tmp_path / "table_4.json").read_text())["about"]["command"]
+    assert line.startswith(
+        "python -m maskunet table 4 --model=folder --coco=val --laion=laion --extractor=tabletop"
+    )
+    for said in (
+        "--guidance=2.0",
+        "--pictures=4",
+        "--seeds=1",
+        "--set=every=1",
+        "--weights=base",
+        "--device=cpu",
+    ):
+        assert f" {said} " in f"{line} "
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

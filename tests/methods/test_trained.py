@@ -9,7 +9,7 @@ import torch
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.library.library import Library
 from maskunet.masks import generator_file
-from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.mask import pack
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
@@ -100,7 +100,7 @@ def test_own_shared_sampled_and_plain_are_four_pictures_and_a_seed_repeats_each(
 
 
 def test_an_untrained_generator_gives_the_plain_picture(model, tmp_path):
-    add(model, "new", MaskGenerator(model.unet, Settings()), tmp_path)
+    add(model, "new", MaskGenerator(model.unet, GeneratorSettings()), tmp_path)
     request = Request(prompt="a red cube", method="plain", seed=3, steps=3)
     plain = SPECS["plain"]
     *_, last = plain.run(model, Redness(), request, plain.settings())

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from maskunet.records import Request, StepEvent
-from maskunet.records.disk import whole as whole_folder
+from maskunet.records.disk import whole
 from maskunet.runs import replay, run_folder
 from maskunet.runs.compare import compare
 from maskunet.runs.draft import Draft
@@ -28,6 +28,7 @@ from maskunet.studio.shelf import Shelf
 from maskunet.studio.studio import Studio
 from tests.runs.test_run_folder import PICTURE, make
 from tests.support import tiny_library
+from tests.support.killed import every_touch
 from tests.support.serving import SOON, needs_browser
 
 ROOT = Path(__file__).parents[2]
@@ -35,47 +36,11 @@ WAIT = 120  # seconds; a slow machine under load
 LONG = Request(
     prompt="a red cube", model="tiny", seed=5, steps=50, settings={"updates": 2, "early_steps": 0},
 )  # fmt: skip
-DISK = {
-    "open",
-    "os.mkdir",
-    "os.rename",
-    "os.remove",
-    "os.rmdir",
-    "os.truncate",
-    "shutil.rmtree",
-}  # audit events
 FRESH = multiprocessing.get_context("forkserver")  # a process of its own that need not import everything anew
 FRESH.set_forkserver_preload(["maskunet.studio.studio", "tests.support.tiny_library"])
 
 
 # In the middle of a save
-
-
-def killed_at(touch, work):
-    """Do some work in another process that kills itself before its n-th touch of the disk; whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        left = [touch]
-
-        def count(event, arguments):
-            if event in DISK:
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        with suppress(BaseException):
-            sys.addaudithook(count)
-            work()
-        os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
-def every_touch(work):
-    """0, 1, 2 … as long as the work was killed there; the caller looks at what is left and sets it up again."""
-    touch = 0
-    while killed_at(touch, work):
-        yield touch
-        touch += 1
 
 
 BEFORE, AFTER = make(state="stopped"), make(result_image=PICTURE // 2, rewards={"total": 0.75})
@@ -111,7 +76,7 @@ def test_a_first_save_that_is_killed_leaves_all_or_nothing(tmp_path):
         kept.append((tmp_path / "runs" / AFTER.id).exists())
         if kept[-1]:
             assert is_either(shelf.read(AFTER.id)), touch
-            whole_folder.remove(tmp_path / "runs" / AFTER.id)
+            whole.remove(tmp_path / "runs" / AFTER.id)
         assert not list((tmp_path / "runs").glob("*")), touch
     assert set(kept) == {True, False}
 
@@ -126,7 +91,7 @@ def test_an_old_run_that_is_killed_while_it_goes_is_there_or_gone(tmp_path, monk
             assert np.array_equal(shelf.read(name).base_image, PICTURE[::-1]), (touch, name)
         left.add(tuple(sorted(p.name for p in tmp_path.iterdir())))
         for path in list(tmp_path.iterdir()):
-            whole_folder.remove(path)
+            whole.remove(path)
         run_folder.write(BEFORE, tmp_path / BEFORE.id)
         os.utime(tmp_path / BEFORE.id, (0, 0))
     assert {(BEFORE.id, newer.id), (newer.id,)} <= left
@@ -137,10 +102,10 @@ def test_a_download_that_was_killed_is_made_anew(tmp_path, what, monkeypatch):
     monkeypatch.setattr("maskunet.runs.figures.write", drawn)
     run_folder.write(BEFORE, tmp_path / BEFORE.id)
     ask = {"zip": lambda: Shelf(tmp_path).zip(BEFORE.id), "figures": lambda: Shelf(tmp_path).figures(BEFORE)}
-    whole = contents(ask[what]())
+    undisturbed = contents(ask[what]())
     ask[what]().unlink()
     for touch in every_touch(ask[what]):
-        assert contents(ask[what]()) == whole, touch
+        assert contents(ask[what]()) == undisturbed, touch
         assert {p.name for p in tmp_path.iterdir()} <= {BEFORE.id, ".figures"}, touch
         ask[what]().unlink()
 
@@ -175,7 +140,7 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(model):
+def undisturbed(model):
     """The events of that run when nobody disturbs it."""
     loaded = tiny_library.read(model).load("tiny")
     with closing(compare(loaded.model, loaded.rewards, LONG)) as pictures:
@@ -194,7 +159,7 @@ def numbers(rows):
 
 
 @pytest.mark.parametrize("moment", range(3))
-def test_a_killed_run_is_shown_as_interrupted_with_its_best_so_far(model, whole, tmp_path, moment):
+def test_a_killed_run_is_shown_as_interrupted_with_its_best_so_far(model, undisturbed, tmp_path, moment):
     draw = random.Random(moment)
     ours, theirs = FRESH.Pipe(duplex=False)
     process = FRESH.Process(target=work, args=(model, tmp_path, theirs))
@@ -215,9 +180,9 @@ def test_a_killed_run_is_shown_as_interrupted_with_its_best_so_far(model, whole,
     studio.close()
     assert (event.phase, run.state, run.id, event.message) == ("interrupted", "interrupted", job, run.note)
     assert "best so far" in run.note
-    assert 0 < len(run.rows) <= len(whole)
-    assert numbers(run.rows) == numbers(e.row() for e in whole[: len(run.rows)])
-    best = best_of(whole[: len(run.rows)])
+    assert 0 < len(run.rows) <= len(undisturbed)
+    assert numbers(run.rows) == numbers(e.row() for e in undisturbed[: len(run.rows)])
+    best = best_of(undisturbed[: len(run.rows)])
     assert np.array_equal(run.result_image, best.image) and run.rewards == dict(best.rewards)
     assert asdict(run.request)["prompt"] == LONG.prompt and run.base_image is not None
     assert [p.name for p in tmp_path.iterdir()] == [job]
@@ -312,7 +277,7 @@ def test_the_page_shows_after_a_crash_what_there_was(chromium, model, tmp_path):
         tab.goto(f"http://127.0.0.1:{port}")
         tab.locator("#prompt textarea").fill("a red cube")
         tab.get_by_text("More settings").click()
-        tab.get_by_label("Steps").fill("100")
+        tab.locator("#steps input").fill("100")
         tab.locator("#generate").click()
         wait_for(lambda: list(tmp_path.glob(f"*/{run_folder.RECORD}")))
     with app(model, tmp_path, port):

@@ -98,8 +98,8 @@ def test_a_damaged_file_and_a_root_without_folders_say_so(tmp_path):
         (request("toy/real", reference="toy/made"), "The reference is not among the chosen"),
         (request("folder:bare"), "“bare” holds no pictures"),
         (request("toy/real", "folder:photos"), "“real” are of the extractor corners and those of “photos” of tab"),
-        (request("toy/real", seed=-1), "The seed is -1"),
-        (request("toy/real", most=3), "3 pictures of a folder cannot be taken; 4 to 2,048 can"),
+        (request("toy/real", seed=-1), "The setting seed is -1; allowed is 0 to 4294967295"),
+        (request("toy/real", most=3), "The setting most is 3; allowed is 4 to 2048"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_drawn_is_refused_before_any_work(studio, asked, told):

@@ -20,6 +20,7 @@ from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
 from maskunet.methods.base import MethodSpec
 from maskunet.records import Card, Request, StepEvent, mask_set
+from maskunet.rewards import SPECS as REWARDS
 from maskunet.runs import replay, run_folder
 from maskunet.studio import queue
 from maskunet.studio.studio import Studio
@@ -573,10 +574,8 @@ def test_a_value_error_of_ours_is_told_and_one_of_others_is_not():
 
 def test_cards_methods_status_and_command_are_plain_data(studio):
     assert [c.name for c in studio.cards()] == ["fake"]
-    assert {c.name: c.presets for c in studio.methods()} == {
-        "plain": ("usual",),
-        "slow": ("usual",),
-    }
+    assert {c.name: list(c.presets) for c in studio.methods()} == {"plain": ["usual"], "slow": ["usual"]}
+    assert [c.title for c in studio.rewards()] == [spec.title for spec in REWARDS.values()]
     status = studio.status()
     assert re.fullmatch(r"CPU, \d+ cores?", status.device)
     assert (status.dtype, status.model, status.running, status.waiting) == ("float32", "fake", 0, 0)

@@ -5,7 +5,7 @@ import json
 import math
 import multiprocessing
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -49,15 +49,20 @@ def event(step, loss, steps=4, **more):
 # What can be asked
 
 
-def test_recipes_come_with_their_short_presets_and_main_settings(studio):
+def test_recipes_come_with_their_short_presets_and_all_settings_in_the_ranges_of_a_page(studio):
     masks, lora, full, *from_rewards = studio.recipes()
     assert [card.name for card in from_rewards] == ["mask_reward", "lora_reward"]
     assert [card.name for card in (masks, lora, full)] == ["mask_generator", "lora", "full"]
     assert [list(card.presets) for card in (masks, lora, full)] == [["tabletop"]] * 3
     wanted = SPECS["mask_generator"].presets["tabletop"]
-    assert masks.presets["tabletop"] == {key: getattr(wanted, key) for key in masks.help}
-    assert masks.choices["variant"] == VARIANTS
-    assert "variant" not in lora.help and set(masks.help) - set(lora.help) == {"variant"}
+    drawn = {card.name: card for card in masks.presets["tabletop"]}
+    assert {name: card.default for name, card in drawn.items()} == {
+        each.name: getattr(wanted, each.name) for each in fields(wanted) if each.name != "epochs"
+    }
+    assert (drawn["steps"].low, drawn["steps"].high, drawn["batch"].high) == (1, 5000, 256)
+    assert drawn["variant"].choices == VARIANTS
+    others = {card.name for card in lora.presets["tabletop"]}
+    assert others - set(drawn) == {"alpha"} and "variant" in set(drawn) - others
 
 
 @pytest.mark.parametrize(
@@ -70,10 +75,10 @@ def test_recipes_come_with_their_short_presets_and_main_settings(studio):
         ({"name": "light"}, "There is a training “light” already"),  # came with the model
         ({"recipe": "dreams"}, "There is no recipe “dreams”"),
         ({"preset": "paper"}, "has no preset “paper”"),
-        ({"settings": {"steps": 0}}, "The setting steps is 0; allowed here is 1 to 5,000"),
-        ({"settings": {"steps": 5001}}, "The setting steps is 5,001"),
+        ({"settings": {"steps": 0}}, "The setting steps is 0; allowed is 1 to 5000. Longer trainings go by"),
+        ({"settings": {"steps": 5001}}, "The setting steps is 5001; allowed is 1 to 5000"),
         ({"settings": {"steps": 2.5}}, "The setting steps must be a whole number, not 2.5"),
-        ({"settings": {"batch": 257}}, "The setting batch is 257; allowed here is 1 to 256"),
+        ({"settings": {"batch": 257}}, "The setting batch is 257; allowed is 1 to 256"),
         ({"settings": {"learning_rate": math.nan}}, "The setting learning_rate must be a number, not nan"),
         ({"settings": {"variant": "dead"}}, "The setting variant is 'dead'"),
     ],

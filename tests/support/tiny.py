@@ -13,7 +13,7 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from maskunet.masks import generator_file
-from maskunet.masks.generator import MaskGenerator, Settings
+from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.models.base import DiffusionModel, fine_tuned, from_folder
 from maskunet.models.base.folder import hashes
 
@@ -92,7 +92,10 @@ def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon") 
 
 def random_generator(unet: UNet2DConditionModel, seed: int = 0, **settings) -> MaskGenerator:
     """A mask generator with random parameters, so that it removes weights without any training."""
-    generator, stream = MaskGenerator(unet, Settings(**settings)), torch.Generator().manual_seed(seed)
+    generator, stream = (
+        MaskGenerator(unet, GeneratorSettings(**settings)),
+        torch.Generator().manual_seed(seed),
+    )
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.add_(0.7 * torch.randn(parameter.shape, generator=stream))

@@ -11,7 +11,7 @@ from maskunet.experiments.tabletop.train_autoencoder import signal_to_noise
 from maskunet.library.library import Library
 from maskunet.records import Request
 from maskunet.tabletop import checker, data
-from maskunet.tabletop.place import WEIGHTS
+from maskunet.tabletop.place import CHECKER, WEIGHTS
 from maskunet.tabletop.render import render
 
 
@@ -22,7 +22,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def judge():
-    return checker.load(WEIGHTS / "checker")
+    return checker.load(CHECKER)
 
 
 def test_every_file_is_under_10_mb_and_all_together_under_40():

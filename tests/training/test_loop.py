@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from maskunet.records.disk import whole
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import checkpoint, loop
 from maskunet.training.data import Feed, Folder, Pair
@@ -194,8 +195,10 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tiny_sd15, tmp_path, monkey
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
         patched.setattr(torch, "save", full)
         run(tiny_sd15, SPECS["full"], tmp_path, resume=True)
-    assert saved() == before
+    assert saved() == before and not list(tmp_path.glob(f"{whole.PART}*"))
+    (tmp_path / f"{whole.PART}killed").mkdir()
     assert run(tiny_sd15, SPECS["full"], tmp_path, resume=True)[-1].final
+    assert not list(tmp_path.glob(f"{whole.PART}*"))
 
 
 def test_bad_pictures_are_skipped_counted_and_replaced(tmp_path):

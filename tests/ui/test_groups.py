@@ -10,7 +10,8 @@ EDITED = {"prompt": "a red cube and a blue sphere", "groups": ["red cube"], "met
 
 
 def settings(edited, prompt=EDITED["prompt"], method="syngen"):
-    return controls.request(prompt, "", 1, "tabletop", method, "", None, None, "", edited).settings
+    given = controls.Values(prompt, "", 1, "tabletop", method, "", edited=edited)
+    return controls.request(given).settings
 
 
 def test_edited_groups_count_for_their_prompt_and_for_methods_that_take_them():

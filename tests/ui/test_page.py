@@ -59,7 +59,7 @@ def fill(tab, prompt="a red cube", method=None):
 def make_it_long(tab):
     """A run of many steps, so that something can happen to it while it goes on."""
     tab.get_by_text("More settings").click()
-    tab.get_by_label("Steps").fill("100")
+    tab.locator("#steps input").fill("100")
 
 
 def generate(tab):
@@ -265,7 +265,7 @@ def test_speed_and_memory_are_switches_of_the_methods_that_have_them(visit):
     switches.wait_for(state="hidden")
     fill(tab, method="MaskUNet, training-free")
     switches.wait_for(state="visible")
-    tab.get_by_label("Steps").fill("1")
+    tab.locator("#steps input").fill("1")
     tab.get_by_label("less memory").check()
     generate(tab)
     with tab.expect_download() as download:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from maskunet.library.library import Library
+from maskunet.plugins import FieldCard
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio.studio import Studio
 from maskunet.studio.training import TrainStudio
@@ -20,18 +21,26 @@ from maskunet.ui.html import train as train_views
 from maskunet.ui.tabs import train
 from tests.support.serving import SOON, needs_browser, served
 from tests.ui.test_explore import tables
+from tests.ui.test_settings import drawn
 
 EVIL = '<img src=x onerror="alert(1)">'
 LONG = 4 * SOON  # a process starts, and a model is loaded and sampled
+
+
+def steps(default):
+    return FieldCard(name="steps", kind="int", default=default, help="of the optimizer", low=1, high=5000)
+
+
+def variant(default):
+    return FieldCard(name="variant", kind="str", default=default, help="structure", choices=("light", "live"))
+
+
+RANK = FieldCard(name="rank", kind="int", default=4, help="rank of the additions", low=1, high=64)
 MASKS = RecipeCard(
-    name="mask_generator", title="Masks", summary="Masks <learn>.", choices={"variant": ("light", "live")},
-    presets={"tabletop": {"variant": "light", "steps": 400}, "quick": {"variant": "live", "steps": 4}},
-    help={"variant": "structure", "steps": "of the optimizer"},
+    name="mask_generator", title="Masks", summary="Masks <learn>.",
+    presets={"tabletop": (steps(400), variant("light")), "quick": (steps(4), variant("live"))},
 )  # fmt: skip
-LORA = RecipeCard(
-    name="lora", title="LoRA", summary="Additions.", presets={"tabletop": {"steps": 300}}, choices={},
-    help={"steps": "of the optimizer"},
-)  # fmt: skip
+LORA = RecipeCard(name="lora", title="LoRA", summary="Additions.", presets={"tabletop": (RANK, steps(300))})
 FIGURES = {
     "removed": 0.1, "expected": 0.2, "distance_time": 0.3, "distance_sample": 0.4,
     "held_out_loss_change": -1.0, "held_out_error": 0.5,
@@ -88,28 +97,28 @@ BASE = BaseSamples(sheet=np.full((8, 32, 3), 60, np.uint8), captions=(EVIL, "b",
 
 def test_the_fields_are_those_of_the_recipe_and_its_preset():
     shown = tab()
-    assert list(shown.fields) == ["variant", "steps"]
-    assert (shown.fields["variant"].value, shown.fields["steps"].value) == ("light", 400)
-    recipe, preset, variant, steps = shown.new_recipe("lora")
+    assert drawn(shown.changed.props["form"]) == {"variant": "light", "steps": 400}
+    recipe, preset, changed = shown.new_recipe("lora")
     assert recipe.info == "Additions." and preset.value == "tabletop"
-    assert not variant["visible"] and (steps["visible"], steps["value"]) == (True, 300)
-    variant, steps = shown.new_preset("mask_generator", "quick")
-    assert (variant["value"], steps["value"]) == ("live", 4)
+    assert drawn(changed.props["form"]) == {"steps": 300, "rank": 4} and changed.value == {}
+    at_once, _, folded = changed.props["form"].partition("<details>")
+    assert list(drawn(at_once)) == ["steps"] and list(drawn(folded)) == ["rank"]
+    assert drawn(shown.new_preset("mask_generator", "quick").props["form"]) == {"variant": "live", "steps": 4}
 
 
 def test_what_the_fields_hold_is_asked_and_refusals_are_passed_on():
     shown = tab()
-    shown.begin("mask_generator", "tabletop", " mine ", "light", 7)
-    shown.begin("lora", "tabletop", "other", "light", 8)  # a variant is no setting of this recipe
-    first, second = shown.studio.asked
+    changed = {"of": "mask_generator/tabletop", "set": {"variant": "live", "steps": 7}}
+    shown.begin("mask_generator", "tabletop", " mine ", changed)
+    shown.begin("lora", "tabletop", "other", changed)  # those were another recipe's fields
+    shown.begin("lora", "tabletop", "third", {"of": "lora/tabletop", "set": {"steps": 8}})
+    first, second, third = shown.studio.asked
     assert first == TrainRequest(
-        recipe="mask_generator", preset="tabletop", name="mine", settings={"variant": "light", "steps": 7}
+        recipe="mask_generator", preset="tabletop", name="mine", settings={"variant": "live", "steps": 7}
     )
-    assert second.settings == {"steps": 8}
+    assert second.settings == {} and third.settings == {"steps": 8}
     with pytest.raises(gr.Error, match=r"“taken” &amp; nothing else\."):
-        shown.begin("lora", "tabletop", "taken", "", 8)
-    with pytest.raises(gr.Error, match="“Steps” is empty"):
-        shown.begin("lora", "tabletop", "mine", "", None)
+        shown.begin("lora", "tabletop", "taken", {})
 
 
 def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():
@@ -197,7 +206,7 @@ def test_what_was_trained_is_offered_where_a_method_takes_it():
     ],
 )
 def test_a_request_names_what_was_trained(method, trained, settings):
-    asked = controls.request("a cube", "", 1, "tabletop", method, "", None, None, trained)
+    asked = controls.request(controls.Values("a cube", "", 1, "tabletop", method, "", trained=trained))
     assert asked.settings == settings
 
 
@@ -233,9 +242,9 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
         tab.locator("#start-training").click()
         tab.get_by_text("The name “from/page” cannot be used").wait_for()
         tab.get_by_label("Name").fill("from-page")
-        tab.locator("#train-steps input").fill("5000")
-        tab.locator("#train-batch input").fill("2")
-        tab.locator("#train-every input").fill("2")
+        tab.locator("#train-steps").fill("5000")
+        tab.locator("#train-batch").fill("2")
+        tab.locator("#train-every").fill("2")
         tab.locator("#start-training").click()
         tab.wait_for_selector("#training-samples img")
         curve = tab.locator("#plot-loss polyline").first

@@ -11,7 +11,7 @@ from maskunet.evaluation.benchmarks.base import BenchmarkSpec, Judge, Network, R
 from maskunet.plugins import discover
 from maskunet.prompts.files import Prompt, captions
 from maskunet.prompts.words import shortened
-from maskunet.records.disk.hub import MissingWeights
+from maskunet.records.disk.hub import MissingWeights, snapshot
 
 SPECS = discover(__name__)
 
@@ -81,16 +81,9 @@ def find(spec: BenchmarkSpec, weights: Path | None = None) -> dict[str, Path]:
 
 
 def _folder(network: Network, weights: Path | None) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     if weights is not None and (weights / network.name / "config.json").is_file():
         return weights / network.name
-    try:
-        folder = Path(snapshot_download(network.repo, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    return folder if (folder / "model.safetensors").is_file() else None
+    return snapshot(network.repo, file="model.safetensors")
 
 
 def judge(spec: BenchmarkSpec, by: Judge, pictures: Sequence[Picture], stem: str) -> Iterator[Row]:

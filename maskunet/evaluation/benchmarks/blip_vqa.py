@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet.encoders.pixels import CLIP_MEAN, CLIP_STD
+from maskunet.encoders.pixels import from_uint8, standardized
 from maskunet.encoders.pretrained import from_folder, tokenizer_from  # fmt: skip
 from maskunet.evaluation.benchmarks.base import BenchmarkSpec, Judgment, Network, Row, Score, by_prompt, place
 from maskunet.evaluation.intervals import bootstrap
@@ -128,9 +128,7 @@ class Questions:
         from PIL import Image
 
         picture = Image.fromarray(pixels).resize((self._size, self._size), Image.Resampling.BICUBIC)
-        values = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(self._device).float() / 255
-        mean, std = (values.new_tensor(numbers).view(3, 1, 1) for numbers in (CLIP_MEAN, CLIP_STD))
-        return (values - mean) / std
+        return standardized(from_uint8(np.array(picture), self._device))
 
 
 def cleaned(question: str) -> str:

@@ -57,8 +57,8 @@ class Entrant:
         return {self.spec.part: self.part} if self.part else {}
 
 
-def entrant(name: str) -> Entrant:
-    """The entrant of that name.
+def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
+    """The entrant of that name, among these methods.
 
     Raises:
         ValueError: no such method or preset, or the guidance scale is no number; says what is allowed.
@@ -68,7 +68,7 @@ def entrant(name: str) -> Entrant:
     method, _, guidance = name.strip().partition("@")
     method, _, part = method.partition(":")
     method, _, preset = method.partition("/")
-    spec = method_of(method, SPECS)
+    spec = method_of(method, methods)
     spec.settings(preset)
     if part and not spec.part:
         raise ValueError(

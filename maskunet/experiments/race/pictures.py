@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from maskunet.records.disk import whole
+
 
 def picture_path(folder: Path, entrant: str, number: int) -> Path:
     """Where an entrant's chosen picture of a prompt is kept."""
@@ -15,7 +17,5 @@ def save_picture(folder: Path, entrant: str, number: int, image: np.ndarray) -> 
     from PIL import Image
 
     path = picture_path(folder, entrant, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    Image.fromarray(image).save(part, format="PNG")
-    part.replace(path)
+    with whole.file(path) as fresh:
+        Image.fromarray(image).save(fresh)

@@ -1,14 +1,16 @@
 """The race's files: race.json, race.csv, race.md, the plot and the pictures of the first prompts."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.race import shown
 from maskunet.experiments.race.budget import Rows
 from maskunet.experiments.race.report import GROUPS
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
@@ -26,11 +28,10 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
 
     prompts = shown.first(rows, found["optimized"], folder)
     shown.save(folder, prompts)
-    (folder / "race.json").write_text(
-        json.dumps({"about": about, **found, "shown": prompts}, indent=1) + "\n"
-    )
-    _write_csv(folder / "race.csv", found)
-    (folder / "race.md").write_text(markdown(found, about))
+    text = json.dumps({"about": about, **found, "shown": prompts}, indent=1)
+    whole.write(folder / "race.json", f"{text}\n")
+    whole.write(folder / "race.csv", csv_text(_flat_lines(found)))
+    whole.write(folder / "race.md", markdown(found, about))
     for kind in ("png", "svg"):
         race.draw(found).savefig(folder / f"race.{kind}", dpi=200)
     for task in dict.fromkeys(each["task"] for each in prompts):
@@ -38,13 +39,8 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
         race_sheet.draw(**sheet).savefig(folder / f"sheet_{task}.png", dpi=150)
 
 
-def _write_csv(path: Path, found: Mapping[str, Any]) -> None:
-    lines = [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(lines)
+def _flat_lines(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
 
 
 def flat(line: Mapping[str, Any], budget: str) -> dict[str, Any]:
@@ -78,40 +74,38 @@ def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
     optimized, held_out = found["optimized"], found["held_out"]
     lines = [line for line in found[budget] if line["group"] == group]
     inside = ", ".join(GROUPS.get(group, ()))
-    head = (
-        f"| entrant | correct | 95 % | against plain | 95 % | fixed / broken | p | {optimized} | {held_out} "
-        f"| {held_out} against plain | 95 % | pictures | s | calls |"
-    )
+    head = [
+        "entrant", "correct", "95 %", "against plain", "95 %", "fixed / broken", "p", optimized, held_out,
+        f"{held_out} against plain", "95 %", "pictures", "s", "calls",
+    ]  # fmt: skip
     name = f"### {group}{f' ({inside})' if inside and inside != group else ''}, n = {lines[0]['n']} prompts"
-    return [
-        name,
-        "",
-        head,
-        "|---" * 14 + "|",
-        *(_row(x, optimized, held_out) for x in lines),
-        *_others(lines),
-        "",
-    ]
+    rows = [_cells(line, optimized, held_out) for line in lines]
+    return [name, "", markdown_table(head, rows), *_others(lines), ""]
 
 
-def _row(x: Mapping[str, Any], optimized: str, held_out: str) -> str:
+def _cells(x: Mapping[str, Any], optimized: str, held_out: str) -> list[str]:
     name = f"{x['entrant']} (over budget)" if x["over_budget"] else x["entrant"]
-    correct = f"{x['correct']:.3f} | {x['correct_low']:.3f} to {x['correct_high']:.3f}"
     other = x["against"].get("plain")
-    gain, better = (" | | | ", " | ") if other is None else (_gain(other), _difference(other, held_out))
-    return (
-        f"| {name} | {correct} | {gain} | {x[optimized]:.3f} | {x[held_out]:.4f} | {better} "
-        f"| {x['pictures']:.1f} | {x['seconds']:.2f} | {x['unet_calls']:.0f} |"
-    )
+    gain, better = ([""] * 4, [""] * 2) if other is None else (_gain(other), _difference(other, held_out))
+    return [
+        name, f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}", *gain,
+        f"{x[optimized]:.3f}", f"{x[held_out]:.4f}", *better,
+        f"{x['pictures']:.1f}", f"{x['seconds']:.2f}", f"{x['unet_calls']:.0f}",
+    ]  # fmt: skip
 
 
-def _difference(found: Mapping[str, Any], what: str) -> str:
-    return f"{found[what]:+.4f} | {found[f'{what}_low']:+.4f} to {found[f'{what}_high']:+.4f}"
+def _difference(found: Mapping[str, Any], what: str) -> list[str]:
+    return [f"{found[what]:+.4f}", f"{found[f'{what}_low']:+.4f} to {found[f'{what}_high']:+.4f}"]
 
 
-def _gain(found: Mapping[str, Any]) -> str:
+def _gain(found: Mapping[str, Any]) -> list[str]:
     interval = f"{found['correct_low']:+.3f} to {found['correct_high']:+.3f}"
-    return f"{found['correct']:+.3f} | {interval} | {found['fixed']} / {found['broken']} | {found['p']:.3f}"
+    return [
+        f"{found['correct']:+.3f}",
+        interval,
+        f"{found['fixed']} / {found['broken']}",
+        f"{found['p']:.3f}",
+    ]
 
 
 def _others(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,13 +1,15 @@
 """Tables 2 and 3 as Markdown, CSV and JSON, the paper's figures in columns that say so."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
+from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.binding import PLAIN, BindingTable
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -16,15 +18,9 @@ def save(out: Path, number: str, table: BindingTable, lines: Lines, about: Mappi
     """Write table_N.json, table_N.csv and table_N.md."""
     path = out / f"table_{number}"
     record = {"about": {**about, "title": table.title}, "summary": list(lines)}
-    path.with_suffix(".json").write_text(
-        f"{json.dumps(record, indent=1, ensure_ascii=False)}\n", encoding="utf-8"
-    )
-    path.with_suffix(".md").write_text(markdown(table, lines, about), encoding="utf-8")
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        flat = [_flat(line) for line in lines]
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for line in flat for key in line)))
-        writer.writeheader()
-        writer.writerows(flat)
+    whole.write(path.with_suffix(".json"), f"{json.dumps(record, indent=1, ensure_ascii=False)}\n")
+    whole.write(path.with_suffix(".md"), markdown(table, lines, about))
+    whole.write(path.with_suffix(".csv"), csv_text(map(_flat, lines)))
 
 
 def _flat(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,10 +51,10 @@ def markdown(table: BindingTable, lines: Lines, about: Mapping[str, Any]) -> str
         f"{lines[0]['tasks'][titles[0]]['n']} pictures per task ({about['finished']}); guidance {about['guidance']:g}. "
         "In parentheses 95 % intervals: Wilson's for a task, the bootstrap's for the overall and for the difference "
         "from plain, which is paired by prompt and noise. p is the sign test's.",
-        _table([head, *body]),
+        markdown_table(head, body),
         f"Twins of the paper's tasks: {twins}.",
         f"## The paper's own figures ({table.source})",
-        _table([["method", *paper_titles], *paper]),
+        markdown_table(["method", *paper_titles], paper),
         f"Another model, other prompts, another judge. {BENCHMARKS[table.benchmark].published_note}{table.missing}",
     ])) + "\n"  # fmt: skip
 
@@ -74,8 +70,3 @@ def _cells(line: Mapping[str, Any], titles: Sequence[str]) -> list[str]:
         ]  # fmt: skip
     values = [f"{share['value']:.2f} ({share['low']:.2f} to {share['high']:.2f})" for share in shares]
     return [f"`{line['row']}`", *values, *against, f"{line['calls']:.0f}", f"{line['seconds']:.1f}"]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])

@@ -62,8 +62,12 @@ def make(
     The folder may be shared by several tables: rows of one name are made once.
 
     Raises:
-        ValueError: a training or a folder of pictures in `out` was made otherwise; says which setting.
+        ValueError: a setting that a recipe does not have or allow, told before anything is made; a training or a
+            folder of pictures in `out` was made otherwise, and which setting differs.
     """
+    for row in spec.rows:
+        if row.recipe:
+            _settings(row, world, budget, seed=0)
     for seed in budget.seeds:
         for row in spec.rows:
             yield from _train(row, world, budget, seed, out, should_stop)
@@ -82,19 +86,17 @@ def _train(
 ) -> Iterator[str]:
     if not row.recipe:
         return
-    folder, recipe = out / "trainings" / f"{row.name}-{seed}", RECIPES[row.recipe]
-    changes = {
-        **row.settings,
-        **world.changes.get(row.name, {}),
-        **budget.changes,
-        "seed": seed,
-        "keep_each": True,
-    }
-    changes |= {"steps": budget.steps} if budget.steps else {}
-    settings = chosen(recipe.presets, recipe.name, world.preset, changes)
+    folder = out / "trainings" / f"{row.name}-{seed}"
+    settings = _settings(row, world, budget, seed)
     resume = (folder / checkpoint.STATE).exists()
     events = loop.train(
-        world.loaded.model, recipe, settings, world.pairs, folder, about=world.about, resume=resume
+        world.loaded.model,
+        RECIPES[row.recipe],
+        settings,
+        world.pairs,
+        folder,
+        about=world.about,
+        resume=resume,
     )
     with closing(events):
         for event in events:
@@ -102,6 +104,14 @@ def _train(
             yield f"{row.title}, seed {seed}: step {event.step} of {event.steps}, {left:.0f} min left"
             if should_stop():
                 return
+
+
+def _settings(row: Row, world: World, budget: Budget, seed: int) -> Any:
+    """Of the row's recipe."""
+    recipe, own = RECIPES[row.recipe], world.changes.get(row.name, {})
+    changes = {**row.settings, **own, **budget.changes, "seed": seed, "keep_each": True}
+    changes |= {"steps": budget.steps} if budget.steps else {}
+    return chosen(recipe.presets, recipe.name, world.preset, changes)
 
 
 def _parts(row: Row, seed: int, out: Path) -> list[tuple[str, Path | None]]:

@@ -1,13 +1,15 @@
 """A table's records as means over seeds with intervals, paired with the first row; Markdown and CSV."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskunet.evaluation.intervals import student
+from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.specs.base import TableSpec
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 
 ENOUGH = 2048  # pictures; with fewer the Fréchet distance is too large
 
@@ -59,11 +61,10 @@ def markdown(spec: TableSpec, lines: Sequence[Mapping[str, Any]], about: Mapping
     heads = ["row", "trained steps", "removed", "held-out loss", "Fréchet distance", "change against the first row",
              "kernel distance x 1000", about["agreement"], *(f"paper's {title}" for title in papers)]  # fmt: skip
     body = [_cells(line, papers, plain=line["row"] == spec.rows[0].name) for line in lines]
-    rows = [heads, ["---"] * len(heads), *body]
     return "\n".join([
         f"# {spec.title}, on {about['model']}", "",
         f"Made with `{about['command']}`. {_of_what(lines, about)}", "",
-        *(f"| {' | '.join(cells)} |" for cells in rows), "",
+        markdown_table(heads, body), "",
         f"The paper's columns are from {spec.source}: another model, other data, other features.", "",
     ])  # fmt: skip
 
@@ -119,13 +120,10 @@ def save(
 
     lines = summarize(spec, records)
     table = {"about": {**about, "title": spec.title}, "summary": lines, "records": list(records)}
-    (out / f"{spec.name}.json").write_text(json.dumps(table, indent=1, ensure_ascii=False), encoding="utf-8")
-    (out / f"{spec.name}.md").write_text(markdown(spec, lines, about), encoding="utf-8")
-    with (out / f"{spec.name}.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = table_rows.table(table)
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    path = out / f"{spec.name}.csv"
+    whole.write(path.with_suffix(".json"), json.dumps(table, indent=1, ensure_ascii=False))
+    whole.write(path.with_suffix(".md"), markdown(spec, lines, about))
+    whole.write(path, csv_text(table_rows.table(table)))
     figure = table_rows.draw(table)
     for kind in ("png", "svg"):
         figure.savefig(out / f"{spec.name}.{kind}", dpi=200)

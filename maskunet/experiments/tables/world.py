@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation import extractors, features
 from maskunet.library import networks
 from maskunet.library.library import Loaded
@@ -76,9 +77,9 @@ def _hpsv2(loaded: Loaded, pictures: features.Pictures) -> list[float]:
 
     found = []
     for source, caption in zip(pictures.sources, pictures.captions, strict=True):
-        pixels = torch.from_numpy(np.array(Image.open(source).convert("RGB"))).permute(2, 0, 1)[None]
+        pixels = from_uint8(np.array(Image.open(source).convert("RGB")), loaded.model.device)
         with torch.no_grad():
-            found.append(float(loaded.rewards(pixels.to(loaded.model.device) / 255, [caption])["hpsv2"]))
+            found.append(float(loaded.rewards(pixels, [caption])["hpsv2"]))
     return found
 
 

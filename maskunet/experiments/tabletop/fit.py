@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from maskunet.records.disk import whole
+
 log = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 100
@@ -104,8 +106,8 @@ def _save(folder: Path, module, ema, optimizer, generator, step, elapsed, row) -
         "module": module.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(),
         "generator": generator.get_state(), "step": step, "elapsed": elapsed,
     }  # fmt: skip
-    torch.save(state, folder / "state.tmp")
-    (folder / "state.tmp").rename(folder / "state.pt")
+    with whole.file(folder / "state.pt") as fresh:
+        torch.save(state, fresh)
     new = not (folder / "log.csv").exists()
     with (folder / "log.csv").open("a", newline="") as file:
         writer = csv.writer(file)

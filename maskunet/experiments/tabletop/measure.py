@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from maskunet.evaluation.intervals import wilson
-from maskunet.tabletop import checker as checker_
-from maskunet.tabletop import data
+from maskunet.experiments.markdown import markdown_table
+from maskunet.records.disk import whole
+from maskunet.tabletop import checker, data
+from maskunet.tabletop.place import CHECKER, GUIDANCE
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +25,15 @@ VARIANTS = (  # seed, method, preset
 )  # fmt: skip
 
 
-def _parts(weights: Path) -> tuple[Any, Any, Any]:
+def _parts() -> tuple[Any, Any, Any]:
     """The shipped model, its rewards and the checker."""
     from maskunet.library.library import Library
 
     loaded = Library("tabletop", device="cpu").load("tabletop")
-    return loaded.model, loaded.rewards, checker_.load(weights / "checker")
+    return loaded.model, loaded.rewards, checker.load(CHECKER)
 
 
-def guidance_curve(weights: Path, docs: Path, n: int) -> None:
+def guidance_curve(docs: Path, n: int) -> None:
     """Share correct of plain pictures over guidance scales on training prompts; sets the default.
 
     Writes docs/results/guidance.json and docs/results/guidance.svg, and guidance.json beside the weights.
@@ -42,7 +44,7 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
     from maskunet.experiments.evaluate import evaluate
     from maskunet.records import Request
 
-    model, rewards, judge = _parts(weights)
+    model, rewards, judge = _parts()
     curve = []
     for scale in SCALES:
         request = Request(prompt="-", model="tabletop", method="plain", guidance=scale)
@@ -56,12 +58,10 @@ def guidance_curve(weights: Path, docs: Path, n: int) -> None:
         )
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
     best = _best(curve)
-    docs.mkdir(exist_ok=True)
     command = f"python -m maskunet tabletop guidance --n {n}"
-    (docs / "guidance.json").write_text(
-        json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
-    )
-    (weights / "guidance.json").write_text(json.dumps({"guidance": best}))
+    text = json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
+    whole.write(docs / "guidance.json", text)
+    whole.write(GUIDANCE, json.dumps({"guidance": best}))
     _draw(curve, best, docs / "guidance.svg")
 
 
@@ -88,7 +88,7 @@ def _draw(curve: list[dict[str, float]], best: float, path: Path) -> None:
     figure.savefig(path)
 
 
-def card(weights: Path, docs: Path, n: int) -> None:
+def card(docs: Path, n: int) -> None:
     """Measure every figure of the model card on fresh seeds and write docs/results/tabletop.json.
 
     Args:
@@ -97,7 +97,7 @@ def card(weights: Path, docs: Path, n: int) -> None:
     from maskunet.experiments.evaluate import evaluate, summarize, table
     from maskunet.records import Request
 
-    model, rewards, judge = _parts(weights)
+    model, rewards, judge = _parts()
     request = Request(prompt="-", model="tabletop", method="plain")
     rows = list(evaluate(model, rewards, judge, request, tasks="all", n=n, seed=CARD_SEED))
     lines = summarize(rows)
@@ -109,10 +109,9 @@ def card(weights: Path, docs: Path, n: int) -> None:
         "tasks": lines,
         "held_out": {"n": len(new), "correct": sum(row["correct"] for row in new) / max(len(new), 1)},
     }
-    docs.mkdir(exist_ok=True)
-    (docs / "tabletop.json").write_text(json.dumps(found, indent=1))
-    (docs / "tabletop.md").write_text(_card_text(found, table(lines)))
-    log.info("\n%s", (docs / "tabletop.md").read_text())
+    whole.write(docs / "tabletop.json", json.dumps(found, indent=1))
+    whole.write(docs / "tabletop.md", _card_text(found, table(lines)))
+    log.info("\n%s", (docs / "tabletop.md").read_text(encoding="utf-8"))
 
 
 def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, Any]:
@@ -130,8 +129,8 @@ def judges(model: Any, rewards: Any, judge: Any, count: int = 500) -> dict[str, 
     return {
         "n": count,
         "psnr": psnr(model.vae, pictures * 2 - 1),
-        "checker": checker_.agreement(judge, scenes, pictures),
-        "checker_after_autoencoder": checker_.agreement(judge, scenes, back),
+        "checker": checker.agreement(judge, scenes, pictures),
+        "checker_after_autoencoder": checker.agreement(judge, scenes, back),
         "rewards": {
             name: _told_apart(
                 rewards.only(name),
@@ -169,11 +168,10 @@ def _card_text(found: dict[str, Any], tasks: str) -> str:
         ("checker, after the autoencoder", f"{j['checker_after_autoencoder']['things']:.1%}"),
         *((f"{name}, true caption above a hard negative", f"{v:.1%}") for name, v in j["rewards"].items()),
     ]
-    judged = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return (
         "# The tabletop models, measured\n\n"
         f"Made by `{found['command']}`. Renders are of fresh seeds; {j['n']} of them.\n\n"
-        f"| figure | value |\n|---|---|\n{judged}\n\n"
+        f"{markdown_table(['figure', 'value'], rows)}\n\n"
         f"Unmasked pictures, 15 DPM-Solver++ steps, guidance {found['guidance']:g}, judged by the checker; prompts "
         f"with a color-shape pair that was never rendered for training: {found['held_out']['n']} of them, "
         f"{found['held_out']['correct']:.3f} correct.\n\n{tasks}\n"
@@ -190,10 +188,9 @@ def gallery(folder: Path) -> None:
     from maskunet.records import Request
     from maskunet.runs import run_folder
     from maskunet.runs.compare import compare
-    from maskunet.tabletop.place import WEIGHTS
     from maskunet.tabletop.tasks import TASKS, cases
 
-    model, rewards, _ = _parts(WEIGHTS)
+    model, rewards, _ = _parts()
     prompt, seed = START
     asked = [("start", prompt, seed, "maskunet_free", "official")]
     firsts = {task: cases(task, 1)[0].prompt for task in TASKS}

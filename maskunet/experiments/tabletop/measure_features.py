@@ -11,6 +11,7 @@ import numpy as np
 from maskunet.evaluation import features
 from maskunet.experiments.evaluate import SEEDS_PER_RUN
 from maskunet.records import Request, feature_set
+from maskunet.records.disk import whole
 from maskunet.records.feature_set import FeatureSet
 from maskunet.tabletop.tasks import Case
 
@@ -58,16 +59,14 @@ def made(
     for method, preset in METHODS:
         name = f"{method} {preset}".strip()
         kept = folder / weights / name.replace(" ", "-")
-        kept.mkdir(parents=True, exist_ok=True)
         paths = []
         for number, (case, i) in enumerate(asked):
             seed = SEED * SEEDS_PER_RUN + i
             paths.append(kept / f"{case.task}-{seed}.png")
             if not paths[-1].exists():
                 request = Request(prompt=case.prompt, seed=seed, method=method, preset=preset, previews=False)
-                part = paths[-1].with_suffix(".part")
-                Image.fromarray(_picture(model, rewards, request)).save(part, "png")
-                part.rename(paths[-1])
+                with whole.file(paths[-1]) as fresh:
+                    Image.fromarray(_picture(model, rewards, request)).save(fresh)
             log.info("%s: %d of %d", name, number + 1, len(asked))
         pictures = features.Pictures(
             name=name,

@@ -1,9 +1,9 @@
 """Put saved evaluations side by side: each method's table line, and every pair from the same noise."""
 
 from pathlib import Path
-from typing import Any
 
 from maskunet.experiments import evaluate
+from maskunet.records.disk import whole
 
 # Method against control: the same solver order and the same prompts and seeds, so the mask is the difference.
 PAIRS = (
@@ -23,8 +23,7 @@ def write(folder: Path) -> str:
     rows = {path.parent.name: evaluate.load(path.parent) for path in sorted(folder.glob("*/evaluation.json"))}
     if not rows:
         raise ValueError(f"“{folder.name}” holds no evaluations. Make some with python -m maskunet evaluate.")
-    lines = [_line(name, evaluate.summarize(mine)[-1]) for name, mine in rows.items()]
-    head = "| method | n | correct | 95 % interval | total reward | 95 % interval | removed | s per image |"
+    lines = [{**evaluate.summarize(mine)[-1], "task": name} for name, mine in rows.items()]
     pairs = [
         f"- **{a}**. {evaluate.paired_line(b, evaluate.paired(rows[a], rows[b]))}"
         for a, b in PAIRS
@@ -35,15 +34,8 @@ def write(folder: Path) -> str:
         "Each folder here was made by `python -m maskunet evaluate --method M --preset P --tasks all --n 8 --seed 1 "
         "--out docs/results/evaluations/NAME` on one thread of a CPU that did other work beside, so the seconds are for orientation; "
         "this page by `python -m maskunet tabletop results`. “Correct” is the checker's word, which nothing optimizes; the reward is what the training-free method optimizes, so it must "
-        f"rise and proves nothing by itself.\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(lines)
+        "rise and proves nothing by itself.\n\n" + evaluate.table(lines, "method")
         + "\n\nThe same prompts and noise, picture by picture:\n\n" + "\n".join(pairs) + "\n"
     )  # fmt: skip
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    whole.write(folder / "README.md", text)
     return text
-
-
-def _line(name: str, x: dict[str, Any]) -> str:
-    return (
-        f"| {name} | {x['n']} | {x['correct']:.3f} | {x['low']:.3f} to {x['high']:.3f} | {x['reward']:.3f} "
-        f"| {x['reward_low']:.3f} to {x['reward_high']:.3f} | {1 - x['keep_ratio']:.2%} | {x['seconds']:.2f} |"
-    )

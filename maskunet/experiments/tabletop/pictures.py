@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from maskunet.records.disk import whole
 from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption
 
@@ -26,7 +27,8 @@ def decoded(vae_folder: Path, latents: Path, out: Path, shards: int) -> None:
             for part in z.float().split(50):
                 image = (vae.decode(part).sample.float() / 2 + 0.5).clamp(0, 1)
                 pictures.append((image * 255).round().byte().numpy())
-        np.save(out / f"{shard:04d}.npy", np.concatenate(pictures))
+        with whole.file(out / f"{shard:04d}.npy") as fresh:
+            np.save(fresh, np.concatenate(pictures))
 
 
 def predictions(folder: Path, shards: int, seed: int = 0) -> None:
@@ -61,5 +63,6 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
                 x0, _ = model.schedule.x0_eps(output, x_t, t)
                 pictures.append((model.decode(x0).float() * 255).round().byte().numpy())
             latents_of.append(x0.half().numpy())
-    np.save(folder / "predictions.npy", np.concatenate(pictures))
-    np.save(folder / "predictions_x0.npy", np.concatenate(latents_of))
+    for name, parts in (("predictions", pictures), ("predictions_x0", latents_of)):
+        with whole.file(folder / f"{name}.npy") as fresh:
+            np.save(fresh, np.concatenate(parts))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from maskunet.experiments.tabletop.fit import fit
 from maskunet.experiments.tabletop.tokenizer import LENGTH
+from maskunet.records.disk import whole
 from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption
 from maskunet.tabletop.scenes import Scene, mirrored
@@ -70,8 +71,9 @@ def encode(vae_folder: Path, scenes: Path, out: Path, shards: int) -> None:
         images = torch.from_numpy(np.load(scenes / f"{shard:04d}.npy"))
         latents = [_encode(vae, images), _encode(vae, images.flip(-1))]
         if shard == 0:
-            (out / "scale.json").write_text(json.dumps(1 / float(torch.stack(latents).std())))
-        np.save(out / f"{shard:04d}.npy", torch.stack(latents, 1).half().numpy())
+            whole.write(out / "scale.json", json.dumps(1 / float(torch.stack(latents).std())))
+        with whole.file(out / f"{shard:04d}.npy") as fresh:
+            np.save(fresh, torch.stack(latents, 1).half().numpy())
 
 
 @torch.no_grad()

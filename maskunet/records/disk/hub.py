@@ -16,15 +16,20 @@ def rewards_place() -> Path:
     return Path(HF_HOME) / "maskunet" / "rewards"
 
 
-def snapshot(repo: str, revision: str = "") -> Path | None:
-    """The repository's folder in the Hugging Face cache, as far as it has arrived."""
+def snapshot(repo: str, revision: str = "", file: str = "") -> Path | None:
+    """The repository's folder in the Hugging Face cache, as far as it has arrived; never downloads.
+
+    Args:
+        file: one that must have arrived, or there is no folder.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
+        folder = Path(snapshot_download(repo, revision=revision or None, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
+    return folder if (folder / file).exists() else None
 
 
 def file_hash(path: Path) -> str:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[3]
+PACKAGE = Path(__file__).parents[2]
+INSTALLED = PACKAGE / "shipped"  # in a wheel, see pyproject.toml
+PLACE = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent  # else the repository
 
 
 def shipped(name: str) -> Path:
-    """The folder of that name, such as "examples/gallery", where this copy of the project has it."""
-    return PROJECT / name
+    """The folder of that name in the repository, such as "examples/gallery", wherever it lies in this installation."""
+    return PLACE / name

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from maskunet.records.disk import whole
+
 
 def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, str]) -> None:
     """Write safetensors; a file that was there stays whole until the new one is.
@@ -14,12 +16,8 @@ def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, str]) -> 
     """
     from safetensors.torch import save_file
 
-    part = path.with_name(f"{path.name}.part")
-    try:
-        save_file(dict(tensors), part, metadata=dict(header))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole.file(path) as fresh:
+        save_file(dict(tensors), fresh, metadata=dict(header))
 
 
 def header(base: Mapping[str, Any], more: Mapping[str, Any], form: str) -> dict[str, str]:

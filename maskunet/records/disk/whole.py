@@ -1,5 +1,6 @@
-"""Folders that are there whole or not at all, also when the program is killed while it writes or deletes them."""
+"""Folders and files that are there whole or not at all, also when the program is killed while it writes or deletes."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,65 +14,93 @@ EARLIER = ".earlier-"  # what stood in a folder's place while a new one takes it
 @contextmanager
 def part(place: Path) -> Iterator[Path]:
     """An empty folder in `place` for what is not whole yet; it is gone at the end, or with the next `tidy`."""
-    folder = Path(tempfile.mkdtemp(dir=place, prefix=PART))
+    made = Path(tempfile.mkdtemp(dir=place, prefix=PART))
     try:
-        yield folder
+        yield made
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
-def written(folder: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of `folder` at the end; an error changes nothing.
+def folder(path: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of `path` at the end; an error changes nothing.
 
     Raises:
         OSError: the disk is full, for example.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with part(folder.parent) as place:
-        fresh = place / folder.name
+    with _fresh(path, path.parent) as fresh:
         fresh.mkdir()
         yield fresh
-        _put_in_place(fresh, folder)
+        _put_in_place(fresh, path)
 
 
-def _put_in_place(fresh: Path, folder: Path) -> None:
-    earlier = _earlier(folder)
+@contextmanager
+def file(path: Path, place: Path | None = None) -> Iterator[Path]:
+    """Where to write a file of that name, which becomes `path` at the end; an error changes nothing.
+
+    Several programs may write the same file at once: the last one's stays.
+
+    Args:
+        place: folder on the same disk for what is not whole yet; None for the file's own.
+
+    Raises:
+        OSError: the disk is full, for example.
+    """
+    with _fresh(path, place or path.parent) as fresh:
+        yield fresh
+        os.replace(fresh, path)
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a `file` of bytes, or of text as UTF-8."""
+    with file(path) as fresh:
+        fresh.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def _fresh(path: Path, place: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with part(place) as made:
+        yield made / path.name
+
+
+def _put_in_place(fresh: Path, path: Path) -> None:
+    earlier = _earlier(path)
     _settle(earlier)
-    if folder.is_dir():
-        folder.rename(earlier)
+    if path.is_dir():
+        path.rename(earlier)
     try:
-        fresh.rename(folder)
+        fresh.rename(path)
     finally:
         _settle(earlier)
 
 
-def _earlier(folder: Path) -> Path:
-    return folder.parent / (EARLIER + folder.name)
+def _earlier(path: Path) -> Path:
+    return path.parent / (EARLIER + path.name)
 
 
 def _settle(earlier: Path) -> None:
     """Put back what was set aside for a successor that did not come; drop it if one did."""
-    folder = earlier.with_name(earlier.name.removeprefix(EARLIER))
-    if earlier.is_dir() and not folder.exists():
-        earlier.rename(folder)
+    path = earlier.with_name(earlier.name.removeprefix(EARLIER))
+    if earlier.is_dir() and not path.exists():
+        earlier.rename(path)
     shutil.rmtree(earlier, ignore_errors=True)
 
 
-def standing(folder: Path) -> Path:
-    """Where to read `folder`: itself, or what was set aside when the program was killed between two names."""
-    earlier = _earlier(folder)
-    return earlier if earlier.is_dir() and not folder.exists() else folder
+def standing(path: Path) -> Path:
+    """Where to read a folder: itself, or what was set aside when the program was killed between two names."""
+    earlier = _earlier(path)
+    return earlier if earlier.is_dir() and not path.exists() else path
 
 
-def remove(folder: Path) -> None:
+def remove(path: Path) -> None:
     """Delete a folder; nobody meets it half deleted.
 
     Raises:
         OSError: it is in use, or not ours.
     """
-    with part(folder.parent) as place:
-        folder.rename(place / folder.name)
+    with part(path.parent) as place:
+        path.rename(place / path.name)
 
 
 def tidy(place: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -10,35 +10,23 @@ from torch import Tensor, nn
 
 from maskunet.encoders.text_states import TextStates
 from maskunet.masks import generator_file, mask
-from maskunet.masks.generator import VARIANTS, MaskGenerator
-from maskunet.masks.generator import Settings as GeneratorSettings
+from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.masked_unet import Features, MaskedUNet
 from maskunet.models.base import DiffusionModel
-from maskunet.plugins import setting
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
 EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes from high to low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MaskSettings(Settings):
-    """The loop's settings, and those of `maskunet.generator.Settings`, explained there."""
-
-    variant: str = setting("light", "structure", choices=VARIANTS)
-    use_temb: bool = setting(True, "depend on the timestep")
-    use_sample: bool = setting(True, "depend on the sample")
-    tau: float = setting(1.0, "temperature", low=0.01, high=100.0)
-    noise: str = setting("one_sided", "in training", choices=mask.NOISE_KINDS)
-    rank: int = setting(16, "rank of light's logits", low=1, high=64)
-    width: int = setting(64, "width of light's context", low=1, high=512)
-    start: float = setting(2.0, "first logits of light and static", low=-10.0, high=10.0)
+class MaskSettings(Settings, GeneratorSettings):
+    """The loop's settings and the generator's; one seed for both."""
 
     def generator(self) -> GeneratorSettings:
         """The part that the generator knows."""
         return GeneratorSettings(
-            variant=self.variant, use_temb=self.use_temb, use_sample=self.use_sample, tau=self.tau,
-            noise=self.noise, rank=self.rank, width=self.width, start=self.start, seed=self.seed,
-        )  # fmt: skip
+            **{each.name: getattr(self, each.name) for each in fields(GeneratorSettings)}
+        )
 
 
 class Masked(nn.Module):

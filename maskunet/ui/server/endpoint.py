@@ -44,7 +44,7 @@ def build(studio: Any) -> None:
         """Make the unmasked and the masked picture of a prompt from the same noise."""
         address = caller.client.host
         try:
-            asked = controls.request(prompt, negative_prompt, seed, model, method, preset, None, None)
+            asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
             job = studio.start(asked, owner=caller.session_hash or address, address=address)
             yield from _answers(studio, job)
         except ValueError as error:

@@ -43,7 +43,7 @@ def launch(
         auth=login,
         auth_message=words.LOGIN if login else None,
         theme=page.theme(),
-        css_paths=[page.CSS],
+        css_paths=page.CSS,
         allowed_paths=[str(runs.resolve())],
         show_error=False,
         ssr_mode=False,

@@ -89,7 +89,7 @@ class Compare:
 
         def check(*fields: Any) -> str:
             try:
-                gap = self.studio.null_mask(controls.request(*fields))
+                gap = self.studio.null_mask(controls.request(controls.Values(*fields)))
             except ValueError as error:
                 raise gr.Error(escape(str(error)), print_exception=False) from error
             said = f'<p class="said">Largest pixel difference: <b>{gap:g}</b> of 255.</p>'

@@ -8,25 +8,25 @@ from typing import Any
 import gradio as gr
 
 from maskunet.records.training import RecipeCard, TrainRequest, TrainState
-from maskunet.ui import controls, words
+from maskunet.ui import controls, settings, words
 from maskunet.ui.handlers import QUICK, WATCHED
 from maskunet.ui.html import pictures
 from maskunet.ui.html import train as views
+from maskunet.ui.html.settings import form
 
-WHOLE = ("steps", "batch", "every", "seed")
 # What a recipe's result is used by; the rest is fine-tuned.
 METHODS = {"mask_generator": "maskunet_trained", "mask_reward": "maskunet_amortized"}
 
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """The tab's components; `fields` are those of the settings, by their names."""
+    """The tab's components."""
 
     studio: Any
     recipe: gr.Dropdown
     preset: gr.Dropdown
     name: gr.Textbox
-    fields: dict[str, Any]
+    changed: gr.HTML
     start: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -44,15 +44,14 @@ class Train:
             restored: the event after which a page that was loaded has its controls filled in.
         """
         c: controls.Controls = page.c
-        fields = list(self.fields.values())
         shown = [
             self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves,
         ]  # fmt: skip
         offered = [[c.method, c.model, c.trained], c.trained]
-        self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, *fields], **QUICK)
-        self.preset.input(self.new_preset, [self.recipe, self.preset], fields, **QUICK)
+        self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, self.changed], **QUICK)
+        self.preset.input(self.new_preset, [self.recipe, self.preset], self.changed, **QUICK)
         started = self.start.click(
-            self.begin, [self.recipe, self.preset, self.name, *fields], shown, **WATCHED
+            self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **WATCHED
         )
         started.success(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
         restored.then(self.offer, *offered, **QUICK)
@@ -67,19 +66,20 @@ class Train:
         card = self._card(recipe)
         first = next(iter(card.presets))
         preset = gr.Dropdown(choices=list(card.presets), value=first)
-        return gr.Dropdown(info=card.summary), preset, *self.new_preset(recipe, first)
+        return gr.Dropdown(info=card.summary), preset, self.new_preset(recipe, first)
 
-    def new_preset(self, recipe: str, preset: str) -> tuple[Any, ...]:
-        """The preset's settings; what the recipe does not have is hidden."""
-        card = self._card(recipe)
-        return tuple(_update(card, preset, key) for key in self.fields)
+    def new_preset(self, recipe: str, preset: str) -> gr.HTML:
+        """The fields of a preset's settings."""
+        return settings.anew(fields(self._card(recipe), preset))
 
-    def begin(self, recipe: str, preset: str, name: str, *values: Any) -> tuple[Any, ...]:
+    def begin(self, recipe: str, preset: str, name: str, changed: Any) -> tuple[Any, ...]:
         """Start, or say in one sentence why not."""
+        asked = TrainRequest(
+            recipe=recipe, preset=preset, name=(name or "").strip(),
+            settings=settings.changed(changed, f"{recipe}/{preset}"),
+        )  # fmt: skip
         try:
-            self.studio.start(
-                asked(self._card(recipe), preset, name, dict(zip(self.fields, values, strict=True)))
-            )
+            self.studio.start(asked)
         except ValueError as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
         hidden = gr.update(visible=False)
@@ -155,9 +155,7 @@ def build(studio: Any) -> Train:
                 "mine", label=words.TRAINING_NAME, info=words.TRAINING_NAME_INFO, max_lines=1, min_width=160,
                 elem_id="training-name",
             )  # fmt: skip
-        with gr.Row():
-            known = {key: card for card in reversed(cards) for key in card.help}
-            fields = {key: _field(known[key], key) for key in words.TRAIN_SETTINGS if key in known}
+        changed = settings.build(fields(first, preset), elem_id="train-settings")
         with gr.Row(elem_id="train-row"):
             start = gr.Button(words.START_TRAINING, variant="primary", elem_id="start-training")
             stop = gr.Button(words.STOP_TRAINING, variant="stop", visible=False, elem_id="stop-training")
@@ -168,32 +166,11 @@ def build(studio: Any) -> Train:
         use = gr.Button(words.USE_TRAINED, size="sm", elem_id="use-trained")
     samples, curves = gr.HTML("", elem_id="training-samples"), gr.HTML("", elem_id="training-curves")
     return Train(
-        studio, recipe, presets, name, fields, start, stop, status, kept, archive, log, use, samples, curves
+        studio, recipe, presets, name, changed, start, stop, status, kept, archive, log, use, samples, curves
     )
 
 
-def _field(card: RecipeCard, key: str) -> Any:
-    """A setting's field, from its type and choices."""
-    value, label = next(iter(card.presets.values()))[key], words.TRAIN_SETTINGS[key]
-    common = {"label": label, "min_width": 100, "elem_id": f"train-{key}"}
-    if key in card.choices:
-        return gr.Dropdown(list(card.choices[key]), value=value, filterable=False, **common)
-    return gr.Number(value, precision=0 if key in WHOLE else None, **common)
-
-
-def _update(card: RecipeCard, preset: str, key: str) -> Any:
-    there = key in card.help
-    return gr.update(visible=True, value=card.presets[preset][key]) if there else gr.update(visible=False)
-
-
-def asked(card: RecipeCard, preset: str, name: str, values: dict[str, Any]) -> TrainRequest:
-    """The request that the fields hold; settings that the recipe does not have are left out.
-
-    Raises:
-        ValueError: a field is empty.
-    """
-    known = {key: value for key, value in values.items() if key in card.help}
-    for key, value in known.items():
-        if value is None:
-            raise ValueError(f"The field “{words.TRAIN_SETTINGS[key]}” is empty. Give a value.")
-    return TrainRequest(recipe=card.name, preset=preset, name=(name or "").strip(), settings=known)
+def fields(card: RecipeCard, preset: str) -> str:
+    """The fields of a preset's settings, the main ones first."""
+    known = words.TRAIN_SETTINGS
+    return form(card.presets[preset], f"{card.name}/{preset}", known, key="train", first=list(known))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskunet.encoders.pixels import normalized
+from maskunet.encoders.pixels import from_uint8, normalized
 from maskunet.encoders.pretrained import from_folder, tokenizer_from
 from maskunet.evaluation.benchmarks.geneval.rules import COLORS, Thing
 
@@ -36,8 +36,7 @@ class ColorNamer:
         return [COLORS[i] for i in likeness.argmax(1).tolist()]
 
     def _shown(self, pixels: np.ndarray) -> Tensor:
-        picture = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self._device).float() / 255
-        return normalized(picture, self._size)
+        return normalized(from_uint8(pixels, self._device), self._size)
 
     def _text(self, name: str) -> Tensor:
         """A direction for each color (10, D): the mean of three sentences' directions."""

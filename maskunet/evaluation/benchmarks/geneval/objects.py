@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from maskunet.encoders.pixels import from_uint8
 from maskunet.encoders.pretrained import from_folder
 from maskunet.evaluation.benchmarks.geneval.rules import Thing
 
@@ -48,7 +49,7 @@ class Detector:
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> list[Thing]:
         """What is in a picture (H, W, 3) uint8, however unsure."""
-        picture, (height, width) = _prepared(torch.from_numpy(pixels.copy()).to(self._device), self._short)
+        picture, (height, width) = _prepared(from_uint8(pixels, self._device), self._short)
         seen = torch.zeros(1, *picture.shape[-2:], device=self._device)
         seen[:, :height, :width] = 1
         output = self._network(pixel_values=picture, pixel_mask=seen)
@@ -57,12 +58,11 @@ class Detector:
         return things(output.class_queries_logits[0], masks[0], self.names)
 
 
-def _prepared(pixels: Tensor, short: int) -> tuple[Tensor, tuple[int, int]]:
+def _prepared(picture: Tensor, short: int) -> tuple[Tensor, tuple[int, int]]:
     """The network's picture (1, 3, H, W), padded, and the size without the padding."""
-    sides = pixels.shape[:2]
+    sides = picture.shape[-2:]
     scale = min(short / min(sides), LONG / SHORT * short / max(sides))
     height, width = (max(1, round(side * scale)) for side in sides)
-    picture = pixels.permute(2, 0, 1)[None].float() / 255
     picture = F.interpolate(picture, (height, width), mode="bilinear")
     mean, std = (picture.new_tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
     return F.pad((picture - mean) / std, (0, -width % STEP, 0, -height % STEP)), (height, width)

@@ -1,0 +1,236 @@
+"""What every command is: a SPEC with options from a dataclass; the parser and the command line made from it."""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from inspect import get_annotations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskunet import plugins
+
+if TYPE_CHECKING:
+    from maskunet.records import Request
+
+READ = {"int": int, "float": float, "str": str, "Path": Path}  # a value from its text, by the field's type
+
+
+class UsageError(ValueError):
+    """An option that is not allowed, or options that do not go together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandSpec:
+    """A command.
+
+    Attributes:
+        title: its line in the list of commands. about: what its --help says above the options.
+        options: what it can be told. run: does it, and returns the exit code, None for 0.
+    """
+
+    name: str
+    title: str
+    options: "type[Options]"
+    run: Callable[[Any], int | None]
+    about: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flag:
+    """How an option is given, see `option`."""
+
+    required: bool
+    positional: bool
+    also: str
+    metavar: str | None
+    read: Callable[[str], Any] | None
+    repeat: type | None
+    one_of: str
+
+    def names(self, name: str) -> list[str]:
+        given = [name, self.also] if self.also else [name]
+        return [name] if self.positional else [f"--{each.replace('_', '-')}" for each in given]
+
+
+def option(
+    default: Any = MISSING,
+    help: str = "",  # noqa: A002, as argparse calls it
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    positional: bool = False,
+    also: str = "",
+    metavar: str | None = None,
+    read: Callable[[str], Any] | None = None,
+    repeat: type | None = None,
+    one_of: str = "",
+) -> Any:
+    """A field of a command's options.
+
+    Args:
+        default: without one the option must be given. low, high, choices: as of `plugins.setting`.
+        positional: given by its place and not as --name. also: a second name.
+        read: makes the value from its text, in place of the field's type.
+        repeat: tuple or dict, which all uses of the flag together make.
+        one_of: of the options that have this in common exactly one must be given.
+    """
+    flag = Flag(
+        required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
+        repeat=repeat, one_of=one_of,
+    )  # fmt: skip
+    kept = {"default_factory": repeat} if default == {} else {"default": default}
+    about = {"help": help, "low": low, "high": high, "choices": choices}
+    return field(**kept, metadata={**about, "flag": flag})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a command can be told; each command's own extend these.
+
+    Raises:
+        UsageError: a value that its option does not allow, or none or several of those that exclude each other.
+    """
+
+    def __post_init__(self) -> None:
+        groups: dict[str, dict[str, Any]] = {}
+        for card, flag in declared(self):
+            called = flag.names(card.name)[0]
+            if flag.one_of:
+                groups.setdefault(flag.one_of, {})[called] = card.default
+            if card.choices or (card.low, card.high) != (None, None):
+                _check(card, called)
+        for given in groups.values():
+            if sum(value is not None for value in given.values()) != 1:
+                raise UsageError(f"exactly one of {' and '.join(given)} must be given")
+
+
+def _check(card: plugins.FieldCard, called: str) -> None:
+    try:
+        plugins.check(card, card.default, called)
+    except ValueError as error:
+        raise UsageError(str(error).removesuffix(".")) from error
+
+
+def declared(options: Any) -> list[tuple[plugins.FieldCard, Flag]]:
+    """The options of a class, or those of an instance with their values; a command's own before the shared ones."""
+    flags = {each.name: each.metadata["flag"] for each in fields(options)}
+    kind = options if isinstance(options, type) else type(options)
+    place = {name: i for i, one in reversed([*enumerate(kind.__mro__)]) for name in get_annotations(one)}
+    cards = sorted(plugins.cards(options), key=lambda card: place[card.name])
+    return [(card, flags[card.name]) for card in cards]
+
+
+def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None:
+    """Give a parser the options of a command; `from_words` makes an instance of what it has parsed."""
+    groups: dict[str, Any] = {"": parser}
+    for card, flag in declared(options):
+        if flag.one_of not in groups:
+            groups[flag.one_of] = parser.add_mutually_exclusive_group(required=True)
+        how: dict[str, Any] = {"help": card.help or None, "default": argparse.SUPPRESS}
+        if card.kind == "bool":
+            how["action"] = "store_true"
+        else:
+            how |= {"type": flag.read or READ[card.kind], "metavar": flag.metavar}
+        if card.choices:
+            how["choices"] = card.choices
+        if flag.repeat:
+            how["action"] = "append"
+        if flag.required and not flag.positional:
+            how["required"] = True
+        if flag.positional and not flag.required:
+            how |= {"nargs": "?", "default": card.default}
+        groups[flag.one_of].add_argument(*flag.names(card.name), **how)
+
+
+def from_words(options: type[Options], parsed: Mapping[str, Any]) -> Options:
+    """The instance of what a parser with these options has parsed, the rest at its default.
+
+    Raises:
+        UsageError: as `Options`.
+    """
+    repeated = {card.name: flag.repeat for card, flag in declared(options) if flag.repeat}
+    return options(**{name: repeated[name](v) if name in repeated else v for name, v in parsed.items()})
+
+
+def command_line(command: str, options: Options) -> str:
+    """The command that was given, for a POSIX shell: every option that has a value, folders by their names."""
+    from maskunet.runs.command_line import written
+
+    given, positional = {}, []
+    for card, flag in declared(options):
+        if flag.positional:
+            positional.append(card.default)
+        else:
+            (name, *_) = flag.names(card.name)
+            given[name.removeprefix("--")] = list(card.default) if flag.repeat is tuple else card.default
+    return written(command, given, *positional)
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, a value that is JSON as what it says and any other as a text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"“{text}” is not KEY=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(Options):
+    """Where the work is done."""
+
+    device: str | None = option(None, "cuda, mps or cpu; the best one if left out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(DeviceOptions):
+    """With which base model."""
+
+    model: str = option("auto", "base model; auto takes the best one here")
+    weights: Path | None = option(None, "a Stable Diffusion folder", metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions(ModelOptions):
+    """How its pictures are made."""
+
+    steps: int | None = option(None, "denoising steps")
+    guidance: float | None = option(None, "guidance scale; the model's if left out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodOptions(SamplingOptions):
+    """By which method; `seed` is the noise's."""
+
+    method: str = option("maskunet_free", "python -m maskunet methods lists them")
+    preset: str = option("", "of the method; its first one if left out")
+    set: dict[str, Any] = option(
+        {}, "of the method; python -m maskunet methods METHOD lists them", metavar="KEY=VALUE",
+        read=key_value, repeat=dict,
+    )  # fmt: skip
+    seed: int = option(0)
+
+    def request(self, prompt: str, **more: Any) -> "Request":
+        """What is asked of the method.
+
+        Raises:
+            ValueError: a value that no request allows.
+        """
+        from maskunet.records import Request
+
+        names = ("model", "method", "preset", "seed", "steps", "guidance")
+        given = {name: getattr(self, name) for name in names}
+        return Request(prompt=prompt, settings=dict(self.set), **given, **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(MethodOptions):
+    """How many pictures at once; above 1 they differ by rounding from those made alone."""
+
+    batch: int = option(
+        1, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0
+    )

@@ -1,0 +1,254 @@
+"""The notebook's door: one model of this machine to make, compare, judge and train with; runs kept and drawn.
+
+Heavy imports wait inside the functions, so that a run can be read and drawn without torch.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+from maskunet.records import Request, Run, StepEvent
+from maskunet.records.training import TrainEvent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from maskunet.experiments.evaluate import Evaluation
+    from maskunet.methods.base import MethodSpec
+    from maskunet.models.base import DiffusionModel
+    from maskunet.rewards.base import WeightedRewards
+
+Work = TypeVar("Work", bound=Iterator)
+
+
+class Asked(TypedDict, total=False):
+    """What can be asked of a picture besides its prompt: the fields of `Request`, where each is explained."""
+
+    negative_prompt: str
+    seed: int
+    method: str
+    preset: str
+    steps: int | None
+    guidance: float | None
+    settings: Mapping[str, Any]
+    previews: bool
+    statistics: bool
+    keep_masks: bool
+
+
+class Lab:
+    """One base model, loaded once, and what can be done with it; one thing at a time.
+
+    Whatever is begun ends what was left in the middle, so that no mask stays on the model.
+
+    Args:
+        model: a base model's name, "auto" for the best one here, or a Stable Diffusion folder.
+        weights: folder of the model's weights, see `Library`.
+        device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
+
+    Attributes:
+        rewards: what scores the pictures; put `WeightedRewards` of your own here.
+        methods: the methods by name; add a `MethodSpec` of your own here.
+
+    Raises:
+        ValueError: no such model or device, or its weights are missing or damaged; says what to do.
+    """
+
+    rewards: "WeightedRewards"
+    methods: "dict[str, MethodSpec]"
+
+    def __init__(
+        self, model: str | Path = "auto", *, weights: str | Path | None = None, device: str | None = None
+    ):
+        from maskunet import methods, models
+        from maskunet.library.library import Library
+
+        if weights is None and model not in ("auto", *models.SPECS) and Path(model).is_dir():
+            model, weights = "auto", model
+        self._library = Library(str(model), None if weights is None else Path(weights), device)
+        self.rewards = self._library.load(self._library.default).rewards
+        self.methods = dict(methods.SPECS)
+        self._begun: Iterator | None = None
+
+    @property
+    def model(self) -> "DiffusionModel":
+        """The model; what was trained for it in the meantime is looked up."""
+        return self._library.load(self._library.default).model
+
+    def __repr__(self) -> str:
+        return f"Lab({self.model.name!r}, device={str(self.model.device)!r})"
+
+    def events(self, prompt: str | Request, **asked: Unpack[Asked]) -> Iterator[StepEvent]:
+        """Make one picture and tell every update as it happens; the last event holds the result.
+
+        Closing the iterator stops the work and leaves the model as it was.
+
+        Args:
+            prompt: what to draw, or a whole Request. asked: see `Asked`.
+
+        Raises:
+            ValueError: no such method, preset or setting, or a value that is not allowed.
+        """
+        from maskunet.methods import method_of
+        from maskunet.methods.base import filled
+
+        request = self._request(prompt, asked)
+        spec = method_of(request.method, self.methods)
+        settings = spec.settings(request.preset, request.settings)
+        return self._begin(spec.run(self.model, self.rewards, filled(request, spec, self.model), settings))
+
+    def compare(self, prompt: str | Request, **asked: Unpack[Asked]) -> Run:
+        """Make the unmasked picture and a method's from the same noise.
+
+        Args:
+            prompt: what to draw, or a whole Request. asked: see `Asked`.
+
+        Raises:
+            ValueError: no such method, preset or setting, or a value that is not allowed.
+        """
+        from maskunet.runs.compare import compare
+
+        request = self._request(prompt, asked)
+        events = compare(self.model, self.rewards, request, methods=self.methods)
+        with closing(self._begin(events)):
+            ((_, run),) = deque(events, maxlen=1)  # the last one; the others may be hundreds of pictures
+        return run
+
+    def evaluate(
+        self,
+        method: str,
+        *,
+        tasks: str = "all",
+        n: int = 20,
+        seed: int = 1,
+        steps: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> "Evaluation":
+        """Make n pictures of each tabletop task and let the checker, which nothing optimizes, judge them.
+
+        Args:
+            method: as in a race, method/preset:part@guidance, such as "maskunet_free/improved" or "plain@2.5".
+            tasks: names with commas between them, or "all".
+            seed: the same seed asks for the same prompts and noise, so that two evaluations can be paired.
+            steps: denoising steps; the default if None. settings: single values of the preset.
+
+        Raises:
+            ValueError: no such method, preset, setting or task, or n is not at least 1.
+        """
+        from tqdm import tqdm
+
+        from maskunet.experiments import evaluate
+        from maskunet.experiments.race.entrants import entrant
+        from maskunet.methods.base import filled
+        from maskunet.tabletop import checker
+        from maskunet.tabletop.place import CHECKER
+
+        if n < 1:
+            raise ValueError(f"n is {n}; allowed is 1 or more.")
+        chosen = entrant(method, self.methods)
+        request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
+        request = replace(request, settings={**(settings or {}), **chosen.named()})
+        rows = evaluate.evaluate(
+            self.model, self.rewards, checker.load(CHECKER), request,
+            tasks=tasks, n=n, seed=seed, methods=self.methods,
+        )  # fmt: skip
+        with closing(self._begin(rows)):
+            return evaluate.Evaluation(tuple(tqdm(rows, unit="image")))
+
+    def train(
+        self,
+        recipe: str,
+        *,
+        out: str | Path,
+        preset: str = "",
+        settings: Mapping[str, Any] | None = None,
+        data: str | Path = "tabletop",
+        latents: str | Path | None = None,
+        minutes: float = math.inf,
+        resume: bool = False,
+    ) -> Iterator[TrainEvent]:
+        """Train a recipe on the model, one event per step; closing the iterator keeps what was reached.
+
+        Args:
+            recipe: a name in `maskunet.recipes.SPECS`, with a preset of it and single settings.
+            out: folder for the trained part and its log; what lies in trained/MODEL/NAME is offered to the methods.
+            data: "tabletop", or a folder with metadata.jsonl, or a Parquet file with image and text.
+            latents: folder of cached latents of the tabletop scenes.
+            minutes: save and end after so long.
+            resume: go on with the training in `out`.
+
+        Raises:
+            ValueError: an unknown recipe, preset or setting, or data that cannot be used.
+        """
+        from maskunet.plugins import chosen
+        from maskunet.training import loop, recipes, sources
+
+        if not minutes > 0:
+            raise ValueError(f"The number of minutes is {minutes}; it must be more than 0.")
+        spec = _named(recipes.SPECS, recipe, "recipe")
+        values = chosen(spec.presets, spec.name, preset, settings)
+        pairs, about = sources.find(str(data), self.model.pixels, None if latents is None else Path(latents))
+        rewards = self.rewards if spec.needs_rewards else None
+        events = loop.train(
+            self.model, spec, values, pairs, Path(out), about=about, rewards=rewards, minutes=minutes, resume=resume
+        )  # fmt: skip
+        return self._begin(events)
+
+    def _request(self, prompt: str | Request, asked: Asked) -> Request:
+        if isinstance(prompt, Request):
+            return replace(prompt, **asked)
+        return Request(prompt=prompt, model=self.model.name, **asked)
+
+    def _begin(self, work: Work) -> Work:
+        """There is one U-Net: end what was left in the middle, whose masks are still on."""
+        if self._begun is not None:
+            self._begun.close()
+        self._begun = work
+        return work
+
+
+def plot(name: str, *data: Any, **options: Any) -> "Figure":
+    """Draw a plot.
+
+    Args:
+        name: in `visualize.SPECS`, such as "reward_curve".
+        data: what it shows; a Run for most. options: of this plot, such as `site`.
+
+    Raises:
+        ValueError: there is no such plot; says which there are. Or the data hold nothing to draw.
+    """
+    from visualize import SPECS
+
+    return _named(SPECS, name, "plot").draw(*data, **options)
+
+
+def read(folder: str | Path) -> Run:
+    """Read a run's folder back, with its masks if it kept them.
+
+    Raises:
+        ValueError: the folder holds no complete run.
+    """
+    from maskunet.runs import run_folder
+
+    return replace(run_folder.read(Path(folder)), masks=run_folder.masks(Path(folder)))
+
+
+def save(run: Run, folder: str | Path) -> Path:
+    """Write a run as a folder, all or nothing; an earlier run there is replaced.
+
+    Raises:
+        ValueError: the disk is full, the place cannot be written, or the folder holds other files.
+    """
+    from maskunet.runs import run_folder
+
+    return run_folder.write(run, Path(folder))
+
+
+def _named(specs: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in specs:
+        raise ValueError(f"There is no {what} “{name}”. There are: {', '.join(specs)}.")
+    return specs[name]
