@@ -13,7 +13,7 @@ CODE = [ROOT / "app.py", *(p for package in PACKAGES for p in sorted((ROOT / pac
 # Imports go down: never up, and never sideways between rooms of a floor.
 FLOORS = (
     ("plugins",),
-    ("records", "diffusion", "encoders", "prompts", "tabletop", "machine", "failures"),
+    ("records", "diffusion", "encoders", "prompts", "seeds", "tabletop", "machine", "failures"),
     ("masks", "models", "rewards", "visualize"),
     ("methods", "training", "evaluation"),
     ("runs", "library"),

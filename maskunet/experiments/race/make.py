@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from maskunet import seeds
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race import budget, shown
 from maskunet.experiments.race.entrants import Entrant
 from maskunet.experiments.race.pictures import save_picture
-from maskunet.methods.base import candidates
 from maskunet.records import Request
 from maskunet.tabletop.tasks import Case, cases
 
@@ -59,7 +59,7 @@ def race(
             while not pictures or purse.affords_more(turn):
                 if should_stop():
                     return
-                its_seed = candidates.seeds(seed, len(pictures) + 1)[-1]
+                its_seed = seeds.of_candidates(seed, len(pictures) + 1)[-1]
                 request = replace(each.request(asked), prompt=case.prompt, seed=its_seed)
                 events = list(each.spec.run(model, rewards, request, settings[each.name]))
                 row = judge(case, its_seed, iter(events), checker)
