@@ -72,7 +72,7 @@ def verdict(better: list[str], worse: list[str], n: int) -> str:
         if names
     ]
     if not found:
-        return f"At n = {n} no method is told apart from more plain pictures; those are the simplest choice."
+        return f"At n = {n} no method differs measurably from more plain pictures; those are the simplest choice."
     said = f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}."
     if better:
         return said

@@ -74,7 +74,7 @@ NOTHING_REMOVED = "This run removed no weight at any site: its mask is all ones.
 BY_VALUE = "Removed weights by value"
 BY_VALUE_HINT = (
     "Shares of all and of the removed weights per bin. Where the outline follows the filled bars, "
-    "values were removed as they come."
+    "a weight's value did not decide whether it was removed."
 )
 STANDARDIZED = "weight / standard deviation of its site"
 SHARE, SITES, STEP, REMOVED, ALL_WEIGHTS = "share", "sites", "step", "removed", "all weights"

@@ -172,7 +172,7 @@ def test_what_came_out_follows_from_the_intervals():
     assert told.endswith(
         "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
     )
-    assert "no method is told apart" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+    assert "no method differs measurably" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 
 def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):

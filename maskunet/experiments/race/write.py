@@ -15,7 +15,7 @@ from maskunet.records.table import csv_text
 NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
     "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
-    "to the next prompt. Correct is what the checker says, and the held-out reward is no method's aim. Intervals "
+    "to the next prompt. Correct is what the checker says, and no method optimizes the held-out reward. Intervals "
     "are 95 %: Wilson's for shares, the bootstrap's over prompts for differences; p is the sign test's of fixed "
     "against broken, for each line by itself: among many lines some are small by chance. An entrant whose pictures "
     "take more than the budget is marked, and its difference is no comparison at equal cost."
