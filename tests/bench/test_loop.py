@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from maskunet import plugins
 from maskunet.bench.loop import as_of_a_picture, flops, picture, rows, variants
 from maskunet.bench.loop.clock import PHASES, Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
@@ -180,6 +181,13 @@ def test_only_what_changes_an_update_is_timed_where_no_picture_is_finished():
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_is_one_of_the_methods_settings(variant):
     assert variant.chosen({}) == variants.OURS.settings(variant.preset, variant.settings)
+
+
+def test_a_switch_and_a_preset_of_the_method_are_timed_by_being_there():
+    names = {variant.name for variant in VARIANTS}
+    switches = {card.name.replace("_", " ") for card in plugins.cards(variants.OURS.settings()) if card.cost}
+    assert {"tiny decoder", "low memory"} <= switches <= names
+    assert {"improved", "improved_fast"} <= names
 
 
 def test_bytes_are_counted_from_their_making_until_they_are_let_go_of():

@@ -41,6 +41,7 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
         FieldCard(name="scale", kind="float", default=0.5, help="size", low=1e-5, high=1.0),
         FieldCard(name="last", kind="float", default=None, help="at the end", low=0.0, high=1.0, empty=True),
         FieldCard(name="noise", kind="str", default="b", help="which", choices=("a", "b")),
+        FieldCard(name="judge", kind="str", default=None, help="or none", choices=("a", "b"), empty=True),
         FieldCard(name="layers", kind="str", default=EVIL, help=EVIL),
         FieldCard(name="keep", kind="bool", default=True, help="or not"),
         FieldCard(name="tiny", kind="bool", default=False, help="faster", cost=True),
@@ -52,6 +53,9 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
     assert re.search(r'id="set-scale"[^>]* value="0.5" step="any" min="1e-05" max="1.0">', html)
     assert re.search(r'id="set-last"[^>]* value=""', html)
     assert re.search(r'<select id="set-noise".*<option>a</option><option selected>b</option>', html)
+    assert re.search(
+        r'<select id="set-judge"[^>]* data-usual="null"><option value=""></option><option>a', html
+    )
     assert re.search(r'<input type="text" id="set-layers"', html) and "<img" not in html
     assert re.search(r'<input type="checkbox" id="set-keep"[^>]* checked>', html)
     assert '<label for="set-updates">Turns</label>' in html and '<label for="set-scale">Scale</label>' in html

@@ -251,6 +251,15 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
         tab.get_by_role("tab", name="Train", exact=True).click()
         tab.get_by_text(words.NO_TRAINING).wait_for()
         expect(tab.locator("#start-training")).to_have_text(words.START_TRAINING)
+        for recipe in (
+            "MaskUNet, from a reward",
+            "MaskUNet, trained",
+        ):  # a field that may be empty is no change
+            tab.get_by_label(words.RECIPE, exact=True).click()
+            tab.get_by_role("option", name=recipe, exact=True).click()
+            attached = "attached" if "reward" in recipe else "detached"
+            tab.wait_for_selector("#train-held_out", state=attached)
+            assert not tab.locator("#train-form .tally").is_visible()
         tab.get_by_label("Name").fill("from/page")
         tab.locator("#start-training").click()
         tab.get_by_text("The name “from/page” cannot be used").wait_for()
