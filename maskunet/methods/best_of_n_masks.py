@@ -91,6 +91,7 @@ SPEC = MethodSpec(
     kind="control",
     summary="Makes several pictures from one noise under random masks and keeps the one the rewards like best.",
     source="a control of MaskUNet (CVPR 2025), section 3.3: the same rewards, without their gradient",
+    raced=(),  # random_mask is it
     presets={"start": Settings(), "light": Settings(removed=0.01), "sixteen": Settings(n=16)},
     run=run,
 )

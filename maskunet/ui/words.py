@@ -50,12 +50,7 @@ OPEN = "Open"
 DELETE = "Remove from list"
 GONE = "The server has no such run any more; it may have been restarted."
 DIFFERENCE_NOTE = "Absolute difference per pixel, times three."
-CHARTS = {
-    "total": "Total reward",
-    "image_reward": "ImageReward",
-    "hpsv2": "HPSv2",
-    "keep_ratio": "Weights kept",
-}
+TOTAL, KEPT = "Total reward", "Weights kept"
 CHART_HINT = "One point per update; vertical lines are denoising steps."
 FILMSTRIP = "Predicted image after each step"
 EMPTY_EXPLORE = "Nothing to explore yet. Make a run, or open a precomputed one."

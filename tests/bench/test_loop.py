@@ -29,7 +29,7 @@ SMALL = Size(name="tiny", steps=3, settings={"early_steps": 1, "updates": 3})
 def loaded(library, tmp_path_factory):
     found = library.load("tiny")
     tiny = tiny_decoder(tmp_path_factory.mktemp("decoder"))
-    return replace(found.model, tiny_decoder=tiny, parts={}), found.rewards
+    return replace(found.model, tiny_decoder=tiny, cache={}), found.rewards
 
 
 def test_the_reference_finds_the_same_masks_on_the_way_that_ours_shortens(loaded):
@@ -155,7 +155,7 @@ def test_the_full_size_has_the_published_sizes():
     }
     assert counts["vae"] == 83_653_863
     assert counts["text"] == 123_060_480
-    assert sum(p.numel() for p in model.parts[TINY_DECODER].parameters()) == 2_445_063  # TAESD's
+    assert sum(p.numel() for p in model.cache[TINY_DECODER].parameters()) == 2_445_063  # TAESD's
     assert counts["hpsv2"] == 986_109_441
     assert 440e6 < counts["image_reward"] < 450e6
     assert model.latent_shape == (4, 64, 64)

@@ -110,7 +110,9 @@ def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
 def test_the_file_says_what_it_learned_from(tiny_sd15, tmp_path):
     run(tiny_sd15, SPEC, tmp_path / "reward", steps=1)
     run(tiny_sd15, SPECS["mask_generator"], tmp_path / "pictures", steps=1)
-    said = {n: generator_file.learned_from(tmp_path / n / checkpoint.PART) for n in ("reward", "pictures")}
+    said = {
+        n: generator_file.about(tmp_path / n / checkpoint.PART)["learns_from"] for n in ("reward", "pictures")
+    }
     assert said == {"reward": "image_reward", "pictures": "pictures"}
     run(tiny_sd15, SPECS["lora_reward"], tmp_path / "lora", steps=1)
     known = trained_file.about(tmp_path / "lora" / checkpoint.PART, "maskunet-unet-1", "LoRA")

@@ -30,7 +30,7 @@ def test_every_setting_of_every_preset_has_a_field_or_a_control_of_its_own(card)
     spec = SPECS[card.name]
     assert list(card.presets) == list(spec.presets)
     for name, preset in spec.presets.items():
-        own = {"groups", spec.part} & set(preset.__dataclass_fields__)
+        own = {"groups", *spec.takes} & set(preset.__dataclass_fields__)
         wanted = {each: getattr(preset, each) for each in preset.__dataclass_fields__ if each not in own}
         assert drawn(form(card.presets[name], f"{card.name}/{name}", {}, key="set")) == wanted
 

@@ -56,7 +56,7 @@ def stable_diffusion(
         name="sd15-random", unet=unet, vae=vae, text_encoder=text, tokenizer=Tokenizer(),
         schedule=Schedule(alphas_cumprod=(1 - betas).cumprod(0), prediction_type="epsilon"),
         latent_scale=vae.config.scaling_factor, latent_shape=(4, pixels // 8, pixels // 8), guidance=7.5,
-        device=device, dtype=dtype, weights={}, parts={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
+        device=device, dtype=dtype, weights={}, cache={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
     )  # fmt: skip
     return model, published_rewards(device, dtype)
 

@@ -40,14 +40,10 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
 
 
 def _flat_lines(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
+    from visualize.race import flat
 
-
-def flat(line: Mapping[str, Any], budget: str) -> dict[str, Any]:
-    """A line of the report in one level, its differences named such as plain_correct_low."""
-    own = {"budget": budget, **{name: value for name, value in line.items() if name != "against"}}
-    pairs = line["against"].items()
-    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
+    costs = ("equal_time", "equal_calls")
+    return [{"budget": cost, **flat(line)} for cost in costs for line in found[cost]]
 
 
 def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:

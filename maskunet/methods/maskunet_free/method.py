@@ -173,6 +173,7 @@ SPEC = MethodSpec(
     kind="masks",
     summary="Optimizes a mask at every timestep so that two reward models like the predicted image more.",
     source="MaskUNet (CVPR 2025), section 3.3, Algorithm 1",
+    raced=("/official", "/improved", "/improved_fast"),
     presets={
         "official": OFFICIAL,
         "paper": PAPER,
