@@ -13,7 +13,7 @@ from maskunet.records.course import Course
 from maskunet.records.disk import untrusted
 from maskunet.runs import run_folder
 from maskunet.studio.shelf import Shelf
-from maskunet.ui.html import explore as explore_views
+from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures
 from maskunet.ui.tabs import explore, history, optimize
 from tests.runs.test_run_folder import make
@@ -165,7 +165,7 @@ def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     kept = history.remember([], found)
     shown = [
         pictures.facts(found, {}), pictures.difference(found), optimize.still(found, {}), history.grid(kept),
-        explore_views.heat(found, 1, found.stats.sites[0]), explore_views.strip(found),
+        views.heat(found, 1, found.stats.sites[0]), views.strip(found),
         *explore.linked(found, found, {"step": 1, "site": found.stats.sites[0]}), *explore.linked(found, None, {}),
     ]  # fmt: skip
     for html in shown:
