@@ -33,6 +33,7 @@ WITHOUT_TORCH = ("records", "ui", "visualize", "plugins", "app")
 PLUG_INS = {  # rooms whose files know only their room's base, and the ones that are made of another one
     "maskunet/models/": {}, "maskunet/rewards/": {}, "maskunet/evaluation/metrics/": {},
     "maskunet/evaluation/benchmarks/": {}, "maskunet/evaluation/extractors/": {}, "visualize/": {},
+    "maskunet/ui/tabs/": {},
     "maskunet/methods/": {
         "syngen_maskunet": "maskunet.methods.maskunet_free", "fine_tuned": "maskunet.methods.plain",
         "maskunet_amortized": "maskunet.methods.maskunet_trained",

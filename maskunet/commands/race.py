@@ -33,7 +33,10 @@ class Options(SamplingOptions):
     tasks: str = option("binding,counting,position", "task names with commas, or all")
     prompts: int = option(60, PROMPTS, low=1, also="n", metavar="N")
     budget_seconds: float = option(5.0, "for each prompt and entrant", low=0.001)
-    optimize: str = option("image_reward", "the other one is held out", choices=REWARDS)
+    optimize: str = option("image_reward", "the reward that methods may use", choices=REWARDS)
+    held_out: str | None = option(
+        None, "the one that judges; the first other one if left out", choices=REWARDS
+    )
     seed: int = option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
     report_only: bool = option(False, "write the report of what is there")
@@ -58,8 +61,10 @@ def run(options: Options) -> None:
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.experiments import journal, judges
     from maskunet.experiments.race.entrants import present
+    from maskunet.rewards.base import held_out_of
 
     found = judges.load(options.model, options.weights, options.device)
+    held_out = held_out_of(found.loaded.rewards.weights, options.optimize, options.held_out)
     if options.methods == "all":
         chosen = present(chosen, found.loaded.model)
     asked = {
@@ -78,7 +83,7 @@ def run(options: Options) -> None:
     made = _rows(options.out, about, names, prompts)
     whole = len({_key(row) for row in made}) == len(chosen) * len(prompts)
     if rank == 0 or whole:
-        _report(options, {**about, "asked": len(prompts)}, made, world)
+        _report(options, held_out, {**about, "asked": len(prompts)}, made, world)
 
 
 def _file(options: Options, rank: int) -> Path:
@@ -123,11 +128,12 @@ def _go(
         follow(made, _key, map(_key, done), unit="prompt", total=total, shown=rank == 0)
 
 
-def _report(options: Options, about: Mapping[str, Any], made: list[dict[str, Any]], world: int) -> None:
+def _report(
+    options: Options, held_out: str, about: Mapping[str, Any], made: list[dict[str, Any]], world: int
+) -> None:
     from maskunet.experiments.race import report, write
     from maskunet.machine import versions
 
-    held_out = next(name for name in REWARDS if name != options.optimize)
     found = report.report(made, options.optimize, held_out, options.budget_seconds)
     about = {"command": command_line("race", options), **about, "processes": world, "versions": versions()}
     write.save(options.out, found, about, made)

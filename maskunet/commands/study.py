@@ -76,13 +76,8 @@ def run(options: Options) -> None:
 
     found = judges.load(options.model, options.weights, options.device)
     request = filled(request, method_of("random_mask"), found.loaded.model)
-    asked = {
-        "steps": request.steps,
-        "guidance": request.guidance,
-        "seed": options.seed,
-        "split": options.split,
-    }
-    about = {**found.about, **asked}
+    about = {**found.about, "steps": request.steps, "guidance": request.guidance}
+    about |= {"seed": options.seed, "split": options.split}
     parts = (found.loaded.model, found.loaded.rewards, found.checker, request)
     make_folder(options.out)
     file = options.out / "rows.jsonl"

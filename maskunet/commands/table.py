@@ -109,11 +109,11 @@ def _trained(options: Options) -> None:
 
 
 def _embedded(options: Options) -> bool:
-    """Whether the model is one that is shipped with its own world, and nothing else was given."""
+    """Whether the model is one that comes with its own world, and nothing else was given."""
     from maskunet.models import SPECS
 
-    shipped = options.model in SPECS and SPECS[options.model].folder is not None
-    return shipped and not (options.weights or options.coco or options.laion)
+    embedded = options.model in SPECS and SPECS[options.model].embedded
+    return embedded and not (options.weights or options.coco or options.laion)
 
 
 def _world(options: Options) -> "World":

@@ -13,7 +13,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 def from_uint8(pictures: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """(B, H, W, 3), or one picture (H, W, 3), of uint8 to (B, 3, H, W) float32 in [0, 1]."""
-    pixels = torch.tensor(np.ascontiguousarray(pictures), device=device)
+    pixels = torch.tensor(np.ascontiguousarray(pictures), device=device)  # which may be mirrored
     # By its strides a convolution chooses its kernel, so one picture alone is not the same as a batch of one.
     pixels = pixels.permute(0, 3, 1, 2) if pictures.ndim == 4 else pixels.permute(2, 0, 1)[None]
     return pixels.float() / 255

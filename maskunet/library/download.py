@@ -41,16 +41,14 @@ def plan(name: str) -> Plan:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     if name == REWARDS:
-        specs = rewards.SPECS.values()
+        specs = [spec for spec in rewards.SPECS.values() if spec.repo]
         return Plan(
             title=" and ".join(spec.title for spec in specs),
             gigabytes=sum(spec.download_gb for spec in specs),
             place=rewards_place(),
             flat=True,
-            # ImageReward's tokenizer is BERT's; its repository does not hold the vocabulary.
-            files=(
-                ("google-bert/bert-base-uncased", "", ("vocab.txt",)),
-                *((spec.repo, "", spec.files) for spec in specs),
+            files=tuple(
+                (repo, "", files) for spec in specs for repo, files in (*spec.also, (spec.repo, spec.files))
             ),
         )
     if name == TINY_DECODER:

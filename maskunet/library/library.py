@@ -8,9 +8,8 @@ import torch
 
 from maskunet import machine
 from maskunet.library.weights import load_model, model_folder, rewards_folder
-from maskunet.masks import generator_file
 from maskunet.models import SPECS
-from maskunet.models.base import DiffusionModel, ModelSpec, fine_tuned
+from maskunet.models.base import DiffusionModel, ModelSpec
 from maskunet.records import Card
 from maskunet.records.disk import trained_file
 from maskunet.rewards import load_rewards
@@ -31,8 +30,8 @@ class Library:
     """Finds and loads base models with their rewards; not safe for several threads at once.
 
     Args:
-        model: the default model's name, or "auto": Stable Diffusion if there is a CUDA device and
-            its weights are here, else the embedded one; a folder given as `weights` comes first.
+        model: the default model's name, or "auto": one with a download if there is a CUDA device and its
+            weights are here, else the embedded one; a folder given as `weights` comes first.
         weights: a Stable Diffusion folder for the default model, or a folder of such folders,
             each under its model's name.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
@@ -65,10 +64,10 @@ class Library:
             named = [name for name in self._specs if (self._weights / name).is_dir()]
             return named[0] if named else "folder"
         if self.device.type == "cuda":
-            for name in ("sd15", "sd2"):
-                if name in self._specs and not self.missing(name):
+            for name, spec in self._specs.items():
+                if spec.repo and not self.missing(name):
                     return name
-        return "tabletop" if "tabletop" in self._specs else next(iter(self._specs))
+        return next((name for name, spec in self._specs.items() if spec.embedded), next(iter(self._specs)))
 
     def spec(self, name: str) -> ModelSpec:
         """The model of that name.
@@ -165,14 +164,12 @@ class Library:
         return self._loaded[name]
 
     def _look_for_trainings(self, model: DiffusionModel) -> None:
-        """Add the user's own mask generators and fine-tuned U-Nets for a model, by name."""
+        """Add what the user trained for a model."""
         folder = self._trained / model.name
         files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
         files |= {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
-        for kind, known in ((generator_file, model.trained), (fine_tuned, model.fine_tuned)):
-            known.update(
-                {name: path for name, path in files.items() if trained_file.is_one(path, kind.FORMAT)}
-            )
+        for kind, found in trained_file.by_kind(files.items()).items():
+            model.trained.setdefault(kind, {}).update(found)
 
     def clear(self) -> None:
         """Let go of every loaded model."""

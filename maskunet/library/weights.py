@@ -48,18 +48,17 @@ def model_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
 def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
     """The folder of the rewards for a model: its own, or the public ones that were downloaded.
 
+    Of its own there need not be every reward that others have.
+
     Raises:
         MissingWeights: they are not here.
     """
     folder = spec.rewards or (weights or Path()) / "rewards"
     if spec.rewards is None and (weights is None or not folder.is_dir()):
         folder = rewards_place()
-    lacking = [
-        reward
-        for name, reward in rewards.SPECS.items()
-        if not (folder / name).is_dir() and not (folder / reward.files[0]).is_file()
-    ]
-    if lacking:
+    wanted = [reward for reward in rewards.SPECS.values() if reward.files]
+    lacking = [reward for reward in wanted if not reward.is_in(folder)]
+    if lacking and (spec.rewards is None or lacking == wanted):
         names = " and ".join(reward.title for reward in lacking)
         if spec.rewards is not None:
             raise MissingWeights(f"The rewards {names} are not in this copy of the project.")

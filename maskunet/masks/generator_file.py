@@ -36,20 +36,6 @@ def about(path: Path) -> dict[str, Any]:
     return trained_file.about(path, FORMAT, WHAT)
 
 
-def learned_from(path: Path) -> str:
-    """The reward that its training optimized, or "pictures".
-
-    Raises:
-        ValueError: as `about`.
-    """
-    return about(path).get("learns_from", "pictures")
-
-
-def is_amortized(path: Path) -> bool:
-    """Whether the file holds a generator that learned from a reward."""
-    return trained_file.is_one(path, FORMAT) and learned_from(path) != "pictures"
-
-
 def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) -> MaskGenerator:
     """Read a generator that `save` wrote, on the CPU and in evaluation mode.
 

@@ -113,6 +113,7 @@ SPEC = MethodSpec(
     kind="rival",
     summary="Moves the latents so that the attention to every thing of the prompt is strong somewhere.",
     source="Attend-and-Excite (Chefer et al. 2023), Algorithm 1; its thresholds at 0, 20 and 40 % of the steps",
+    raced=("/gentle", ""),
     presets={"published": Settings(), "gentle": Settings(scale=5.0, refinements=5)},
     run=Sampled(looking, shares=lambda settings: False),
 )

@@ -56,6 +56,7 @@ SPEC = MethodSpec(
     kind="control",
     summary="Makes several plain pictures from different noise and keeps the one that the rewards like best.",
     source="the control that needs no method; compared by FK steering (Singhal et al. 2025) and ReNO (2024)",
+    raced=(),  # plain is it: everyone makes as many pictures as there is time for
     presets={"four": Settings(), "eight": Settings(n=8), "sixteen": Settings(n=16)},
     run=run,
 )

@@ -76,7 +76,7 @@ def run(
         x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
         with torch.no_grad():
             images, scores = candidates.scored(model, rewards, request.prompt, x0, at_once=1)
-        best = candidates.best(scores, weights_of(settings))
+        best = candidates.best(scores, weights_of(settings, rewards))
         # Which masks are the run's is known only now; drawn again they need no memory until then.
         stream = mask_generator(request, best)
         for step, (t, _) in enumerate(pairs):
@@ -91,6 +91,7 @@ SPEC = MethodSpec(
     kind="control",
     summary="Makes several pictures from one noise under random masks and keeps the one the rewards like best.",
     source="a control of MaskUNet (CVPR 2025), section 3.3: the same rewards, without their gradient",
+    raced=(),  # random_mask is it
     presets={"start": Settings(), "light": Settings(removed=0.01), "sixteen": Settings(n=16)},
     run=run,
 )

@@ -34,7 +34,8 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
 def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
     """The file of the U-Net that the settings name."""
     train = f"python -m maskunet train lora --model {model.name} --out trained/{model.name}/my-lora"
-    return dict([trained_part(model.fine_tuned, settings.training, "fine-tuned U-Net", train)])
+    files = model.trained.get("unet", {})
+    return dict([trained_part(files, settings.training, "fine-tuned U-Net", train)])
 
 
 SPEC = MethodSpec(
@@ -46,5 +47,5 @@ SPEC = MethodSpec(
     presets={"second_order": Settings(), "first_order": Settings(second_order=False)},
     run=Sampled(looking),
     parts=parts,
-    part="training",
+    takes={"training": "unet"},
 )

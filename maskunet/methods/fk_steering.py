@@ -64,7 +64,8 @@ def run(
 
     After a choice the one with the largest reward stands last.
     """
-    pairs, scale, weights = steps_of(model, request), guidance_of(model, request), weights_of(settings)
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    weights = weights_of(settings, rewards)
     report, stream = Reporter(model, len(pairs), request), mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
     choices, past, chosen = choice_steps(len(pairs), settings), None, None

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskunet.masks import generator_file
 from maskunet.methods import maskunet_trained
 from maskunet.methods.base import MethodSpec, Predict, Sampled, Sampling, trained_part
 from maskunet.models.base import DiffusionModel
@@ -29,7 +28,7 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
 
 def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
     """The file of the generator that the settings name, or of the first one that learned from a reward."""
-    files = {name: path for name, path in model.trained.items() if generator_file.is_amortized(path)}
+    files = model.trained.get("generator_from_reward", {})
     train = f"python -m maskunet train mask_reward --model {model.name} --out trained/{model.name}/mine"
     return dict([trained_part(files, settings.generator, "mask generator that learned from a reward", train)])
 
@@ -43,5 +42,5 @@ SPEC = MethodSpec(
     presets={"shared": Settings(), "own": Settings(halves="own")},
     run=Sampled(looking, shares=maskunet_trained.SPEC.run.shares),
     parts=parts,
-    part="generator",
+    takes={"generator": "generator_from_reward"},
 )

@@ -123,7 +123,8 @@ def _last(features: Features, pictures: int) -> Features:
 def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
     """The file of the generator that the settings name."""
     train = f"python -m maskunet train mask_generator --model {model.name} --out trained/{model.name}/mine"
-    return dict([trained_part(model.trained, settings.generator, "mask generator", train)])
+    files = model.trained.get("generator", {})
+    return dict([trained_part(files, settings.generator, "mask generator", train)])
 
 
 SPEC = MethodSpec(
@@ -139,5 +140,5 @@ SPEC = MethodSpec(
     },
     run=Sampled(looking, shares=_shares),
     parts=parts,
-    part="generator",
+    takes={"generator": "generator"},
 )

@@ -91,6 +91,7 @@ SPEC = MethodSpec(
     kind="rival",
     summary="Guides away from a prediction without self-attention: better structure for half as much work again.",
     source="PAG (Ahn et al. 2024)",
+    raced=("/gentle", ""),
     presets={"published": Settings(), "gentle": Settings(scale=1.0)},
     run=Sampled(looking),
 )

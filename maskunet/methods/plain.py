@@ -26,6 +26,7 @@ SPEC = MethodSpec(
     kind="control",
     summary="The base model with every weight kept.",
     source="DPM-Solver++ 2M (Lu et al. 2022) with classifier-free guidance (Ho and Salimans 2022)",
+    raced=("", "@7.5"),
     presets={"second_order": Solver(), "first_order": Solver(second_order=False)},
     run=Sampled(looking),
 )

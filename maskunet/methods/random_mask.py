@@ -118,6 +118,7 @@ SPEC = MethodSpec(
     summary="Removes weights by chance or by their value, without looking at the picture: the control.",
     source="the motivation study of MaskUNet (CVPR 2025), section 1; in its Fig. 1 the removed weights lie in "
     "narrow windows of values that move over the steps",
+    raced=("", "/light"),
     presets={
         "start": Settings(),
         "start_first_order": Settings(second_order=False),

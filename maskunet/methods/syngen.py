@@ -58,6 +58,7 @@ SPEC = MethodSpec(
     kind="rival",
     summary="Moves the latents so that each noun and its modifiers are attended to in one place.",
     source="SynGen (Rassin et al. 2023), Linguistic binding in diffusion models",
+    raced=("/gentle", ""),
     presets={"published": Settings(), "gentle": Settings(scale=5.0)},
     run=Sampled(looking, shares=lambda settings: False),
 )

@@ -77,6 +77,7 @@ SPEC = MethodSpec(
     kind="masks",
     summary="Binds modifiers to their nouns as SynGen does while it searches for a mask that the rewards like.",
     source="MaskUNet (CVPR 2025), section 4.3, on SynGen (Rassin et al. 2023)",
+    raced=("/gentle",),
     presets={
         **{name: _with_moves(preset) for name, preset in maskunet_free.SPEC.presets.items()},
         "gentle": _with_moves(maskunet_free.OFFICIAL, scale=5.0),

@@ -23,5 +23,6 @@ SPEC = ModelSpec(
     guidance=_guidance(),
     folder=MODEL,
     rewards=WEIGHTS,
+    embedded=True,
     vocabulary=VOCABULARY,
 )

@@ -17,6 +17,7 @@ class Card:
 
     Attributes:
         kind: of a method, see `methods.base.KINDS`, and `groups`, whether it takes groups of a prompt's words.
+        takes: of a method that takes a trained file, the setting that names it.
         presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
 
@@ -25,6 +26,7 @@ class Card:
     summary: str
     kind: str = ""
     groups: bool = False
+    takes: str = ""
     presets: Presets = field(default_factory=dict)
     available: bool = True
     reason: str = ""

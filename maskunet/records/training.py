@@ -38,11 +38,15 @@ class TrainEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeCard:
-    """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page."""
+    """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page.
+
+    `method` is the one that uses what it makes.
+    """
 
     name: str
     title: str
     summary: str
+    method: str
     presets: Presets
 
 

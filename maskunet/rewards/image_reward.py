@@ -150,6 +150,7 @@ SPEC = RewardSpec(
     weight=1.0,
     repo="THUDM/ImageReward",
     files=("ImageReward.pt", "med_config.json"),
+    also=(("google-bert/bert-base-uncased", ("vocab.txt",)),),  # the tokenizer is BERT's
     download_gb=1.8,
     load=load,
 )

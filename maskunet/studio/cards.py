@@ -20,6 +20,7 @@ def of_methods(specs: Iterable[MethodSpec]) -> list[Card]:
             summary=spec.summary,
             kind=spec.kind,
             groups=hasattr(spec.settings(), GROUPS),
+            takes=next(iter(spec.takes), ""),
             presets={name: _drawn(spec, preset) for name, preset in spec.presets.items()},
         )
         for spec in sorted(specs, key=lambda spec: KINDS.index(spec.kind))
@@ -33,4 +34,4 @@ def of_rewards() -> list[Card]:
 
 def _drawn(spec: MethodSpec, preset: Any) -> tuple[FieldCard, ...]:
     """The settings of a preset that have no control of their own on the page."""
-    return tuple(card for card in cards(preset) if card.name not in (GROUPS, spec.part))
+    return tuple(card for card in cards(preset) if card.name not in (GROUPS, *spec.takes))

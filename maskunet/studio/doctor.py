@@ -56,7 +56,7 @@ def look(library: Library, place: Path) -> Iterator[Finding]:
     if library.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(library.device)
         ours = torch.cuda.memory_reserved(library.device)  # while the lab runs
-        yield card((free + ours) / 1e9, needed=library.default != "tabletop")
+        yield card((free + ours) / 1e9, needed=not library.spec(library.default).embedded)
     yield memory(psutil.virtual_memory().available / 1e9)
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
     for model in library.cards():

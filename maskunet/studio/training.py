@@ -10,14 +10,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from maskunet import plugins
-from maskunet.masks import generator_file
+from maskunet.methods import SPECS as METHODS
+from maskunet.methods import method_for
 from maskunet.models import SPECS as MODELS
-from maskunet.models.base import fine_tuned
 from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
@@ -34,17 +33,15 @@ ORDER = (
     "mask_reward",
     "lora_reward",
 )  # as the page offers them; other recipes follow
-SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for; epochs do not count then
+SHORT = {  # what a page may ask for
+    "steps": {"low": 1, "high": 5000, "help": "optimizer steps"},  # so that epochs do not count
+    "batch": {"low": 1, "high": 256},
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
 GRACE = 30.0  # seconds to save in when the program ends
 DIED = "The training ended before it was done, most likely for lack of memory. Take a smaller batch."
-FITS = {  # what each method can use
-    "maskunet_trained": partial(trained_file.is_one, form=generator_file.FORMAT),
-    "maskunet_amortized": generator_file.is_amortized,
-    "fine_tuned": partial(trained_file.is_one, form=fine_tuned.FORMAT),
-}
 
 
 class TrainStudio:
@@ -61,7 +58,7 @@ class TrainStudio:
     model = MODEL
 
     def __init__(self, place: Place, folder: Path = Path("trained")):
-        self._place, self._folder = place, folder / MODEL
+        self._place, self._trained, self._folder = place, folder, folder / MODEL
         self._news = threading.Condition()
         self._state: TrainState | None = None
         self._work: tuple[Process, threading.Thread] | None = None  # and who listens to it
@@ -148,11 +145,12 @@ class TrainStudio:
 
     def trained(self, method: str, model: str) -> list[str]:
         """The names of what came with this model or was trained here, and can be chosen in this method."""
-        if method not in FITS or model != MODEL:
+        if method not in METHODS or model not in MODELS:
             return []
-        files = {path.stem: path for path in _shipped()}
-        files |= {path.parent.name: path for path in sorted(self._folder.glob(f"*/{checkpoint.PART}"))}
-        return [name for name, path in files.items() if FITS[method](path)]
+        files = [(path.stem, path) for path in _shipped(model)]
+        mine = sorted((self._trained / model).glob(f"*/{checkpoint.PART}"))
+        known = trained_file.by_kind([*files, *((path.parent.name, path) for path in mine)])
+        return [name for kind in METHODS[method].takes.values() for name in known.get(kind, {})]
 
     def close(self) -> None:
         """End the training; it saves what it reached if that takes no longer than half a minute."""
@@ -195,7 +193,7 @@ class TrainStudio:
                 f"The name “{name[:40]}” cannot be used. Take 1 to 40 letters a to z, digits, “-” and “_”, "
                 "a letter or digit first."
             )
-        shipped = {path.stem for path in _shipped()}
+        shipped = {path.stem for path in _shipped(MODEL)}
         file = self._folder / f"{name}.safetensors"
         if name in shipped or file.exists() or (self._out(name) / checkpoint.PART).exists():
             raise ValueError(f"There is a training “{name}” already. Choose another name.")
@@ -236,9 +234,10 @@ class TrainStudio:
         self._news.notify_all()
 
 
-def _shipped() -> list[Path]:
-    """What came with the model, its own parts among them; their names are taken."""
-    return sorted(MODELS[MODEL].folder.glob("*/*.safetensors"))
+def _shipped(model: str) -> list[Path]:
+    """What came with a model, its own parts among them; their names are taken."""
+    folder = MODELS[model].folder
+    return sorted(folder.glob("*/*.safetensors")) if folder else []
 
 
 def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
@@ -248,11 +247,11 @@ def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
 
 def _card(spec: RecipeSpec) -> RecipeCard:
     presets = {name: _drawn(preset) for name, preset in _short(spec).items()}
-    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, presets=presets)
+    method = method_for(spec.makes).name
+    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, method=method, presets=presets)
 
 
 def _drawn(settings: Settings) -> tuple[plugins.FieldCard, ...]:
     """The fields of settings with the ranges of a page, which counts steps."""
     shown = [card for card in plugins.cards(settings) if card.name != "epochs"]
-    limits = {name: {"low": low, "high": high} for name, (low, high) in SHORT.items()}
-    return tuple(replace(card, **limits.get(card.name, {})) for card in shown)
+    return tuple(replace(card, **SHORT.get(card.name, {})) for card in shown)

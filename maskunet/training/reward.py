@@ -22,12 +22,11 @@ from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
-from maskunet.rewards.base import WeightedRewards, shifted_views, shifts
+from maskunet.rewards import SPECS as REWARDS
+from maskunet.rewards.base import WeightedRewards, held_out_of, shifted_views, shifts
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
-
-REWARDS = ("image_reward", "hpsv2")
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
@@ -35,8 +34,8 @@ class RewardSettings:
     """What a recipe that learns from a reward adds to its settings.
 
     Attributes:
-        reward: the one that is optimized; the other one is held out, and its change over the base model's
-            pictures decides which checkpoint is kept.
+        reward: the one that is optimized. held_out: the one whose change over the base model's pictures decides
+            which checkpoint is kept; None for the first other one.
         guidance: scale while training and judging; 0 takes the model's own.
         sampling_steps: of the samplings that are cut short; before step `first` a prediction is too blurred
             to be judged.
@@ -45,7 +44,10 @@ class RewardSettings:
         samplings: how many are made; then the first ones are used again, mostly at other steps.
     """
 
-    reward: str = setting("image_reward", "optimized", choices=REWARDS)
+    reward: str = setting("image_reward", "optimized", choices=tuple(REWARDS))
+    held_out: str | None = setting(
+        None, "judges checkpoints; the first other one if left out", choices=tuple(REWARDS)
+    )
     guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
     sampling_steps: int = setting(15, "steps of a whole sampling", low=2, high=100)
     first: int = setting(3, "earliest step that is judged", low=0, high=99)
@@ -65,17 +67,17 @@ def objective(
     """Learn from the reward that the settings name. Made while the model is as it came.
 
     Raises:
-        ValueError: no rewards are given, or no step is left to judge.
+        ValueError: no rewards are given, not these, or the same for both; or no step is left to judge.
     """
     if rewards is None:
         raise ValueError("This recipe learns from a reward, and none is loaded. Give the rewards.")
+    judge = held_out_of(rewards.weights, settings.reward, settings.held_out)
     sampling = Sampling(model, settings)
     exam = Exam(sampling, rewards, [pair.caption for pair in held_out])
-    other = next(name for name in REWARDS if name != settings.reward)
     return Objective(
         losses=partial(_losses, sampling, rewards),
         exam=exam.change,
-        best=f"{other}_change" if held_out else "",
+        best=f"{judge}_change" if held_out else "",
         cycle=settings.samplings,
     )
 
@@ -201,7 +203,7 @@ class Exam:
             image = self._sampling.whole(predict, noise, self._sampling.guided(captions))
             for name, values in self._rewards(image, captions).items():
                 found.setdefault(name, []).append(values.float().cpu())
-        return {name: torch.cat(values) for name, values in found.items() if name in REWARDS}
+        return {name: torch.cat(values) for name, values in found.items() if name in self._rewards.weights}
 
     def change(self, predict: Predict) -> Mapping[str, float]:
         """How much each reward's mean changed against the base model's pictures, and the standard error."""

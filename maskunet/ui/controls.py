@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -12,11 +13,8 @@ from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
 from maskunet.ui import groups, settings, words
 from maskunet.ui.handlers import QUICK
 from maskunet.ui.html.settings import form
+from maskunet.ui.studio import Studio
 
-# The setting that names what was trained, by method.
-TRAINED_SETTING = {
-    "maskunet_trained": "generator", "maskunet_amortized": "generator", "fine_tuned": "training"
-}  # fmt: skip
 CHIP_SCRIPT = """
 element.addEventListener('click', (event) => {
   const chip = event.target.closest('button[data-word]');
@@ -29,7 +27,7 @@ class Values(NamedTuple):
     """What the controls hold, as the page sends it.
 
     Attributes:
-        trained: counts for a method that takes what was trained.
+        trained: counts for a method that takes what was trained; `takes` has the setting's name by method.
         edited: word groups, for a method that takes them; see `groups.setting`.
         changed: settings that differ from the preset's; see `settings.changed`.
     """
@@ -45,6 +43,7 @@ class Values(NamedTuple):
     trained: str = ""
     edited: Mapping[str, Any] | None = None
     changed: Any = None
+    takes: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class Controls:
     trained: gr.Dropdown
     edited: gr.State
     changed: gr.HTML
+    takes: gr.State
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -115,7 +115,7 @@ class Controls:
         return self.vocabulary.select(add_word, self.prompt, self.prompt, **QUICK)
 
 
-def build(studio: Any, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Controls:
+def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Controls:
     """Draw the column; `titles` as in `Controls.wire`."""
     usable = [card for card in models if card.available]
     first = usable[0] if usable else models[0]
@@ -157,7 +157,7 @@ def build(studio: Any, models: list[Card], methods: list[Card], titles: Mapping[
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
     status = gr.HTML("", elem_id="status")
     return Controls(
-        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, generate, stop, status,
+        prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
         vocabulary, shuffle, binding,
     )  # fmt: skip
 
@@ -208,13 +208,18 @@ def request(given: Values) -> Request:
         steps=_whole(given.steps) if given.steps else None,
         guidance=float(given.guidance) if given.guidance else None,
         settings=settings.changed(given.changed, f"{given.method}/{given.preset}")
-        | _trained(given.method, given.trained)
+        | _trained(given)
         | groups.setting(given.edited, given.prompt, given.method),
     )
 
 
-def _trained(method: str, name: str) -> dict[str, str]:
-    return {TRAINED_SETTING[method]: name} if name and method in TRAINED_SETTING else {}
+def _trained(given: Values) -> dict[str, str]:
+    return {given.takes[given.method]: given.trained} if given.trained and given.method in given.takes else {}
+
+
+def taking(methods: list[Card]) -> dict[str, str]:
+    """The setting that names what was trained, by method; the others take nothing."""
+    return {card.name: card.takes for card in methods if card.takes}
 
 
 def _whole(value: Any) -> Any:

@@ -5,6 +5,7 @@ const usual = (field) => JSON.parse(field.dataset.usual);
 
 const given = (field) => {
   if (field.type === 'checkbox') return field.checked;
+  if (field.tagName === 'SELECT' && field.value === '') return null;
   if (field.type !== 'number') return field.value;
   return field.value === '' ? usual(field) : Number(field.value);
 };

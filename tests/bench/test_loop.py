@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from maskunet import plugins
 from maskunet.bench.loop import as_of_a_picture, flops, picture, rows, variants
 from maskunet.bench.loop.clock import PHASES, Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
@@ -29,7 +30,7 @@ SMALL = Size(name="tiny", steps=3, settings={"early_steps": 1, "updates": 3})
 def loaded(library, tmp_path_factory):
     found = library.load("tiny")
     tiny = tiny_decoder(tmp_path_factory.mktemp("decoder"))
-    return replace(found.model, tiny_decoder=tiny, parts={}), found.rewards
+    return replace(found.model, tiny_decoder=tiny, cache={}), found.rewards
 
 
 def test_the_reference_finds_the_same_masks_on_the_way_that_ours_shortens(loaded):
@@ -155,7 +156,7 @@ def test_the_full_size_has_the_published_sizes():
     }
     assert counts["vae"] == 83_653_863
     assert counts["text"] == 123_060_480
-    assert sum(p.numel() for p in model.parts[TINY_DECODER].parameters()) == 2_445_063  # TAESD's
+    assert sum(p.numel() for p in model.cache[TINY_DECODER].parameters()) == 2_445_063  # TAESD's
     assert counts["hpsv2"] == 986_109_441
     assert 440e6 < counts["image_reward"] < 450e6
     assert model.latent_shape == (4, 64, 64)
@@ -180,6 +181,13 @@ def test_only_what_changes_an_update_is_timed_where_no_picture_is_finished():
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_every_variant_is_one_of_the_methods_settings(variant):
     assert variant.chosen({}) == variants.OURS.settings(variant.preset, variant.settings)
+
+
+def test_a_switch_and_a_preset_of_the_method_are_timed_by_being_there():
+    names = {variant.name for variant in VARIANTS}
+    switches = {card.name.replace("_", " ") for card in plugins.cards(variants.OURS.settings()) if card.cost}
+    assert {"tiny decoder", "low memory"} <= switches <= names
+    assert {"improved", "improved_fast"} <= names
 
 
 def test_bytes_are_counted_from_their_making_until_they_are_let_go_of():

@@ -132,7 +132,7 @@ def test_what_was_trained_is_found_under_the_models_name_and_makes_pictures(libr
     run(mine.load_alone("tiny"), SPECS["mask_generator"], tmp_path / "tiny" / "first", steps=1)
     run(mine.load_alone("tiny"), SPECS["lora"], tmp_path / "tiny" / "no-generator", steps=1)
     loaded = mine.load("tiny")
-    assert loaded.model.trained == {"first": tmp_path / "tiny" / "first" / "trained.safetensors"}
+    assert loaded.model.trained["generator"] == {"first": tmp_path / "tiny" / "first" / "trained.safetensors"}
     method = METHODS["maskunet_trained"]
     request = Request(prompt="a red cube", steps=2)
     *_, last = method.run(loaded.model, loaded.rewards, request, method.settings())

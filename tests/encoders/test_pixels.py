@@ -53,3 +53,9 @@ def test_gradients_pass_through_also_when_a_judge_without_them_was_first():
     image = torch.rand(1, 3, 8, 8, requires_grad=True)
     normalized(image, 8).sum().backward()
     assert torch.isfinite(image.grad).all() and image.grad.abs().sum() > 0
+
+
+def test_mirrored_pictures_are_taken_too():
+    mirrored = PICTURES[:, :, ::-1]
+    assert torch.equal(from_uint8(mirrored), from_uint8(mirrored.copy()))
+    assert torch.equal(from_uint8(mirrored[0]), from_uint8(mirrored)[:1])

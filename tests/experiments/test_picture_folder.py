@@ -246,7 +246,7 @@ def place(tmp_path_factory):
 def words(place, out, *more):
     return [
         "sample", "--prompts", str(place / "list.txt"), "--model", "folder", "--weights", str(place / "base"),
-        "--device", "cpu", "--method", "plain", "--steps", "6", "--seed", "3", "--out", str(out), *more,
+        "--device", "cpu", "--method", "plain", "--steps", "6", "--seed", "3", "--batch", "1", "--out", str(out), *more,
     ]  # fmt: skip
 
 

@@ -22,7 +22,8 @@ WEIGHTS = {"image_reward": 1.0, "hpsv2": 2.0}
 class Stub:
     """A method whose picture costs a fixed time and whose rewards are those of a table of chance."""
 
-    def __init__(self, name, seconds=1.0, calls=10):
+    def __init__(self, name, seconds=1.0, calls=10, kind="rival"):
+        self.kind = kind
         self.entrant, self.name = name, name.partition("/")[0]
         self.seconds, self.calls, self.made = seconds, calls, []
 
@@ -248,11 +249,11 @@ def test_all_are_real_methods_and_only_the_optimized_reward_counts():
 
 def test_methods_that_need_a_trained_file_race_only_where_there_is_one(tiny_sd15):
     chosen = entrants.entrants("maskunet_trained,maskunet_amortized,freeu")
-    with_both = {name: tiny_sd15.trained[name] for name in ("tiny", "tiny_reward")}
+    both = tiny_sd15.trained
     for trained, names in (
         ({}, ["plain", "freeu"]),
-        ({"tiny": with_both["tiny"]}, ["plain", "maskunet_trained", "freeu"]),
-        (with_both, ["plain", "maskunet_trained", "maskunet_amortized", "freeu"]),
+        ({"generator": both["generator"]}, ["plain", "maskunet_trained", "freeu"]),
+        (both, ["plain", "maskunet_trained", "maskunet_amortized", "freeu"]),
     ):
         model = replace(tiny_sd15, trained=trained)
         assert [e.name for e in entrants.present(chosen, model)] == names
@@ -355,3 +356,12 @@ def test_a_mistake_is_told_at_once(tmp_path, capsys, words, said):
         assert stop.code == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_method_says_in_its_spec_how_it_is_raced():
+    from maskunet.methods import SPECS
+
+    names = {f"{spec.name}{way}" for spec in SPECS.values() for way in spec.raced}
+    assert entrants.ALL[0] == "plain" and set(entrants.ALL) == names
+    assert {"plain@7.5", "maskunet_free/improved", "pag/gentle", "pag", "fine_tuned"} <= names
+    assert not any(name.startswith("best_of_n") for name in names)  # plain at equal time is best-of-N

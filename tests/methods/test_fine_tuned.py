@@ -68,7 +68,7 @@ def test_a_lora_is_the_one_that_diffusers_reads_with_its_scale(tiny_sd15, tmp_pa
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_method_is_plain_with_the_other_unet(tiny_sd15, tmp_path, kind):
     path = trained(tiny_sd15, kind, tmp_path)
-    model = replace(tiny_sd15, fine_tuned={"mine": path}, parts={})
+    model = replace(tiny_sd15, trained={"unet": {"mine": path}}, cache={})
     asked = Request(prompt="a red cube", steps=2, seed=4)
     *_, last = SPEC.run(model, Redness(), asked, SPEC.settings())
     other = replace(model, unet=fine_tuned.load(path, model.unet))
@@ -77,11 +77,11 @@ def test_the_method_is_plain_with_the_other_unet(tiny_sd15, tmp_path, kind):
     assert np.array_equal(last.image, by_hand.image)
     assert not np.array_equal(last.image, plain.image)
     list(SPEC.run(model, Redness(), asked, SPEC.settings()))
-    assert len(model.parts) == 1  # read once
+    assert len(model.cache) == 1  # read once
 
 
 def test_a_run_shows_its_steps_but_no_features_of_the_base_model(tiny_sd15, tmp_path):
-    model = replace(tiny_sd15, fine_tuned={"mine": trained(tiny_sd15, "full", tmp_path)}, parts={})
+    model = replace(tiny_sd15, trained={"unet": {"mine": trained(tiny_sd15, "full", tmp_path)}}, cache={})
     asked, bases = Request(prompt="a red cube", method="fine_tuned", steps=2), {}
     for _ in range(2):  # the second time the plain picture is known
         *_, (_, run) = compare(model, Redness(), asked, bases=bases)
@@ -114,7 +114,7 @@ def test_a_file_of_another_base_model_is_refused(tiny_sd15, tmp_path):
 
 
 def test_without_one_a_sentence_says_how_to_train_it(tiny_sd15):
-    model = replace(tiny_sd15, fine_tuned={}, parts={})
+    model = replace(tiny_sd15, trained={}, cache={})
     with pytest.raises(ValueError, match="no trained fine-tuned U-Net.*train lora"):
         list(SPEC.run(model, Redness(), Request(prompt="a"), SPEC.settings()))
 

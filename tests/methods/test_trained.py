@@ -34,18 +34,19 @@ def run(model, settings=None, **request):
 @pytest.fixture
 def model(tiny_sd15):
     """The model with nothing loaded and a dictionary of its own for what was trained."""
-    return replace(tiny_sd15, trained=dict(tiny_sd15.trained), parts={})
+    trained = {kind: dict(files) for kind, files in tiny_sd15.trained.items()}
+    return replace(tiny_sd15, trained=trained, cache={})
 
 
 def add(model, name, generator, path):
     generator_file.save(generator, path / f"{name}.safetensors", {"model": "tiny", "weights": model.weights})
-    model.trained[name] = path / f"{name}.safetensors"
+    model.trained["generator"][name] = path / f"{name}.safetensors"
 
 
 @pytest.mark.parametrize("halves", ["own", "shared"])
 @pytest.mark.parametrize("sampled", [False, True])
 def test_the_loop_stepped_by_hand(model, halves, sampled):
-    generator = generator_file.load(model.trained["tiny"], model.unet, model.weights)
+    generator = generator_file.load(model.trained["generator"]["tiny"], model.unet, model.weights)
     asked = Request(prompt="a red cube", seed=3)
     noise = mask_generator(asked) if sampled else None
     text, x_t, history, packed = model.encode(asked.prompt), model.noise(3), None, []
@@ -122,7 +123,7 @@ def test_without_a_trained_generator_one_sentence_says_how_to_train_one(model):
 def test_a_generator_that_is_not_there_or_gone_is_told(model, tmp_path):
     with pytest.raises(ValueError, match="There is no mask generator “other”. There are: tiny"):
         run(model, {"generator": "other"})
-    model.trained["gone"] = tmp_path / "gone.safetensors"
+    model.trained["generator"]["gone"] = tmp_path / "gone.safetensors"
     with pytest.raises(ValueError, match="The file of the mask generator “gone” is gone") as error:
         run(model, {"generator": "gone"})
     assert str(tmp_path) not in str(error.value)
@@ -131,10 +132,10 @@ def test_a_generator_that_is_not_there_or_gone_is_told(model, tmp_path):
 def test_a_generator_of_another_model_is_refused_and_the_model_stays_as_it_was(model, tmp_path):
     about = {"model": "sd15", "weights": {"unet/x.safetensors": "1" * 64}}
     generator_file.save(random_generator(model.unet), tmp_path / "far.safetensors", about)
-    model.trained["far"] = tmp_path / "far.safetensors"
+    model.trained["generator"]["far"] = tmp_path / "far.safetensors"
     with pytest.raises(ValueError, match="“far” was trained for other weights than these, of sd15"):
         run(model, {"generator": "far"})
-    assert not model.parts
+    assert not model.cache
 
 
 def test_a_file_is_read_once_and_again_only_when_it_was_written_anew(model, tmp_path, monkeypatch):
@@ -156,14 +157,14 @@ def test_generators_are_found_beside_the_weights_and_among_what_the_user_trained
                      rewards=write_small(tmp_path / "rewards"))  # fmt: skip
     library = Library("tiny", device="cpu", specs={"tiny": spec}, trained=tmp_path / "trained")
     model = library.load("tiny").model
-    assert model.trained == {"shipped": shipped}
+    assert model.trained == {"generator": {"shipped": shipped}}
     mine = tmp_path / "trained" / "tiny"
     (mine / "second").mkdir(parents=True)
     for place in (mine / "first.safetensors", mine / "second" / "trained.safetensors"):
         place.write_bytes(shipped.read_bytes())
     (tmp_path / "trained" / "other").mkdir()
     assert library.load("tiny").model is model
-    assert model.trained == {
+    assert model.trained["generator"] == {
         "shipped": shipped,
         "first": mine / "first.safetensors",
         "second": mine / "second" / "trained.safetensors",
@@ -185,7 +186,7 @@ def test_the_amortized_method_takes_the_generator_that_learned_from_a_reward(mod
     found, named = amortized(model), run(model, {"generator": "tiny_reward"})
     assert np.array_equal(found[-1].image, named[-1].image)
     assert SPECS["maskunet_amortized"].parts(model, SPECS["maskunet_amortized"].settings()) == {
-        "tiny_reward": model.trained["tiny_reward"]
+        "tiny_reward": model.trained["generator_from_reward"]["tiny_reward"]
     }
 
 
@@ -193,4 +194,4 @@ def test_the_amortized_method_refuses_what_learned_from_pictures(model):
     with pytest.raises(ValueError, match="no mask generator that learned from a reward “tiny”"):
         amortized(model, {"generator": "tiny"})
     with pytest.raises(ValueError, match="train mask_reward"):
-        amortized(replace(model, trained={"tiny": model.trained["tiny"]}))
+        amortized(replace(model, trained={"generator": model.trained["generator"]}))

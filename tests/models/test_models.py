@@ -470,7 +470,7 @@ def specs(originals):
     return {
         "folder": spec("folder"),
         "sd15": spec("sd15", repo="nobody/nothing", download_gb=1.0),
-        "tabletop": spec("tabletop", folder=originals["sd15"]),
+        "tabletop": spec("tabletop", folder=originals["sd15"], embedded=True),
     }
 
 

@@ -157,7 +157,7 @@ def test_a_mask_generator_is_chosen_by_its_name_at_once(trained):
     assert studio.trained("fine_tuned", "tabletop") == []
     assert studio.trained("plain", "tabletop") == studio.trained("maskunet_trained", "sd15") == []
     library = Library("tabletop", device="cpu", trained=out.parents[1])
-    assert library.load("tabletop").model.trained["first"] == out / "trained.safetensors"
+    assert library.load("tabletop").model.trained["generator"]["first"] == out / "trained.safetensors"
 
 
 def test_the_base_samples_are_those_of_a_training_that_changes_nothing(tmp_path):

@@ -1,5 +1,6 @@
 """Learning from a reward: whose states are judged, what is learned, and which checkpoint is kept."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -110,7 +111,9 @@ def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
 def test_the_file_says_what_it_learned_from(tiny_sd15, tmp_path):
     run(tiny_sd15, SPEC, tmp_path / "reward", steps=1)
     run(tiny_sd15, SPECS["mask_generator"], tmp_path / "pictures", steps=1)
-    said = {n: generator_file.learned_from(tmp_path / n / checkpoint.PART) for n in ("reward", "pictures")}
+    said = {
+        n: generator_file.about(tmp_path / n / checkpoint.PART)["learns_from"] for n in ("reward", "pictures")
+    }
     assert said == {"reward": "image_reward", "pictures": "pictures"}
     run(tiny_sd15, SPECS["lora_reward"], tmp_path / "lora", steps=1)
     known = trained_file.about(tmp_path / "lora" / checkpoint.PART, "maskunet-unet-1", "LoRA")
@@ -122,6 +125,33 @@ def test_without_rewards_or_steps_it_is_refused(tiny_sd15, tmp_path):
         list(loop.train(tiny_sd15, SPEC, settings(SPEC), Many(), tmp_path, about=ABOUT))
     with pytest.raises(ValueError, match="with 4 sampling steps, 0 to 3 are allowed"):
         run(tiny_sd15, SPEC, tmp_path, first=4)
+
+
+def test_any_reward_is_optimized_and_any_other_one_is_held_out(tiny_sd15, tmp_path):
+    third = {**REWARDS.parts, "third": (lambda image, prompts: image.mean((1, 2, 3)), 0.0)}
+    chosen = settings(SPEC, reward="hpsv2", held_out="image_reward", steps=1, every=1)
+    learning = reward.objective(tiny_sd15, chosen, [Many()(0, 0)], WeightedRewards(third))
+    assert learning.best == "image_reward_change"
+    first = reward.objective(
+        tiny_sd15, replace(chosen, held_out=None), [Many()(0, 0)], WeightedRewards(third)
+    )
+    assert first.best == "image_reward_change"
+    figures = first.exam(reward.Sampling(tiny_sd15, chosen).base)
+    assert {"image_reward_change", "hpsv2_change", "third_change"} <= set(figures)
+    with pytest.raises(
+        ValueError, match="“hpsv2” is optimized, so another one must be held out. There are: image_re"
+    ):
+        reward.objective(tiny_sd15, replace(chosen, held_out="hpsv2"), [], REWARDS)
+    with pytest.raises(ValueError, match="no reward “hpsv2” for this model. There are: image_reward"):
+        reward.objective(tiny_sd15, chosen, [], REWARDS.only("image_reward"))
+
+
+def test_a_training_of_before_there_was_a_choice_is_gone_on_with(tiny_sd15, tmp_path):
+    run(tiny_sd15, SPEC, tmp_path, steps=1)
+    about = json.loads((tmp_path / checkpoint.ABOUT).read_text())
+    del about["settings"]["held_out"]
+    (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about))
+    assert run(tiny_sd15, SPEC, tmp_path, steps=2, resume=True)[-1].step == 2
 
 
 def test_one_reward_alone_does_not_run_the_others():

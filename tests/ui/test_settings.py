@@ -30,7 +30,7 @@ def test_every_setting_of_every_preset_has_a_field_or_a_control_of_its_own(card)
     spec = SPECS[card.name]
     assert list(card.presets) == list(spec.presets)
     for name, preset in spec.presets.items():
-        own = {"groups", spec.part} & set(preset.__dataclass_fields__)
+        own = {"groups", *spec.takes} & set(preset.__dataclass_fields__)
         wanted = {each: getattr(preset, each) for each in preset.__dataclass_fields__ if each not in own}
         assert drawn(form(card.presets[name], f"{card.name}/{name}", {}, key="set")) == wanted
 
@@ -41,6 +41,7 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
         FieldCard(name="scale", kind="float", default=0.5, help="size", low=1e-5, high=1.0),
         FieldCard(name="last", kind="float", default=None, help="at the end", low=0.0, high=1.0, empty=True),
         FieldCard(name="noise", kind="str", default="b", help="which", choices=("a", "b")),
+        FieldCard(name="judge", kind="str", default=None, help="or none", choices=("a", "b"), empty=True),
         FieldCard(name="layers", kind="str", default=EVIL, help=EVIL),
         FieldCard(name="keep", kind="bool", default=True, help="or not"),
         FieldCard(name="tiny", kind="bool", default=False, help="faster", cost=True),
@@ -52,6 +53,9 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
     assert re.search(r'id="set-scale"[^>]* value="0.5" step="any" min="1e-05" max="1.0">', html)
     assert re.search(r'id="set-last"[^>]* value=""', html)
     assert re.search(r'<select id="set-noise".*<option>a</option><option selected>b</option>', html)
+    assert re.search(
+        r'<select id="set-judge"[^>]* data-usual="null"><option value=""></option><option>a', html
+    )
     assert re.search(r'<input type="text" id="set-layers"', html) and "<img" not in html
     assert re.search(r'<input type="checkbox" id="set-keep"[^>]* checked>', html)
     assert '<label for="set-updates">Turns</label>' in html and '<label for="set-scale">Scale</label>' in html

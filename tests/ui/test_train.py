@@ -4,6 +4,7 @@ import base64
 import io
 import multiprocessing
 import re
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from PIL import Image
 
 from maskunet.library.library import Library
+from maskunet.methods import SPECS
 from maskunet.plugins import FieldCard
 from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
+from maskunet.studio import cards
 from maskunet.studio.studio import Studio
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
@@ -37,10 +40,17 @@ def variant(default):
 
 RANK = FieldCard(name="rank", kind="int", default=4, help="rank of the additions", low=1, high=64)
 MASKS = RecipeCard(
-    name="mask_generator", title="Masks", summary="Masks <learn>.",
+    name="mask_generator", title="Masks", summary="Masks <learn>.", method="maskunet_trained",
     presets={"tabletop": (steps(400), variant("light")), "quick": (steps(4), variant("live"))},
 )  # fmt: skip
-LORA = RecipeCard(name="lora", title="LoRA", summary="Additions.", presets={"tabletop": (RANK, steps(300))})
+LORA = RecipeCard(
+    name="lora",
+    title="LoRA",
+    summary="Additions.",
+    method="fine_tuned",
+    presets={"tabletop": (RANK, steps(300))},
+)
+TAKES = controls.taking(cards.of_methods(SPECS.values()))
 FIGURES = {
     "removed": 0.1, "expected": 0.2, "distance_time": 0.3, "distance_sample": 0.4,
     "held_out_loss_change": -1.0, "held_out_error": 0.5,
@@ -77,8 +87,9 @@ class Fake:
 
 
 def tab(*states):
+    page = SimpleNamespace(studio=SimpleNamespace(training=Fake(*states)))
     with gr.Blocks():
-        return train.build(Fake(*states))
+        return train.build(page, None)
 
 
 def event(step, **more):
@@ -206,7 +217,9 @@ def test_what_was_trained_is_offered_where_a_method_takes_it():
     ],
 )
 def test_a_request_names_what_was_trained(method, trained, settings):
-    asked = controls.request(controls.Values("a cube", "", 1, "tabletop", method, "", trained=trained))
+    asked = controls.request(
+        controls.Values("a cube", "", 1, "tabletop", method, "", trained=trained, takes=TAKES)
+    )
     assert asked.settings == settings
 
 
@@ -238,6 +251,15 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
         tab.get_by_role("tab", name="Train", exact=True).click()
         tab.get_by_text(words.NO_TRAINING).wait_for()
         expect(tab.locator("#start-training")).to_have_text(words.START_TRAINING)
+        for recipe in (
+            "MaskUNet, from a reward",
+            "MaskUNet, trained",
+        ):  # a field that may be empty is no change
+            tab.get_by_label(words.RECIPE, exact=True).click()
+            tab.get_by_role("option", name=recipe, exact=True).click()
+            attached = "attached" if "reward" in recipe else "detached"
+            tab.wait_for_selector("#train-held_out", state=attached)
+            assert not tab.locator("#train-form .tally").is_visible()
         tab.get_by_label("Name").fill("from/page")
         tab.locator("#start-training").click()
         tab.get_by_text("The name “from/page” cannot be used").wait_for()

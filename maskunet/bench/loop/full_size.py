@@ -10,6 +10,7 @@ from maskunet.bench.base import TOKENS, sd15_unet
 from maskunet.diffusion import Schedule
 from maskunet.encoders import blip, clip
 from maskunet.models.base import TINY_DECODER, DiffusionModel, suit
+from maskunet.rewards import SPECS
 from maskunet.rewards.base import WeightedRewards
 from maskunet.rewards.hpsv2 import HPSv2
 from maskunet.rewards.image_reward import PUBLISHED_TOKENS, ImageReward
@@ -56,7 +57,7 @@ def stable_diffusion(
         name="sd15-random", unet=unet, vae=vae, text_encoder=text, tokenizer=Tokenizer(),
         schedule=Schedule(alphas_cumprod=(1 - betas).cumprod(0), prediction_type="epsilon"),
         latent_scale=vae.config.scaling_factor, latent_shape=(4, pixels // 8, pixels // 8), guidance=7.5,
-        device=device, dtype=dtype, weights={}, parts={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
+        device=device, dtype=dtype, weights={}, cache={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
     )  # fmt: skip
     return model, published_rewards(device, dtype)
 
@@ -70,8 +71,8 @@ def published_rewards(device: torch.device, dtype: torch.dtype) -> WeightedRewar
     config = dict(blip.FULL_SIZE)
     image_reward = ImageReward(judges[0], _words(), config, device=device, dtype=dtype)
     return WeightedRewards({
-        "image_reward": (image_reward, 1.0),
-        "hpsv2": (HPSv2(judges[1], clip.tokenizer(), device, dtype), 5.0),
+        "image_reward": (image_reward, SPECS["image_reward"].weight),
+        "hpsv2": (HPSv2(judges[1], clip.tokenizer(), device, dtype), SPECS["hpsv2"].weight),
     })  # fmt: skip
 
 

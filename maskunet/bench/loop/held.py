@@ -94,7 +94,7 @@ def peak(**options: bool) -> dict[str, float]:
     judges = (reward.network for reward, _ in rewards.parts.values())
     resting = [model.text_encoder, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
     away = {id(tensor) for network in resting for tensor in network.parameters()}
-    for network in (model.unet, model.vae, model.text_encoder, *model.parts.values(), *judges):
+    for network in (model.unet, model.vae, model.text_encoder, *model.cache.values(), *judges):
         for tensor in (*network.parameters(), *network.buffers()):
             if id(tensor) not in away:
                 held.add(tensor)

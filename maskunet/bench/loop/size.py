@@ -11,6 +11,7 @@ from maskunet.bench.loop import reference
 from maskunet.bench.loop.full_size import stable_diffusion
 from maskunet.bench.loop.variants import Variant
 from maskunet.library.library import Library
+from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -24,7 +25,7 @@ class Size:
     """A model, and how much of a picture is made with it.
 
     Attributes:
-        name: "tabletop", or "sd15" with random weights. dtype: of its numbers; None for what the library takes.
+        name: an embedded model's, or "sd15" with random weights. dtype: of its numbers; None for what the library takes.
         steps: denoising steps, None for a whole picture. settings: how many updates they have.
         keep_gradients: whether the reference keeps the weights' gradients, which nobody uses.
     """
@@ -58,7 +59,7 @@ class Size:
 def of(name: str, device: torch.device) -> Size:
     """The size of that name, as much of it as the device manages in minutes."""
     whole = Size(name=name)
-    if name == "tabletop" or device.type == "cuda":
+    if SPECS[name].embedded or device.type == "cuda":
         return whole
     # On a CPU two updates that count, in 16 GB: the weights' gradients, kept, would be 2 more.
     return replace(whole.short(), dtype=torch.bfloat16, keep_gradients=False)

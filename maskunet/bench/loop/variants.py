@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from maskunet import plugins
 from maskunet.bench.loop import reference
 from maskunet.methods import SPECS
 from maskunet.records import StepEvent
 
-OURS = SPECS["maskunet_free"]
+OURS, OFFICIAL = SPECS["maskunet_free"], "official"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,15 +17,13 @@ class Variant:
     """A loop by name.
 
     Attributes:
-        about: what it does otherwise than the reference, in a few words.
         settings: of the training-free method, where they are not those of `preset`.
         other_updates: whether an update of it differs, or only their number.
         run: as a method's.
     """
 
     name: str
-    about: str
-    preset: str = "official"
+    preset: str = OFFICIAL
     settings: Mapping[str, Any] = field(default_factory=dict)
     other_updates: bool = False
     run: Callable[..., Iterator[StepEvent]] = OURS.run
@@ -34,17 +33,24 @@ class Variant:
         return OURS.settings(self.preset, {**self.settings, **more})
 
 
-VARIANTS = (  # the reference first; an option of ours is one line
-    Variant(name="reference", about="the published loop's shape", other_updates=True, run=reference.run),
-    Variant(name="exact", about="ours: the same pictures", other_updates=True),
-    Variant(name="no unused updates", about="none in the first seven steps", settings={"early_updates": 0}),
-    Variant(name="one noise", about="the masks' noise drawn once per step", settings={"common_noise": True}),
-    Variant(
-        name="tiny decoder", about="rewards through it", settings={"tiny_decoder": True}, other_updates=True
-    ),
-    Variant(
-        name="low memory", about="recomputed, not kept", settings={"low_memory": True}, other_updates=True
-    ),
-    Variant(name="improved", about="the preset of that name", preset="improved"),
-    Variant(name="improved_fast", about="the same, through the tiny decoder", preset="improved_fast"),
+def _switches() -> Iterator[Variant]:
+    """Ours with each of the method's settings that change what an update costs, turned on."""
+    for card in plugins.cards(OURS.settings(OFFICIAL)):
+        if card.cost:
+            yield Variant(name=card.name.replace("_", " "), settings={card.name: True}, other_updates=True)
+
+
+def _presets() -> Iterator[Variant]:
+    """The presets as which the method is raced, but the one that all others are changes of."""
+    names = (way.removeprefix("/") for way in OURS.raced)
+    yield from (Variant(name=name, preset=name) for name in names if name != OFFICIAL)
+
+
+VARIANTS = (  # the reference first; what the method's SPEC does not tell is one line here
+    Variant(name="reference", other_updates=True, run=reference.run),
+    Variant(name="exact", other_updates=True),  # the same pictures
+    Variant(name="no unused updates", settings={"early_updates": 0}),  # none in the first seven steps
+    Variant(name="one noise", settings={"common_noise": True}),  # drawn once per step
+    *_switches(),
+    *_presets(),
 )

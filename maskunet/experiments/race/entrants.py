@@ -1,20 +1,21 @@
 """Who runs: a method with a preset, a trained part and a guidance scale, written method/preset:part@guidance."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from maskunet.methods import SPECS
-from maskunet.methods.base import MethodSpec
+from maskunet.methods.base import KINDS, MethodSpec, RewardWeights
 from maskunet.records import Request
 
 PLAIN = "plain"
-# What `--methods all` means; of the last three, those for which this model has a trained file.
-ALL = (
-    PLAIN, "plain@7.5", "random_mask", "random_mask/light", "maskunet_free/official", "maskunet_free/improved",
-    "maskunet_free/improved_fast",    "fk_steering", "freeu", "pag/gentle", "pag", "syngen/gentle", "syngen", "attend_and_excite/gentle",
-    "attend_and_excite", "syngen_maskunet/gentle", "maskunet_trained", "maskunet_amortized", "fine_tuned",
-)  # fmt: skip
+# What `--methods all` means, of those that take a trained file only where the model has one.
+ALL = tuple(
+    f"{spec.name}{way}"
+    for spec in sorted(SPECS.values(), key=lambda spec: (spec.name != PLAIN, KINDS.index(spec.kind)))
+    for way in spec.raced
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,14 +48,14 @@ class Entrant:
         Args:
             weights: of every reward, by name; the optimized one keeps its own.
         """
-        settings = self.spec.settings(self.preset)
-        mine = {name: weight for name, weight in weights.items() if hasattr(settings, name)}
-        only = {name: weight if name == optimized else 0.0 for name, weight in mine.items()}
+        only: dict[str, float] = {}
+        if isinstance(self.spec.settings(self.preset), RewardWeights):
+            only = {name: weight if name == optimized else 0.0 for name, weight in weights.items()}
         return self.spec.settings(self.preset, {**only, **self.named()})
 
     def named(self) -> dict[str, str]:
-        """The setting that names the trained part, if one is named."""
-        return {self.spec.part: self.part} if self.part else {}
+        """The setting that names the trained file, if one is named."""
+        return {next(iter(self.spec.takes)): self.part} if self.part else {}
 
 
 def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
@@ -70,7 +71,7 @@ def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
     method, _, preset = method.partition("/")
     spec = method_of(method, methods)
     spec.settings(preset)
-    if part and not spec.part:
+    if part and not spec.takes:
         raise ValueError(
             f"“{name}” names a trained part, “{part}”, but {method} uses none. Leave “:{part}” out."
         )
@@ -81,6 +82,12 @@ def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
             f"In “{name}” the guidance scale is no number. Write method/preset:part@guidance, such as plain@7.5."
         ) from None
     return Entrant(name=name.strip(), spec=spec, preset=preset, part=part, guidance=scale)
+
+
+def kind_of(name: str) -> str:
+    """The kind of an entrant's method, see `MethodSpec`; empty for a method that is gone."""
+    spec = SPECS.get(re.split("[/:@]", name, maxsplit=1)[0])
+    return "" if spec is None else spec.kind
 
 
 def entrants(names: str) -> list[Entrant]:

@@ -42,7 +42,7 @@ def make(
         done: rows of an earlier run; what is in them is left out.
 
     Yields:
-        The row of `evaluate.judge` with entrant, number (of the prompt) and place (of the picture, from 0).
+        The row of `evaluate.judge` with entrant, its kind, number (of the prompt) and place (of the picture, from 0).
     """
     settings = {e.name: e.settings(optimized, rewards.weights) for e in chosen}
     purses = {e.name: budget.Purse(seconds) for e in chosen}
@@ -63,7 +63,12 @@ def make(
                 request = replace(each.request(asked), prompt=case.prompt, seed=its_seed)
                 events = list(each.spec.run(model, rewards, request, settings[each.name]))
                 row = judge(case, its_seed, iter(events), checker)
-                row |= {"entrant": each.name, "number": number, "place": len(pictures)}
+                row |= {
+                    "entrant": each.name,
+                    "kind": each.spec.kind,
+                    "number": number,
+                    "place": len(pictures),
+                }
                 pictures = [*pictures, row]
                 best = budget.chosen(pictures, optimized)["place"] == row["place"]
                 if best and number in to_show:

@@ -16,14 +16,12 @@ from maskunet.evaluation.metrics.kernel import squared_mmd
 from maskunet.experiments import picture_folder
 from maskunet.experiments.tables.specs.base import Row, TableSpec
 from maskunet.experiments.tables.world import World
-from maskunet.methods import SPECS
+from maskunet.methods import method_for
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import chosen
 from maskunet.prompts.files import captions
 from maskunet.training import checkpoint, loop
 from maskunet.training.recipes import SPECS as RECIPES
-
-METHODS = {"": "plain", "mask_generator": "maskunet_trained", "full": "fine_tuned", "lora": "fine_tuned"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,11 +129,13 @@ def _sample(
     row: Row, world: World, budget: Budget, seed: int, out: Path, part: Path | None, share: Share,
     should_stop: Callable[[], str],
 ) -> Iterator[str]:  # fmt: skip
-    method = METHODS[row.recipe]
+    method = "plain"
     settings: dict[str, Any] = {"second_order": world.second_order}
     if part is not None:
-        _offer(world.loaded.model, method, out.name, part)
-        settings[SPECS[method].part] = out.name
+        kind = RECIPES[row.recipe].makes
+        _offer(world.loaded.model, kind, out.name, part)
+        spec = method_for(kind)
+        method, settings[next(iter(spec.takes))] = spec.name, out.name
     request = replace(world.request, method=method, preset="", settings=settings)
     prompts = world.prompts(seed, budget.pictures)
     progress = picture_folder.sample(
@@ -147,11 +147,10 @@ def _sample(
             yield f"{out.name}: picture {state.done} of {state.total}"
 
 
-def _offer(model: DiffusionModel, method: str, name: str, part: Path) -> None:
-    """Make the trained file the only one of its kind that is in memory."""
-    files = model.trained if method == "maskunet_trained" else model.fine_tuned
-    model.parts.clear()
-    files[name] = part
+def _offer(model: DiffusionModel, kind: str, name: str, part: Path) -> None:
+    """Add the trained file to the model's, and let go of the one in memory."""
+    model.cache.clear()
+    model.trained.setdefault(kind, {})[name] = part
 
 
 def wait_for_all(share: Share) -> None:

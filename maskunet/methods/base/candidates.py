@@ -58,5 +58,5 @@ def finish(
 ) -> StepEvent:
     """Decode and score the candidates' final latents (N, C, H, W): the last event, of the best one."""
     images, scores = scored(model, rewards, request.prompt, x0, settings.at_once)
-    chosen = best(scores, weights_of(settings))
+    chosen = best(scores, weights_of(settings, rewards))
     return report.last(images[chosen : chosen + 1], only(scores, chosen))

@@ -1,7 +1,7 @@
 """What every method is: its SPEC, its settings from preset and overrides, and the trained file it may use."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,9 +29,10 @@ class Run(Protocol):
 class MethodSpec:
     """A method's name, its settings (a frozen dataclass), its presets, and how to run it.
 
-    The first preset is the default. `source` names the paper or code it follows. `parts` names the trained
-    files that a model and settings make it use: they belong to what a run was made with; `part` is the setting
-    that names one, or empty. `kind` is one of KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
+    The first preset is the default. `source` names the paper or code it follows. `takes` tells which setting names
+    a trained file, and of which kind (`trained_file.kinds`). `parts` names the files that a model and settings make
+    it use besides the model's own: they belong to what a run was made with. `raced` are its entrants of a race, each
+    as what follows its name: "" or "/preset" or "@guidance". `kind` is one of KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
     """
 
     name: str
@@ -42,7 +43,8 @@ class MethodSpec:
     presets: Mapping[str, Any]
     run: Run
     parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
-    part: str = ""
+    raced: tuple[str, ...] = ("",)
+    takes: Mapping[str, str] = field(default_factory=dict)
 
     def shares(self, settings: Any) -> bool:
         """Whether several requests may share their U-Net calls, see `Sampled`."""
@@ -86,9 +88,9 @@ def read_part(
 ) -> nn.Module:
     """What a trained file holds, on the model's device, read once per file."""
     key = path, path.stat().st_mtime_ns  # a training may have written it anew
-    if key not in model.parts:
-        model.parts[key] = read(path, model.unet, model.weights).to(model.device)
-    return model.parts[key]
+    if key not in model.cache:
+        model.cache[key] = read(path, model.unet, model.weights).to(model.device)
+    return model.cache[key]
 
 
 def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request:

@@ -10,6 +10,7 @@ from torch import nn
 from maskunet.diffusion import Schedule
 from maskunet.models.base.model import DEFAULT_STEPS, DiffusionModel
 from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES, read_network
+from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import file_hash
 
 
@@ -55,8 +56,7 @@ def from_folder(
         device=device,
         dtype=dtype,
         weights=hashes(folder),
-        trained=_by_name(folder / "generators"),
-        fine_tuned=_by_name(folder / "fine_tuned"),
+        trained=trained_file.by_kind(_beside(folder)),
         tiny_decoder=own if own.is_dir() else tiny_decoder,
     )
 
@@ -78,8 +78,10 @@ def suit(unet: nn.Module, vae: nn.Module | None = None) -> None:
         vae.to(memory_format=torch.channels_last)
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+def _beside(folder: Path) -> list[tuple[str, Path]]:
+    """The names and files that came with the model besides its parts, such as generators/light.safetensors."""
+    files = (path for path in sorted(folder.glob("*/*.safetensors")) if path.parent.name not in WEIGHT_FILES)
+    return [(path.stem, path) for path in files]
 
 
 def _load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class ModelSpec:
         tiny_decoder: repository of an AutoencoderTiny for its latents, an optional download of its own.
         folder: of embedded weights, or None.
         rewards: folder of the rewards trained with it, or None for the public checkpoints.
+        embedded: it comes with the project, needs no download, and pictures the scenes of `maskunet.tabletop`.
         vocabulary: words the model knows, by kind, where that is a short list.
     """
 
@@ -42,6 +43,7 @@ class ModelSpec:
     tiny_decoder: str = ""
     folder: Path | None = None
     rewards: Path | None = None
+    embedded: bool = False
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -55,9 +57,9 @@ class DiffusionModel:
         latent_shape: (C, H, W) of one latent.
         guidance, steps: used where a request leaves them open.
         weights: SHA-256 of each weight file by its name within the folder.
-        trained: files of mask generators that were trained for it, by name; `fine_tuned`, of U-Nets.
+        trained: files that were trained for it, by their kind (`trained_file.kinds`) and name.
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
-        parts: those that were read later, trained ones by their file; they leave with the model.
+        cache: networks that were read later, trained ones by their file; they leave with the model.
     """
 
     name: str
@@ -73,10 +75,9 @@ class DiffusionModel:
     dtype: torch.dtype
     weights: Mapping[str, str]
     steps: int = DEFAULT_STEPS
-    trained: dict[str, Path] = field(default_factory=dict)
-    fine_tuned: dict[str, Path] = field(default_factory=dict)
+    trained: dict[str, dict[str, Path]] = field(default_factory=dict)
     tiny_decoder: Path | None = None
-    parts: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
+    cache: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def pixels(self) -> int:
@@ -151,7 +152,7 @@ class DiffusionModel:
         return path
 
     def _tiny(self) -> nn.Module:
-        if TINY_DECODER not in self.parts:
+        if TINY_DECODER not in self.cache:
             from diffusers import AutoencoderTiny
 
             folder = self.tiny_decoder_file().parent
@@ -159,8 +160,8 @@ class DiffusionModel:
             tiny = read_network(f"tiny decoder of “{self.name}”", folder, AutoencoderTiny, options)
             # Few channels at a high resolution: on a CPU this order of memory is a third faster.
             tiny = tiny.to(self.device, memory_format=torch.channels_last)
-            self.parts[TINY_DECODER] = tiny.eval().requires_grad_(False)
-        return self.parts[TINY_DECODER]
+            self.cache[TINY_DECODER] = tiny.eval().requires_grad_(False)
+        return self.cache[TINY_DECODER]
 
 
-TINY_DECODER = "tiny_decoder"  # its key among the parts
+TINY_DECODER = "tiny_decoder"  # its key in the cache

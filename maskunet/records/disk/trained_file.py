@@ -1,11 +1,15 @@
 """What every file of trained weights has in common: a JSON header that says what they were trained on."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from maskunet.records.disk import whole
+
+FORM = re.compile(r"maskunet-(\w+)-\d+")  # the header's entry: the kind, and the format's version
+PICTURES = "pictures"  # what a training learns from that optimizes no reward
 
 
 def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, str]) -> None:
@@ -53,13 +57,30 @@ def about(path: Path, form: str, what: str) -> dict[str, Any]:
         ) from error
 
 
-def is_one(path: Path, form: str) -> bool:
-    """Whether a file has a header of this form."""
+def kinds(path: Path) -> tuple[str, ...]:
+    """What a file holds, by its header: "generator" of maskunet-generator-1; nothing, if it was not trained here.
+
+    What learned from a reward is of two kinds, such as "generator" and "generator_from_reward".
+    """
+    from safetensors import safe_open
+
     try:
-        about(path, form, "weights")
-    except ValueError:
-        return False
-    return True
+        with safe_open(path, framework="pt") as file:
+            form = next(found for entry in file.metadata() or {} if (found := FORM.fullmatch(entry)))
+        known = about(path, form[0], "weights")
+    except Exception:  # another file, or one that was cut off
+        return ()
+    learned = known.get("learns_from", PICTURES) != PICTURES
+    return (form[1], f"{form[1]}_from_reward") if learned else (form[1],)
+
+
+def by_kind(files: Iterable[tuple[str, Path]]) -> dict[str, dict[str, Path]]:
+    """Trained files by their kind and name; others are left out."""
+    found: dict[str, dict[str, Path]] = {}
+    for name, path in files:
+        for kind in kinds(path):
+            found.setdefault(kind, {})[name] = path
+    return found
 
 
 def check_base(path: Path, known: Mapping[str, Any], weights: Mapping[str, str], what: str) -> None:

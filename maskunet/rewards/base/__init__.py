@@ -1,6 +1,6 @@
 """What every reward shares: its SPEC, the weighted sum, shifted views."""
 
-from maskunet.rewards.base.reward import PromptCache, Reward, RewardSpec, WeightedRewards
+from maskunet.rewards.base.reward import PromptCache, Reward, RewardSpec, WeightedRewards, held_out_of
 from maskunet.rewards.base.views import Shift, shifted_views, shifts
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "RewardSpec",
     "Shift",
     "WeightedRewards",
+    "held_out_of",
     "shifted_views",
     "shifts",
 ]

@@ -1,6 +1,6 @@
 """What every reward shares: the SPEC, the weighted sum, and a memory for prompts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ class RewardSpec:
 
     Attributes:
         weight: omega of Eq. 10 in the paper.
-        repo: Hugging Face repository of the checkpoint, `files` what is needed from it.
+        repo: Hugging Face repository of the checkpoint, `files` what is needed from it, its weights first; none of a
+            reward that is computed without any. `also`: other repositories, with the files needed from them.
         download_gb: size of that download, 10^9 bytes.
         load: (folder, device, dtype) -> Reward.
         hinged: a method may let it count only up to a value that is good enough; published: ImageReward's 2.
@@ -38,10 +39,16 @@ class RewardSpec:
     license: str
     source: str
     weight: float
-    repo: str
-    files: tuple[str, ...]
-    download_gb: float
     load: Callable[[Path, torch.device, torch.dtype], Reward]
+    repo: str = ""
+    files: tuple[str, ...] = ()
+    also: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    download_gb: float = 0.0
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether a folder of rewards holds its weights: the published checkpoint, or small ones under its name."""
+        return not self.files or (folder / self.name).is_dir() or (folder / self.files[0]).is_file()
+
     hinged: bool = False
 
 
@@ -107,6 +114,26 @@ class WeightedRewards:
                 scores[name] = reward(image, prompts)
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores
+
+
+def held_out_of(names: Iterable[str], optimized: str, wanted: str | None = None) -> str:
+    """The reward that nothing optimizes, so that its word counts: the wanted one, or the first other one.
+
+    Args:
+        names: of the rewards that are loaded.
+
+    Raises:
+        ValueError: one is not among them, or both are the same.
+    """
+    names = list(names)
+    for name in (optimized, wanted or optimized):
+        if name not in names:
+            raise ValueError(f"There is no reward “{name}” for this model. There are: {', '.join(names)}.")
+    others = [name for name in names if name != optimized]
+    if wanted == optimized or not others:
+        said = f"There are: {', '.join(others)}." if others else "This model has no other."
+        raise ValueError(f"The reward “{optimized}” is optimized, so another one must be held out. {said}")
+    return wanted or others[0]
 
 
 class PromptCache:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
+from maskunet.records.disk import trained_file
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
@@ -57,7 +58,7 @@ class Settings:
     @property
     def learns_from(self) -> str:
         """The name of the reward that is optimized, or "pictures"; goes into the trained file."""
-        return "pictures"
+        return trained_file.PICTURES
 
 
 class UNet(nn.Module):
@@ -93,6 +94,8 @@ class Recipe:
 class RecipeSpec:
     """A way of training: its name, presets of its settings (the first is the default), what trains, and from what.
 
+    `makes` is the kind of file it leaves (`trained_file.kinds`), which tells the methods that can use it.
+
     `build(model, settings)` is a context manager that gives a `Recipe`; on exit the base model is, bit
     for bit, what it was. `objective(model, settings, held_out, rewards)` is what it learns from; `needs_rewards`
     tells that rewards must be given.
@@ -102,6 +105,7 @@ class RecipeSpec:
     title: str
     summary: str
     source: str
+    makes: str
     presets: Mapping[str, Any]
     build: Callable[[DiffusionModel, Any], AbstractContextManager[Recipe]]
     objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = (

@@ -28,6 +28,7 @@ SPEC = RecipeSpec(
     title="Full fine-tune",
     summary="Every weight of the U-Net goes on training on the data.",
     source="the baseline of MaskUNet (CVPR 2025), Table 1; there AdamW, 1e-5, weight decay 1e-2, 12 epochs",
+    makes="unet",
     presets={
         "paper": Settings(),
         "tabletop": Settings(steps=400, batch=16, micro_batch=16, caption_dropout=0.1, every=100),

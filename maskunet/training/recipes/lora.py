@@ -85,6 +85,7 @@ SPEC = RecipeSpec(
     title="LoRA",
     summary="Low-rank additions to the attention projections learn, and the U-Net stays.",
     source="Hu et al. 2021; the baseline of MaskUNet (CVPR 2025), Table 1, whose script has rank 256 and alpha 512",
+    makes="unet",
     presets={
         "paper": LoraSettings(rank=256, alpha=512),
         "tabletop": LoraSettings(

@@ -17,6 +17,7 @@ SPEC = RecipeSpec(
     title="LoRA, from a reward",
     summary="Low-rank additions learn to please a reward; another reward says when to stop.",
     source="ReFL (Xu et al. 2023), with LoRA (Hu et al. 2021)",
+    makes="unet",
     presets={
         "tabletop": Settings(
             steps=200, batch=16, micro_batch=16, learning_rate=1e-3, weight_decay=0.0, every=20

@@ -110,6 +110,7 @@ SPEC = RecipeSpec(
     title="MaskUNet, trained",
     summary="A small network learns which weights to remove, from the diffusion loss alone.",
     source="MaskUNet (CVPR 2025), section 3.2 and 4.1",
+    makes="generator",
     presets={
         "paper": MaskSettings(variant="live"),
         "official": MaskSettings(variant="official"),

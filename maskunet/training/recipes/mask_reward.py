@@ -17,6 +17,7 @@ SPEC = RecipeSpec(
     title="MaskUNet, from a reward",
     summary="The mask generator learns to please a reward; another reward says when to stop.",
     source="ReFL (Xu et al. 2023) and DRaFT (Clark et al. 2024), which train weights, done with masks",
+    makes="generator_from_reward",
     presets={
         "tabletop": Settings(
             steps=200, batch=16, micro_batch=16, learning_rate=2e-3, weight_decay=0.0, noise="none", start=1.0,

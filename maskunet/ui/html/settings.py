@@ -79,7 +79,8 @@ def _control(card: FieldCard, known: str) -> str:
             f"<option{' selected' if choice == card.default else ''}>{escape(choice)}</option>"
             for choice in card.choices
         )
-        return f"<select {known}>{''.join(options)}</select>"
+        nothing = '<option value=""></option>' if card.empty else ""
+        return f"<select {known}>{nothing}{''.join(options)}</select>"
     value = "" if card.default is None else escape(str(card.default), quote=True)
     if card.kind == "str":
         return f'<input type="text" {known} value="{value}">'
