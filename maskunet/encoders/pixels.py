@@ -55,7 +55,6 @@ def standardized(image: Tensor) -> Tensor:
 @cache
 def _clip_mean_std(device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) float32 each, sent to the device once: sending waits for it."""
-    with torch.inference_mode(
-        False
-    ):  # whoever asks first may be in it, and whoever comes later want gradients
+    # Whoever asks first may be without gradients for good, and whoever comes later want them.
+    with torch.inference_mode(False):
         return tuple(torch.tensor(each, device=device).view(3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))

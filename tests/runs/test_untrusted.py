@@ -14,7 +14,7 @@ from maskunet.records.disk import untrusted
 from maskunet.runs import run_folder
 from maskunet.studio.shelf import Shelf
 from maskunet.ui import remembered
-from maskunet.ui.html import explore as explore_views
+from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures
 from maskunet.ui.html.optimize import still
 from maskunet.ui.tabs import explore, history
@@ -167,7 +167,7 @@ def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     kept = remembered.with_run([], found)
     shown = [
         pictures.facts(found, {}), pictures.difference(found), still(found, {}), history.grid(kept),
-        explore_views.heat(found, 1, found.stats.sites[0]), explore_views.strip(found),
+        views.heat(found, 1, found.stats.sites[0]), views.strip(found),
         *explore.linked(found, found, {"step": 1, "site": found.stats.sites[0]}), *explore.linked(found, None, {}),
     ]  # fmt: skip
     for html in shown:

@@ -17,7 +17,7 @@ WARM_STEPS = 4
 Subject = tuple[Case, int]  # a prompt, and the seed of its first picture
 
 
-def race(
+def make(
     model: Any,
     rewards: Any,
     checker: Any,
