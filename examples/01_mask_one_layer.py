@@ -2,16 +2,13 @@
 
 import torch
 
-from maskunet.library.library import Library
-from maskunet.masks import mask
-from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.masks.sites import find_sites
+from maskunet import Lab, MaskedUNet, bernoulli, find_sites
 
 PROMPT, SEED, TIMESTEP = "a red cube and a blue sphere", 7, 599
 
 
 def main() -> dict[float, float]:
-    model = Library("tabletop", device="cpu").load("tabletop").model
+    model = Lab("tabletop", device="cpu").model
     site = next(s for s in find_sites(model.unet) if s.attention == "cross" and s.role == "v")
     print(f"{site.name}, {site.shape[0]} x {site.shape[1]} weights")
     text, x_t = model.encode(PROMPT), model.noise(SEED)
@@ -21,7 +18,7 @@ def main() -> dict[float, float]:
         plain = masked.decode(features)
         for removed in (0.0, 0.1, 0.3, 0.6, 1.0):
             generator = torch.Generator().manual_seed(SEED)
-            masks = {site.name: mask.bernoulli(site.shape, removed, generator)}
+            masks = {site.name: bernoulli(site.shape, removed, generator)}
             change = masked.decode(features, masks) - plain
             moved[removed] = float(change.norm() / plain.norm())
             print(f"removed {removed:4.0%}: the output moves by {moved[removed]:.4f} of its norm")

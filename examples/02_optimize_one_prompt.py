@@ -3,24 +3,20 @@
 import sys
 from pathlib import Path
 
-from maskunet.library.library import Library
-from maskunet.records import Request
-from maskunet.runs import run_folder
-from maskunet.runs.compare import compare
-from visualize import reward_curve
+from maskunet import Lab, Request, compare, plot, save
 
 REQUEST = Request(prompt="a yellow cone and a blue cube", seed=3, method="maskunet_free", preset="official")
 
 
 def main(out: Path, request: Request = REQUEST) -> Path:
-    loaded = Library("tabletop", device="cpu").load("tabletop")
-    for phase, item in compare(loaded.model, loaded.rewards, request):
+    lab = Lab("tabletop", device="cpu")
+    for phase, item in compare(lab.model, lab.rewards, request):
         if phase == "result" and item.update == 0 and not item.final:
             print(f"step {item.step + 1:2d} of {item.steps}: total reward {item.rewards['total']:.3f}")
     run = item  # the last thing that compare gives is the Run
     print(f"unmasked {run.base_rewards['total']:.3f}, masked {run.rewards['total']:.3f}")
-    run_folder.write(run, out)
-    reward_curve.draw(run).savefig(out.with_suffix(".png"), dpi=150)
+    save(run, out)
+    plot("reward_curve", run).savefig(out.with_suffix(".png"), dpi=150)
     return out
 
 

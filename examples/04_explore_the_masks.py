@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from maskunet.library.library import Library
-from maskunet.records import Request, Run
+from maskunet import Lab, Request, Run
 from maskunet.runs import figures
-from maskunet.runs.compare import compare
 from visualize.base import chance
 
 REQUEST = Request(prompt="a red cube and a blue sphere", seed=7, method="maskunet_free", preset="improved")
@@ -17,11 +15,10 @@ CONTROL = {"method": "random_mask", "preset": "start"}
 
 
 def main(out: Path, request: Request = REQUEST) -> dict[str, Run]:
-    loaded = Library("tabletop", device="cpu").load("tabletop")
+    lab = Lab("tabletop", device="cpu")
     made = {}
     for asked in (request, replace(request, **CONTROL, settings={})):
-        *_, (_, run) = compare(loaded.model, loaded.rewards, asked)
-        made[asked.method] = run
+        made[asked.method] = run = lab.compare(asked)
         describe(run)
         for line in figures.write(run, out / asked.method):
             print(f"  {line}")

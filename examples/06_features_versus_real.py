@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from maskunet import Lab
 from maskunet.evaluation import extractors, features, metrics
-from maskunet.library.library import Library
 from maskunet.tabletop.render import render
 from maskunet.tabletop.scenes import random_scene
 from visualize import embedding
@@ -32,7 +32,7 @@ def main(out: Path, n: int = IMAGES) -> list[metrics.Score]:
     rng = np.random.default_rng(SEED)
     renders = render([random_scene(rng) for _ in range(2 * n)])
     # Other scenes than the reference's: the same ones would be pairs, and closer than chance.
-    vae = Library("tabletop", device="cpu").load("tabletop").model.vae
+    vae = Lab("tabletop", device="cpu").model.vae
     generated = through_autoencoder(vae, renders[n:])
     extractor = extractors.load("tabletop", device="cpu")
     sets = {}

@@ -13,7 +13,7 @@ CODE = [ROOT / "app.py", *(p for package in PACKAGES for p in sorted((ROOT / pac
 # Imports go down: never up, and never sideways between rooms of a floor.
 FLOORS = (
     ("plugins",),
-    ("records", "diffusion", "encoders", "prompts", "tabletop", "machine", "failures"),
+    ("records", "diffusion", "encoders", "prompts", "seeds", "tabletop", "machine", "failures"),
     ("masks", "models", "rewards", "visualize"),
     ("methods", "training", "evaluation"),
     ("runs", "library"),
@@ -33,6 +33,7 @@ WITHOUT_TORCH = ("records", "ui", "visualize", "plugins", "app")
 PLUG_INS = {  # rooms whose files know only their room's base, and the ones that are made of another one
     "maskunet/models/": {}, "maskunet/rewards/": {}, "maskunet/evaluation/metrics/": {},
     "maskunet/evaluation/benchmarks/": {}, "maskunet/evaluation/extractors/": {}, "visualize/": {},
+    "maskunet/ui/tabs/": {},
     "maskunet/methods/": {
         "syngen_maskunet": "maskunet.methods.maskunet_free", "fine_tuned": "maskunet.methods.plain",
         "maskunet_amortized": "maskunet.methods.maskunet_trained",

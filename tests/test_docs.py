@@ -120,13 +120,17 @@ def parsed(program, arguments):
 
 
 @cache
+def known_commands():
+    """The parser of every command, by name."""
+    actions = parsed("maskunet", ["doctor"])._actions
+    (found,) = (each for each in actions if isinstance(each, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
 def options(program, command):
     """Every option of a program, or of one of its commands; none if there is no such command."""
-    if program == "app.py":
-        return {*parsed(program, [])._option_string_actions}
-    parser = parsed(program, ["doctor"])
-    (found,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
-    return {*found.choices[command]._option_string_actions} if command in found.choices else set()
+    parser = parsed(program, []) if program == "app.py" else known_commands().get(command)
+    return {*parser._option_string_actions} if parser else set()
 
 
 def wrong_in(program, arguments):
@@ -173,6 +177,13 @@ def test_the_readme_is_short_and_its_commands_are_found():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 160
     assert ("app.py", []) in in_blocks(text) and ("maskunet", ["download", "rewards"]) in in_blocks(text)
+
+
+def test_every_command_is_in_the_list_of_commands():
+    listed = re.findall(
+        r"^\| (`.+?`) \|", (DOCS / "command-line.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {name for names in listed for name in re.findall(r"`(\w+)`", names)} == {*known_commands()}
 
 
 def test_every_page_is_in_the_index():

@@ -9,10 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+# Ink and gray, and colors for what comes in any number; more than there are begin again.
 COLORS = {
-    "total": "#222222", "image_reward": "#0067a5", "hpsv2": "#b45309", "keep_ratio": "#0f766e",
-    "a": "#0f766e", "b": "#b45309", "all": "#8a8a8a",
-}  # fmt: skip
+    "ink": "#222222",
+    "all": "#8a8a8a",
+    "a": "#0f766e",
+    "b": "#b45309",
+    "c": "#0067a5",
+    "d": "#7c3aed",
+    "e": "#be185d",
+}
 NO_STATISTICS = (
     "This run has no statistics of its masks: its method removes nothing, or it was made before they were kept. "
     "Make one with a method that masks."
@@ -76,6 +82,6 @@ def darkened(figure: Figure) -> Figure:
         for spine in axes.spines.values():
             spine.set_edgecolor("#52525b")
         for line in axes.lines:
-            if line.get_color() == COLORS["total"]:
+            if line.get_color() == COLORS["ink"]:
                 line.set_color(ink)
     return figure

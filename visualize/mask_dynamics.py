@@ -59,7 +59,7 @@ def draw(run: Run, site: str | None = None) -> Figure:
     line(upper, "removed_ratio", 100, color=COLORS["a"], marker="o", markersize=3)
     upper.set_ylabel("removed, %")
     upper.set_ylim(bottom=0)
-    line(lower, "overlap_before", color=COLORS["image_reward"], marker="o", markersize=3, label="step before")
+    line(lower, "overlap_before", color=COLORS["c"], marker="o", markersize=3, label="step before")
     line(lower, "overlap_first", color=COLORS["b"], marker="s", markersize=3, label="first step")
     line(lower, "chance_before", color=COLORS["all"], linestyle="--", label="by chance")
     lower.set(ylabel="overlap (IoU)", xlabel="denoising step")

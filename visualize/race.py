@@ -1,5 +1,6 @@
 """What each method gives over the time it is given: share correct and the held-out reward, one line each."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +9,12 @@ from matplotlib.figure import Figure
 
 from visualize.base import COLORS, PlotSpec
 
-# By kind of entrant, as the page groups the methods: learned masks, controls, rivals.
-FAMILIES = (
-    ("masks", ("maskunet", "syngen_maskunet"), "#0f766e"),
-    ("controls", ("plain", "random_mask", "fine_tuned", "best_of"), "#52525b"),
-    ("rivals", ("",), "#b45309"),
-)
+KINDS = (
+    COLORS["a"],
+    "#52525b",
+    *(COLORS[name] for name in "bcd"),
+)  # by an entrant's place among the report's kinds
+UNKNOWN = COLORS["all"]
 MARKERS = "osD^vPXp*h<>"
 GAP = 0.034  # between the labels at the end of the lines, share of the panel's height
 
@@ -35,6 +36,7 @@ def draw(found: Mapping[str, Any]) -> Figure:
     curves, held_out = found["curves"], found["held_out"]
     if not any(curves.values()):
         raise ValueError("Nobody has run yet. Let python -m maskunet race run longer.")
+    styles = _styles(found)
     figure = Figure(figsize=(7.2, 7.6), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
     whats = (("correct", "share correct, by the checker"), (held_out, f"{held_out}, which nothing optimizes"))
@@ -43,9 +45,9 @@ def draw(found: Mapping[str, Any]) -> Figure:
         panel.set_xscale("log")
         panel.set_ylabel(label, fontsize=9)
         for name, points in curves.items():
-            _curve(panel, points, what, *_style(name, curves))
+            _curve(panel, points, what, *styles[name])
         _budget(panel, found["seconds"])
-        _labels(panel, {name: points[-1] for name, points in curves.items()}, what)
+        _labels(panel, {name: points[-1] for name, points in curves.items()}, what, styles)
     axes[1].set_xlabel(
         f"seconds per prompt (log scale), n = {found['prompts']} prompts\n"
         f"chosen by {found['optimized']}; bars are 95 % intervals",
@@ -55,20 +57,30 @@ def draw(found: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def family(name: str) -> str:
-    """The kind of an entrant: masks, controls or rivals."""
-    return FAMILIES[_family(name)][0]
+def places(found: Mapping[str, Any]) -> dict[str, int | None]:
+    """The place of every entrant's kind among the report's kinds; None where it says none."""
+    order = list(found.get("kinds", ()))
+    kinds = {line["entrant"]: line.get("kind") for line in found.get("equal_time", ())}
+    return {
+        name: order.index(kind) if (kind := kinds.get(name)) in order else None for name in found["curves"]
+    }
 
 
-def _style(name: str, every: Sequence[str] | Mapping[str, Any]) -> tuple[str, str]:
-    """A color by the entrant's family, a marker by its place in it."""
-    mine = _family(name)
-    place = [other for other in every if _family(other) == mine].index(name)
-    return FAMILIES[mine][2], MARKERS[place % len(MARKERS)]
+def flat(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the report in one level, its differences named such as plain_correct_low."""
+    own = {name: value for name, value in line.items() if name != "against"}
+    pairs = line["against"].items()
+    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
 
 
-def _family(name: str) -> int:
-    return next(i for i, (_, starts, _) in enumerate(FAMILIES) if name.startswith(starts))
+def _styles(found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """A color by an entrant's kind, a marker by its place in it."""
+    styles, seen = {}, Counter()
+    for name, place in places(found).items():
+        color = UNKNOWN if place is None else KINDS[place % len(KINDS)]
+        styles[name] = color, MARKERS[seen[place] % len(MARKERS)]
+        seen[place] += 1
+    return styles
 
 
 def _curve(panel: Axes, points: Sequence[Mapping], what: str, color: str, marker: str) -> None:
@@ -80,14 +92,16 @@ def _curve(panel: Axes, points: Sequence[Mapping], what: str, color: str, marker
 
 
 def _budget(panel: Axes, seconds: float) -> None:
-    panel.axvline(seconds, color=COLORS["total"], linewidth=0.8, linestyle="--", zorder=0)
+    panel.axvline(seconds, color=COLORS["ink"], linewidth=0.8, linestyle="--", zorder=0)
     panel.annotate(
         f"budget {seconds:g} s", (seconds, 1), xycoords=("data", "axes fraction"),
         xytext=(-3, -2), textcoords="offset points", ha="right", va="top", fontsize=7,
     )  # fmt: skip
 
 
-def _labels(panel: Axes, ends: Mapping[str, Mapping], what: str) -> None:
+def _labels(
+    panel: Axes, ends: Mapping[str, Mapping], what: str, styles: Mapping[str, tuple[str, str]]
+) -> None:
     """The names at the right edge, moved apart, each with a thin line to where its curve ends."""
     low, high = panel.get_ylim()
     ordered = sorted(ends, key=lambda name: ends[name][what])
@@ -97,7 +111,7 @@ def _labels(panel: Axes, ends: Mapping[str, Mapping], what: str) -> None:
         places[name] = before
     over = max(0.0, before - 1.0)
     for name in ordered:
-        color, marker = _style(name, ends)
+        color, _ = styles[name]
         panel.annotate(
             name, (ends[name]["seconds"], ends[name][what]), xytext=(1.03, places[name] - over),
             textcoords="axes fraction", va="center", fontsize=7, color=color,

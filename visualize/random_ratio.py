@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from visualize.base import COLORS, PlotSpec, panels
 
-STYLES = (("#0067a5", "o"), ("#b45309", "s"), ("#0f766e", "^"), ("#7c3aed", "D"), ("#be185d", "v"))
+STYLES = tuple((COLORS[color], marker) for color, marker in zip("cbade", "os^Dv", strict=True))
 PANELS = (
     ("win_rate", "win_low", "win_high", "share with a\nhigher reward"),
     ("reward", "reward_low", "reward_high", "reward difference,\nmean"),
@@ -66,7 +66,7 @@ def _curve(panel: Axes, mine: list[Mapping], names: tuple, style: tuple[str, str
 def _references(axes: list[Axes], plain: Mapping[str, Any]) -> None:
     """Where a mask that does nothing, or chance, would be."""
     for panel, level in zip(axes, (0.5, 0.0, plain["correct"]), strict=True):
-        panel.axhline(level, color=COLORS["total"], linewidth=0.8, linestyle="--", zorder=0)
+        panel.axhline(level, color=COLORS["ink"], linewidth=0.8, linestyle="--", zorder=0)
     axes[2].axhspan(plain["correct_low"], plain["correct_high"], color=COLORS["all"], alpha=0.15, zorder=0)
     axes[2].annotate(
         f"plain, n = {plain['n']:,}", (1, plain["correct"]), xycoords=("axes fraction", "data"),

@@ -50,7 +50,7 @@ def _rows(made: Mapping[str, Any], lines: list[Mapping[str, Any]]) -> Figure:
             list(papers.values()), [place for place, line in enumerate(others) if line["row"] in papers],
             marker="D", s=26, facecolors="none", edgecolors=COLORS["b"], label="the paper's, SD 1.5 on COCO", zorder=3,
         )  # fmt: skip
-    panel.axvline(0, color=COLORS["total"], linewidth=0.8, linestyle="--", zorder=0)
+    panel.axvline(0, color=COLORS["ink"], linewidth=0.8, linestyle="--", zorder=0)
     panel.set_yticks(list(places), [line["title"] for line in others], fontsize=9)
     panel.tick_params(axis="y", length=0)
     panel.set_ylim(len(others) - 0.5, -0.5)
@@ -86,7 +86,7 @@ def _course(lines: list[Mapping[str, Any]]) -> Figure:
     upper.set_ylabel("weights removed, %", fontsize=9)
     for line in others:
         _bar(lower, line["step"], line, "change", COLORS["a"], None, upright=True)
-    lower.axhline(0, color=COLORS["total"], linewidth=0.8, linestyle="--", zorder=0)
+    lower.axhline(0, color=COLORS["ink"], linewidth=0.8, linestyle="--", zorder=0)
     lower.set_ylabel("Fréchet distance,\nchange in %", fontsize=9)
     lower.set_xlabel(
         f"training steps; {first['seeds']} seeds of {first['n']:,} pictures; bars are 95 % intervals",

@@ -80,7 +80,7 @@ def draw(events: Sequence[TrainEvent], window: int = WINDOW) -> Figure:
         panel.set_ylabel(label)
         panel.set_ylim(bottom=0)
         panel.legend(frameon=False, fontsize=7)
-    bottom.plot(*_columns(rows, "learning_rate"), color=COLORS["total"])
+    bottom.plot(*_columns(rows, "learning_rate"), color=COLORS["ink"])
     bottom.set(ylabel="learning rate", xlabel="step")
     bottom.set_ylim(bottom=0)
     return figure
@@ -89,10 +89,10 @@ def draw(events: Sequence[TrainEvent], window: int = WINDOW) -> Figure:
 def _losses(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     known = [row for row in rows if row["loss_mean_low"] is not None]
     panel.plot(*_columns(rows, "loss"), ".", color=COLORS["all"], markersize=2, label="one step")
-    panel.plot(*_columns(rows, "loss_mean"), color=COLORS["image_reward"], label=f"mean of {rows[-1]['n']}")
+    panel.plot(*_columns(rows, "loss_mean"), color=COLORS["c"], label=f"mean of {rows[-1]['n']}")
     steps, low = _columns(known, "loss_mean_low")
     panel.fill_between(
-        steps, low, _columns(known, "loss_mean_high")[1], color=COLORS["image_reward"], alpha=0.2, linewidth=0
+        steps, low, _columns(known, "loss_mean_high")[1], color=COLORS["c"], alpha=0.2, linewidth=0
     )
     panel.set_ylabel("loss")
     panel.legend(frameon=False, fontsize=7)

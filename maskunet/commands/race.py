@@ -59,7 +59,7 @@ def run(options: Options) -> None:
     prompts = dict(enumerate(drawn))
     rank, world = machine.place()
     # Mistakes so far were told at once; from here on it takes seconds.
-    from maskunet.experiments import judges, rows
+    from maskunet.experiments import journal, judges
     from maskunet.experiments.race.entrants import present
     from maskunet.rewards.base import held_out_of
 
@@ -75,7 +75,7 @@ def run(options: Options) -> None:
     make_folder(options.out)
     names = [each.name for each in chosen]
     if not options.report_only:
-        rows.resume(_file(options, rank), about, "race")
+        journal.resume(_file(options, rank), about, "race")
         # One prompt of each task is dealt together: every process sees all tasks.
         each_task = len(prompts) // options.prompts
         mine = {number: each for number, each in prompts.items() if number // each_task % world == rank}
@@ -98,9 +98,9 @@ def _rows(
     folder: Path, about: Mapping[str, Any], names: Sequence[str], numbers: Container[int]
 ) -> list[dict[str, Any]]:
     """What all processes have made so far for these entrants and prompts."""
-    from maskunet.experiments import rows
+    from maskunet.experiments import journal
 
-    every = [row for path in sorted(folder.glob("rows-*.jsonl")) for row in rows.read(path, about, "race")]
+    every = [row for path in sorted(folder.glob("rows-*.jsonl")) for row in journal.read(path, about, "race")]
     return [row for row in every if row["entrant"] in names and row["number"] in numbers]
 
 
@@ -113,17 +113,17 @@ def _go(
     rank: int,
 ) -> None:
     """Run until this process's share is made or Ctrl+C is pressed; every row is on disk at once."""
-    from maskunet.experiments import rows
-    from maskunet.experiments.race.make import race
+    from maskunet.experiments import journal
+    from maskunet.experiments.race.make import make
     from maskunet.records import Request
 
     asked = Request(prompt="-", model=loaded.model.name, steps=options.steps, guidance=options.guidance)
     with resumable() as should_stop:
-        made = race(
+        made = make(
             loaded, asked, chosen, subjects, seconds=options.budget_seconds,
             optimized=options.optimize, folder=options.out, done=done, should_stop=should_stop,
         )  # fmt: skip
-        made, total = rows.kept(made, _file(options, rank)), len(subjects) * len(chosen)
+        made, total = journal.kept(made, _file(options, rank)), len(subjects) * len(chosen)
         follow(made, _key, map(_key, done), unit="prompt", total=total, shown=rank == 0)
 
 

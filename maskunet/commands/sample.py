@@ -23,6 +23,9 @@ class Options(BatchOptions):
     images_per_prompt: int = option(1, low=1)
     negative_prompt: str = option("", "what to steer away from")
     seed: int = option(0, "each picture's own seed follows from it")
+    batch: int = option(
+        0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0
+    )
     out: Path = option(help="folder for the pictures")
 
 

@@ -69,26 +69,21 @@ def run(options: Options) -> None:
     pairs = study.subjects(options.tasks, **drawn)
     request = Request(prompt="-", model=options.model, steps=options.steps, guidance=options.guidance)
     # Mistakes so far were told at once; from here on it takes seconds.
-    from maskunet.experiments import judges, rows
+    from maskunet.experiments import journal, judges
     from maskunet.machine import versions
     from maskunet.methods import method_of
     from maskunet.methods.base import filled
 
     loaded, identity = judges.load(options.model, options.weights, options.device)
     request = filled(request, method_of("random_mask"), loaded.model)
-    asked = {
-        "steps": request.steps,
-        "guidance": request.guidance,
-        "seed": options.seed,
-        "split": options.split,
-    }
-    about = {**identity, **asked}
+    about = {**identity, "steps": request.steps, "guidance": request.guidance}
+    about |= {"seed": options.seed, "split": options.split}
     make_folder(options.out)
     file = options.out / "rows.jsonl"
-    done = rows.resume(file, about, "study")
+    done = journal.resume(file, about, "study")
     work = study.jobs(pairs, chosen, done)
     with bar("image", len(work)) as line:
-        for row in rows.kept((row for row, _ in study.study(loaded, request, work=work, done=done)), file):
+        for row in journal.kept((row for row, _ in study.study(loaded, request, work=work, done=done)), file):
             done.append(row)
             line.update()
     summary = study.summarize(done)

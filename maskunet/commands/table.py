@@ -81,27 +81,27 @@ def run(options: Options) -> None:
 def _trained(options: Options) -> None:
     """The tables that train."""
     from maskunet import machine
-    from maskunet.experiments.tables import make as tables
     from maskunet.experiments.tables import report
+    from maskunet.experiments.tables.make import Budget, Share, make, measure, wait_for_all
     from maskunet.experiments.tables.specs import SPECS
 
-    spec, share = SPECS[f"{options.kind}_{options.number}"], tables.Share(*machine.place())
+    spec, share = SPECS[f"{options.kind}_{options.number}"], Share(*machine.place())
     world = _world(options)
-    budget = tables.Budget(
+    budget = Budget(
         steps=options.steps, pictures=options.pictures, seeds=range(options.seeds), changes=options.set
     )
     with (
         resumable() as should_stop,
         bar("", shown=share.rank == 0, bar_format="{desc} [{elapsed}]") as line,
     ):
-        for text in tables.make(spec, world, budget, options.out, share, should_stop):
+        for text in make(spec, world, budget, options.out, share, should_stop):
             line.set_description_str(text)
         if should_stop():
             return
-        tables.wait_for_all(share)
+        wait_for_all(share)
         if share.rank > 0:
             return
-        for found in tables.measure(spec, world, budget, options.out):
+        for found in measure(spec, world, budget, options.out):
             if isinstance(found, str):
                 line.set_description_str(found)
     lines = report.save(options.out, spec, found, _about(options, world))
@@ -183,12 +183,12 @@ def _make(
     rank: int,
 ) -> None:
     """Run until this process's share is made or Ctrl+C is pressed; every row is on disk at once."""
-    from maskunet.experiments import rows
+    from maskunet.experiments import journal
     from maskunet.experiments.tables import binding
     from maskunet.records import Request
 
     path = options.out / f"binding-{rank}.jsonl"
-    rows.resume(path, about, "table")
+    journal.resume(path, about, "table")
     done = _rows(options, about)
     asked = Request(prompt="-", model=loaded.model.name, guidance=about["guidance"])
     keys = {(name, case.task, case.prompt, seed) for case, seed in subjects for name in names}
@@ -197,7 +197,7 @@ def _make(
         made = binding.make(
             loaded, asked, names, subjects, done=done, should_stop=should_stop
         )  # fmt: skip
-        follow(rows.kept(made, path), _key, before, unit="image", total=len(keys), shown=rank == 0)
+        follow(journal.kept(made, path), _key, before, unit="image", total=len(keys), shown=rank == 0)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
@@ -206,10 +206,10 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
 
 def _rows(options: Options, about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What all processes have made, for either table: rows that both have are made once."""
-    from maskunet.experiments import rows
+    from maskunet.experiments import journal
 
     files = sorted(options.out.glob("binding-*.jsonl"))
-    return [row for path in files for row in rows.read(path, about, "table")]
+    return [row for path in files for row in journal.read(path, about, "table")]
 
 
 def _report(

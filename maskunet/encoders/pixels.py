@@ -13,7 +13,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 def from_uint8(pictures: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """(B, H, W, 3), or one picture (H, W, 3), of uint8 to (B, 3, H, W) float32 in [0, 1]."""
-    pixels = torch.tensor(pictures, device=device)
+    pixels = torch.tensor(np.ascontiguousarray(pictures), device=device)  # which may be mirrored
     # By its strides a convolution chooses its kernel, so one picture alone is not the same as a batch of one.
     pixels = pixels.permute(0, 3, 1, 2) if pictures.ndim == 4 else pixels.permute(2, 0, 1)[None]
     return pixels.float() / 255
@@ -55,7 +55,6 @@ def standardized(image: Tensor) -> Tensor:
 @cache
 def _clip_mean_std(device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 1, 1) float32 each, sent to the device once: sending waits for it."""
-    with torch.inference_mode(
-        False
-    ):  # whoever asks first may be in it, and whoever comes later want gradients
+    # Whoever asks first may be without gradients for good, and whoever comes later want them.
+    with torch.inference_mode(False):
         return tuple(torch.tensor(each, device=device).view(3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.markdown import markdown_table
@@ -16,8 +17,6 @@ from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
 from maskunet.tabletop.tasks import TASKS, Case, cases
-
-SEEDS_PER_RUN = 100_000  # image i of a run with seed s has seed s * this + i
 
 
 def evaluate(
@@ -53,7 +52,7 @@ def evaluate(
     size = (batch or fitting(loaded.model)) if spec.shares(settings) else 1
     for task in TASKS if tasks == "all" else tasks.split(","):
         asked = [
-            (case, replace(request, prompt=case.prompt, seed=seed * SEEDS_PER_RUN + i, previews=False))
+            (case, replace(request, prompt=case.prompt, seed=seeds.of_case(seed, i), previews=False))
             for i, case in enumerate(cases(task.strip(), n, seed, split))
         ]
         for start in range(0, len(asked), size):

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from maskunet import seeds
 from maskunet.failures import sentence
 from maskunet.machine import versions
 from maskunet.methods import method_of
 from maskunet.methods.base import MethodSpec, filled
 from maskunet.methods.base.batches import fitting, together
-from maskunet.prompts.files import METADATA, Prompt, seed_of
+from maskunet.prompts.files import METADATA, Prompt
 from maskunet.records import MAX_SEED, Request, StepEvent
 from maskunet.records.disk import whole
 
@@ -80,7 +81,7 @@ def sample(
         model, rewards: of the base model.
         request: method, preset, settings, steps, guidance and negative prompt; its prompt and seed are replaced.
         out: folder for KEY.png, or KEY-0.png, KEY-1.png ... with several images per prompt.
-        seed: of the run, see `prompts.files.seed_of`.
+        seed: of the run, see `seeds.of_prompt`.
         batch: pictures that share U-Net calls, where the method allows it; 0 for as many as fit.
         rank, world: this process makes prompts i with i % world == rank.
         should_stop: asked after every event of the method; a sentence other than "" ends the work.
@@ -153,7 +154,9 @@ def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"The seed is {seed:,}; allowed is 0 to {MAX_SEED:,}.")
     found = [
-        Picture(prompt, f"{prompt.key}{f'-{k}' if images_per_prompt > 1 else ''}.png", seed_of(seed, i, k))
+        Picture(
+            prompt, f"{prompt.key}{f'-{k}' if images_per_prompt > 1 else ''}.png", seeds.of_prompt(seed, i, k)
+        )
         for i, prompt in enumerate(prompts)
         for k in range(images_per_prompt)
     ]

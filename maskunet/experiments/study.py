@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from maskunet.evaluation.intervals import wilson
-from maskunet.experiments.evaluate import SEEDS_PER_RUN, judge, paired
+from maskunet.experiments.evaluate import judge, paired
 from maskunet.experiments.markdown import markdown_table
 from maskunet.library.library import Loaded
 from maskunet.masks.mask import window_width
@@ -20,6 +20,7 @@ from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.methods.random_mask import KINDS
 from maskunet.records import Request
+from maskunet.seeds import of_case
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 
@@ -78,7 +79,7 @@ def subjects(tasks: str, *, n: int, seeds: int, seed: int = 1, split: str = "tes
     names = list(TASKS) if tasks == "all" else [task.strip() for task in tasks.split(",")]
     by_number = zip(*(cases(task, n, seed, split) for task in names), strict=True)
     drawn = [(i, case) for i, together in enumerate(by_number) for case in together]
-    return [(case, (seed + k) * SEEDS_PER_RUN + i) for k in range(seeds) for i, case in drawn]
+    return [(case, of_case(seed + k, i)) for k in range(seeds) for i, case in drawn]
 
 
 def jobs(

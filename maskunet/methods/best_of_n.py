@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskunet import seeds
 from maskunet.diffusion import denoise
 from maskunet.methods.base import MethodSpec, Reporter, RewardWeights, candidates, guidance_of, steps_of
 from maskunet.models.base import DiffusionModel
@@ -44,7 +45,7 @@ def run(
         yield report(step, t, image=preview, best=True)
         return x_t, x0
 
-    x_t = torch.cat([model.noise(seed) for seed in candidates.seeds(request.seed, settings.n)])
+    x_t = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.n)])
     x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
     yield candidates.finish(model, rewards, request, report, x0, settings)
 

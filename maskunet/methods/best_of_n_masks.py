@@ -56,7 +56,7 @@ def run(
     text = model.encode(request.prompt, request.negative_prompt).guided(scale)
     with MaskedUNet(model.unet) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
-        streams = [_stream(request, i) for i in range(settings.n)]
+        streams = [mask_generator(request, i) for i in range(settings.n)]
 
         def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
             with torch.no_grad():
@@ -76,19 +76,13 @@ def run(
         x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
         with torch.no_grad():
             images, scores = candidates.scored(model, rewards, request.prompt, x0, at_once=1)
-        best = candidates.best(scores, weights_of(settings))
+        best = candidates.best(scores, weights_of(settings, rewards))
         # Which masks are the run's is known only now; drawn again they need no memory until then.
-        stream = _stream(request, best)
+        stream = mask_generator(request, best)
         for step, (t, _) in enumerate(pairs):
             masks = mask.bernoulli_masks(weights, settings.removed, stream)
             yield report(step, t, masks=masks, used=masks)
     yield report.last(images[best : best + 1], candidates.only(scores, best))
-
-
-def _stream(request: Request, index: int) -> torch.Generator:
-    """What the masks of a picture are drawn from; the first one's is the seed's own."""
-    stream = mask_generator(request)
-    return stream if index == 0 else stream.manual_seed(stream.initial_seed() + index)
 
 
 SPEC = MethodSpec(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskunet import seeds
 from maskunet.diffusion import History, Schedule, denoise, stochastic_step
 from maskunet.methods.base import (
     MethodSpec,
@@ -63,7 +64,8 @@ def run(
 
     After a choice the one with the largest reward stands last.
     """
-    pairs, scale, weights = steps_of(model, request), guidance_of(model, request), weights_of(settings)
+    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    weights = weights_of(settings, rewards)
     report, stream = Reporter(model, len(pairs), request), mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
     choices, past, chosen = choice_steps(len(pairs), settings), None, None
@@ -95,7 +97,7 @@ def run(
             history = history[0][chosen], history[1]
         return stochastic_step(schedule, x_t, x0, history, t, t_prev, eta=settings.eta, noise=noise)
 
-    noise = torch.cat([model.noise(seed) for seed in candidates.seeds(request.seed, settings.particles)])
+    noise = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.particles)])
     order = settings.second_order
     x0 = yield from denoise(model.schedule, pairs, noise, look, second_order=order, advance=advance)
     yield candidates.finish(model, rewards, request, report, x0, settings)

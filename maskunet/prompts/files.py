@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 TEXTS = ("prompt", "text", "caption")  # what a line of JSON may call it
 METADATA = "metadata.jsonl"
 MADE = "sample.json"
@@ -78,17 +76,6 @@ def made(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"“{MADE}” is no JSON object. Take it out, or make the pictures again.")
     return found
-
-
-def seed_of(seed: int, index: int, image: int = 0) -> int:
-    """The seed of a prompt's picture, 0 to 2^32 - 1, the same on every machine.
-
-    Hashed, so that the noises of two runs have nothing in common, however near their seeds are.
-
-    Args:
-        seed: of the run, not negative. index: the prompt's place. image: which of the prompt's pictures.
-    """
-    return int(np.random.SeedSequence((seed, index, image)).generate_state(1)[0])
 
 
 def _text(path: Path) -> str:

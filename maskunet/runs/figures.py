@@ -26,12 +26,17 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
     Raises:
         ValueError: no such site in this run.
     """
+    from maskunet import rewards
     from visualize import SPECS
 
     if site is not None and run.stats is not None:
         run.stats.at(site)  # a name that is no site is told before anything is drawn
     out.mkdir(parents=True, exist_ok=True)
-    given = {"other": other, "site": site}
+    given = {
+        "other": other,
+        "site": site,
+        "titles": {spec.name: spec.title for spec in rewards.SPECS.values()},
+    }
     for spec in (spec for spec in SPECS.values() if spec.of_run):
         try:
             _write_one(run, spec, out, {name: value for name, value in given.items() if value is not None})

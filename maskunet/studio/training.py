@@ -33,7 +33,10 @@ ORDER = (
     "mask_reward",
     "lora_reward",
 )  # as the page offers them; other recipes follow
-SHORT = {"steps": (1, 5000), "batch": (1, 256)}  # what a page may ask for; epochs do not count then
+SHORT = {  # what a page may ask for
+    "steps": {"low": 1, "high": 5000, "help": "optimizer steps"},  # so that epochs do not count
+    "batch": {"low": 1, "high": 256},
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
@@ -251,5 +254,4 @@ def _card(spec: RecipeSpec) -> RecipeCard:
 def _drawn(settings: Settings) -> tuple[plugins.FieldCard, ...]:
     """The fields of settings with the ranges of a page, which counts steps."""
     shown = [card for card in plugins.cards(settings) if card.name != "epochs"]
-    limits = {name: {"low": low, "high": high} for name, (low, high) in SHORT.items()}
-    return tuple(replace(card, **limits.get(card.name, {})) for card in shown)
+    return tuple(replace(card, **SHORT.get(card.name, {})) for card in shown)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskunet import seeds
 from maskunet.models.base import DiffusionModel
 from maskunet.records.training import TrainEvent
 from maskunet.rewards.base import WeightedRewards
@@ -221,12 +222,13 @@ class _Training:
 
     def _samples(self, numbers: list[int]) -> Batch:
         """The samples of these numbers, t uniform."""
-        draws, cycle = [self._draw(number) for number in numbers], self.objective.cycle
+        seed, cycle = self.settings.seed, self.objective.cycle
+        draws = [seeds.of_sample(seed, number) for number in numbers]
         numbers = [number % cycle for number in numbers] if cycle else numbers
         pairs = [self.feed(number) for number in numbers]
         noise, t, captions = [], [], []
         for number, pair in zip(numbers, pairs, strict=True):
-            rng = torch.Generator().manual_seed(self._draw(number))
+            rng = torch.Generator().manual_seed(seeds.of_sample(seed, number))
             noise.append(torch.randn(self.model.latent_shape, generator=rng))
             t.append(int(torch.randint(len(self.model.schedule.alphas_cumprod), (), generator=rng)))
             dropped = float(torch.rand((), generator=rng)) < self.settings.caption_dropout
@@ -236,10 +238,6 @@ class _Training:
             model=self.model, numbers=numbers, pairs=pairs, captions=captions,
             noise=torch.stack(noise).to(device), t=torch.tensor(t).to(device), draws=draws,
         )  # fmt: skip
-
-    def _draw(self, number: int) -> int:
-        """One number that fixes noise, timestep and masks of a sample."""
-        return int(np.random.SeedSequence((self.settings.seed, number)).generate_state(1, np.uint64)[0] >> 1)
 
     def _checkpoint(self) -> dict[str, Any]:
         """Measure, draw samples, and save everything; what the event then carries."""

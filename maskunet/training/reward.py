@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskunet import seeds
 from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
@@ -86,7 +87,7 @@ def _losses(sampling: "Sampling", rewards: WeightedRewards, predict: Predict, gi
     settings, model = sampling.settings, sampling.model
     x_t, steps = sampling.cut_short(given)
     image = sampling.predicted(predict, x_t, steps, sampling.guided(given.captions), given.draws)
-    streams = [torch.Generator().manual_seed(draw + 2) for draw in given.draws]
+    streams = [torch.Generator().manual_seed(seeds.of_sample_views(draw)) for draw in given.draws]
     how = settings.views - 1, image.device, image.dtype
     views = [
         shifted_views(each[None], shifts((1, *each.shape), rng, *how))

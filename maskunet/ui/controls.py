@@ -13,6 +13,7 @@ from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
 from maskunet.ui import groups, settings, words
 from maskunet.ui.handlers import QUICK
 from maskunet.ui.html.settings import form
+from maskunet.ui.studio import Studio
 
 CHIP_SCRIPT = """
 element.addEventListener('click', (event) => {
@@ -114,7 +115,7 @@ class Controls:
         return self.vocabulary.select(add_word, self.prompt, self.prompt, **QUICK)
 
 
-def build(studio: Any, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Controls:
+def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Controls:
     """Draw the column; `titles` as in `Controls.wire`."""
     usable = [card for card in models if card.available]
     first = usable[0] if usable else models[0]

@@ -7,11 +7,12 @@ import gradio as gr
 from maskunet.records import Card
 from maskunet.ui import words
 from maskunet.ui.handlers import QUICK
+from maskunet.ui.studio import Studio
 
 MOST = 16
 
 
-def build(studio: Any, card: Card, prompt: str) -> tuple[gr.Dropdown, gr.State]:
+def build(studio: Studio, card: Card, prompt: str) -> tuple[gr.Dropdown, gr.State]:
     """The chips, and what somebody edited: {"prompt": of which prompt, "groups": the chips}, or nothing.
 
     Args:
@@ -25,7 +26,7 @@ def build(studio: Any, card: Card, prompt: str) -> tuple[gr.Dropdown, gr.State]:
     return chips, gr.State({})
 
 
-def wire(studio: Any, methods: list[Card], c: Any, after: list[Any]) -> None:
+def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any]) -> None:
     """Follow prompt and method; what is edited counts until the prompt is another.
 
     Args:

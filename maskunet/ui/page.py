@@ -1,4 +1,4 @@
-"""The page: a header, the controls, tabs that look at one run, at sets of pictures, and at a training."""
+"""The page: a header, the controls, and the tabs that are found; the run on the stage, and the job that goes on."""
 
 import math
 import secrets
@@ -11,13 +11,15 @@ from typing import Any
 
 import gradio as gr
 
-from maskunet.records import JobEvent, MaskSet, Run, Status
+from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
-from maskunet.ui import controls, gallery, groups, words
-from maskunet.ui.handlers import QUICK, WATCHED
-from maskunet.ui.html import live, pictures
+from maskunet.ui import controls, gallery, groups, remembered, tabs, words
+from maskunet.ui.handlers import QUICK, WATCHED, told
+from maskunet.ui.html import live
+from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint
-from maskunet.ui.tabs import about, compare, explore, features, history, optimize, race, train
+from maskunet.ui.studio import Studio
+from maskunet.ui.tabs.base import Part, Stage
 
 CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside them, of its parts
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
@@ -45,7 +47,7 @@ def theme() -> gr.Theme:
     )
 
 
-def build(studio: Any, shelf: dict[str, Run] | None = None) -> gr.Blocks:
+def build(studio: Studio, shelf: dict[str, Run] | None = None) -> gr.Blocks:
     """Build the page over a Studio; `shelf` are the precomputed runs, by default the gallery's."""
     page = Page(studio, gallery.load() if shelf is None else shelf)
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
@@ -63,9 +65,16 @@ def _still(demo: gr.Blocks) -> None:
 
 
 class Page:
-    """The components of one page and the handlers between them; plain values only, no model."""
+    """The components of one page and the handlers between them; plain values only, no model.
 
-    def __init__(self, studio: Any, shelf: dict[str, Run]):
+    Attributes:
+        titles: of models, methods and rewards, by name. presets: of the methods.
+        parts: what the tabs have drawn.
+        shown: the id of the run on the stage. kept: the runs that this browser remembers.
+        restored: the event after which the page has its browser's id and what its link says.
+    """
+
+    def __init__(self, studio: Studio, shelf: dict[str, Run]):
         self.studio, self.shelf = studio, shelf
         self.models, self.methods = studio.cards(), studio.methods()
         self.presets = {card.name: card.presets for card in self.methods}
@@ -73,70 +82,63 @@ class Page:
 
     def draw(self, demo: gr.Blocks) -> None:
         """Lay out everything and wire it."""
-        owner = gr.BrowserState("", secret=STORE["secret"], storage_key=STORE["storage_key"].format("owner"))
-        job = gr.BrowserState({}, secret=STORE["secret"], storage_key=STORE["storage_key"].format("job"))
-        kept = gr.BrowserState([], secret=STORE["secret"], storage_key=STORE["storage_key"].format("runs"))
-        shown = gr.State("")
+        self.demo = demo
+        self.owner, self.job, self.kept = (
+            gr.BrowserState(empty, secret=STORE["secret"], storage_key=STORE["storage_key"].format(name))
+            for name, empty in (("owner", ""), ("job", {}), ("runs", []))
+        )
+        self.shown = gr.State("")
         self.head = gr.HTML(self.header(), elem_id="header")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
                 self.c = controls.build(self.studio, self.models, self.methods, self.titles)
-            with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as tabs:
-                with gr.Tab("Compare", id="compare"):
-                    self.compare = compare.build(self.studio, self.shelf)
-                with gr.Tab("Optimize", id="optimize"):
-                    self.optimize = optimize.build()
-                with gr.Tab("Explore", id="explore"):
-                    self.explore = explore.build()
-                with gr.Tab(words.RACE, id="race"):
-                    race.build(self.titles)
-                with gr.Tab(words.FEATURES, id="features"):
-                    self.features = features.build(self.studio.features)
-                if self.studio.training is not None:
-                    with gr.Tab(words.TRAIN, id="train"):
-                        self.train = train.build(self.studio.training)
-                with gr.Tab("History", id="history"):
-                    self.history = history.build()
-                with gr.Tab("About", id="about") as tab:
-                    about.build(self.studio, self.models, tab)
+            with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as self.tabs:
+                self.parts = list(self._parts())
         endpoint.build(self.studio)
-        restored = self._wire(demo, owner, job, kept, shown)
-        if self.studio.training is not None:
-            self.train.wire(restored, self, tabs)
+        self._wire()
 
-    def _wire(self, demo, owner, job, kept, shown) -> Any:
-        """Returns the event after which the page has its browser's id and what its link says."""
+    def _parts(self) -> Iterator[Part]:
+        """Draw the tabs that this studio's page has, in their order."""
+        for spec in sorted(tabs.SPECS.values(), key=lambda spec: spec.order):
+            if spec.offered(self.studio):
+                with gr.Tab(spec.title, id=spec.name) as tab:
+                    yield spec.build(self, tab)
+
+    def _wire(self) -> None:
         c = self.c
-        watched = [
-            c.status, c.generate, c.stop, self.head, *self.compare.live(), self.optimize.view, *self.optimize.files(),
-            shown, kept, self.history.grid,
-        ]  # fmt: skip
         started = gr.on(
-            [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), owner], [job, owner, c.status, c.generate],
-            **WATCHED,
+            [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), self.owner],
+            [self.job, self.owner, c.status, c.generate], **WATCHED,
         )  # fmt: skip
-        self._follow(started.success, job, kept, watched)
-        c.stop.click(self.stop, job, c.status, **WATCHED)
-        restored = demo.load(self.restore, [owner], [owner, *self.link_fields()], **QUICK)
-        self._follow(restored.then, job, kept, watched)
-        for trigger in self.compare.picks:
-            trigger[0].click(self.show, gr.State(trigger[1]), [*self.compare.live(), shown], **WATCHED)
-        self.compare.wire(c, shown, self.find)
-        self.explore.wire(self, shown, kept)
-        self.features.wire(demo)
+        self._follow(started.success)
+        c.stop.click(self.stop, self.job, c.status, **WATCHED)
+        fields = [self.owner, *self.link_fields()]
+        self.restored = self.demo.load(self.restore, [self.owner], fields, **QUICK)
+        self._follow(self.restored.then)
         added = c.wire(self.models, self.methods, self.titles)
-        groups.wire(self.studio, self.methods, c, [added, restored])
-        self.history.wire(self, kept, shown, self.compare.live(), self.optimize)
-        return restored
+        groups.wire(self.studio, self.methods, c, [added, self.restored])
+        for part in self.parts:
+            part.wire(self)
 
-    def _follow(self, after: Any, job: Any, kept: Any, watched: list[Any]) -> None:
+    def _follow(self, after: Any) -> None:
         """Begin, watch, end. Gradio makes anew every component that it is told to change or to leave as it is, which
         takes a core from the work itself; so what it is told while a job goes on is a few words and pictures alone.
         """
-        self.unchanged = (gr.skip(),) * len(watched)
-        moving = [self.c.status, self.head, self.compare.running, self.optimize.view]
-        begun = after(self.begin, [job, kept], watched, **WATCHED)
-        begun.then(self.watch, job, moving, **WATCHED).then(self.end, [job, kept], watched, **WATCHED)
+        c = self.c
+        every = [c.status, c.generate, c.stop, self.head, *self.staged(), self.shown, self.kept]
+        moving = [c.status, self.head, *(each for part in self.parts for each in part.moving())]
+        self.unchanged, self.unmoved = (gr.skip(),) * len(every), (gr.skip(),) * len(moving)
+        begun = after(self.begin, [self.job, self.kept], every, **WATCHED)
+        watched = begun.then(self.watch, self.job, moving, **WATCHED)
+        watched.then(self.end, [self.job, self.kept], every, **WATCHED)
+
+    def staged(self) -> list[Any]:
+        """The components of all tabs that follow the stage."""
+        return [each for part in self.parts for each in part.staged()]
+
+    def stage(self, stage: Stage) -> Iterator[Any]:
+        """Their values."""
+        return (value for part in self.parts for value in part.show(stage))
 
     def link_fields(self) -> list[Any]:
         """What a link can set."""
@@ -145,7 +147,7 @@ class Page:
 
     def header(self) -> str:
         """Name, one sentence, and the machine in chips."""
-        status: Status = self.studio.status()
+        status = self.studio.status()
         busy = "idle" if not status.running else f"busy, {status.waiting} waiting"
         chips = (
             ("Model", self.titles.get(status.model, status.model)),
@@ -155,27 +157,22 @@ class Page:
         items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
         return f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div><ul>{items}</ul></header>"
 
+    @told
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
         *fields, owner = values
         owner = owner or secrets.token_hex(8)
-        try:
-            asked = controls.request(controls.Values(*fields))
-            if asked.preset not in self.presets.get(asked.method, ()):
-                asked = replace(asked, preset="")  # the method changed a moment ago: its default
-            job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
-            job = {"id": job_id, "prompt": asked.prompt}
-            job |= {"model": asked.model, "method": asked.method}
-        except ValueError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
-        return job, owner, '<div class="status">…</div>', gr.Button(interactive=False)
+        asked = controls.request(controls.Values(*fields))
+        if asked.preset not in self.presets.get(asked.method, ()):
+            asked = replace(asked, preset="")  # the method changed a moment ago: its default
+        job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
+        started = '<div class="status">…</div>'
+        return remembered.job(job_id, asked), owner, started, gr.Button(interactive=False)
 
-    def stop(self, job: dict) -> str:
+    @told
+    def stop(self, job: Remembered) -> str:
         """Ask the job to end after its current update."""
-        try:
-            self.studio.stop(job["id"])
-        except ValueError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+        self.studio.stop(job["id"])
         return '<div class="status" role="status">Stopping after this update…</div>'
 
     def restore(self, owner: str, request: gr.Request) -> tuple[Any, ...]:
@@ -199,72 +196,63 @@ class Page:
             fields[5] = gr.Dropdown(choices=list(self.presets[method]), value=preset)
         return owner, *fields
 
-    def begin(self, job: dict, kept: list[dict]) -> tuple[Any, ...]:
+    def begin(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
         """Make room for a job that goes on, also after a reload; without any job, the first precomputed pair."""
         event = next(self.events(job), None)
         if event is None:
             return self.idle(kept)
         return self.unchanged if live.over(event) else self.moment(event, self.watcher(job), kept)
 
-    def watch(self, job: dict) -> Iterator[tuple[Any, ...]]:
+    def watch(self, job: Remembered) -> Iterator[tuple[Any, ...]]:
         """Show a job from now to its end; what became of it is for `end`."""
         watcher, shown = self.watcher(job), -math.inf
         for event in self.events(job):
             first = watcher.see(event)
             due = first or live.over(event) or time.monotonic() - shown >= PACE
             if due and event.run is None:
-                pair = watcher.pair()
-                yield live.status(event), self.header(), pair, watcher.optimize(event, pair)
+                moved = (value for part in self.parts for value in part.move(event, watcher))
+                yield live.status(event), self.header(), *moved
                 shown = time.monotonic()
         if shown < 0:  # no value at all would empty what it should leave
-            yield (gr.skip(),) * 4
+            yield self.unmoved
 
-    def end(self, job: dict, kept: list[dict]) -> tuple[Any, ...]:
+    def end(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
         """Put what became of a job on the stage."""
         event = next(self.events(job), None)
         return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
 
-    def events(self, job: dict) -> Iterator[JobEvent]:
+    def events(self, job: Remembered) -> Iterator[JobEvent]:
         """A job's events from now on; none if there is no job, or it is gone."""
         try:
             yield from self.studio.events(job["id"]) if job else ()
         except ValueError:
             return
 
-    def watcher(self, job: dict) -> live.Watcher:
+    def watcher(self, job: Remembered) -> live.Watcher:
         """What follows this job, or none."""
-        prompt, *names = (job.get(name, "") for name in ("prompt", "model", "method"))
-        return live.Watcher(prompt, *(self.titles.get(name, name) for name in names))
+        return live.Watcher(*(job.get(name, "") for name in ("prompt", "model", "method")), self.titles)
 
-    def idle(self, kept: list[dict]) -> tuple[Any, ...]:
+    def idle(self, kept: list[Remembered]) -> tuple[Any, ...]:
         """Nothing runs: the first precomputed pair, or words."""
         run = next(iter(self.shelf.values()), None)
-        return (
-            "", gr.Button(interactive=True), gr.Button(visible=False), self.header(),
-            *self.compare.show(run, self.titles, precomputed=True),
-            pictures.empty(words.EMPTY_OPTIMIZE) if run is None else optimize.still(run, self.titles),
-            *self.optimize.offer(None, self.studio),
-            run.id if run else "", kept, history.grid(kept),
-        )  # fmt: skip
+        stage = Stage(run=run, precomputed=True, kept=kept)
+        return *self._outer("", over=True), *self.stage(stage), run.id if run else "", kept
 
-    def moment(self, event: JobEvent, watcher: live.Watcher, kept: list[dict]) -> tuple[Any, ...]:
+    def moment(self, event: JobEvent, watcher: live.Watcher, kept: list[Remembered]) -> tuple[Any, ...]:
         """Every output for one event."""
         if event.run is not None:
-            kept = history.remember(kept, event.run)
-            return (
-                live.status(event), gr.Button(interactive=True), gr.Button(visible=False), self.header(),
-                *self.compare.show(event.run, self.titles),
-                optimize.still(self.find(event.run.id) or event.run, self.titles),  # from the disk, with its steps
-                *self.optimize.offer(event.run, self.studio),
-                event.run.id, kept, history.grid(kept),
-            )  # fmt: skip
-        over, skip = live.over(event), gr.skip()
+            kept = remembered.with_run(kept, event.run)
+            run = self.find(event.run.id) or event.run  # from the disk, with its steps
+            stage = Stage(run=run, kept=kept)
+            return *self._outer(live.status(event), over=True), *self.stage(stage), run.id, kept
         watcher.see(event)
-        return (
-            live.status(event), gr.Button(interactive=over), gr.Button(visible=not over), self.header(),
-            *self.compare.watch(watcher, over), skip if over else watcher.optimize(event, watcher.pair()),
-            *self.optimize.offer(None, self.studio), skip, skip, skip,
-        )  # fmt: skip
+        stage = Stage(event=event, watcher=watcher, kept=kept)
+        outer = self._outer(live.status(event), live.over(event))
+        return *outer, *self.stage(stage), gr.skip(), gr.skip()
+
+    def _outer(self, status: str, over: bool) -> tuple[Any, ...]:
+        """The line under the buttons, both buttons, the header."""
+        return status, gr.Button(interactive=over), gr.Button(visible=not over), self.header()
 
     def find(self, run_id: str) -> Run | None:
         """A run by id, from the gallery or the studio; None if it is gone."""
@@ -275,14 +263,24 @@ class Page:
         except ValueError:
             return None
 
+    def found(self, run_id: str) -> Run:
+        """A run by id.
+
+        Raises:
+            ValueError: it is gone.
+        """
+        run = self.find(run_id)
+        if run is None:
+            raise ValueError(words.GONE)
+        return run
+
     def masks(self, run_id: str) -> MaskSet | None:
         """The masks a run kept, or None."""
         folder = gallery.folder(run_id) if run_id in self.shelf else None
         return self.studio.shelf.masks(run_id) if folder is None else run_folder.masks(folder)
 
-    def show(self, run_id: str) -> tuple[Any, ...]:
-        """Put a run on the stage."""
-        run = self.find(run_id)
-        if run is None:
-            raise gr.Error(words.GONE, print_exception=False)
-        return *self.compare.show(run, self.titles, run_id in self.shelf), run_id
+    @told
+    def show(self, run_id: str, kept: list[Remembered]) -> tuple[Any, ...]:
+        """Put a run on the stage: the values of `staged` and `shown`."""
+        stage = Stage(run=self.found(run_id), precomputed=run_id in self.shelf, kept=kept)
+        return *self.stage(stage), run_id

@@ -1,8 +1,7 @@
 """Every label and message of the Race tab."""
 
+import re
 from collections.abc import Mapping
-
-from maskunet.ui import words
 
 TITLE = "Does it help, for the same time?"
 SHARE, HELD = "share correct", "held-out reward"
@@ -27,7 +26,7 @@ HINT = (
     "Intervals are 95 %: Wilson’s for shares, the bootstrap’s over prompts for paired differences. p is the sign test’s "
     "of fixed against broken prompts, for each line by itself."
 )
-FAMILIES = (("masks", "learned masks"), ("controls", "controls"), ("rivals", "rivals"))
+KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
 OVER = "over budget"
 PICTURES_HINT = "The first three prompts of every task, whatever came out."
 EMPTY = "No race has been run yet. python -m maskunet race runs one."
@@ -38,7 +37,7 @@ def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str
     unfinished = f" It was stopped before all of {asked} prompts were through." if prompts < asked else ""
     return (
         f"On {model}, every method had {seconds:g} seconds for each of {prompts} prompts, made as many pictures as fit "
-        f"and kept the one that {words.CHARTS[optimized]} likes best; so the plain model is best-of-N. {words.CHARTS[held_out]} "
+        f"and kept the one that {optimized} likes best; so the plain model is best-of-N. {held_out} "
         f"and the checker are nobody’s aim.{unfinished}"
     )
 
@@ -46,6 +45,11 @@ def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str
 def prompt(number: int, text: str) -> str:
     """A prompt of the race; two may have the same text and different seeds."""
     return f"{number + 1}. {text}"
+
+
+def method(entrant: str) -> str:
+    """The method's name of an entrant."""
+    return re.split("[/:@]", entrant, maxsplit=1)[0]
 
 
 def entrant(name: str, titles: Mapping[str, str]) -> str:
@@ -68,7 +72,7 @@ def verdict(better: list[str], worse: list[str], n: int) -> str:
         if names
     ]
     if not found:
-        return f"At n = {n} no method is told apart from more plain pictures; those are the simplest choice."
+        return f"At n = {n} no method differs measurably from more plain pictures; those are the simplest choice."
     said = f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}."
     if better:
         return said

@@ -50,12 +50,7 @@ OPEN = "Open"
 DELETE = "Remove from list"
 GONE = "The server has no such run any more; it may have been restarted."
 DIFFERENCE_NOTE = "Absolute difference per pixel, times three."
-CHARTS = {
-    "total": "Total reward",
-    "image_reward": "ImageReward",
-    "hpsv2": "HPSv2",
-    "keep_ratio": "Weights kept",
-}
+TOTAL, KEPT = "Total reward", "Weights kept"
 CHART_HINT = "One point per update; vertical lines are denoising steps."
 FILMSTRIP = "Predicted image after each step"
 EMPTY_EXPLORE = "Nothing to explore yet. Make a run, or open a precomputed one."
@@ -79,7 +74,7 @@ NOTHING_REMOVED = "This run removed no weight at any site: its mask is all ones.
 BY_VALUE = "Removed weights by value"
 BY_VALUE_HINT = (
     "Shares of all and of the removed weights per bin. Where the outline follows the filled bars, "
-    "values were removed as they come."
+    "a weight's value did not decide whether it was removed."
 )
 STANDARDIZED = "weight / standard deviation of its site"
 SHARE, SITES, STEP, REMOVED, ALL_WEIGHTS = "share", "sites", "step", "removed", "all weights"

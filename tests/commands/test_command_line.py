@@ -25,6 +25,8 @@ from maskunet.runs.command_line import command_line
 class Judge:
     """Stands in for the rewards; calls `at` at every use."""
 
+    weights = {"image_reward": 1.0, "hpsv2": 5.0}
+
     def __init__(self):
         self.at = lambda: None
 

@@ -33,6 +33,10 @@ def test_pictures_that_may_not_be_written_to_are_taken_as_they_are(recwarn):
     assert not recwarn.list
 
 
+def test_mirrored_pictures_are_taken_as_they_look():
+    assert torch.equal(from_uint8(PICTURES[0, :, ::-1]), from_uint8(PICTURES[0]).flip(-1))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_doubled_less_one_they_are_what_an_autoencoder_was_trained_on(dtype):
     every = np.arange(256, dtype=np.uint8).reshape(1, 256, 1).repeat(3, 2)
@@ -49,3 +53,9 @@ def test_gradients_pass_through_also_when_a_judge_without_them_was_first():
     image = torch.rand(1, 3, 8, 8, requires_grad=True)
     normalized(image, 8).sum().backward()
     assert torch.isfinite(image.grad).all() and image.grad.abs().sum() > 0
+
+
+def test_mirrored_pictures_are_taken_too():
+    mirrored = PICTURES[:, :, ::-1]
+    assert torch.equal(from_uint8(mirrored), from_uint8(mirrored.copy()))
+    assert torch.equal(from_uint8(mirrored[0]), from_uint8(mirrored)[:1])

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from maskunet import machine
+from maskunet import machine, seeds
 from maskunet.commands.registry import main
 from maskunet.evaluation import features
 from maskunet.experiments import picture_folder
 from maskunet.methods import SPECS
-from maskunet.prompts.files import Prompt, seed_of
+from maskunet.prompts.files import Prompt
 from maskunet.records import Request
 from maskunet.training.data import Folder
 from tests.support.tiny import tiny_sd_folder
@@ -70,7 +70,7 @@ def test_a_picture_is_the_methods_for_the_prompts_own_seed(sample, tiny_sd15, tm
     events = sample()
     assert [event.done for event in events] == [0, 1, 2, 3, 3]
     assert events[-1].complete
-    request = replace(PLAIN, prompt=TEXTS[1], seed=seed_of(3, 1))
+    request = replace(PLAIN, prompt=TEXTS[1], seed=seeds.of_prompt(3, 1))
     *_, last = SPECS["plain"].run(tiny_sd15, no_rewards, request, SPECS["plain"].settings())
     assert np.array_equal(pixels(tmp_path / "out" / "00001.png"), last.image)
 
@@ -90,7 +90,7 @@ def test_what_is_complete_is_an_image_folder_with_captions(sample, tmp_path):
     assert [pairs(i, 0).caption for i in range(len(pairs))] == [TEXTS[0]] * 2 + [TEXTS[1]] * 2
     assert np.array_equal(pairs(3, 0).image, pixels(tmp_path / "out" / names[3]))
     rows = [json.loads(line) for line in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
-    assert [row["seed"] for row in rows] == [seed_of(3, i, k) for i in (0, 1) for k in (0, 1)]
+    assert [row["seed"] for row in rows] == [seeds.of_prompt(3, i, k) for i in (0, 1) for k in (0, 1)]
     assert len({path.read_bytes() for path in (tmp_path / "out").glob("*.png")}) == 4
 
 
@@ -246,7 +246,7 @@ def place(tmp_path_factory):
 def words(place, out, *more):
     return [
         "sample", "--prompts", str(place / "list.txt"), "--model", "folder", "--weights", str(place / "base"),
-        "--device", "cpu", "--method", "plain", "--steps", "6", "--seed", "3", "--out", str(out), *more,
+        "--device", "cpu", "--method", "plain", "--steps", "6", "--seed", "3", "--batch", "1", "--out", str(out), *more,
     ]  # fmt: skip
 
 

@@ -13,8 +13,7 @@ from maskunet.experiments.race import budget, entrants, make, pictures, report, 
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
 from maskunet.records import Request
-from visualize import race as race_plot
-from visualize import race_sheet
+from visualize import race, race_sheet
 
 ASKED = Request(prompt="-", model="stub", steps=2)
 WEIGHTS = {"image_reward": 1.0, "hpsv2": 2.0}
@@ -23,7 +22,8 @@ WEIGHTS = {"image_reward": 1.0, "hpsv2": 2.0}
 class Stub:
     """A method whose picture costs a fixed time and whose rewards are those of a table of chance."""
 
-    def __init__(self, name, seconds=1.0, calls=10):
+    def __init__(self, name, seconds=1.0, calls=10, kind="rival"):
+        self.kind = kind
         self.entrant, self.name = name, name.partition("/")[0]
         self.seconds, self.calls, self.made = seconds, calls, []
 
@@ -56,7 +56,7 @@ def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9):
     chosen = [entrant_of(stub) for stub in stubs]
     drawn = dict(enumerate(subjects("two,counting", n=prompts // 2, seeds=1)))
     model, rewards = SimpleNamespace(guidance=2.5), SimpleNamespace(weights=WEIGHTS)
-    for row in make.race(
+    for row in make.make(
         Loaded(model=model, rewards=rewards, checker=Checker()), ASKED, chosen, drawn, seconds=seconds, optimized="image_reward",
         folder=folder, done=done, should_stop=lambda: "stop" if len(made) >= stop_after else "",
     ):  # fmt: skip
@@ -272,7 +272,7 @@ def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):
     assert json.loads((tmp_path / "race.json").read_text())["prompts"] == 4
     names = ("race.csv", "race.png", "race.svg", "sheet_two.png", "sheet_counting.png")
     assert all((tmp_path / name).stat().st_size > 500 for name in names)
-    assert {r["entrant"] for r in race_plot.table(found)} == {"plain", "slow"}
+    assert {r["entrant"] for r in race.table(found)} == {"plain", "slow"}
     before = len(json.loads((tmp_path / "race.json").read_text())["shown"])
     pictures.picture_path(tmp_path, "slow", 0).unlink()
     write.save(tmp_path, found, about, rows)
@@ -281,7 +281,7 @@ def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):
 
 def test_plots_say_what_is_wrong_with_what_they_are_given():
     with pytest.raises(ValueError, match="Nobody has run yet"):
-        race_plot.draw({"curves": {}, "held_out": "hpsv2"})
+        race.draw({"curves": {}, "held_out": "hpsv2"})
     with pytest.raises(ValueError, match="For 1 prompts and 2 entrants"):
         race_sheet.draw(
             np.zeros((1, 1, 4, 4, 3)), np.zeros((1, 1)), np.zeros((1, 1)), ["a"], ["b", "c"], "hpsv2"

@@ -9,7 +9,7 @@ import torch
 
 from maskunet.commands.registry import main
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
-from maskunet.experiments import rows, study
+from maskunet.experiments import journal, study
 from maskunet.library.library import Loaded
 from maskunet.masks.sites import find_sites
 from maskunet.records import Request
@@ -110,12 +110,12 @@ def test_a_stopped_study_goes_on_where_it_was_and_ends_as_if_never_stopped(tiny_
     path, about = tmp_path / "rows.jsonl", {"model": "tiny", "steps": 2}
     work = study.jobs(PAIRS[:3], [HEAVY])
     whole = [row for row, _ in make(tiny_sd15, work)]
-    assert rows.resume(path, about, "study") == []
+    assert journal.resume(path, about, "study") == []
     with path.open("a") as file:
         for row in whole[:3]:  # a plain picture whose masked one is still to come is the third
             file.write(json.dumps(row) + "\n")
         file.write(json.dumps(whole[3])[:40])
-    done = rows.resume(path, about, "study")
+    done = journal.resume(path, about, "study")
     assert done == whole[:3]
     left = study.jobs(PAIRS[:3], [HEAVY], done)
     assert left == work[3:]

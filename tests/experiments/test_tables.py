@@ -10,8 +10,7 @@ from PIL import Image
 
 from maskunet.commands.registry import main
 from maskunet.evaluation.intervals import student
-from maskunet.experiments.tables import make as tables
-from maskunet.experiments.tables import report
+from maskunet.experiments.tables import make, report
 from maskunet.experiments.tables.specs import SPECS
 from maskunet.experiments.tables.world import _captions
 from tests.support.tiny import tiny_sd_folder
@@ -80,8 +79,8 @@ def test_the_paper_has_columns_of_its_own():
 
 def test_real_pictures_say_how_small_a_distance_can_be():
     reference = np.random.default_rng(0).normal(size=(40, 3))
-    assert tables._real_distance(reference, 21, 0) is None
-    assert 0 < tables._real_distance(reference, 20, 0) < tables._real_distance(reference + reference**2, 5, 0)
+    assert make._real_distance(reference, 21, 0) is None
+    assert 0 < make._real_distance(reference, 20, 0) < make._real_distance(reference + reference**2, 5, 0)
     found = [{**r, "real": 1.0 + r["seed"]} for r in records()]
     lines = report.summarize(SPECS["table_4"], found)
     half = T_3 / math.sqrt(3)

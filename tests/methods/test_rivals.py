@@ -9,6 +9,7 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPAGPipeline
 from diffusers.utils.torch_utils import apply_freeu
 
+from maskunet import seeds
 from maskunet.diffusion import classifier_free, dpmpp_2m_step, stochastic_step
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
@@ -150,21 +151,13 @@ def test_best_of_one_is_the_plain_picture(tiny_sd15):
 
 def test_best_of_n_is_the_plain_picture_of_the_seed_that_the_rewards_like_best(tiny_sd15):
     final = run(tiny_sd15, "best_of_n", settings={"n": 6})[-1]
-    plain = [run(tiny_sd15, "plain", seed=seed)[-1] for seed in candidates.seeds(3, 6)]
+    plain = [run(tiny_sd15, "plain", seed=seed)[-1] for seed in seeds.of_candidates(3, 6)]
     best = max(plain, key=lambda event: event.rewards["total"])
     assert final.rewards == pytest.approx(best.rewards, abs=1e-5)
     assert np.array_equal(final.image, best.image)
     assert best is not plain[0]
     together = run(tiny_sd15, "best_of_n", settings={"n": 6, "at_once": 4})[-1]
     assert np.abs(together.image.astype(int) - final.image).max() <= 1
-
-
-def test_seeds_follow_from_the_first_and_are_apart():
-    assert candidates.seeds(7, 1) == [7]
-    assert candidates.seeds(7, 16)[:4] == candidates.seeds(7, 4)
-    drawn = [seed for first in range(50) for seed in candidates.seeds(first, 16)]
-    assert len(set(drawn)) == len(drawn)
-    assert all(0 <= seed < 2**32 for seed in candidates.seeds(2**32 - 1, 16))
 
 
 def test_a_reward_that_is_not_a_number_never_wins():
@@ -299,7 +292,7 @@ def test_a_strict_choice_copies_the_best_particle_with_its_history(tiny_sd15):
     run(tiny_sd15, "fk_steering", seen, settings)
     chosen, final = torch.cat(seen.images[:4]), torch.cat(seen.images[4:])
     best = int(Redness()(chosen, [""] * 4)["total"].argmax())
-    plain = picture(tiny_sd15, "plain", seed=candidates.seeds(3, 4)[best])
+    plain = picture(tiny_sd15, "plain", seed=seeds.of_candidates(3, 4)[best])
     assert torch.equal(final, plain.expand(4, -1, -1, -1))
 
 

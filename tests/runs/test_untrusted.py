@@ -13,9 +13,11 @@ from maskunet.records.course import Course
 from maskunet.records.disk import untrusted
 from maskunet.runs import run_folder
 from maskunet.studio.shelf import Shelf
-from maskunet.ui.html import explore as explore_views
+from maskunet.ui import remembered
+from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures
-from maskunet.ui.tabs import explore, history, optimize
+from maskunet.ui.html.optimize import still
+from maskunet.ui.tabs import explore, history
 from tests.runs.test_run_folder import make
 from tests.support.tiny_stats import Sites, random_masks, stats_of
 
@@ -162,10 +164,10 @@ def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     shelf = Shelf(tmp_path / "runs")
     found = shelf.read(shelf.take(zipped(files, tmp_path / "a.zip")))
     assert found.device == TAG
-    kept = history.remember([], found)
+    kept = remembered.with_run([], found)
     shown = [
-        pictures.facts(found, {}), pictures.difference(found), optimize.still(found, {}), history.grid(kept),
-        explore_views.heat(found, 1, found.stats.sites[0]), explore_views.strip(found),
+        pictures.facts(found, {}), pictures.difference(found), still(found, {}), history.grid(kept),
+        views.heat(found, 1, found.stats.sites[0]), views.strip(found),
         *explore.linked(found, found, {"step": 1, "site": found.stats.sites[0]}), *explore.linked(found, None, {}),
     ]  # fmt: skip
     for html in shown:

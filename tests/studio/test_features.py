@@ -13,8 +13,7 @@ from maskunet.evaluation.features import read_folder
 from maskunet.failures import foreseen
 from maskunet.records import feature_set
 from maskunet.records.features import FeatureRequest
-from maskunet.studio import features as feature_studio
-from maskunet.studio.features import FeatureStudio
+from maskunet.studio.features import TICK, FeatureStudio
 from maskunet.studio.features_process import Source, taken, work
 from tests.evaluation.test_features import one_set, write
 from visualize import embedding
@@ -143,7 +142,7 @@ def test_closing_a_drawing_ends_its_process_in_the_middle_of_tsne(studio, tmp_pa
     save(tmp_path / "computed" / "large.npz", clusters("large", 3000))
     drawing = studio.draw(request("large/large", embedding="t-SNE"))
     for event in drawing:
-        if event.phase == "embedding" and event.seconds > feature_studio.TICK / 2:
+        if event.phase == "embedding" and event.seconds > TICK / 2:
             break
     assert len(multiprocessing.active_children()) == 1
     began = time.monotonic()

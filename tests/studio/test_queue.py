@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from maskunet.records import Request
-from maskunet.studio import queue as jobs
+from maskunet.studio import queue
 from maskunet.studio.queue import Queue
 
 ASK = Request(prompt="a red cube")
@@ -104,7 +104,7 @@ def test_waiting_shows_place_and_time(line):
         line.ask(name, usual=usual)
     assert [(line.event(n).ahead, line.event(n).remaining) for n in "abc"] == [(0, 10), (1, 30), (2, None)]
     line.take()
-    line.job.worked = jobs.time.monotonic() - 4
+    line.job.worked = queue.time.monotonic() - 4
     line.queue.publish(line.job, "loading")
     told = [line.event(name) for name in "bc"]
     assert [event.ahead for event in told] == [1, 2]

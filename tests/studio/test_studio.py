@@ -588,6 +588,8 @@ def test_cards_methods_status_and_command_are_plain_data(studio):
 class Redness:
     """A differentiable stand-in for the two rewards; breaks at a given call."""
 
+    weights = {"image_reward": 1.0, "hpsv2": 5.0}
+
     def __init__(self, broken_at=None):
         self.calls, self.broken_at = 0, broken_at
 

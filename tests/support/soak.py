@@ -53,6 +53,7 @@ class Faulty:
 
     def __init__(self, rewards, plan):
         self._rewards, self._plan = rewards, plan
+        self.weights = rewards.weights
 
     def optimizing(self, weights):
         return Faulty(self._rewards.optimizing(weights), self._plan)

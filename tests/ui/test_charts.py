@@ -9,7 +9,7 @@ def drawn(values):
     """The labels at the left axis, and the heights of the points, of a chart of the share of weights kept."""
     html = charts.charts([
         {"keep_ratio": value, "timestep": 10 * i, "step": i, "final": False} for i, value in enumerate(values)
-    ])  # fmt: skip
+    ], {})  # fmt: skip
     (path,) = re.findall(r'polyline points="([^"]+)"', html)
     labels = re.findall(r'text-anchor="end">([^<]+%)<', html)
     return labels, [float(point.partition(",")[2]) for point in path.split()]
@@ -30,6 +30,16 @@ def test_a_flat_line_runs_through_the_middle_and_no_share_above_all_is_written()
 
 def test_a_chart_that_is_drawn_anew_in_a_moment_has_nothing_to_point_at():
     rows = [{"step": 0, "timestep": 999, "final": False, "reward_total": 0.5, "keep_ratio": 0.9}]
-    still, moving = charts.charts(rows), charts.charts(rows, still=False)
+    still, moving = charts.charts(rows, {}), charts.charts(rows, {}, still=False)
     assert still.count("<title>update 1, t 999") == 2 and "<title>" not in moving
     assert moving.count("<polyline") == still.count("<polyline") == 2
+
+
+def test_a_reward_that_nobody_has_heard_of_has_its_chart_and_its_title():
+    values = {"reward_a": 1.0, "reward_<b>": 2.0, "reward_total": 3.0, "keep_ratio": 0.5}
+    html = charts.charts([{"step": 0, "timestep": 999, "final": False, **values}], {"a": "Aesthetics & more"})
+    titles = re.findall(r'<div class="chart (\w+)"><div class="head"><span>(.*?)</span>', html)
+    assert titles == [
+        ("total", "Total reward"), ("reward0", "Aesthetics &amp; more"), ("reward1", "&lt;b&gt;"),
+        ("keep_ratio", "Weights kept"),
+    ]  # fmt: skip

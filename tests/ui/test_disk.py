@@ -33,7 +33,7 @@ def test_23_a_caller_gets_one_preview_of_a_step_and_hears_of_every_place():
 
 def test_23_previews_on_the_page_are_small_and_no_files(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    watcher = live.Watcher("a red cube", "model", "method")
+    watcher = live.Watcher("a red cube", "model", "method", {})
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, IMAGE.shape, np.uint8)  # the worst there is for a compressed picture
     for i in range(STEPS * UPDATES):

@@ -15,7 +15,7 @@ from maskunet.records import Request
 from maskunet.runs import figures, run_folder
 from maskunet.runs.compare import compare
 from maskunet.studio.studio import Studio
-from maskunet.ui.html import explore as explore_views
+from maskunet.ui.html import explore as views
 from maskunet.ui.html import study
 from maskunet.ui.tabs import explore
 from tests.methods.test_methods import Redness
@@ -41,7 +41,7 @@ def tables(html):
 
 
 def test_the_map_shows_and_offers_every_ratio(run):
-    html = explore_views.heat(run, 3, None)
+    html = views.heat(run, 3, None)
     told = re.findall(r'data-step="(\d+)" style="--v:([\d.]+)".*? title="[^"]*: ([\d.e-]+) % removed"', html)
     ratio = run.stats.ratio
     assert len(told) == ratio.size
@@ -54,7 +54,7 @@ def test_the_map_shows_and_offers_every_ratio(run):
 
 def test_bars_are_as_high_as_their_numbers(run):
     site = run.stats.sites[1]
-    html = explore_views.weights(run, 2, site)
+    html = views.weights(run, 2, site)
     rows = tables(html)["removed_weights"]
     index = run.stats.sites.index(site)
     assert [int(row["removed"]) for row in rows] == run.stats.histogram[2, index].tolist()
@@ -67,7 +67,7 @@ def test_bars_are_as_high_as_their_numbers(run):
 
 
 def test_lines_go_through_their_numbers(run):
-    html = explore_views.dynamics(run, 1, None)[0]
+    html = views.dynamics(run, 1, None)[0]
     rows = tables(html)["removed_ratio"]
     values = [float(row["removed_ratio"]) for row in rows]
     pooled = run.stats.removed.sum(1) / run.stats.weights.sum()
@@ -81,10 +81,10 @@ def test_the_headline_names_the_block_that_loses_most(run):
     heavy = replace(
         run.stats, removed=np.where(blocks == blocks[-1], run.stats.weights, 0) * np.ones((4, 1), int)
     )
-    text = explore_views.headline(replace(run, stats=heavy), 3, None)
+    text = views.headline(replace(run, stats=heavy), 3, None)
     assert f"Up block {blocks[-1]} loses most: 100 %" in text
     none = replace(run.stats, removed=run.stats.removed * 0)
-    assert "removed no weight" in explore_views.headline(replace(run, stats=none), 3, None)
+    assert "removed no weight" in views.headline(replace(run, stats=none), 3, None)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_a_run_that_removed_nothing_or_knows_nothing_is_still_shown(run):
     said, html = explore.linked(bare, None, {})
     assert "removed no weight" in said and "no numbers to draw" in html
     assert explore.linked(replace(run, stats=None), None, {}) == ("", "")
-    assert "kept no pictures" in explore_views.strip(bare)
+    assert "kept no pictures" in views.strip(bare)
 
 
 def test_a_second_run_is_laid_over_the_first(run):
     other = replace(run, stats=replace(run.stats, removed=run.stats.removed * 2))
-    rows = tables(explore_views.ratios(run, 3, other))["ratio_histogram"]
+    rows = tables(views.ratios(run, 3, other))["ratio_histogram"]
     assert (
         sum(int(row["sites"]) for row in rows)
         == sum(int(row["sites_b"]) for row in rows)
@@ -156,7 +156,7 @@ def test_a_run_of_sd15s_size_stays_small_on_the_way_to_the_browser(run):
     large = replace(run, stats=big, course=None)
     said, html = explore.linked(large, large, {"step": 7, "site": big.sites[40]})
     assert big.sites[40].split(".")[1] in said and len(html) < 200_000
-    assert len(explore_views.heat(large, 7, None)) < 400_000
+    assert len(views.heat(large, 7, None)) < 400_000
 
 
 def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path):

@@ -19,7 +19,7 @@ from maskunet.records.features import FeatureEvent, FeatureRequest, Plane, SetCa
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.features_process import Source, work
 from maskunet.studio.studio import Studio
-from maskunet.ui.html import features as features_views
+from maskunet.ui.html import features as views
 from maskunet.ui.tabs import features
 from tests.evaluation.test_features import one_set
 from tests.support.serving import SOON, needs_browser, served
@@ -58,7 +58,7 @@ def places(html):
 
 
 def test_points_lie_where_the_csv_says_at_one_scale(drawn):
-    html = features_views.cloud(drawn[0], {})
+    html = views.cloud(drawn[0], {})
     rows = tables(html)["embedding"]
     assert [row["set"] for row in rows] == [one.name for one in SETS for _ in one.files]
     assert [(row["file"], row["caption"]) for row in rows] == [
@@ -76,7 +76,7 @@ def test_points_lie_where_the_csv_says_at_one_scale(drawn):
 
 
 def test_every_thumbnail_is_at_its_place_on_its_sets_sheet(drawn):
-    html = features_views.cloud(drawn[0], {})
+    html = views.cloud(drawn[0], {})
     about = json.loads(unescape(re.search(r'data-sets="([^"]*)"', html).group(1)))
     sheets = re.findall(r"\.sheet\d\{background-image:url\(data:image/webp;base64,([^)]*)\)", html)
     for one, told, sheet in zip(SETS, about, sheets, strict=True):
@@ -92,18 +92,18 @@ def test_every_thumbnail_is_at_its_place_on_its_sets_sheet(drawn):
 
 
 def test_the_legend_counts_marks_and_labels_and_no_name_becomes_markup(drawn):
-    html = features_views.cloud(drawn[0], {"real": True, "other": False})
+    html = views.cloud(drawn[0], {"real": True, "other": False})
     assert "real, n = 30 <b class=badge>Precomputed</b>" in html and html.count("class=badge") == 1
     legend = re.search(r'<div class="marks">(.*?)</div>', html).group(1)
     looks = re.findall(r'fill="(#\w+)" d="M0 0([^"]*)"', legend)
     assert len({color for color, _ in looks}) == len({mark for _, mark in looks}) == 3
     assert "56 pictures as points, 30 of real" in html
     assert drawn[0].caveat in html
-    assert "<img" not in html + features_views.measures(drawn[1])
+    assert "<img" not in html + views.measures(drawn[1])
 
 
 def test_the_table_holds_what_was_measured(drawn):
-    html = features_views.measures(drawn[1])
+    html = views.measures(drawn[1])
     wanted = [(one, s) for one in SETS[1:] for s in metrics.measure(one.features, SETS[0].features, 3)]
     rows = tables(html)["measures"]
     assert len(rows) == len(wanted) == 8
@@ -123,19 +123,19 @@ def test_the_table_holds_what_was_measured(drawn):
 def test_what_cannot_be_shown_is_said_beside_what_can(drawn):
     plane = Plane(**{**{name: getattr(drawn[0], name) for name in Plane.__slots__},
                      "points": {}, "problem": "Too few <pictures>.", "notes": ("One is broken.",)})  # fmt: skip
-    html = features_views.cloud(plane, {})
+    html = views.cloud(plane, {})
     assert "Too few &lt;pictures&gt;." in html and "One is broken." in html and "<svg" not in html
     nothing = {"value": None, "low": None, "high": None, "note": "Needs 4 images."}
     found = SimpleNamespace(reference="real", about={}, rows=({**drawn[1].rows[0], **nothing},))
-    html = features_views.measures(found)
+    html = views.measures(found)
     assert "not measured" in html and "Fréchet distance: Needs 4 images." in html
-    assert "Choose a second set" in features_views.measures(SimpleNamespace(rows=()))
+    assert "Choose a second set" in views.measures(SimpleNamespace(rows=()))
 
 
 def test_pictures_that_are_all_alike_lie_in_the_middle(drawn):
     one = Plane(title="PCA", caveat="", extractor="a", points={"a": np.ones((1, 2))}, thumbnails={"a": np.zeros((1, 48, 48, 3), np.uint8)},
                 files={"a": ("x",)}, captions={"a": ("",)})  # fmt: skip
-    assert places(features_views.cloud(one, {}))[0].tolist() == [[240, 210]]
+    assert places(views.cloud(one, {}))[0].tolist() == [[240, 210]]
 
 
 def test_two_thousand_photographs_stay_under_three_megabytes():
@@ -156,7 +156,7 @@ def test_two_thousand_photographs_stay_under_three_megabytes():
         files={name: tuple(f"{i:012d}.jpg" for i in range(1000)) for name in names},
         captions=dict.fromkeys(names, ("A man riding a horse next to two dogs on a beach.",) * 1000),
     )  # fmt: skip
-    size = len(features_views.cloud(plane, {}).encode())
+    size = len(views.cloud(plane, {}).encode())
     assert 1e6 < size < 3e6
 
 
@@ -170,7 +170,7 @@ def test_two_thousand_photographs_stay_under_three_megabytes():
     ],
 )  # fmt: skip
 def test_the_status_says_how_far_it_is(event, told):
-    html = features_views.status(event)
+    html = views.status(event)
     assert all(text in html for text in told) and "<img" not in html
     assert ("bar" in html) == bool(event.total)
 

@@ -12,7 +12,7 @@ import pytest
 
 from maskunet.records import Request
 from maskunet.studio.studio import Studio
-from maskunet.ui import page as build
+from maskunet.ui.page import Page, build
 from tests.support.serving import SOON, needs_browser, served
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -113,15 +113,15 @@ def test_every_update_is_shown_and_stop_keeps_the_best(visit):
 @pytest.fixture
 def page(lab, monkeypatch):
     """A page's handlers, without a browser."""
-    pages, draw = [], build.Page.draw
-    monkeypatch.setattr(build.Page, "draw", lambda page, demo: pages.append(page) or draw(page, demo))
-    build.build(lab[1], {})
+    pages, draw = [], Page.draw
+    monkeypatch.setattr(Page, "draw", lambda page, demo: pages.append(page) or draw(page, demo))
+    build(lab[1], {})
     return pages[0]
 
 
 def test_a_job_that_moves_fast_is_drawn_now_and_then_with_every_step_in_between(lab, page, monkeypatch):
     _, studio = lab
-    monkeypatch.setattr(build, "PACE", 1000.0)
+    monkeypatch.setattr("maskunet.ui.page.PACE", 1000.0)
     asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="maskunet_free", steps=6)
     job = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
     job |= {"model": asked.model, "method": asked.method}

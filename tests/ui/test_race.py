@@ -9,12 +9,17 @@ import pytest
 from PIL import Image
 
 from maskunet.experiments.race import report, write
+from maskunet.methods import SPECS
+from maskunet.methods.base import KINDS
+from maskunet.studio import cards
 from maskunet.studio.studio import Studio
 from maskunet.ui import race_words
 from maskunet.ui.html import plots, race
 from tests.experiments.test_race import Stub, raced
 from tests.support.serving import SOON, needs_browser, served
 from tests.ui.test_explore import tables
+from visualize import race as race_plot
+from visualize.base import COLORS
 
 TITLES = {"plain": "Unmasked", "syngen": "SynGen"}
 EVIL = '<img src=x onerror="alert(1)">'
@@ -24,7 +29,9 @@ EVIL = '<img src=x onerror="alert(1)">'
 def folder(tmp_path_factory):
     """A race of stubs as its command leaves it."""
     folder = tmp_path_factory.mktemp("race")
-    rows = raced(folder, [Stub("plain", 1.0), Stub("syngen/gentle@5", 2.0), Stub("freeu", 9.0)])
+    rows = raced(
+        folder, [Stub("plain", 1.0, kind="control"), Stub("syngen/gentle@5", 2.0), Stub("freeu", 9.0)]
+    )
     rows = [{**row, "prompt": row["prompt"] + EVIL} for row in rows]
     found = report.report(rows, "image_reward", "hpsv2", 3.0)
     about = {"command": f"race {EVIL}", "model": "stub", "device": "cpu", "processes": 1, "asked": 6}
@@ -63,12 +70,66 @@ def test_the_two_budgets_differ_where_calls_do(found):
 
 
 def test_a_curve_ends_where_the_report_says(found):
-    html = race.curves(found)
+    html = race.curves(found, TITLES)
     assert set(tables(html)) == {"race_correct", "race_hpsv2"}
     told = re.findall(r"<title>plain, ([\d.]+): ([-\d.]+)</title>", html)
     points = found["curves"]["plain"]
     assert [float(y) for _, y in told] == pytest.approx([p["hpsv2"] for p in points], rel=6e-3)
     assert [float(x) for x, _ in told] == pytest.approx([p["seconds"] for p in points], rel=6e-3)
+
+
+def classes(found):
+    """The class of every entrant's row in the table."""
+    rows = re.findall(
+        r'<tr class="(\w+)"><th scope="row">(.*?)[ <]', race.lines(found, "equal_time", "all", {})
+    )
+    return {name: look for look, name in rows}
+
+
+def test_an_entrant_is_drawn_by_the_kind_that_its_method_says(tmp_path):
+    """A fine-tuned model is what a user might take instead, so it is a rival, whatever it is called."""
+    stubs = [
+        Stub("plain", kind="control"),
+        Stub("fine_tuned", kind=SPECS["fine_tuned"].kind),
+        Stub("new", kind="new"),
+    ]
+    rows = raced(tmp_path, stubs)
+    assert {row["entrant"]: row["kind"] for row in rows} == {
+        "plain": "control",
+        "fine_tuned": "rival",
+        "new": "new",
+    }
+    found = report.report(rows, "image_reward", "hpsv2", 3.0)
+    assert classes(found) == {"plain": "all", "fine_tuned": "b", "new": "all"}
+    styles = race_plot._styles(found)
+    assert styles["fine_tuned"][0] == COLORS["b"] and styles["new"][0] == COLORS["all"]
+    assert {line["kind"] for line in map(race_plot.flat, found["equal_time"])} == {"control", "rival", "new"}
+    race_plot.draw(found)
+
+
+def test_every_kind_has_its_name_on_the_page():
+    assert tuple(race_words.KINDS) == KINDS
+
+
+def test_a_race_of_before_entrants_had_a_kind_is_drawn_by_those_of_the_methods(tmp_path):
+    old = race.read()
+    assert "kinds" not in old and "kind" not in old["equal_time"][0]  # as it was written then
+    assert set(race_plot.places(old).values()) == {None}
+    found = race.complete(old, cards.of_methods(SPECS.values()))
+    looks = dict(zip(KINDS, ("a", "all", "b"), strict=True))
+    places = race_plot.places(found)
+    for name in found["curves"]:
+        assert race._look(places[name]) == looks[SPECS[race_words.method(name)].kind]
+    assert all(
+        f'<span class="{look}">{race_words.KINDS[kind]}' in race.curves(found, {})
+        for kind, look in looks.items()
+    )
+    rows = [
+        {key: value for key, value in row.items() if key != "kind"}
+        for row in raced(tmp_path, [Stub("plain")])
+    ]
+    (line, *_) = report.report(rows, "image_reward", "hpsv2", 3.0)["equal_time"]
+    assert line["kind"] == "control"
 
 
 def test_names_never_overlap_while_there_is_room():
@@ -111,7 +172,7 @@ def test_what_came_out_follows_from_the_intervals():
     assert told.endswith(
         "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
     )
-    assert "no method is told apart" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+    assert "no method differs measurably" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 
 def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):

@@ -4,6 +4,7 @@ import base64
 import io
 import multiprocessing
 import re
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -19,7 +20,7 @@ from maskunet.studio.studio import Studio
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
 from maskunet.ui import controls, page, words
-from maskunet.ui.html import train as train_views
+from maskunet.ui.html import train as views
 from maskunet.ui.tabs import train
 from tests.support.serving import SOON, needs_browser, served
 from tests.ui.test_explore import tables
@@ -86,8 +87,9 @@ class Fake:
 
 
 def tab(*states):
+    page = SimpleNamespace(studio=SimpleNamespace(training=Fake(*states)))
     with gr.Blocks():
-        return train.build(Fake(*states))
+        return train.build(page, None)
 
 
 def event(step, **more):
@@ -157,7 +159,7 @@ def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():
     ],
 )
 def test_the_line_says_how_far_it_is_and_what_is_left_of_it(given, said):
-    html = train_views.status(given)
+    html = views.status(given)
     assert said in html and EVIL not in html
     assert ('role="alert"' in html) == (given.phase == "failed")
 
@@ -165,32 +167,32 @@ def test_the_line_says_how_far_it_is_and_what_is_left_of_it(given, said):
 def test_curves_hold_the_numbers_of_the_events():
     events = (event(1), event(2, figures=FIGURES), event(3), event(4, figures=FIGURES))
     request = TrainRequest(recipe="lora", name="a")
-    html = train_views.curves(TrainState(request=request, events=events, base=BASE))
+    html = views.curves(TrainState(request=request, events=events, base=BASE))
     found = tables(html)
     assert [float(row["loss"]) for row in found["loss"]] == [1.0, 0.5, pytest.approx(1 / 3), 0.25]
     assert [row["step"] for row in found["removed"]] == ["2", "4"]
     assert [float(row["distance_time"]) for row in found["distances"]] == [0.3, 0.3]
     assert float(found["held_out"][0]["held_out_loss_change_high"]) == pytest.approx(-1 + 1.96 * 0.5)
     assert "n = 64 scenes" in html and "mean of the last 4 steps" in html
-    assert train_views.curves(state(steps=0)) == ""
-    assert set(tables(train_views.curves(state(steps=2)))) == {"loss"}
+    assert views.curves(state(steps=0)) == ""
+    assert set(tables(views.curves(state(steps=2)))) == {"loss"}
 
 
 def test_a_long_training_is_thinned_for_the_page():
     events = tuple(event(step) for step in range(1, 1001))
-    html = train_views.curves(TrainState(request=TrainRequest(recipe="lora", name="a"), events=events))
+    html = views.curves(TrainState(request=TrainRequest(recipe="lora", name="a"), events=events))
     rows = tables(html)["loss"]
-    assert len(rows) == train_views.POINTS and (rows[0]["step"], rows[-1]["step"]) == ("1", "1000")
+    assert len(rows) == views.POINTS and (rows[0]["step"], rows[-1]["step"]) == ("1", "1000")
 
 
 def test_samples_stand_under_the_base_models_newest_first():
     sheets = {step: np.full((8, 32, 3), 60 * step, np.uint8) for step in (2, 3, 4)}
-    html = train_views.samples(state(base=BASE, sheets=sheets))
+    html = views.samples(state(base=BASE, sheets=sheets))
     names = re.findall("<figcaption>(.*?)</figcaption>", html)
     assert names == [words.BASE_ROW, "After step 4", "After step 3", "After step 2"]
     pictures = [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall('base64,(.*?)"', html)]
     assert [np.array(one).mean().round() for one in pictures] == pytest.approx([60, 240, 180, 120], abs=1)
-    assert EVIL not in html and train_views.samples(state()) == ""
+    assert EVIL not in html and views.samples(state()) == ""
 
 
 def test_what_was_trained_is_offered_where_a_method_takes_it():

@@ -49,6 +49,7 @@ class Flag:
     one_of: str
 
     def names(self, name: str) -> list[str]:
+        """As argparse takes them, the one that is written first."""
         given = [name, self.also] if self.also else [name]
         return [name] if self.positional else [f"--{each.replace('_', '-')}" for each in given]
 

@@ -1,5 +1,6 @@
 """Who runs: a method with a preset, a trained part and a guidance scale, written method/preset:part@guidance."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,12 @@ def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
             f"In “{name}” the guidance scale is no number. Write method/preset:part@guidance, such as plain@7.5."
         ) from None
     return Entrant(name=name.strip(), spec=spec, preset=preset, part=part, guidance=scale)
+
+
+def kind_of(name: str) -> str:
+    """The kind of an entrant's method, see `MethodSpec`; empty for a method that is gone."""
+    spec = SPECS.get(re.split("[/:@]", name, maxsplit=1)[0])
+    return "" if spec is None else spec.kind
 
 
 def entrants(names: str) -> list[Entrant]:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from maskunet import seeds
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race import budget, shown
 from maskunet.experiments.race.entrants import Entrant
 from maskunet.experiments.race.pictures import save_picture
 from maskunet.library.library import Loaded
-from maskunet.methods.base import candidates
 from maskunet.records import Request
 from maskunet.tabletop.tasks import Case, cases
 
@@ -18,7 +18,7 @@ WARM_STEPS = 4
 Subject = tuple[Case, int]  # a prompt, and the seed of its first picture
 
 
-def race(
+def make(
     loaded: Loaded,
     asked: Request,
     chosen: Sequence[Entrant],
@@ -41,7 +41,7 @@ def race(
         done: rows of an earlier run; what is in them is left out.
 
     Yields:
-        The row of `evaluate.judge` with entrant, number (of the prompt) and place (of the picture, from 0).
+        The row of `evaluate.judge` with entrant, its kind, number (of the prompt) and place (of the picture, from 0).
     """
     settings = {e.name: e.settings(optimized, loaded.rewards.weights) for e in chosen}
     purses = {e.name: budget.Purse(seconds) for e in chosen}
@@ -58,11 +58,16 @@ def race(
             while not pictures or purse.affords_more(turn):
                 if should_stop():
                     return
-                its_seed = candidates.seeds(seed, len(pictures) + 1)[-1]
+                its_seed = seeds.of_candidates(seed, len(pictures) + 1)[-1]
                 request = replace(each.request(asked), prompt=case.prompt, seed=its_seed)
                 events = list(each.spec.run(loaded.model, loaded.rewards, request, settings[each.name]))
                 row = judge(case, its_seed, iter(events), loaded.checker)
-                row |= {"entrant": each.name, "number": number, "place": len(pictures)}
+                row |= {
+                    "entrant": each.name,
+                    "kind": each.spec.kind,
+                    "number": number,
+                    "place": len(pictures),
+                }
                 pictures = [*pictures, row]
                 best = budget.chosen(pictures, optimized)["place"] == row["place"]
                 if best and number in to_show:

@@ -5,7 +5,8 @@ from typing import Any
 
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.race.budget import Rows, chosen, within
-from maskunet.experiments.race.entrants import PLAIN
+from maskunet.experiments.race.entrants import PLAIN, kind_of
+from maskunet.methods.base import KINDS
 
 TOO_LONG = 1.05  # of the budget; an entrant that spends more is not compared
 GROUPS = {
@@ -32,8 +33,8 @@ def report(rows: Rows, optimized: str, held_out: str, seconds: float) -> dict[st
         rows: as `race` yields them. optimized, held_out: names of rewards. seconds: the budget per prompt.
 
     Returns:
-        equal_time, equal_calls: `compared` at the budget, and at `calls`, the fewest U-Net calls per prompt
-        that an entrant within the time budget made; curves: of `curve`, by entrant.
+        kinds: what entrants may be, in their order; equal_time, equal_calls: `compared` at the budget, and at
+        `calls`, the fewest U-Net calls per prompt that an entrant within the time budget made; curves: of `curve`, by entrant.
 
     Raises:
         ValueError: no prompt has been finished by every entrant.
@@ -46,7 +47,7 @@ def report(rows: Rows, optimized: str, held_out: str, seconds: float) -> dict[st
     in_calls = {name: within(mine, "unet_calls", calls) for name, mine in by_entrant.items()}
     return {
         "optimized": optimized, "held_out": held_out, "seconds": seconds, "calls": calls,
-        "prompts": len({row["number"] for row in rows}),
+        "prompts": len({row["number"] for row in rows}), "kinds": KINDS,
         "equal_time": compared(in_time, "seconds", seconds, optimized, held_out),
         "equal_calls": compared(in_calls, "unet_calls", calls, optimized, held_out),
         "curves": {
@@ -89,12 +90,14 @@ def compared(
         prompts: the pictures that each entrant made, prompt by prompt.
     """
     picked = {name: [chosen(pictures, optimized) for pictures in mine] for name, mine in prompts.items()}
+    # Rows of a race of before they had one are of a method that is still here, or of no kind.
+    kinds = {name: rows[0].get("kind", kind_of(name)) for name, rows in picked.items()}
     lines = []
     for group, tasks in groups_of(picked[PLAIN]).items():
         for name, rows in picked.items():
             mine = [row for row in rows if row["task"] in tasks]
             spent = _mean_cost(prompts[name], cost)
-            line = {"group": group, "entrant": name, **_alone(mine, optimized, held_out)}
+            line = {"group": group, "entrant": name, "kind": kinds[name], **_alone(mine, optimized, held_out)}
             line["over_budget"] = spent > TOO_LONG * per_prompt
             line["against"] = {
                 other: paired(

@@ -15,7 +15,7 @@ from maskunet.records.table import csv_text
 NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
     "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
-    "to the next prompt. Correct is what the checker says, and the held-out reward is no method's aim. Intervals "
+    "to the next prompt. Correct is what the checker says, and no method optimizes the held-out reward. Intervals "
     "are 95 %: Wilson's for shares, the bootstrap's over prompts for differences; p is the sign test's of fixed "
     "against broken, for each line by itself: among many lines some are small by chance. An entrant whose pictures "
     "take more than the budget is marked, and its difference is no comparison at equal cost."
@@ -40,14 +40,10 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
 
 
 def _flat_lines(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [flat(line, cost) for cost in ("equal_time", "equal_calls") for line in found[cost]]
+    from visualize.race import flat
 
-
-def flat(line: Mapping[str, Any], budget: str) -> dict[str, Any]:
-    """A line of the report in one level, its differences named such as plain_correct_low."""
-    own = {"budget": budget, **{name: value for name, value in line.items() if name != "against"}}
-    pairs = line["against"].items()
-    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
+    costs = ("equal_time", "equal_calls")
+    return [{"budget": cost, **flat(line)} for cost in costs for line in found[cost]]
 
 
 def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from maskunet.evaluation import extractors, features
 from maskunet.evaluation.metrics.frechet import frechet_distance
 from maskunet.evaluation.metrics.kernel import squared_mmd
-from maskunet.experiments import picture_folder as sampling
+from maskunet.experiments import picture_folder
 from maskunet.experiments.tables.specs.base import Row, TableSpec
 from maskunet.experiments.tables.world import World
 from maskunet.methods import method_for
@@ -138,7 +138,7 @@ def _sample(
         method, settings[next(iter(spec.takes))] = spec.name, out.name
     request = replace(world.request, method=method, preset="", settings=settings)
     prompts = world.prompts(seed, budget.pictures)
-    progress = sampling.sample(
+    progress = picture_folder.sample(
         world.loaded.model, world.loaded.rewards, request, prompts, out,
         seed=seed, rank=share.rank, world=share.world, should_stop=should_stop,
     )  # fmt: skip
@@ -205,7 +205,7 @@ def _real_distance(reference: np.ndarray, n: int, seed: int) -> float | None:
 
 
 def _pictures(folder: Path) -> features.Pictures:
-    if not (folder / sampling.METADATA).exists():
+    if not (folder / picture_folder.METADATA).exists():
         raise ValueError(f"Pictures of “{folder.name}” are missing. Give the same command again to go on.")
     pictures, texts = features.read_folder(folder, folder.name), captions(folder)
     return replace(pictures, captions=tuple(texts[file] for file in pictures.files))

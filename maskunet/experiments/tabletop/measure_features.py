@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from maskunet import seeds
 from maskunet.evaluation import features
-from maskunet.experiments.evaluate import SEEDS_PER_RUN
 from maskunet.records import Request, feature_set
 from maskunet.records.disk import whole
 from maskunet.records.feature_set import FeatureSet
@@ -61,7 +61,7 @@ def made(
         kept = folder / weights / name.replace(" ", "-")
         paths = []
         for number, (case, i) in enumerate(asked):
-            seed = SEED * SEEDS_PER_RUN + i
+            seed = seeds.of_case(SEED, i)
             paths.append(kept / f"{case.task}-{seed}.png")
             if not paths[-1].exists():
                 request = Request(prompt=case.prompt, seed=seed, method=method, preset=preset, previews=False)

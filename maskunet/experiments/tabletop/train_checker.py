@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskunet.experiments.tabletop.fit import fit
-from maskunet.tabletop import checker as checker_
-from maskunet.tabletop import data
+from maskunet.tabletop import checker, data
 from maskunet.tabletop.render import project
 from maskunet.tabletop.scenes import Scene, mirrored
 
@@ -24,7 +23,7 @@ def train(
     decoded = None
     if reconstructions is not None:
         decoded = [np.load(reconstructions / f"{i:04d}.npy", mmap_mode="r") for i in range(shards)]
-    module = checker_.Checker()
+    module = checker.Checker()
     held_out = data.training_scenes(9_000)[:200]
     from maskunet.tabletop.render import render
 
@@ -45,8 +44,8 @@ def train(
         return _losses(maps, drawn)
 
     def report(ema: nn.Module) -> dict[str, float]:
-        checker_.save(ema, folder / "checker")
-        return checker_.agreement(ema, held_out, pictures)
+        checker.save(ema, folder / "checker")
+        return checker.agreement(ema, held_out, pictures)
 
     return fit(
         module, loss, folder / "checker_state", minutes=minutes, learning_rate=2e-3, on_checkpoint=report
@@ -81,7 +80,7 @@ def _losses(maps: dict[str, Tensor], scenes: list[Scene]) -> dict[str, Tensor]:
     p = maps["heat"].sigmoid().clamp(1e-4, 1 - 1e-4)
     focal = -torch.where(target == 1, (1 - p) ** 2 * p.log(), (1 - target) ** 4 * p**2 * (1 - p).log())
     losses = {"heat": focal.sum() / len(things)}
-    for group, names in checker_.GROUPS.items():
+    for group, names in checker.GROUPS.items():
         wanted = torch.tensor([names.index(getattr(t, group)) for t in things])
         losses[group] = F.cross_entropy(maps[group][b, :, v, u], wanted)
     place = torch.tensor([(t.x, t.y) for t in things])

@@ -1,9 +1,8 @@
-"""Several pictures of one prompt at once: their seeds, their guided outputs, their scores, the best of them."""
+"""Several pictures of one prompt at once: their guided outputs, their scores, the best of them."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,12 +12,6 @@ from maskunet.methods.base.settings import objective, weights_of
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
-
-
-def seeds(first: int, count: int) -> list[int]:
-    """`count` seeds, 0 to 2^32 - 1, that follow from the first, which is one of them."""
-    more = (int(np.random.SeedSequence((first, i)).generate_state(1)[0]) for i in range(1, count))
-    return [first, *more]
 
 
 def predict_x0(
@@ -65,5 +58,5 @@ def finish(
 ) -> StepEvent:
     """Decode and score the candidates' final latents (N, C, H, W): the last event, of the best one."""
     images, scores = scored(model, rewards, request.prompt, x0, settings.at_once)
-    chosen = best(scores, weights_of(settings))
+    chosen = best(scores, weights_of(settings, rewards))
     return report.last(images[chosen : chosen + 1], only(scores, chosen))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from maskunet import seeds
 from maskunet.diffusion import denoise
 from maskunet.encoders.text_states import TextStates
 from maskunet.methods.base.report import Reporter, finish
@@ -123,6 +124,6 @@ def guidance_of(model: DiffusionModel, request: Request) -> float:
     return model.guidance if request.guidance is None else request.guidance
 
 
-def mask_generator(request: Request) -> torch.Generator:
+def mask_generator(request: Request, index: int = 0) -> torch.Generator:
     """The stream masks are drawn from: fixed by the seed, apart from the one of the first noise."""
-    return torch.Generator().manual_seed((request.seed << 8) + 1)
+    return torch.Generator().manual_seed(seeds.of_masks(request.seed, index))

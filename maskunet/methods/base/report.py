@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet.masks import mask as masks_
 from maskunet.masks.counting import Collector
+from maskunet.masks.mask import keep_ratio, pack
 from maskunet.masks.sites import find_sites
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
@@ -56,7 +56,7 @@ class Reporter:
         stats = self._count(timestep, used, logits) if used else None
         if kept is None:  # where these masks are the ones that were counted, without another look
             counted = stats is not None and masks is used
-            kept = _kept(stats) if counted else masks_.keep_ratio(masks or {})
+            kept = _kept(stats) if counted else keep_ratio(masks or {})
         return StepEvent(
             step=step,
             steps=self.steps,
@@ -65,7 +65,7 @@ class Reporter:
             rewards=numbers(rewards or {}),
             keep_ratio=dict(kept),
             stats=stats,
-            masks={n: masks_.pack(m) for n, m in used.items()} if used and self.keep_masks else None,
+            masks={n: pack(m) for n, m in used.items()} if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
             unet_calls=math.ceil(self.unet_calls),  # a part of a guided call may count for less than one
             peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from maskunet import rewards
 from maskunet.plugins import setting
+from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,9 +35,9 @@ RewardWeights = make_dataclass(
 )
 
 
-def weights_of(settings: Solver) -> dict[str, float]:
-    """The weight of each reward in what `RewardWeights` optimize."""
-    return {name: getattr(settings, name) for name in rewards.SPECS}
+def weights_of(settings: Solver, judges: WeightedRewards) -> dict[str, float]:
+    """The weight of each reward in what is optimized; one of the user's own, without a field, keeps what it came with."""
+    return {name: getattr(settings, name, weight) for name, weight in judges.weights.items()}
 
 
 def objective(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

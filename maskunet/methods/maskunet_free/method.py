@@ -102,7 +102,8 @@ def _optimized(
 ) -> Generator[StepEvent, None, Tensor]:
     """Algorithm 1 without its last picture: an event per update; returns the clean latents."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
-    judges = rewards.optimizing(weights_of(settings))
+    weights = weights_of(settings, rewards)
+    judges = rewards.optimizing(weights)
     text = model.encode(request.prompt, request.negative_prompt)
     if settings.low_memory:
         rest(model.text_encoder, *rewards.text_towers(request.prompt))
@@ -114,7 +115,7 @@ def _optimized(
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
         search = Search(
             model=model, masked=masked, request=request, settings=settings, move=move, logits=logits,
-            text=text, scale=scale, generator=mask_generator(request), report=report,
+            text=text, scale=scale, weights=weights, generator=mask_generator(request), report=report,
             rewards=partial(checkpoint, judges, use_reentrant=False) if settings.low_memory else judges,
             pool=Pool(model.device) if replays else None,
         )  # fmt: skip

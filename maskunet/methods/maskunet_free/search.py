@@ -18,7 +18,7 @@ from maskunet.diffusion import classifier_free, doubled
 from maskunet.encoders.text_states import TextStates
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import Features, MaskedUNet
-from maskunet.methods.base import Reporter, RewardWeights, objective, weights_of
+from maskunet.methods.base import Reporter, objective
 from maskunet.methods.maskunet_free.cuda_graph import Pool, Replayed
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
@@ -79,7 +79,7 @@ class Search:
     """What does not change while one picture's masks are looked for.
 
     Attributes:
-        rewards: see `WeightedRewards`. settings: of `maskunet_free`. scale: of the guidance.
+        rewards: see `WeightedRewards`. weights: of what is optimized, see `weights_of`. settings: of `maskunet_free`. scale: of the guidance.
         logits: by site name; the optimizer changes them in place.
         looking: what looks, without gradients and with them, once it has been asked for.
         pool: where the looks are recorded, or None to look without.
@@ -88,6 +88,7 @@ class Search:
     model: DiffusionModel
     masked: MaskedUNet
     rewards: Callable[[Tensor, list[str]], Mapping[str, Tensor]]
+    weights: Mapping[str, float]
     request: Request
     settings: Any
     move: Move
@@ -204,9 +205,9 @@ class Search:
             image = self.model.decode(x0, tiny=self.settings.tiny_decoder)
             views = shifted_views(image, given.views)
             scores = self.rewards(views, [self.request.prompt] * len(views))
-            aim = objective(scores, weights_of(self.settings)).mean()
+            aim = objective(scores, self.weights).mean()
             scores = {name: value.mean()[None] for name, value in scores.items()}
-            loss = negative_reward(aim, scores, self.settings)
+            loss = negative_reward(aim, scores, self.weights, self.settings.hinge)
         gradients = torch.autograd.grad(loss, list(self.logits.values())) if moves else ()
         masks = {name: each.detach() for name, each in masks.items()}
         kept = (each.float().mean()[None] for each in masks.values())
@@ -227,7 +228,9 @@ def _read(look: Look) -> tuple[float, dict[str, float], dict[str, float]]:
     return loss, dict(zip(look.scored, scores, strict=True)), dict(zip(look.masks, kept, strict=True))
 
 
-def negative_reward(aim: Tensor, scores: Mapping[str, Tensor], settings: RewardWeights) -> Tensor:
+def negative_reward(
+    aim: Tensor, scores: Mapping[str, Tensor], weights: Mapping[str, float], hinge: float
+) -> Tensor:
     """The negative of Eq. 10, a scalar; above the hinge a reward that has one stops counting.
 
     Args:
@@ -235,8 +238,8 @@ def negative_reward(aim: Tensor, scores: Mapping[str, Tensor], settings: RewardW
     """
     # Published code differs in form only: relu(2 - ImageReward) + 5 (1 - HPSv2) has this gradient.
     over = [
-        F.relu(scores[name] - settings.hinge) * weight
-        for name, weight in weights_of(settings).items()
-        if name in scores and SPECS[name].hinged
+        F.relu(scores[name] - hinge) * weight
+        for name, weight in weights.items()
+        if name in SPECS and SPECS[name].hinged
     ]
     return (sum(over) - aim).sum()

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from maskunet import seeds
 from maskunet.encoders.text_states import TextStates
 from maskunet.masks import generator_file, mask
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
@@ -38,7 +39,7 @@ class Masked(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, text: TextStates, draws: list[int]) -> Tensor:
         """The output (B, C, H, W) under masks drawn per sample; without `draws` they are deterministic."""
-        noise = [torch.Generator().manual_seed(draw + 1) for draw in draws] or None
+        noise = [torch.Generator().manual_seed(seeds.of_sample_masks(draw)) for draw in draws] or None
         with torch.no_grad():  # nothing before the first site depends on a mask
             features = self.masked.encode(x_t, t, text)
         return self.masked.decode(features, lambda block, inner: self.generator(block, inner, noise))

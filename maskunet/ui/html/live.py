@@ -1,5 +1,6 @@
 """What the page shows of a job while it goes on: JobEvents in, HTML fragments out."""
 
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
@@ -13,20 +14,23 @@ class Watcher:
     """Follows one job for one reader and remembers the pictures it has seen.
 
     Args:
-        prompt: what is being drawn. model, method: their titles.
+        prompt: what is being drawn. model, method: their names.
+        titles: of models, methods and rewards, by name.
     """
 
-    def __init__(self, prompt: str, model: str, method: str):
-        self.prompt, self.names = prompt, (f"{model}, unmasked", f"{model}, {method}")
+    def __init__(self, prompt: str, model: str, method: str, titles: Mapping[str, str]):
+        self.prompt, self.titles = prompt, titles
+        self.names = pictures.titled(model, method, titles)
         self.base: np.ndarray | None = None
         self.result: np.ndarray | None = None
         self.frames: dict[int, str] = {}
+        self._pair = ""  # drawn once for all tabs
 
     def see(self, event: JobEvent) -> bool:
         """Take in one event; whether it brings the first picture."""
         if event.step is None or event.step.image is None:
             return False
-        first = self.base is self.result is None
+        first, self._pair = self.base is self.result is None, ""
         if event.phase == "base":
             self.base = event.step.image
         else:
@@ -37,11 +41,13 @@ class Watcher:
 
     def pair(self) -> str:
         """Both pictures as they are now."""
-        return pictures.pair(self.base, self.result, self.names, self.prompt)
+        self._pair = self._pair or pictures.pair(self.base, self.result, self.names, self.prompt)
+        return self._pair
 
-    def optimize(self, event: JobEvent, pair: str) -> str:
-        """The view of the optimization: counters, both pictures as `pair` draws them, curves, the strip of steps."""
-        return f"{counters(event)}{pair}{charts.charts(event.rows, still=False)}{pictures.strip(self.frames)}"
+    def optimize(self, event: JobEvent) -> str:
+        """The view of the optimization: counters, both pictures, curves, the strip of steps."""
+        curves = charts.charts(event.rows, self.titles, still=False)
+        return f"{counters(event)}{self.pair()}{curves}{pictures.strip(self.frames)}"
 
 
 def over(event: JobEvent) -> bool:

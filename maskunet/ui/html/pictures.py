@@ -79,13 +79,18 @@ def difference(run: Run) -> str:
     return f'<div class="pair one">{shown}</div>'
 
 
-def names(run: Run, titles: dict[str, str]) -> tuple[str, str]:
-    """What stands under the two pictures: always the model, then the method."""
-    model = titles.get(run.request.model, run.request.model)
-    return f"{model}, unmasked", f"{model}, {titles.get(run.request.method, run.request.method)}"
+def names(run: Run, titles: Mapping[str, str]) -> tuple[str, str]:
+    """What stands under the two pictures of a run."""
+    return titled(run.request.model, run.request.method, titles)
 
 
-def facts(run: Run, titles: dict[str, str], precomputed: bool = False) -> str:
+def titled(model: str, method: str, titles: Mapping[str, str]) -> tuple[str, str]:
+    """What stands under two pictures: always the model, then the method."""
+    model = titles.get(model, model)
+    return f"{model}, unmasked", f"{model}, {titles.get(method, method)}"
+
+
+def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str:
     """What was asked and what came out, in a sentence and four numbers."""
     request = run.request
     badge = f'<span class="badge">{words.PRECOMPUTED}</span> ' if precomputed else ""
@@ -101,7 +106,7 @@ def facts(run: Run, titles: dict[str, str], precomputed: bool = False) -> str:
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [
         ("Removed", f"{1 - run.keep_ratio:.1%}", "of the weights that carry a mask, mean over steps"),
-        _reward_tile(run),
+        _reward_tile(run, titles),
         ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
         ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),
     ]
@@ -116,13 +121,13 @@ def cut_short(state: str) -> str:
     return f'<span class="badge warn">{escape(words.PHASES.get(state, state))}</span>'
 
 
-def _reward_tile(run: Run) -> tuple[str, str, str]:
+def _reward_tile(run: Run, titles: Mapping[str, str]) -> tuple[str, str, str]:
     after = run.rewards.get("total", float("nan"))
     if not run.base_rewards:
         return "Reward", f"{after:.2f}", "of the result"
     before = run.base_rewards["total"]
     detail = ", ".join(
-        f"{words.CHARTS.get(name, name)} {run.base_rewards[name]:.2f} → {run.rewards[name]:.2f}"
+        f"{titles.get(name, name)} {run.base_rewards[name]:.2f} → {run.rewards[name]:.2f}"
         for name in run.rewards
         if name != "total" and name in run.base_rewards
     )

@@ -1,7 +1,7 @@
 """What the Race tab shows of a race that was run before: curves, a table, every method's picture of a prompt."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from maskunet.records import Card
 from maskunet.records.disk.shipped import shipped
 from maskunet.ui import race_words, words
 from maskunet.ui.html import pictures, plots
-from visualize.race import family, table
+from visualize.race import flat, places, table
 
 FOLDER = shipped("docs/results/race")
-CLASSES = {"masks": "a", "controls": "all", "rivals": "b"}
+CLASSES, UNKNOWN = ("a", "all", "b", "image"), "all"  # by the place of an entrant's kind in the report
 Titles = Mapping[str, str]
 
 
@@ -29,6 +30,23 @@ def read(folder: Path = FOLDER) -> Mapping[str, Any] | None:
         return None
 
 
+def complete(found: Mapping[str, Any], methods: Iterable[Card]) -> Mapping[str, Any]:
+    """A race of before entrants had a kind, with those of the methods that are still here."""
+    if "kinds" in found:
+        return found
+    known = {card.name: card.kind for card in methods}
+
+    def lines(budget: str) -> list[dict[str, Any]]:
+        return [{**line, "kind": known.get(race_words.method(line["entrant"]), "")} for line in found[budget]]
+
+    kinds = list(dict.fromkeys(known.values()))
+    return {**found, "kinds": kinds, **{budget: lines(budget) for budget in race_words.BUDGETS}}
+
+
+def _look(place: int | None) -> str:
+    return UNKNOWN if place is None else CLASSES[place % len(CLASSES)]
+
+
 def said(found: Mapping[str, Any], titles: Titles) -> str:
     """What was raced, what came out, and by which command."""
     about = found["about"]
@@ -36,8 +54,8 @@ def said(found: Mapping[str, Any], titles: Titles) -> str:
         found["prompts"],
         about["asked"],
         found["seconds"],
-        found["optimized"],
-        found["held_out"],
+        titles.get(found["optimized"], found["optimized"]),
+        titles.get(found["held_out"], found["held_out"]),
         about["model"],
     )
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
@@ -60,22 +78,25 @@ def _verdict(found: Mapping[str, Any], titles: Titles) -> str:
     return race_words.verdict(better, worse, found["prompts"])
 
 
-def curves(found: Mapping[str, Any]) -> str:
+def curves(found: Mapping[str, Any], titles: Titles) -> str:
     """The share correct and the held-out reward over the seconds spent; names as `--methods` takes them."""
     rows, held_out = table(found), found["held_out"]
     panels = (
         ("correct", race_words.SHARE, plots.percent),
-        (held_out, f"{words.CHARTS[held_out]}, {race_words.HELD}", plots.number),
+        (held_out, f"{titles.get(held_out, held_out)}, {race_words.HELD}", plots.number),
     )
     drawn = "".join(_panel(found, rows, *panel) for panel in panels)
-    names = [(key, label, CLASSES[key]) for key, label in race_words.FAMILIES]
+    names = [
+        (kind, race_words.KINDS.get(kind, kind), _look(place)) for place, kind in enumerate(found["kinds"])
+    ]
     return f'{plots.legend(names)}<div class="plots">{drawn}</div>'
 
 
 def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys: Any) -> str:
+    kinds = places(found)
     named = [
         (
-            name, CLASSES[family(name)],
+            name, _look(kinds[name]),
             [(p["seconds"], p[what], p[f"{what}_low"], p[f"{what}_high"]) for p in points],
         )
         for name, points in found["curves"].items()
@@ -89,14 +110,15 @@ def lines(found: Mapping[str, Any], budget: str, group: str, titles: Titles) -> 
     mine = [line for line in found[budget] if line["group"] == group]
     mine.sort(key=lambda line: (-line["correct"], -line[found["held_out"]]))
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in race_words.HEAD)
-    body = "".join(_line(line, found, titles) for line in mine)
+    kinds = places(found)
+    body = "".join(_line(line, found, titles, _look(kinds[line["entrant"]])) for line in mine)
     title = f"{race_words.TABLE}, n = {mine[0]['n']}"
-    csv = [_flat(line) for line in mine]
+    csv = [flat(line) for line in mine]
     inside = f'<div class="wide" tabindex="0"><table class="race"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     return plots.framed(title, inside, csv, f"race_{budget}_{group}", race_words.HINT)
 
 
-def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles) -> str:
+def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles, look: str) -> str:
     plain, held_out = line["against"].get("plain"), found["held_out"]
     name = escape(race_words.entrant(line["entrant"], titles))
     over = f' <span class="badge warn">{race_words.OVER}</span>' if line["over_budget"] else ""
@@ -112,7 +134,7 @@ def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles) -> 
         f"{line['unet_calls']:.0f}",
     ]  # fmt: skip
     body = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr class="{CLASSES[family(line["entrant"])]}"><th scope="row">{name}{over}</th>{body}</tr>'
+    return f'<tr class="{look}"><th scope="row">{name}{over}</th>{body}</tr>'
 
 
 def _interval(found: Mapping[str, Any], what: str, factor: float, kind: str) -> str:
@@ -120,12 +142,6 @@ def _interval(found: Mapping[str, Any], what: str, factor: float, kind: str) -> 
     value, low, high = (factor * found[f"{what}{end}"] for end in ("", "_low", "_high"))
     unit = " %" if factor == 100 else ""
     return f"{value:{kind}}{unit} <small>{low:{kind}} to {high:{kind}}</small>"
-
-
-def _flat(line: Mapping[str, Any]) -> dict[str, Any]:
-    own = {name: value for name, value in line.items() if name != "against"}
-    pairs = line["against"].items()
-    return own | {f"{other}_{name}": value for other, found in pairs for name, value in found.items()}
 
 
 def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = FOLDER) -> str:
@@ -141,7 +157,7 @@ def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = 
         alt = escape(f"{name}: {each['prompt']}", quote=True)
         drawn += (
             f'<figure><img src="{pictures.uri(image)}" alt="{alt}"><figcaption>{mark} {escape(name)}'
-            f"<small>{words.CHARTS[held_out]} {lane['rewards'][held_out]:.3f}, {race_words.lane(lane['pictures'])}</small>"
+            f"<small>{escape(titles.get(held_out, held_out))} {lane['rewards'][held_out]:.3f}, {race_words.lane(lane['pictures'])}</small>"
             "</figcaption></figure>"
         )
     return f'<div class="lanes">{drawn}</div><p class="hint">{race_words.PICTURES_HINT}</p>'

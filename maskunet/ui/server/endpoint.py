@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from html import escape
 from typing import Any
 
 import gradio as gr
 
 from maskunet.records import JobEvent
 from maskunet.ui import controls
+from maskunet.ui.handlers import told
+from maskunet.ui.studio import Studio
 
 CALLERS = 24  # calls at once: more than the studio lets wait, so that none waits where the order is not fair
 
 
-def build(studio: Any) -> None:
+def build(studio: Studio) -> None:
     """Add the endpoint; its components are never shown."""
     first, method = studio.cards()[0], "maskunet_free"
     with gr.Row(visible=False):
@@ -32,6 +33,7 @@ def build(studio: Any) -> None:
         ]
         button = gr.Button()
 
+    @told
     def compare(
         prompt: str,
         negative_prompt: str,
@@ -43,17 +45,14 @@ def build(studio: Any) -> None:
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Make the unmasked and the masked picture of a prompt from the same noise."""
         address = caller.client.host
-        try:
-            asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
-            job = studio.start(asked, owner=caller.session_hash or address, address=address)
-            yield from _answers(studio, job)
-        except ValueError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+        asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
+        job = studio.start(asked, owner=caller.session_hash or address, address=address)
+        yield from _answers(studio, job)
 
     button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=CALLERS)
 
 
-def _answers(studio: Any, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
     """What a caller is sent of a job: one preview of a step, as each becomes a file.
 
     One who hangs up gives the device back, as nobody could find the job again.

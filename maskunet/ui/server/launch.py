@@ -9,13 +9,14 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import page, words
 from maskunet.ui.server.door import Door
+from maskunet.ui.studio import Studio
 
 IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
 THREADS = 80  # more than the pages that follow jobs and the callers that wait, which hold one each
 
 
 def launch(
-    studio: Any,
+    studio: Studio,
     *,
     host: str,
     port: int | None,

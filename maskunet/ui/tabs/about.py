@@ -1,17 +1,21 @@
 """The last tab: what the method does, what to believe, this machine, and how to call it from a program."""
 
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from maskunet.records import Card
 from maskunet.ui import words
-from maskunet.ui.handlers import QUICK
+from maskunet.ui.handlers import ALONE, QUICK, told
+from maskunet.ui.tabs.base import Part, TabSpec
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
 
 
-def build(studio: Any, models: list[Card], tab: gr.Tab) -> None:
+def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
+    studio, models = page.studio, page.models
     text = words.ABOUT.replace("{url}", "http://127.0.0.1:7860").replace("{model}", models[0].name)
     gr.Markdown(text, elem_id="about")
     with gr.Accordion("Base models", open=True):
@@ -24,14 +28,8 @@ def build(studio: Any, models: list[Card], tab: gr.Tab) -> None:
             measure = gr.Button(words.MEASURE, size="sm", scale=0, min_width=180)
         speed = gr.HTML()
     tab.select(lambda: listed(studio.machine()), None, found, **QUICK)
-    measure.click(
-        lambda: timed(studio),
-        None,
-        speed,
-        api_visibility="private",
-        concurrency_limit=1,
-        show_progress="hidden",
-    )
+    measure.click(told(lambda: timed(studio.speed())), None, speed, **ALONE)
+    return Part()
 
 
 def listed(findings: list[tuple[str, str]]) -> str:
@@ -40,9 +38,9 @@ def listed(findings: list[tuple[str, str]]) -> str:
     return f'<dl class="findings">{"".join(items)}</dl>'
 
 
-def timed(studio: Any) -> str:
-    """How fast it is here."""
-    try:
-        return f'<p class="said">{escape(studio.speed())}</p>'
-    except ValueError as error:
-        raise gr.Error(escape(str(error)), print_exception=False) from error
+def timed(said: str) -> str:
+    """How fast it is here, as a paragraph."""
+    return f'<p class="said">{escape(said)}</p>'
+
+
+SPEC = TabSpec(name="about", title="About", order=80, build=build)

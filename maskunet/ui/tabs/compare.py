@@ -1,27 +1,30 @@
 """The Compare tab: the unmasked and the masked picture from the same noise, in three views."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import gradio as gr
 
-from maskunet.records import Run
+from maskunet.records import JobEvent, Run
 from maskunet.ui import controls, words
-from maskunet.ui.handlers import QUICK
-from maskunet.ui.html import pictures
-from maskunet.ui.html.live import Watcher
+from maskunet.ui.handlers import ALONE, QUICK, WATCHED, told
+from maskunet.ui.html import live, pictures
+from maskunet.ui.tabs.base import Part, Stage, TabSpec
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
 
 COPY = "(query) => { navigator.clipboard.writeText(location.origin + location.pathname + query); }"
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Part):
     """The tab's components."""
 
-    studio: Any
+    page: "Page"
     running: gr.HTML
     slider: gr.ImageSlider
     under: gr.HTML
@@ -39,19 +42,21 @@ class Compare:
     null_said: gr.HTML
     picks: tuple[tuple[gr.Button, str], ...]
 
-    def live(self) -> list[Any]:
-        """The outputs of `show` and `watch`."""
+    def staged(self) -> list[Any]:
+        """What stands under the tabs' names but for the precomputed runs."""
         return [
             self.running, self.slider, self.under, self.beside, self.gap, self.view, self.facts, self.actions, self.archive,
             self.query, self.command, self.client,
         ]  # fmt: skip
 
-    def show(self, run: Run | None, titles: dict[str, str], precomputed: bool = False) -> tuple[Any, ...]:
-        """A finished run on the stage."""
+    def show(self, stage: Stage) -> Sequence[Any]:
+        """A finished run, or previews in place of the pair of one that goes on."""
+        run, titles = stage.run, self.page.titles
         if run is None:
-            hidden = gr.skip()
-            nothing = gr.HTML(pictures.empty(words.EMPTY_PAIR), visible=True)
-            return nothing, *[gr.update(visible=False)] * 7, *[hidden] * 4
+            goes_on = stage.event is not None and not live.over(stage.event)
+            shown = stage.watcher.pair() if goes_on else pictures.empty(words.EMPTY_PAIR)
+            hidden = gr.update(visible=False)
+            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * 4
         names = pictures.names(run, titles)
         base = run.base_image if run.base_image is not None else run.result_image
         prompt = run.request.prompt
@@ -64,44 +69,46 @@ class Compare:
             ),
             gr.HTML(pictures.difference(run), visible=False),
             gr.Radio(value=words.VIEWS[0], visible=True),
-            gr.HTML(pictures.facts(run, titles, precomputed), visible=True),
+            gr.HTML(pictures.facts(run, titles, stage.precomputed), visible=True),
             gr.Row(visible=True),
             gr.DownloadButton(visible=False)
-            if precomputed
-            else gr.DownloadButton(value=str(self.studio.shelf.zip(run.id)), visible=True),
+            if stage.precomputed
+            else gr.DownloadButton(value=str(self.page.studio.shelf.zip(run.id)), visible=True),
             link(run),
-            self.studio.command(run.request),
+            self.page.studio.command(run.request),
             snippet(run),
         )
 
-    def watch(self, watcher: Watcher, over: bool) -> tuple[Any, ...]:
-        """A run that goes on: previews in place of the finished pair."""
-        hidden = gr.update(visible=False)
-        live = gr.HTML(pictures.empty(words.EMPTY_PAIR) if over else watcher.pair(), visible=True)
-        return live, *[hidden] * 7, *[gr.skip()] * 4
+    def moving(self) -> list[Any]:
+        """The pair of previews."""
+        return [self.running]
 
-    def wire(self, c: controls.Controls, shown: gr.State, find: Callable[[str], Run | None]) -> None:
-        """Views, the link, the control of ones."""
+    def move(self, event: JobEvent, watcher: live.Watcher) -> Sequence[Any]:
+        """The newest pair of previews."""
+        return (watcher.pair(),)
+
+    def wire(self, page: "Page") -> None:
+        """Views, the precomputed runs, the link, the control of ones."""
 
         def change(view: str) -> list[Any]:
             slider, beside, gap = (gr.update(visible=view == name) for name in words.VIEWS)
             return [slider, slider, beside, gap]
 
+        @told
         def check(*fields: Any) -> str:
-            try:
-                gap = self.studio.null_mask(controls.request(controls.Values(*fields)))
-            except ValueError as error:
-                raise gr.Error(escape(str(error)), print_exception=False) from error
+            gap = page.studio.null_mask(controls.request(controls.Values(*fields)))
             said = f'<p class="said">Largest pixel difference: <b>{gap:g}</b> of 255.</p>'
             return f'{said}<p class="hint">{words.NULL_MASK_INFO}</p>'
 
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
         self.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUICK)
         self.copy.click(None, self.query, None, js=COPY, api_visibility="private")
-        self.null.click(check, c.inputs(), self.null_said, api_visibility="private", concurrency_limit=1)
+        self.null.click(check, page.c.inputs(), self.null_said, **{**ALONE, "show_progress": "full"})
+        for button, run_id in self.picks:
+            button.click(page.show, [gr.State(run_id), page.kept], [*page.staged(), page.shown], **WATCHED)
 
 
-def build(studio: Any, shelf: dict[str, Run]) -> Compare:
+def build(page: "Page", tab: gr.Tab) -> Compare:
     """Draw the tab."""
     running = gr.HTML("", elem_id="running")
     view = gr.Radio(
@@ -120,7 +127,7 @@ def build(studio: Any, shelf: dict[str, Run]) -> Compare:
         copy = gr.Button(words.COPY_LINK, size="sm")
         null = gr.Button(words.NULL_MASK, size="sm")
     null_said = gr.HTML("", elem_id="null")
-    picks = _picks(shelf)
+    picks = _picks(page.shelf)
     with gr.Accordion(words.REPEAT, open=False):
         command = gr.Code(
             language="shell", label="Command line", interactive=False, wrap_lines=True, lines=2, max_lines=6
@@ -135,7 +142,7 @@ def build(studio: Any, shelf: dict[str, Run]) -> Compare:
         )
     query = gr.Textbox(visible=False)
     return Compare(
-        studio, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
+        page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
         null_said, picks,
     )  # fmt: skip
 
@@ -179,3 +186,6 @@ def snippet(run: Run) -> str:
         f"    prompt={r.prompt!r}, negative_prompt={r.negative_prompt!r}, seed={r.seed},\n"
         f"    model={r.model!r}, method={r.method!r}, preset={r.preset!r}, api_name='/compare',\n)"
     )
+
+
+SPEC = TabSpec(name="compare", title="Compare", order=10, build=build)

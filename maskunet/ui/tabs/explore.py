@@ -1,24 +1,30 @@
 """The Explore tab: which weights a finished run removed, where, when, and what that did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from maskunet.records import Run
 from maskunet.ui import words
-from maskunet.ui.handlers import LOUD, QUICK
+from maskunet.ui.handlers import LOUD, QUICK, told
 from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures, plots, study
+from maskunet.ui.remembered import Remembered
+from maskunet.ui.tabs.base import Part, TabSpec
 from visualize import SPECS
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
 
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Explore:
+class Explore(Part):
     """The tab's components; `chosen` is the selection, {"step": index, "site": name or ""}."""
 
     run: gr.Dropdown
@@ -33,10 +39,10 @@ class Explore:
     figures: gr.DownloadButton
     chosen: gr.State
 
-    def wire(self, page: Any, shown: gr.State, kept: gr.BrowserState) -> None:
+    def wire(self, page: "Page") -> None:
         """The run on the stage is the one explored, until another is picked."""
 
-        def follow(run_id: str, kept: list[dict], other: str) -> tuple[Any, ...]:
+        def follow(run_id: str, kept: list[Remembered], other: str) -> tuple[Any, ...]:
             options = choices(page, kept, run_id)
             found = gr.Dropdown(choices=options, value=run_id or None)
             return found, gr.Dropdown(choices=[(words.NO_OTHER, ""), *options]), *opened(run_id, other)
@@ -44,7 +50,7 @@ class Explore:
         def opened(run_id: str, other: str) -> tuple[Any, ...]:
             run = page.find(run_id)
             chosen = {"step": last(run), "site": ""}
-            return *self.show(run, page.find(other), chosen), overlap(page, run_id, other), chosen
+            return *views_of(run, page.find(other), chosen), overlap(page, run_id, other), chosen
 
         def select(run_id: str, other: str, event: gr.EventData) -> tuple[str, str, dict]:
             chosen = dict(event._data or {})
@@ -53,17 +59,14 @@ class Explore:
         def pin(run_id: str, other: str, chosen: dict) -> tuple[str, str, str]:
             return *linked(page.find(run_id), page.find(other), chosen), overlap(page, run_id, other)
 
-        def take(path: str, kept: list[dict], other: str) -> tuple[Any, ...]:
-            try:
-                return follow(page.studio.shelf.take(Path(path)), kept, other)
-            except ValueError as error:
-                raise gr.Error(escape(str(error)), print_exception=False) from error
+        @told
+        def take(path: str, kept: list[Remembered], other: str) -> tuple[Any, ...]:
+            return follow(page.studio.shelf.take(Path(path)), kept, other)
 
+        @told
         def figures(run_id: str) -> gr.DownloadButton:
-            run = page.find(run_id)
-            if run is None:
-                raise gr.Error(words.GONE, print_exception=False)
-            return gr.DownloadButton(value=str(page.studio.shelf.figures(run)), visible=True)
+            file = page.studio.shelf.figures(page.found(run_id))
+            return gr.DownloadButton(value=str(file), visible=True)
 
         stage = [
             self.heat,
@@ -76,7 +79,7 @@ class Explore:
             self.chosen,
         ]
         everything = [self.run, self.other, *stage]
-        shown.change(follow, [shown, kept, self.other], everything, **QUICK)
+        page.shown.change(follow, [page.shown, page.kept, self.other], everything, **QUICK)
         self.run.input(opened, [self.run, self.other], stage, **LOUD)
         self.other.input(
             pin, [self.run, self.other, self.chosen], [self.said, self.linked, self.against], **LOUD
@@ -88,21 +91,11 @@ class Explore:
             trigger_mode="always_last",
             **QUICK,
         )
-        self.upload.upload(take, [self.upload, kept, self.other], everything, **LOUD)
+        self.upload.upload(take, [self.upload, page.kept, self.other], everything, **LOUD)
         self.draw.click(figures, self.run, self.figures, **{**LOUD, "show_progress": "full"})
 
-    def show(self, run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...]:
-        """Map, linked views, strip and the figures' buttons of a run."""
-        if run is None or not views.usable(run.stats):
-            said = pictures.empty(words.EMPTY_EXPLORE if run is None else run.note or words.NO_STATISTICS)
-            rest = "" if run is None else views.strip(run)
-            return said, "", "", rest, gr.Button(visible=False), gr.DownloadButton(visible=False)
-        drawn = views.heat(run, chosen["step"], chosen["site"] or None)
-        buttons = gr.Button(visible=True), gr.DownloadButton(visible=False)
-        return drawn, *linked(run, other, chosen), views.strip(run), *buttons
 
-
-def build() -> Explore:
+def build(page: "Page", tab: gr.Tab) -> Explore:
     """Draw the tab."""
     with gr.Row(elem_id="picker"):
         run = gr.Dropdown([], label=words.RUN_A, allow_custom_value=True, min_width=260)
@@ -136,7 +129,18 @@ def build() -> Explore:
     )
 
 
-def choices(page: Any, kept: list[dict], run_id: str) -> list[tuple[str, str]]:
+def views_of(run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...]:
+    """Map, linked views, strip and the figures' buttons of a run."""
+    if run is None or not views.usable(run.stats):
+        said = pictures.empty(words.EMPTY_EXPLORE if run is None else run.note or words.NO_STATISTICS)
+        rest = "" if run is None else views.strip(run)
+        return said, "", "", rest, gr.Button(visible=False), gr.DownloadButton(visible=False)
+    drawn = views.heat(run, chosen["step"], chosen["site"] or None)
+    buttons = gr.Button(visible=True), gr.DownloadButton(visible=False)
+    return drawn, *linked(run, other, chosen), views.strip(run), *buttons
+
+
+def choices(page: "Page", kept: Sequence[Remembered], run_id: str) -> list[tuple[str, str]]:
     """The runs that can be explored: this browser's, then the precomputed ones."""
     mine = [(words.run(item["prompt"], item["seed"], item["method"]), item["id"]) for item in kept or []]
     shelf = [
@@ -165,7 +169,7 @@ def linked(run: Run | None, other: Run | None, chosen: dict) -> tuple[str, str]:
     return views.headline(run, step, site), views.views(run, step, site, other)
 
 
-def overlap(page: Any, run_id: str, other: str) -> str:
+def overlap(page: "Page", run_id: str, other: str) -> str:
     """The overlap of two runs' masks, or why it cannot be shown."""
     if not other or other == run_id:
         return ""
@@ -179,3 +183,6 @@ def overlap(page: Any, run_id: str, other: str) -> str:
     series = [("overlap", words.OVERLAP_AB, "a"), ("chance", words.CHANCE, "all")]
     drawn = plots.lines(rows, series, x="number", xlabel=words.STEP, ylabel=words.OVERLAP)
     return plots.framed(words.OVERLAP_AB, drawn, rows, "run_overlap", words.OVERLAP_HINT)
+
+
+SPEC = TabSpec(name="explore", title="Explore", order=30, build=build)

@@ -4,27 +4,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.records.features import FeatureRequest, SetCard
+from maskunet.records.features import RANGES, FeatureRequest, SetCard
 from maskunet.ui import words
-from maskunet.ui.handlers import QUICK
+from maskunet.ui.handlers import LOUD, QUICK
 from maskunet.ui.html import features as views
 from maskunet.ui.html import pictures
+from maskunet.ui.studio import FeatureStudio
+from maskunet.ui.tabs.base import Part, TabSpec
 from visualize import embedding
 
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
+
 SCRIPT = Path(__file__).with_name("features.js")
-DEFAULT_MOST = 500  # pictures of a folder
-DRAWINGS = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
+USUAL = {card.name: card.default for card in RANGES}
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class Features(Part):
     """The tab's components."""
 
-    studio: Any
+    studio: FeatureStudio
     empty: gr.HTML
     form: gr.Column
     sets: gr.CheckboxGroup
@@ -43,18 +47,18 @@ class Features:
     cloud: gr.HTML
     measures: gr.HTML
 
-    def wire(self, demo: gr.Blocks) -> None:
+    def wire(self, page: "Page") -> None:
         """Offer the sets there are, keep the fields in step with them, draw and stop."""
         offered = [self.empty, self.form, self.shown, self.sets, self.folders, self.refused]
         follows = [self.reference, self.perplexity]
-        demo.load(self.offer, None, offered, **QUICK)
+        page.demo.load(self.offer, None, offered, **QUICK)
         self.sets.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
         self.most.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
         fields = [
             self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most,
         ]  # fmt: skip
         shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
-        self.draw.click(self.follow, fields, shown, **DRAWINGS)
+        self.draw.click(self.follow, fields, shown, **LOUD)
         self.stop.click(self.end, None, None, **QUICK)
 
     def offer(self) -> tuple[Any, ...]:
@@ -72,7 +76,7 @@ class Features:
     def fit(self, sets: list[str], reference: str | None, most: float | None) -> tuple[Any, ...]:
         """The reference is one of the chosen sets; the perplexity is said to be what they allow."""
         cards = [card for card in self.studio.sets() if card.key in (sets or ())]
-        limit = DEFAULT_MOST if most is None else int(most)
+        limit = USUAL["most"] if most is None else int(most)
         n = sum(card.n if card.extractor else min(card.n, limit) for card in cards)
         keys = [card.key for card in cards]
         kept = reference if reference in keys else next(iter(keys), None)
@@ -108,17 +112,23 @@ class Features:
         self.studio.stop(request.session_hash)
 
 
-def build(studio: Any) -> Features:
+def build(page: "Page", tab: gr.Tab) -> Features:
     """Draw the tab over the studio's part for features."""
+    studio = page.studio.features
     empty = gr.HTML(pictures.empty(words.EMPTY_FEATURES), visible=False)
-    with gr.Column(visible=False, elem_id="features-form") as form:
+    with gr.Column(visible=False, elem_id="features-form", elem_classes="tab-form") as form:
         sets = gr.CheckboxGroup([], label=words.SETS, elem_id="feature-sets")
         with gr.Row():
             reference = gr.Dropdown([], label=words.REFERENCE, info=words.REFERENCE_INFO, min_width=180)
             kind = gr.Radio(kinds(), value="t-SNE", label=words.EMBEDDING, min_width=180)
             perplexity = gr.Number(embedding.PERPLEXITY, label=words.PERPLEXITY, info=" ", min_width=180)
             seed = gr.Number(
-                0, label=words.SEED, info=words.FEATURES_SEED_INFO, precision=0, minimum=0, min_width=120
+                USUAL["seed"],
+                label=words.SEED,
+                info=words.FEATURES_SEED_INFO,
+                precision=0,
+                minimum=0,
+                min_width=120,
             )
         with gr.Row(visible=False) as folders:
             networks = [(card.title, card.name) for card in studio.extractors()]
@@ -129,7 +139,9 @@ def build(studio: Any) -> Features:
                 info=words.EXTRACTOR_INFO,
                 min_width=220,
             )
-            most = gr.Number(DEFAULT_MOST, label=words.MOST, info=words.MOST_INFO, precision=0, min_width=180)
+            most = gr.Number(
+                USUAL["most"], label=words.MOST, info=words.MOST_INFO, precision=0, min_width=180
+            )
         with gr.Row(elem_id="draw-row"):
             draw = gr.Button(words.DRAW, variant="primary", elem_id="draw")
             stop = gr.Button(words.STOP_DRAWING, variant="stop", visible=False, elem_id="stop-drawing")
@@ -173,3 +185,6 @@ def asked(
         sets=tuple(sets or ()), reference=reference or "", embedding=kind, perplexity=float(perplexity),
         seed=int(seed), extractor=extractor, most=int(most),
     )  # fmt: skip
+
+
+SPEC = TabSpec(name="features", title=words.FEATURES, order=50, build=build)

@@ -1,85 +1,73 @@
 """The History tab: this browser's runs, kept in the browser; open one again or take it off the list."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.records import Run
 from maskunet.ui import words
-from maskunet.ui.handlers import LOUD
+from maskunet.ui.handlers import LOUD, told
 from maskunet.ui.html import pictures
+from maskunet.ui.remembered import Remembered
+from maskunet.ui.tabs.base import Part, Stage, TabSpec
 
-LENGTH = 24  # runs listed; thumbnails are small, so the browser's storage holds them
-SCRIPT = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-run]');
-  if (button) trigger('select', {run: button.dataset.run, act: button.dataset.act});
-});
-"""
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
+
+SCRIPT = Path(__file__).with_name("history.js")
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class History(Part):
     """The tab's components."""
 
     grid: gr.HTML
 
-    def wire(self, page: Any, kept: gr.BrowserState, shown: gr.State, live: list[Any], optimize: Any) -> None:
-        """Open and remove."""
+    def staged(self) -> list[Any]:
+        """The list."""
+        return [self.grid]
 
-        def act(runs: list[dict], event: gr.EventData) -> tuple[Any, ...]:
+    def show(self, stage: Stage) -> Sequence[Any]:
+        """The list, which a job that goes on is not in yet."""
+        return (grid(stage.kept) if stage.event is None else gr.skip(),)
+
+    def wire(self, page: "Page") -> None:
+        """Open and remove."""
+        staged = page.staged()
+
+        @told
+        def act(kept: list[Remembered], event: gr.EventData) -> tuple[Any, ...]:
             asked = event._data or {}
             run_id = str(asked.get("run", ""))
             if asked.get("act") == "remove":
-                left = [item for item in runs if item["id"] != run_id]
-                return *[gr.skip()] * (len(live) + 2), left, grid(left)
-            *stage, run_id = page.show(run_id)
+                left = [item for item in kept if item["id"] != run_id]
+                return *(grid(left) if part is self.grid else gr.skip() for part in staged), gr.skip(), left
+            shown = page.show(run_id, kept)
             gr.Info("Opened in Compare and Optimize.")
-            course = _course(page, run_id)
-            return *stage, run_id, course, gr.skip(), gr.skip()
+            return *shown, gr.skip()
 
-        outputs = [*live, shown, optimize.view, kept, self.grid]
-        self.grid.select(act, kept, outputs, trigger_mode="multiple", **LOUD)
-
-
-def _course(page: Any, run_id: str) -> Any:
-    from maskunet.ui.tabs import optimize
-
-    return optimize.still(page.find(run_id), page.titles)
+        outputs = [*staged, page.shown, page.kept]
+        self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **LOUD)
 
 
-def build() -> History:
+def build(page: "Page", tab: gr.Tab) -> History:
     """Draw the tab."""
-    found = gr.HTML(grid([]), js_on_load=SCRIPT, elem_id="history")
+    found = gr.HTML(grid([]), js_on_load=SCRIPT.read_text(), elem_id="history")
     gr.Markdown(words.HISTORY_NOTE, elem_classes="hint")
     return History(found)
 
 
-def remember(kept: list[dict], run: Run) -> list[dict]:
-    """The list with this run first."""
-    item = {
-        "id": run.id,
-        "prompt": run.request.prompt[:120],
-        "seed": run.request.seed,
-        "method": run.request.method,
-        "model": run.request.model,
-        "state": run.state,
-        "gain": run.rewards.get("total", 0) - run.base_rewards.get("total", 0) if run.base_rewards else None,
-        "picture": pictures.uri(run.result_image, 96),
-    }
-    return [item, *(old for old in kept or [] if old["id"] != run.id)][:LENGTH]
-
-
-def grid(kept: list[dict]) -> str:
+def grid(kept: Sequence[Remembered]) -> str:
     """The list as cards."""
     if not kept:
         return pictures.empty(words.EMPTY_HISTORY)
     return f'<div class="runs">{"".join(_card(item) for item in kept)}</div>'
 
 
-def _card(item: dict) -> str:
+def _card(item: Remembered) -> str:
     run_id = escape(str(item["id"]), quote=True)
     prompt = escape(str(item["prompt"]), quote=True)
     gain = item.get("gain")
@@ -94,3 +82,6 @@ def _card(item: dict) -> str:
         f'<button type="button" data-run="{run_id}" data-act="open">{words.OPEN}</button>'
         f'<button type="button" data-run="{run_id}" data-act="remove">{words.DELETE}</button></div></article>'
     )
+
+
+SPEC = TabSpec(name="history", title="History", order=70, build=build)

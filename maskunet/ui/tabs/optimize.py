@@ -1,45 +1,60 @@
 """The Optimize tab: every update of the mask as it happens, or the whole course of a finished run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.records import Run
+from maskunet.records import JobEvent
 from maskunet.ui import words
-from maskunet.ui.html import charts, pictures
+from maskunet.ui.html import live, pictures
+from maskunet.ui.html.optimize import still
+from maskunet.ui.tabs.base import Part, Stage, TabSpec
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
 
 
 @dataclass(frozen=True, slots=True)
-class Optimize:
+class Optimize(Part):
     """The tab's components."""
 
+    page: "Page"
     view: gr.HTML
     numbers: gr.DownloadButton
 
-    def files(self) -> list[Any]:
-        """The outputs of `offer`."""
-        return [self.numbers]
+    def staged(self) -> list[Any]:
+        """The course, and the numbers behind its curves."""
+        return [self.view, self.numbers]
 
-    def offer(self, run: Run | None, studio: Any) -> tuple[Any, ...]:
-        """The numbers behind the curves, once there is a run."""
-        if run is None or not run.rows:
-            return (gr.DownloadButton(visible=False),)
-        return (gr.DownloadButton(value=str(studio.shelf.numbers(run.id)), visible=True),)
+    def show(self, stage: Stage) -> Sequence[Any]:
+        """A run's course, or the newest of a job that goes on."""
+        run, hidden = stage.run, gr.DownloadButton(visible=False)
+        if stage.event is not None:
+            failed = live.over(stage.event)
+            return gr.skip() if failed else stage.watcher.optimize(stage.event), hidden
+        if run is None:
+            return pictures.empty(words.EMPTY_OPTIMIZE), hidden
+        if stage.precomputed or not run.rows:
+            return still(run, self.page.titles), hidden
+        file = str(self.page.studio.shelf.numbers(run.id))
+        return still(run, self.page.titles), gr.DownloadButton(value=file, visible=True)
+
+    def moving(self) -> list[Any]:
+        """The course, without its files."""
+        return [self.view]
+
+    def move(self, event: JobEvent, watcher: live.Watcher) -> Sequence[Any]:
+        """The newest of a job that goes on."""
+        return (watcher.optimize(event),)
 
 
-def build() -> Optimize:
+def build(page: "Page", tab: gr.Tab) -> Optimize:
     """Draw the tab."""
     view = gr.HTML(pictures.empty(words.EMPTY_OPTIMIZE), elem_id="optimize")
-    return Optimize(
-        view, gr.DownloadButton(words.DOWNLOAD_NUMBERS, size="sm", visible=False, elem_id="numbers")
-    )
+    numbers = gr.DownloadButton(words.DOWNLOAD_NUMBERS, size="sm", visible=False, elem_id="numbers")
+    return Optimize(page, view, numbers)
 
 
-def still(run: Run, titles: dict[str, str]) -> str:
-    """A finished run: its pictures, its curves, and what its method predicted at each step."""
-    shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
-    curves = charts.charts(run.rows)
-    seen = () if run.course is None else run.course.result
-    strip = pictures.strip({step: pictures.small(image) for step, image in enumerate(seen)})
-    return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"
+SPEC = TabSpec(name="optimize", title="Optimize", order=20, build=build)

@@ -1,29 +1,30 @@
 """The Race tab: what every method gives for the same time, from a race that was run before."""
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from maskunet.ui import race_words
+from maskunet.ui import race_words, words
 from maskunet.ui.handlers import QUICK
 from maskunet.ui.html import pictures
 from maskunet.ui.html import race as views
+from maskunet.ui.tabs.base import Part, TabSpec
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
 
 
-def build(titles: Mapping[str, str]) -> None:
-    """Draw the tab and wire it; nothing here runs a model.
-
-    Args:
-        titles: of the methods, by name.
-    """
-    found = views.read()
+def build(page: "Page", tab: gr.Tab) -> Part:
+    """Draw the tab and wire it; nothing here runs a model."""
+    titles, found = page.titles, views.read()
     if found is None:
         gr.HTML(pictures.empty(race_words.EMPTY))
-        return
+        return Part()
+    found = views.complete(found, page.methods)
     groups = list(dict.fromkeys(line["group"] for line in found["equal_time"]))[::-1]  # "all" is the last
     prompts = [(race_words.prompt(each["number"], each["prompt"]), each["number"]) for each in found["shown"]]
     gr.HTML(views.said(found, titles), elem_id="race-said")
-    gr.HTML(views.curves(found), elem_id="race-curves")
+    gr.HTML(views.curves(found, titles), elem_id="race-curves")
     with gr.Row(elem_id="race-picker"):
         budget = gr.Radio(
             [(label, key) for key, label in race_words.BUDGETS.items()],
@@ -42,3 +43,7 @@ def build(titles: Mapping[str, str]) -> None:
         **QUICK,
     )
     prompt.input(lambda number: views.sheet(found, number, titles), prompt, sheet, **QUICK)
+    return Part()
+
+
+SPEC = TabSpec(name="race", title=words.RACE, order=40, build=build)

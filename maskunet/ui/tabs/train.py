@@ -2,24 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from maskunet.records.training import RecipeCard, TrainRequest, TrainState
 from maskunet.ui import controls, settings, words
-from maskunet.ui.handlers import QUICK, WATCHED
+from maskunet.ui.handlers import QUICK, WATCHED, told
 from maskunet.ui.html import pictures
 from maskunet.ui.html import train as views
 from maskunet.ui.html.settings import form
+from maskunet.ui.studio import Studio, TrainStudio
+from maskunet.ui.tabs.base import Part, TabSpec
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
 
 
 @dataclass(frozen=True, slots=True)
-class Train:
+class Train(Part):
     """The tab's components."""
 
-    studio: Any
+    studio: TrainStudio
     recipe: gr.Dropdown
     preset: gr.Dropdown
     name: gr.Textbox
@@ -34,12 +38,8 @@ class Train:
     samples: gr.HTML
     curves: gr.HTML
 
-    def wire(self, restored: Any, page: Any, tabs: gr.Tabs) -> None:
-        """Keep the fields in step with the recipe, start, watch, stop, and offer what was trained.
-
-        Args:
-            restored: the event after which a page that was loaded has its controls filled in.
-        """
+    def wire(self, page: "Page") -> None:
+        """Keep the fields in step with the recipe, start, watch, stop, and offer what was trained."""
         c: controls.Controls = page.c
         shown = [
             self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves,
@@ -51,12 +51,12 @@ class Train:
             self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **WATCHED
         )
         started.success(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
-        restored.then(self.offer, *offered, **QUICK)
-        restored.then(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
+        page.restored.then(self.offer, *offered, **QUICK)
+        page.restored.then(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
         self.stop.click(self.end, None, None, **QUICK)
         gr.on([c.method.input, c.model.input], self.offer, *offered, **QUICK)
         presets = gr.State({method: list(page.presets[method]) for method in page.presets})
-        self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, tabs], **QUICK)
+        self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, page.tabs], **QUICK)
 
     def new_recipe(self, recipe: str) -> tuple[Any, ...]:
         """Another recipe: its presets, and the settings of the first."""
@@ -69,16 +69,14 @@ class Train:
         """The fields of a preset's settings."""
         return settings.anew(fields(self._card(recipe), preset))
 
+    @told
     def begin(self, recipe: str, preset: str, name: str, changed: Any) -> tuple[Any, ...]:
-        """Start, or say in one sentence why not."""
+        """Start, or tell why not."""
         asked = TrainRequest(
             recipe=recipe, preset=preset, name=(name or "").strip(),
             settings=settings.changed(changed, f"{recipe}/{preset}"),
         )  # fmt: skip
-        try:
-            self.studio.start(asked)
-        except ValueError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+        self.studio.start(asked)
         hidden = gr.update(visible=False)
         return gr.Button(interactive=False), gr.Button(visible=True), "", hidden, gr.skip(), gr.skip(), "", ""
 
@@ -102,12 +100,10 @@ class Train:
             return gr.Row(visible=False), gr.skip(), gr.skip()
         return gr.Row(visible=True), str(self.studio.archive()), str(self.studio.log())
 
+    @told
     def end(self) -> None:
         """Ask the training to stop; `follow` shows how it does."""
-        try:
-            self.studio.stop()
-        except ValueError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+        self.studio.stop()
 
     def offer(self, method: str, model: str, chosen: str) -> gr.Dropdown:
         """What was trained here and fits the method, for the controls beside the tabs."""
@@ -130,12 +126,13 @@ class Train:
         return next(card for card in self.studio.recipes() if card.name == recipe)
 
 
-def build(studio: Any) -> Train:
+def build(page: "Page", tab: gr.Tab) -> Train:
     """Draw the tab over the studio's part for training."""
+    studio = page.studio.training
     cards = studio.recipes()
     first, preset = cards[0], next(iter(cards[0].presets))
     gr.HTML(f'<p class="said">{words.TRAIN_INTRO}</p>')
-    with gr.Column(elem_id="train-form"):
+    with gr.Column(elem_id="train-form", elem_classes="tab-form"):
         with gr.Row():
             recipe = gr.Dropdown(
                 [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
@@ -171,3 +168,11 @@ def fields(card: RecipeCard, preset: str) -> str:
     """The fields of a preset's settings, the main ones first."""
     known = words.TRAIN_SETTINGS
     return form(card.presets[preset], f"{card.name}/{preset}", known, key="train", first=list(known))
+
+
+def offered(studio: Studio) -> bool:
+    """Only where pages may start trainings."""
+    return studio.training is not None
+
+
+SPEC = TabSpec(name="train", title=words.TRAIN, order=60, build=build, offered=offered)

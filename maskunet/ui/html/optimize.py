@@ -1,0 +1,20 @@
+"""A finished run as the course of its optimization: both pictures, its curves, its predictions step by step."""
+
+from collections.abc import Mapping
+
+from maskunet.records import Run
+from maskunet.ui import words
+from maskunet.ui.html import charts, pictures
+
+
+def still(run: Run, titles: Mapping[str, str]) -> str:
+    """A finished run: its pictures, its curves, and what its method predicted at each step.
+
+    Args:
+        titles: of models, methods and rewards, by name.
+    """
+    shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
+    curves = charts.charts(run.rows, titles)
+    seen = () if run.course is None else run.course.result
+    strip = pictures.strip({step: pictures.small(image) for step, image in enumerate(seen)})
+    return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"

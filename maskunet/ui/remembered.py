@@ -1,0 +1,40 @@
+"""What a browser remembers of a job and of the runs that came of it: plain values that it may lose or change."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from maskunet.records import Request, Run
+from maskunet.ui.html import pictures
+
+LENGTH = 24  # runs; thumbnails are small, so the browser's storage holds them
+
+
+class Remembered(TypedDict, total=False):
+    """A job, or a run that is over; then also how it ended, by how much the reward rose, and a small picture."""
+
+    id: str
+    prompt: str
+    seed: int
+    model: str
+    method: str
+    state: str
+    gain: float | None
+    picture: str
+
+
+def job(job_id: str, asked: Request) -> Remembered:
+    """A job that was queued a moment ago."""
+    names = {"prompt": asked.prompt, "seed": asked.seed, "model": asked.model, "method": asked.method}
+    return Remembered(id=job_id, **names)
+
+
+def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
+    """The list with this run first."""
+    rise = run.rewards.get("total", 0) - run.base_rewards.get("total", 0) if run.base_rewards else None
+    new = job(run.id, run.request) | Remembered(
+        prompt=run.request.prompt[:120],
+        state=run.state,
+        gain=rise,
+        picture=pictures.uri(run.result_image, 96),
+    )
+    return [new, *(old for old in kept or [] if old["id"] != run.id)][:LENGTH]

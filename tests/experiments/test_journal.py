@@ -1,0 +1,28 @@
+"""Rows that are kept as they come."""
+
+import pytest
+
+from maskunet.experiments import journal
+
+
+def test_rows_of_another_study_are_refused(tmp_path):
+    journal.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)}, "study")
+    assert (
+        journal.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)}, "study") == []
+    )
+    with pytest.raises(ValueError, match="with another model, steps; give another --out"):
+        journal.resume(tmp_path / "rows.jsonl", {"model": "b", "steps": 10, "sizes": (1, 2)}, "study")
+    for text in ("", "no json\n", "[]\n", '{"task": "two"}\n'):
+        (tmp_path / "other").write_text(text)
+        with pytest.raises(ValueError, match="“other” holds no study"):
+            journal.resume(tmp_path / "other", {"model": "a"}, "study")
+
+
+def test_every_row_is_on_disk_before_the_next_one_is_made(tmp_path):
+    path, about = tmp_path / "rows.jsonl", {"model": "a"}
+    journal.resume(path, about, "study")
+    passing = journal.kept(iter([{"n": 1}, {"n": 2}]), path)
+    next(passing)
+    assert journal.resume(path, about, "study") == [{"n": 1}]
+    passing.close()
+    assert journal.resume(path, about, "study") == [{"n": 1}]

@@ -1,0 +1,62 @@
+"""Tabs are found by being there: a file in the room is a tab of the page, with its place, its styles and its answers."""
+
+import gradio as gr
+import pytest
+
+from maskunet.plugins import discover
+from maskunet.studio.studio import Studio
+from maskunet.ui import page, tabs
+
+NEW = """
+import gradio as gr
+from maskunet.ui.tabs.base import Part, TabSpec
+
+class New(Part):
+    def __init__(self):
+        self.said = gr.Markdown("nothing")
+    def staged(self):
+        return [self.said]
+    def show(self, stage):
+        return ("a run" if stage.run else "no run",)
+    def wire(self, page):
+        page.wired = self
+
+SPEC = TabSpec(name="new", title="Brand new", order=25, build=lambda page, tab: New())
+"""
+
+
+@pytest.fixture
+def studio(library, tmp_path):
+    made = Studio(tmp_path / "runs", library=library)
+    yield made
+    made.close()
+
+
+def titles(demo):
+    return [block.label for block in demo.blocks.values() if isinstance(block, gr.Tab)]
+
+
+def test_the_tabs_stand_in_their_order(studio):
+    specs = [spec for spec in tabs.SPECS.values() if spec.offered(studio)]
+    wanted = [spec.title for spec in sorted(specs, key=lambda spec: spec.order)]
+    assert titles(page.build(studio, {})) == wanted and wanted[0] == "Compare"
+    assert len({spec.order for spec in tabs.SPECS.values()}) == len(tabs.SPECS)
+
+
+def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):
+    (tmp_path / "brand_new.py").write_text(NEW)
+    monkeypatch.setattr(tabs, "__path__", [*tabs.__path__, str(tmp_path)])
+    monkeypatch.setattr(tabs, "SPECS", discover("maskunet.ui.tabs"))
+    pages, draw = [], page.Page.draw
+    monkeypatch.setattr(page.Page, "draw", lambda self, demo: pages.append(self) or draw(self, demo))
+    assert titles(page.build(studio, {}))[:4] == ["Compare", "Optimize", "Brand new", "Explore"]
+    (drawn,) = pages
+    place = 4 + drawn.staged().index(drawn.wired.said)  # after what is on every page
+    assert drawn.idle([])[place] == "no run"
+
+
+def test_every_style_sheet_of_a_tab_is_served():
+    assert {path.stem for path in page.CSS} >= {"style", "settings", "race", "train"}
+    assert page.CSS.index(next(p for p in page.CSS if p.stem == "style")) < min(
+        i for i, path in enumerate(page.CSS) if path.parent.name == "tabs"
+    )
