@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from maskunet import plugins
 from maskunet.machine import prepare
 
 with suppress(ImportError):
@@ -21,7 +22,8 @@ PASSWORD = 8  # characters at least
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The launch flags."""
     parser = argparse.ArgumentParser(description="MaskUNet Lab, a page on this computer.")
-    parser.add_argument("--model", default="auto", help="tabletop, sd15, sd2, folder; auto chooses")
+    models = ", ".join(plugins.names("maskunet.models"))
+    parser.add_argument("--model", default="auto", help=f"{models}; auto chooses")
     parser.add_argument("--weights", type=Path, help="a Stable Diffusion folder to read instead")
     parser.add_argument("--device", help="cuda, mps or cpu; by default the best one here")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))

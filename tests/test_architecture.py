@@ -26,7 +26,7 @@ NARROW = {
     "evaluation": ("maskunet.records", "maskunet.encoders", "maskunet.prompts", "maskunet.tabletop", "maskunet.plugins",
                    "maskunet.machine", "maskunet.failures", "maskunet.rewards"),
     "ui": ("maskunet.records", "maskunet.plugins", "maskunet.runs.run_folder", "visualize"),
-    "app": ("maskunet.ui", "maskunet.studio", "maskunet.machine"),
+    "app": ("maskunet.ui", "maskunet.studio", "maskunet.machine", "maskunet.plugins"),
 }  # fmt: skip
 HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate", "gradio", "spacy"}
 WITHOUT_TORCH = ("records", "ui", "visualize", "plugins", "app")

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskunet import plugins
 from maskunet.commands.base import CommandSpec, ModelOptions, UsageError, bar, key_value, option
 
 if TYPE_CHECKING:
     from maskunet.records.training import TrainEvent
 
+RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
 DATA = "tabletop, or a folder with metadata.jsonl, or a Parquet file with image and text"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
     recipe: str = option(
-        help="what is trained, such as mask_generator; python -m maskunet recipes lists them", positional=True
+        help=f"what is trained: {RECIPES}; python -m maskunet recipes describes them", positional=True
     )
     preset: str = option("", "of the recipe; its first one if left out")
     data: str = option("tabletop", DATA)

@@ -13,6 +13,7 @@ from maskunet import plugins
 if TYPE_CHECKING:
     from maskunet.records import Request
 
+MODELS, METHODS = (", ".join(plugins.names(f"maskunet.{room}")) for room in ("models", "methods"))
 READ = {"int": int, "float": float, "str": str, "Path": Path}  # a value from its text, by the field's type
 
 
@@ -191,7 +192,7 @@ class DeviceOptions(Options):
 class ModelOptions(DeviceOptions):
     """With which base model."""
 
-    model: str = option("auto", "base model; auto takes the best one here")
+    model: str = option("auto", f"base model: {MODELS}; auto takes the best one here")
     weights: Path | None = option(None, "a Stable Diffusion folder", metavar="DIR")
 
 
@@ -207,7 +208,7 @@ class SamplingOptions(ModelOptions):
 class MethodOptions(SamplingOptions):
     """By which method; `seed` is the noise's."""
 
-    method: str = option("maskunet_free", "python -m maskunet methods lists them")
+    method: str = option("maskunet_free", f"{METHODS}; python -m maskunet methods describes them")
     preset: str = option("", "of the method; its first one if left out")
     set: dict[str, Any] = option(
         {}, "of the method; python -m maskunet methods METHOD lists them", metavar="KEY=VALUE",
