@@ -260,7 +260,7 @@ def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
 def test_speed_and_memory_are_switches_of_the_methods_that_have_them(visit):
     tab = visit()
     tab.get_by_text("More settings").click()
-    switches = tab.locator("#switches")
+    switches = tab.locator("#set-switches")
     fill(tab, method="Unmasked · control")
     switches.wait_for(state="hidden")
     fill(tab, method="MaskUNet, training-free")

@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from maskunet.ui import controls, settings
 from maskunet.ui.html.settings import form
 from tests.support.serving import SOON, needs_browser, served
 
+CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 EVIL = '"><img src=x onerror="alert(1)">'
 OF = "maskunet_free/official"
 
@@ -60,7 +62,7 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
     assert re.search(r'<input type="checkbox" id="set-keep"[^>]* checked>', html)
     assert '<label for="set-updates">Turns</label>' in html and '<label for="set-scale">Scale</label>' in html
     assert "per step <span>(0 to 1,000)</span>" in html and "size <span>(0.00001 to 1)</span>" in html
-    _, _, costs = html.partition('<fieldset id="switches">')
+    _, _, costs = html.partition('<fieldset id="set-switches">')
     assert list(drawn(costs)) == ["tiny"]
     assert form([], OF, {}, key="set") == ""
 
@@ -176,14 +178,20 @@ def test_a_wrong_value_is_refused_in_one_sentence_and_an_emptied_number_is_the_p
 
 
 @needs_browser
-@pytest.mark.parametrize(("width", "columns"), [(390, 1), (1400, 2)])
-def test_two_columns_where_there_is_room_and_the_keyboard_reaches_every_field(chromium, lab, width, columns):
+@pytest.mark.parametrize(
+    ("width", "columns", "theme"), [(390, 1, "light"), (1400, 2, "dark"), (1400, 2, "light")]
+)
+def test_two_columns_where_there_is_room_and_every_field_is_readable_and_in_reach(
+    chromium, lab, width, columns, theme
+):
     context = chromium.new_context(viewport={"width": width, "height": 844})
     tab = context.new_page()
     tab.set_default_timeout(SOON)
-    tab.goto(lab[0])
+    tab.goto(f"{lab[0]}/?__theme={theme}")
     tab.get_by_text("More settings").click()
-    tab.wait_for_selector("#set-updates")
+    tab.locator("#set-updates").fill("3")
+    tab.locator("#set-views").fill("99")
+    assert tab.evaluate(CONTRAST) == []
     lefts = "[...new Set([...document.querySelectorAll('.fields .field')].map(f => Math.round(f.getBoundingClientRect().left)))]"
     assert len(tab.evaluate(lefts)) == columns
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")

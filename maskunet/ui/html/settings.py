@@ -43,11 +43,9 @@ def _fields(cards: Cards, titles: Mapping[str, str], key: str) -> str:
         f'<div class="fields">{_each(mine, titles, key)}</div>' for mine in (values, switches) if mine
     )
     costs = _each([card for card in cards if card.cost], titles, key)
-    return (
-        f'{drawn}<fieldset id="switches"><legend>{words.SWITCHES}</legend>{costs}</fieldset>'
-        if costs
-        else drawn
-    )
+    if costs:
+        drawn += f'<fieldset id="{key}-switches"><legend>{words.SWITCHES}</legend>{costs}</fieldset>'
+    return drawn
 
 
 def _each(cards: Cards, titles: Mapping[str, str], key: str) -> str:
@@ -57,9 +55,12 @@ def _each(cards: Cards, titles: Mapping[str, str], key: str) -> str:
 def _field(card: FieldCard, titles: Mapping[str, str], key: str) -> str:
     name = f"{key}-{card.name}"
     title = titles.get(card.name) or card.name.replace("_", " ").capitalize()
-    control = _control(card, f'id="{name}" aria-describedby="{name}-help" {_usual(card)}')
-    label = f'<label for="{name}">{escape(card.help if card.cost else title)}</label>'
-    about = "" if card.cost else f'<small id="{name}-help">{_help(card)}</small>'
+    if card.cost:  # one line says enough
+        label, about, known = card.help, "", f'id="{name}"'
+    else:
+        label, about = title, f'<small id="{name}-help">{_help(card)}</small>'
+        known = f'id="{name}" aria-describedby="{name}-help"'
+    label, control = f'<label for="{name}">{escape(label)}</label>', _control(card, f"{known} {_usual(card)}")
     if card.kind == "bool":
         return f'<div class="field switch">{control}<div>{label}{about}</div></div>'
     return f'<div class="field">{label}{about}{control}</div>'
