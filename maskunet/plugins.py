@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
@@ -14,8 +15,11 @@ SHARED = ("base", "registry")  # what the plug-ins of a package share, and what 
 
 def names(package: str) -> tuple[str, ...]:
     """The plug-ins of a package by their files' names, in order and without importing any."""
-    found = find_spec(package)
-    places = found.submodule_search_locations if found else None
+    if package in sys.modules:
+        places = sys.modules[package].__path__
+    else:
+        found = find_spec(package)
+        places = found.submodule_search_locations if found else None
     return tuple(info.name for info in pkgutil.iter_modules(places or ()) if info.name not in SHARED)
 
 
