@@ -32,7 +32,7 @@ def run(options: Options) -> int:
     if lacking:
         sys.stdout.write(f"\n{lacking} of these must be set right first, marked with “!”.\n")
         return 1
-    sys.stdout.write("\nThe lab can be started: python app.py\n")
+    sys.stdout.write("\nThe lab can be started: python app.py, or maskunet-lab if pip installed it\n")
     return 0
 
 

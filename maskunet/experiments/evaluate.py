@@ -16,6 +16,7 @@ from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
+from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 
@@ -66,7 +67,7 @@ def evaluate(
                 yield judge(case, one.seed, iter(seen[number]), loaded.checker)
 
 
-def judge(case: Case, seed: int, events: Iterator, checker: Any) -> dict[str, Any]:
+def judge(case: Case, seed: int, events: Iterator, checker: Checker) -> dict[str, Any]:
     """Run a method's events to the end and judge the final image."""
     ratios, final = {}, None  # by step: of the mask the solver went on with
     for event in events:

@@ -18,9 +18,11 @@ from maskunet.machine import versions
 from maskunet.methods import method_of
 from maskunet.methods.base import MethodSpec, filled
 from maskunet.methods.base.batches import fitting, together
+from maskunet.models.base import DiffusionModel
 from maskunet.prompts.files import METADATA, Prompt
 from maskunet.records import MAX_SEED, Request, StepEvent
 from maskunet.records.disk import whole
+from maskunet.rewards.base import WeightedRewards
 
 RECORD = "sample.json"
 FAILED = "failed"  # folder: why a picture could not be made, one text file each
@@ -58,8 +60,8 @@ class Picture:
 
 
 def sample(
-    model: Any,
-    rewards: Any,
+    model: DiffusionModel,
+    rewards: WeightedRewards,
     request: Request,
     prompts: Sequence[Prompt],
     out: Path,
@@ -165,7 +167,7 @@ def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -
     return found
 
 
-def _about(model: Any, request: Request, spec: MethodSpec, settings: Any) -> dict[str, Any]:
+def _about(model: DiffusionModel, request: Request, spec: MethodSpec, settings: Any) -> dict[str, Any]:
     """How pictures that lie together must be made."""
     return {
         "model": request.model, "weights": spec.weights(model, settings),
@@ -220,7 +222,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _cut(model: Any, prompts: Sequence[Prompt]) -> int:
+def _cut(model: DiffusionModel, prompts: Sequence[Prompt]) -> int:
     """How many prompts are longer than the text encoder reads, 77 tokens for CLIP's."""
     most = model.tokenizer.model_max_length
     return sum(len(model.tokenizer(prompt.text, verbose=False).input_ids) > most for prompt in prompts)

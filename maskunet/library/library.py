@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from maskunet.records import Card
 from maskunet.records.disk import trained_file
 from maskunet.rewards import load_rewards
 from maskunet.rewards.base import WeightedRewards
+from maskunet.tabletop.checker import Checker
 
 MAX_LOADED = 2  # models kept in memory
 
@@ -28,7 +28,7 @@ class Loaded:
 
     model: DiffusionModel
     rewards: WeightedRewards
-    checker: Any = None
+    checker: Checker | None = None
 
 
 class Library:

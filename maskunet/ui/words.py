@@ -116,7 +116,7 @@ DRAWING_ENDS = {
 }
 EMPTY_FEATURES = (
     "There are no sets of pictures here yet. To make those of the tabletop model: python -m maskunet tabletop "
-    "features. To compare folders of your own: python app.py --images DIR, the folder above them."
+    "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
 NOTHING_DRAWN = "Choose sets and press “Draw”: every point is a picture, pictures that are alike lie close."
 NOTHING_CHOSEN = "Click a picture or draw a rectangle around several to see them here."

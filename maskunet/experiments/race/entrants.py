@@ -7,6 +7,7 @@ from typing import Any
 
 from maskunet.methods import SPECS
 from maskunet.methods.base import KINDS, MethodSpec, RewardWeights
+from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
 
 PLAIN = "plain"
@@ -100,12 +101,12 @@ def entrants(names: str) -> list[Entrant]:
     return [entrant(name) for name in dict.fromkeys([PLAIN, *(name.strip() for name in given)])]
 
 
-def present(chosen: Sequence[Entrant], model: Any) -> list[Entrant]:
+def present(chosen: Sequence[Entrant], model: DiffusionModel) -> list[Entrant]:
     """Without those that need a trained file where the model has none."""
     return [each for each in chosen if _has_its_parts(each, model)]
 
 
-def _has_its_parts(each: Entrant, model: Any) -> bool:
+def _has_its_parts(each: Entrant, model: DiffusionModel) -> bool:
     try:
         each.spec.parts(model, each.spec.settings(each.preset, each.named()))
     except ValueError:

@@ -4,7 +4,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,6 +13,10 @@ from maskunet.experiments.markdown import markdown_table
 from maskunet.records.disk import whole
 from maskunet.tabletop import checker, data
 from maskunet.tabletop.place import CHECKER, GUIDANCE
+
+if TYPE_CHECKING:
+    from maskunet.library.library import Loaded
+    from maskunet.rewards.base import WeightedRewards
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ VARIANTS = (  # seed, method, preset
 )  # fmt: skip
 
 
-def _loaded() -> Any:
+def _loaded() -> "Loaded":
     """The shipped model, its rewards and the checker."""
     from maskunet.library.library import Library
 
@@ -112,7 +116,7 @@ def card(docs: Path, n: int) -> None:
     log.info("\n%s", (docs / "tabletop.md").read_text(encoding="utf-8"))
 
 
-def judges(loaded: Any, count: int = 500) -> dict[str, Any]:
+def judges(loaded: "Loaded", count: int = 500) -> dict[str, Any]:
     """The figures that need no sampling, on `count` fresh renders: autoencoder, checker, rewards."""
     from maskunet.experiments.tabletop.train_autoencoder import psnr
     from maskunet.tabletop.render import render
@@ -141,7 +145,7 @@ def judges(loaded: Any, count: int = 500) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _told_apart(reward: Any, scenes: list, pictures: torch.Tensor) -> float:
+def _told_apart(reward: "WeightedRewards", scenes: list, pictures: torch.Tensor) -> float:
     """How often the true caption scores above one hard negative."""
     import numpy as np
 

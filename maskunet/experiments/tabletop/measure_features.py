@@ -4,15 +4,16 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from maskunet import seeds
 from maskunet.evaluation import features
+from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, feature_set
 from maskunet.records.disk import whole
 from maskunet.records.feature_set import FeatureSet
+from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.tasks import Case
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ def make(folder: Path, out: Path, n: int) -> None:
 
 
 def made(
-    model: Any,
-    rewards: Any,
+    model: DiffusionModel,
+    rewards: WeightedRewards,
     asked: Sequence[tuple[Case, int]],
     extractor: features.FeatureExtractor,
     folder: Path,
@@ -77,7 +78,7 @@ def made(
         yield _extracted(pictures, extractor)
 
 
-def _picture(model: Any, rewards: Any, request: Request) -> np.ndarray:
+def _picture(model: DiffusionModel, rewards: WeightedRewards, request: Request) -> np.ndarray:
     """(H, W, 3) uint8."""
     from maskunet.methods import SPECS
 
