@@ -33,9 +33,7 @@ def describe(run: Run) -> None:
     kept = all_sites.overlap("before")[1:, 0]
     print(f"{run.request.method}: {ratio[0]:.2%} removed at the first step, {ratio[-1]:.2%} at the last")
     print(f"  at the last step {most} loses most: {stats.ratio[last].max():.2%}")
-    print(
-        f"  overlap with the step before {np.nanmean(kept):.3f}, by chance {chance(ratio, ratio).mean():.3f}"
-    )
+    print(f"  overlap with the step before {np.nanmean(kept):.3f}, by chance {chance(ratio, ratio).mean():.3f}")
 
 
 if __name__ == "__main__":

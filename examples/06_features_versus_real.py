@@ -42,9 +42,7 @@ def main(out: Path, n: int = IMAGES) -> list[metrics.Score]:
         sets[name] = last.result
     scores = metrics.measure(sets["autoencoder"].features, sets["renders"].features, SEED)
     for score in scores:
-        print(
-            f"{score.title} {score.value:.3f} (95 % {score.low:.3f} to {score.high:.3f}, n = {score.n}) {score.note}"
-        )
+        print(f"{score.title} {score.value:.3f} (95 % {score.low:.3f} to {score.high:.3f}, n = {score.n}) {score.note}")
     points = embedding.embed({name: one.features for name, one in sets.items()}, "t-SNE", 10, SEED)
     thumbnails = {name: one.thumbnails for name, one in sets.items()}
     embedding.draw(points, f"t-SNE, perplexity 10, seed {SEED}", thumbnails).savefig(out, dpi=150)

@@ -32,9 +32,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.prediction_type not in PREDICTIONS:
-            raise ValueError(
-                f"The model predicts “{self.prediction_type}”; known are {', '.join(PREDICTIONS)}."
-            )
+            raise ValueError(f"The model predicts “{self.prediction_type}”; known are {', '.join(PREDICTIONS)}.")
 
     @cached_property
     def _table(self) -> list[float]:
@@ -64,9 +62,7 @@ class Schedule:
         """How much of x0 and of the noise x_t is made of: x_t = alpha x0 + sigma eps."""
         return math.sqrt(self.alpha_bar(t)), math.sqrt(1 - self.alpha_bar(t))
 
-    def x0_eps_at(
-        self, output: Tensor, x_t: Tensor, a: float | Tensor, s: float | Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def x0_eps_at(self, output: Tensor, x_t: Tensor, a: float | Tensor, s: float | Tensor) -> tuple[Tensor, Tensor]:
         """`x0_eps` at alpha and sigma, which may be float32 tensors () on the device."""
         dtype = x_t.dtype
         wide = torch.promote_types(dtype, torch.float32)  # half precision would round a and s

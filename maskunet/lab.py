@@ -61,9 +61,7 @@ class Lab:
     rewards: "WeightedRewards"
     methods: "dict[str, MethodSpec]"
 
-    def __init__(
-        self, model: str | Path = "auto", *, weights: str | Path | None = None, device: str | None = None
-    ):
+    def __init__(self, model: str | Path = "auto", *, weights: str | Path | None = None, device: str | None = None):
         from maskunet import methods, models
         from maskunet.library.library import Library
 
@@ -154,9 +152,13 @@ class Lab:
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
         request = replace(request, settings={**(settings or {}), **chosen.named()})
         rows = evaluate.evaluate(
-            Loaded(model=self.model, rewards=self.rewards, checker=checker.load(CHECKER)), request,
-            tasks=tasks, n=n, seed=seed, methods=self.methods,
-        )  # fmt: skip
+            Loaded(model=self.model, rewards=self.rewards, checker=checker.load(CHECKER)),
+            request,
+            tasks=tasks,
+            n=n,
+            seed=seed,
+            methods=self.methods,
+        )
         with closing(self._begin(rows)):
             return evaluate.Evaluation(tuple(tqdm(rows, unit="image")))
 
@@ -196,7 +198,7 @@ class Lab:
         rewards = self.rewards if spec.needs_rewards else None
         events = loop.train(
             self.model, spec, values, pairs, Path(out), about=about, rewards=rewards, minutes=minutes, resume=resume
-        )  # fmt: skip
+        )
         return self._begin(events)
 
     def _request(self, prompt: str | Request, asked: Asked) -> Request:

@@ -36,9 +36,7 @@ def discover(package: str) -> Mapping[str, Any]:
         if spec is None:
             raise ImportError(f"{package}/{name}.py has no SPEC. End it in one, or move it elsewhere.")
         if spec.name in found:
-            raise ImportError(
-                f"{package}/{name}.py and {owners[spec.name]}.py both call themselves “{spec.name}”."
-            )
+            raise ImportError(f"{package}/{name}.py and {owners[spec.name]}.py both call themselves “{spec.name}”.")
         found[spec.name], owners[spec.name] = spec, name
     return MappingProxyType(found)
 
@@ -61,9 +59,7 @@ def setting(
         low, high: of a number, both ends included. choices: of a text.
         cost: it changes what a run costs rather than what it does.
     """
-    return field(
-        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "cost": cost}
-    )
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "cost": cost})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,15 +90,11 @@ def cards(settings: Any) -> list[FieldCard]:
         kind, *more = get_args(each.type) if isinstance(each.type, UnionType) else (each.type,)
         value = each.default if isinstance(settings, type) else getattr(settings, each.name)
         about = {"help": "", **{key: each.metadata[key] for key in CARD if key in each.metadata}}
-        found.append(
-            FieldCard(name=each.name, kind=kind.__name__, default=value, empty=NoneType in more, **about)
-        )
+        found.append(FieldCard(name=each.name, kind=kind.__name__, default=value, empty=NoneType in more, **about))
     return found
 
 
-def chosen(
-    presets: Mapping[str, Any], owner: str, preset: str = "", overrides: Mapping[str, Any] | None = None
-) -> Any:
+def chosen(presets: Mapping[str, Any], owner: str, preset: str = "", overrides: Mapping[str, Any] | None = None) -> Any:
     """The preset's settings, a frozen dataclass, with single values replaced.
 
     Args:
@@ -136,9 +128,7 @@ def check(card: FieldCard, value: Any, called: str = "") -> None:
         return
     kind = {each.__name__: each for each in KINDS}[card.kind]
     numbers = (int, float)
-    fits = isinstance(value, numbers if kind is float else kind) and (
-        kind is bool or not isinstance(value, bool)
-    )
+    fits = isinstance(value, numbers if kind is float else kind) and (kind is bool or not isinstance(value, bool))
     if not fits or (kind in numbers and not abs(value) < inf):
         raise ValueError(f"{called} must be {KINDS[kind]}, not {value!r:.60}.")
     if card.high is None and card.low is not None and value < card.low:

@@ -186,9 +186,7 @@ def test_no_module_remembers_what_a_visitor_did(path):
     assert shared(path.read_text()) == MEMORIES.get(name(path), set())
 
 
-@pytest.mark.parametrize(
-    "change", ["LAST['a'] = 1", "LAST.update(a=1)", "global LAST; LAST = 1", "del LAST['a']"]
-)
+@pytest.mark.parametrize("change", ["LAST['a'] = 1", "LAST.update(a=1)", "global LAST; LAST = 1", "del LAST['a']"])
 def test_a_module_that_remembers_would_be_noticed(change):
     assert shared(f"LAST = {{}}\ndef draw():\n    {change}\n") == {"LAST"}
 

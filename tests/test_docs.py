@@ -26,9 +26,7 @@ NOT_THERE = re.compile(r"my_\w+\.py")  # the file that CONTRIBUTING.md's reader 
 
 def markdown():
     """Every Markdown file of the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, text=True
-    ).stdout
+    listed = subprocess.run(["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, text=True).stdout
     found = [ROOT / name for name in listed.split("\0") if name] or [*ROOT.rglob("*.md")]
     return [path for path in found if path.is_file()]
 
@@ -68,9 +66,7 @@ def missing_paths(text):
 
 def docstrings(path):
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    found = (
-        ast.get_docstring(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)
-    )
+    found = (ast.get_docstring(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds))
     return "\n".join(text for text in found if text)
 
 
@@ -88,11 +84,7 @@ def in_blocks(text):
 
 def in_sentences(text):
     """The commands that a sentence names, often without all of their options."""
-    return [
-        command
-        for code in INLINE.findall(BLOCK.sub("", text))
-        for command in commands(code.replace("\n", " "))
-    ]
+    return [command for code in INLINE.findall(BLOCK.sub("", text)) for command in commands(code.replace("\n", " "))]
 
 
 class _Parsed(BaseException):
@@ -165,9 +157,7 @@ def test_every_command_that_a_page_names_exists_with_its_options(page):
         assert not wrong_in(program, arguments), (program, *arguments)
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if in_blocks(page.read_text(encoding="utf-8"))], ids=name
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if in_blocks(page.read_text(encoding="utf-8"))], ids=name)
 def test_every_command_to_copy_can_be_given_as_it_is(page):
     for program, arguments in in_blocks(page.read_text(encoding="utf-8")):
         parsed(program, arguments)
@@ -180,9 +170,7 @@ def test_the_readme_is_short_and_its_commands_are_found():
 
 
 def test_every_command_is_in_the_list_of_commands():
-    listed = re.findall(
-        r"^\| (`.+?`) \|", (DOCS / "command-line.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    listed = re.findall(r"^\| (`.+?`) \|", (DOCS / "command-line.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert {name for names in listed for name in re.findall(r"`(\w+)`", names)} == {*known_commands()}
 
 

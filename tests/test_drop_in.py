@@ -33,7 +33,7 @@ def found(tmp_path_factory):
     wide = {"PYTHONPATH": str(place), "COLUMNS": "2000"}  # no line of --help is broken
     done = subprocess.run(
         [sys.executable, SCRIPT], cwd=place, env={**os.environ, **wide}, timeout=600, capture_output=True, text=True
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     said = json.loads(done.stdout)
     assert Path(said["place"]) == place / "maskunet"

@@ -10,8 +10,12 @@ from maskunet.models import SPECS
 from tests.test_architecture import CODE, name
 
 NAME = "tabletop"
-ITS_OWN = ("maskunet/tabletop/", "maskunet/models/tabletop.py", "maskunet/experiments/tabletop/",
-           "maskunet/training/tabletop.py")  # fmt: skip
+ITS_OWN = (
+    "maskunet/tabletop/",
+    "maskunet/models/tabletop.py",
+    "maskunet/experiments/tabletop/",
+    "maskunet/training/tabletop.py",
+)
 
 
 def compared(source: str) -> list[int]:

@@ -50,9 +50,7 @@ def installed(tmp_path_factory):
     subprocess.run(built, check=True)
     (wheel,) = home.glob("*.whl")
     assert f"-{__version__}-" in wheel.name
-    subprocess.run(
-        (*PIP, "install", *ALONE, "--no-compile", "--target", str(home / "site"), str(wheel)), check=True
-    )
+    subprocess.run((*PIP, "install", *ALONE, "--no-compile", "--target", str(home / "site"), str(wheel)), check=True)
     return home / "site"
 
 
@@ -87,6 +85,4 @@ def test_everything_that_is_shipped_is_in_the_wheel(installed):
     assert len(names) >= 4
     assert all((installed / "maskunet" / "shipped" / name).is_dir() for name in names)
     shown = installed / "maskunet" / "shipped" / "docs" / "results" / "race" / "shown"
-    assert {each["number"] for each in race.read()["shown"]} == {
-        int(path.stem) for path in shown.glob("*.webp")
-    }
+    assert {each["number"] for each in race.read()["shown"]} == {int(path.stem) for path in shown.glob("*.webp")}

@@ -108,9 +108,8 @@ def test_a_reward_of_ones_own_is_what_is_optimized(lab, method):
 
 def test_a_method_of_ones_own_is_compared_and_evaluated(lab):
     lab.methods["mine"] = MethodSpec(
-        name="mine", title="Mine", kind="rival", summary="", source="", presets={"only": Solver()},
-        run=Sampled(looking),
-    )  # fmt: skip
+        name="mine", title="Mine", kind="rival", summary="", source="", presets={"only": Solver()}, run=Sampled(looking)
+    )
     run = lab.compare(PROMPT, method="mine", **FEW)
     assert np.array_equal(run.base_image, run.result_image)
     mine, plain = (lab.evaluate(name, tasks="two", n=2, steps=2) for name in ("mine", "plain"))

@@ -80,9 +80,12 @@ def apart():
         pytest.skip("this system does not fork")
     codes = [order + KINDS for order in ORDERS] + [f"import {name}\nprint('true')" for name in FIRST]
     done = subprocess.run(
-        [sys.executable, "-c", APART], cwd=ROOT, input=json.dumps([list(MODULES), codes]),
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", APART],
+        cwd=ROOT,
+        input=json.dumps([list(MODULES), codes]),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     printed = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(printed) == len(codes)
@@ -205,9 +208,7 @@ QUICK = {
 def quick(tmp_path, monkeypatch):
     """Pictures of two steps, few scenes, in a folder of its own, and a small pipeline where the text has a large one."""
     request = Lab._request
-    monkeypatch.setattr(
-        Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": 2})
-    )
+    monkeypatch.setattr(Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": 2}))
     monkeypatch.setattr("maskunet.tabletop.data.SHARD", 10)
     monkeypatch.chdir(tmp_path)
     tiny_sd_folder(tmp_path / "path" / "to" / "stable-diffusion-v1-5")
@@ -231,9 +232,7 @@ def test_the_package_shows_what_runs(quick, capsys):
         "pipe": pipe,
     }
     made = run_shown(maskunet.__doc__, **more)
-    assert (
-        made["again"].id == made["run"].id and made["eps"].shape == (1, 4, 8, 8) and made["eps"].requires_grad
-    )
+    assert made["again"].id == made["run"].id and made["eps"].shape == (1, 4, 8, 8) and made["eps"].requires_grad
     assert "| two | 1 |" in capsys.readouterr().out
 
 

@@ -28,7 +28,5 @@ def test_every_test_named_exists(file):
 def test_a_number_in_a_tests_name_is_that_of_its_promise():
     for path in TESTS.rglob("test_*.py"):
         for test, number in re.findall(r"^def (test_(\d+)_\w+)", path.read_text(), re.MULTILINE):
-            named = re.search(
-                rf"^\| {number} \|.*`{path.relative_to(TESTS).as_posix()}::{test}`", TABLE, re.MULTILINE
-            )
+            named = re.search(rf"^\| {number} \|.*`{path.relative_to(TESTS).as_posix()}::{test}`", TABLE, re.MULTILINE)
             assert named or int(number) > 35, test

@@ -62,9 +62,13 @@ def lab(tmp_path_factory):
     for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         os.environ.pop(name, None)
     environment = {
-        **os.environ, "HOME": str(home), "HF_HOME": str(home / "hf"), "GRADIO_TEMP_DIR": str(home / "cache"),
-        "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1",
-    }  # fmt: skip
+        **os.environ,
+        "HOME": str(home),
+        "HF_HOME": str(home / "hf"),
+        "GRADIO_TEMP_DIR": str(home / "cache"),
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONUNBUFFERED": "1",
+    }
     environment.pop("HF_HUB_OFFLINE", None)
     command = [sys.executable, "-c", OFFLINE, "--port", str(port), "--runs", str(home / "runs")]
     with (home / "log").open("w") as log:

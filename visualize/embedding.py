@@ -121,9 +121,7 @@ def table(points: Mapping[str, np.ndarray], files: Mapping[str, Sequence[str]]) 
     ]
 
 
-def draw(
-    points: Mapping[str, np.ndarray], title: str = "", thumbnails: Mapping[str, np.ndarray] = NONE
-) -> Figure:
+def draw(points: Mapping[str, np.ndarray], title: str = "", thumbnails: Mapping[str, np.ndarray] = NONE) -> Figure:
     """Draw the plane; the legend says how many images each set has.
 
     Args:
@@ -161,9 +159,7 @@ def style(i: int) -> tuple[str, str]:
     return STYLES[i % len(STYLES)][0], STYLES[(i + i // len(STYLES)) % len(STYLES)][1]
 
 
-def _show_thumbnails(
-    axes: Axes, points: Mapping[str, np.ndarray], thumbnails: Mapping[str, np.ndarray]
-) -> None:
+def _show_thumbnails(axes: Axes, points: Mapping[str, np.ndarray], thumbnails: Mapping[str, np.ndarray]) -> None:
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
     shown = [

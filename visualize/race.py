@@ -61,9 +61,7 @@ def places(found: Mapping[str, Any]) -> dict[str, int | None]:
     """The place of every entrant's kind among the report's kinds; None where it says none."""
     order = list(found.get("kinds", ()))
     kinds = {line["entrant"]: line.get("kind") for line in found.get("equal_time", ())}
-    return {
-        name: order.index(kind) if (kind := kinds.get(name)) in order else None for name in found["curves"]
-    }
+    return {name: order.index(kind) if (kind := kinds.get(name)) in order else None for name in found["curves"]}
 
 
 def flat(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,9 +97,7 @@ def _budget(panel: Axes, seconds: float) -> None:
     )  # fmt: skip
 
 
-def _labels(
-    panel: Axes, ends: Mapping[str, Mapping], what: str, styles: Mapping[str, tuple[str, str]]
-) -> None:
+def _labels(panel: Axes, ends: Mapping[str, Mapping], what: str, styles: Mapping[str, tuple[str, str]]) -> None:
     """The names at the right edge, moved apart, each with a thin line to where its curve ends."""
     low, high = panel.get_ylim()
     ordered = sorted(ends, key=lambda name: ends[name][what])

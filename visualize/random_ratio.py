@@ -69,9 +69,13 @@ def _references(axes: list[Axes], plain: Mapping[str, Any]) -> None:
         panel.axhline(level, color=COLORS["ink"], linewidth=0.8, linestyle="--", zorder=0)
     axes[2].axhspan(plain["correct_low"], plain["correct_high"], color=COLORS["all"], alpha=0.15, zorder=0)
     axes[2].annotate(
-        f"plain, n = {plain['n']:,}", (1, plain["correct"]), xycoords=("axes fraction", "data"),
-        ha="right", va="bottom", fontsize=7,
-    )  # fmt: skip
+        f"plain, n = {plain['n']:,}",
+        (1, plain["correct"]),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+    )
     axes[0].set_ylim(0, 1)
     axes[2].set_ylim(0, 1)
 

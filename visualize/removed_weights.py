@@ -69,9 +69,7 @@ def draw(run: Run, site: str | None = None) -> Figure:
 
 def _densities(panel: Any, stats: SiteStats, step: int, labels: bool) -> None:
     ends = edges()
-    panel.stairs(
-        density(stats.histogram_all[0]), ends, color=COLORS["all"], fill=True, alpha=0.35, label="all"
-    )
+    panel.stairs(density(stats.histogram_all[0]), ends, color=COLORS["all"], fill=True, alpha=0.35, label="all")
     panel.stairs(density(stats.histogram[step, 0]), ends, color=COLORS["a"], linewidth=1.3, label="removed")
     panel.set_title(f"t = {stats.timesteps[step]}, {stats.ratio[step, 0]:.1%} removed", fontsize=7.5)
     panel.set_xlabel("weight / std of its site", fontsize=7)

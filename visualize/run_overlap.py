@@ -16,9 +16,7 @@ def table(a: MaskSet, b: MaskSet) -> list[dict[str, Any]]:
         ValueError: the masks are of different models or share no timestep.
     """
     if a.sites != b.sites:
-        raise ValueError(
-            "These two runs masked different models, so their masks cannot be laid over each other."
-        )
+        raise ValueError("These two runs masked different models, so their masks cannot be laid over each other.")
     times = [t for t in a.steps if t in b.steps]
     if not times:
         raise ValueError("These two runs share no timestep. Make both with the same number of steps.")

@@ -57,8 +57,9 @@ def _rows(made: Mapping[str, Any], lines: list[Mapping[str, Any]]) -> Figure:
     first = lines[0]
     panel.set_xlabel(
         f"change of the Fréchet distance against “{first['title']}” in %, less is better\n"
-        f"{made['about']['model']}, {first['seeds']} seeds of {first['n']:,} pictures; bars are 95 % intervals", fontsize=8,
-    )  # fmt: skip
+        f"{made['about']['model']}, {first['seeds']} seeds of {first['n']:,} pictures; bars are 95 % intervals",
+        fontsize=8,
+    )
     figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=2)
     return figure
 
@@ -69,9 +70,7 @@ def _of_paper(lines: list[Mapping[str, Any]]) -> dict[str, float]:
     if not titles:
         return {}
     first = lines[0]["paper"][titles[-1]]
-    return {
-        x["row"]: 100 * (x["paper"][titles[-1]] / first - 1) for x in lines[1:] if titles[-1] in x["paper"]
-    }
+    return {x["row"]: 100 * (x["paper"][titles[-1]] / first - 1) for x in lines[1:] if titles[-1] in x["paper"]}
 
 
 def _course(lines: list[Mapping[str, Any]]) -> Figure:

@@ -91,9 +91,7 @@ def _losses(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     panel.plot(*_columns(rows, "loss"), ".", color=COLORS["all"], markersize=2, label="one step")
     panel.plot(*_columns(rows, "loss_mean"), color=COLORS["c"], label=f"mean of {rows[-1]['n']}")
     steps, low = _columns(known, "loss_mean_low")
-    panel.fill_between(
-        steps, low, _columns(known, "loss_mean_high")[1], color=COLORS["c"], alpha=0.2, linewidth=0
-    )
+    panel.fill_between(steps, low, _columns(known, "loss_mean_high")[1], color=COLORS["c"], alpha=0.2, linewidth=0)
     panel.set_ylabel("loss")
     panel.legend(frameon=False, fontsize=7)
 

@@ -12,11 +12,14 @@ from maskunet.library.library import Library
 from maskunet.models.base import suit
 
 SD15 = {
-    "sample_size": 64, "block_out_channels": (320, 640, 1280, 1280), "layers_per_block": 2,
+    "sample_size": 64,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "layers_per_block": 2,
     "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
     "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-    "cross_attention_dim": 768, "attention_head_dim": 8,
-}  # fmt: skip
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
 TOKENS = 77
 
 

@@ -51,10 +51,14 @@ def statistics_overhead(unet: nn.Module, rounds: int) -> dict[str, float]:
                 values += [taken] if number else []  # the first round warms up
     step_seconds, count_seconds = map(median, took.values())
     return {
-        "sites": len(masked.sites), "weights": sum(site.weights for site in masked.sites), "n": rounds,
-        "step_seconds": step_seconds, "count_seconds": count_seconds, "start_seconds": start,
+        "sites": len(masked.sites),
+        "weights": sum(site.weights for site in masked.sites),
+        "n": rounds,
+        "step_seconds": step_seconds,
+        "count_seconds": count_seconds,
+        "start_seconds": start,
         "overhead": (start + STEPS * count_seconds) / (STEPS * step_seconds),
-    }  # fmt: skip
+    }
 
 
 def run(library: Library, size: str, rounds: int) -> dict[str, float]:

@@ -101,11 +101,14 @@ def _prompt_rows(rows: "Sequence[Row]") -> list[dict[str, Any]]:
         of_prompt.setdefault(row.key, []).append(row)
     return [
         {
-            "key": key, "task": found[0].task, "prompt": found[0].prompt, "images": len(found),
+            "key": key,
+            "task": found[0].task,
+            "prompt": found[0].prompt,
+            "images": len(found),
             "value": sum(row.value for row in found) / len(found),
         }
         for key, found in of_prompt.items()
-    ]  # fmt: skip
+    ]
 
 
 def lines(scores: "Sequence[Score]") -> list[str]:

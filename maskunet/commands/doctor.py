@@ -36,6 +36,4 @@ def run(options: Options) -> int:
     return 0
 
 
-SPEC = CommandSpec(
-    name="doctor", title="say what will work on this machine, and how fast", options=Options, run=run
-)
+SPEC = CommandSpec(name="doctor", title="say what will work on this machine, and how fast", options=Options, run=run)

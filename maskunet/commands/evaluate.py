@@ -45,9 +45,12 @@ def run(options: Options) -> None:
             line.update()
     about = {
         "request": {k: v for k, v in asdict(request).items() if k not in ("prompt", "seed")},
-        "settings": asdict(settings), **asked,
-        "device": identity["device"], "versions": versions(), "weights": loaded.model.weights,
-    }  # fmt: skip
+        "settings": asdict(settings),
+        **asked,
+        "device": identity["device"],
+        "versions": versions(),
+        "weights": loaded.model.weights,
+    }
     evaluate.save(options.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")
     for folder in options.against:

@@ -37,9 +37,8 @@ def _named_folder(text: str) -> tuple[str, Path]:
 @dataclass(frozen=True, kw_only=True)
 class Options(ExtractorOptions):
     set: tuple[tuple[str, Path], ...] = option(
-        help="a folder of images; give one --set per folder",
-        metavar="NAME=FOLDER", read=_named_folder, repeat=tuple,
-    )  # fmt: skip
+        help="a folder of images; give one --set per folder", metavar="NAME=FOLDER", read=_named_folder, repeat=tuple
+    )
     reference: str | None = option(None, "name of the set to measure against; the first if left out")
     embedding: str = option("t-SNE", choices=EMBEDDINGS)
     perplexity: float | None = option(None, "30 if left out, or fewer with few images")
@@ -74,10 +73,13 @@ def run(options: Options) -> None:
         skipped[one.name] = dict(last.skipped)
     feature_set.save(found, options.out / "features.npz")
     about = {
-        "extractor": extractor.name, "weights": extractor.weights, "reference": reference, "seed": options.seed,
+        "extractor": extractor.name,
+        "weights": extractor.weights,
+        "reference": reference,
+        "seed": options.seed,
         "sets": {one.name: {"n": len(one.files), "skipped": skipped[one.name]} for one in found},
         "notes": [note for one in pictures for note in one.notes],
-    }  # fmt: skip
+    }
     _measure(options, found, about)
     _embed(options, found)
 
@@ -169,6 +171,4 @@ def _lines(scores: "Mapping[str, Sequence[Score]]") -> list[str]:
     return lines
 
 
-SPEC = CommandSpec(
-    name="features", title="compare image folders by a network's features", options=Options, run=run
-)
+SPEC = CommandSpec(name="features", title="compare image folders by a network's features", options=Options, run=run)

@@ -111,6 +111,4 @@ def _summary(run: "Run", out: Path) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-SPEC = CommandSpec(
-    name="generate", title="make a picture, and the plain one beside it", options=Options, run=run
-)
+SPEC = CommandSpec(name="generate", title="make a picture, and the plain one beside it", options=Options, run=run)

@@ -34,9 +34,7 @@ class Options(SamplingOptions):
     prompts: int = option(60, PROMPTS, low=1, also="n", metavar="N")
     budget_seconds: float = option(5.0, "for each prompt and entrant", low=0.001)
     optimize: str = option("image_reward", "the reward that methods may use", choices=REWARDS)
-    held_out: str | None = option(
-        None, "the one that judges; the first other one if left out", choices=REWARDS
-    )
+    held_out: str | None = option(None, "the one that judges; the first other one if left out", choices=REWARDS)
     seed: int = option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
     report_only: bool = option(False, "write the report of what is there")
@@ -67,9 +65,7 @@ def run(options: Options) -> None:
     held_out = held_out_of(loaded.rewards.weights, options.optimize, options.held_out)
     if options.methods == "all":
         chosen = present(chosen, loaded.model)
-    asked = {
-        name: getattr(options, name) for name in ("optimize", "budget_seconds", "seed", "split", "steps")
-    }
+    asked = {name: getattr(options, name) for name in ("optimize", "budget_seconds", "seed", "split", "steps")}
     guidance = loaded.model.guidance if options.guidance is None else options.guidance
     about = {**identity, **asked, "tasks": tasks, "guidance": guidance}
     make_folder(options.out)
@@ -127,9 +123,7 @@ def _go(
         follow(made, _key, map(_key, done), unit="prompt", total=total, shown=rank == 0)
 
 
-def _report(
-    options: Options, held_out: str, about: Mapping[str, Any], made: list[dict[str, Any]], world: int
-) -> None:
+def _report(options: Options, held_out: str, about: Mapping[str, Any], made: list[dict[str, Any]], world: int) -> None:
     from maskunet.experiments.race import report, write
     from maskunet.machine import versions
 
@@ -139,6 +133,4 @@ def _report(
     sys.stdout.write(write.markdown(found, about))
 
 
-SPEC = CommandSpec(
-    name="race", title="all methods at equal time; run it again to go on", options=Options, run=run
-)
+SPEC = CommandSpec(name="race", title="all methods at equal time; run it again to go on", options=Options, run=run)

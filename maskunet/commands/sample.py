@@ -23,9 +23,7 @@ class Options(BatchOptions):
     images_per_prompt: int = option(1, low=1)
     negative_prompt: str = option("", "what to steer away from")
     seed: int = option(0, "each picture's own seed follows from it")
-    batch: int = option(
-        0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0
-    )
+    batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)
     out: Path = option(help="folder for the pictures")
 
 
@@ -81,9 +79,7 @@ def _the_end(last: "Progress", stopped: str, rank: int) -> list[str]:
     """What to know of a share that is over."""
     lines = [stopped] if stopped else []
     made = last.done - len(last.failed)
-    lines.append(
-        f"Process {rank}: {made:,} of {last.total:,} pictures are there ({last.found:,} were before)."
-    )
+    lines.append(f"Process {rank}: {made:,} of {last.total:,} pictures are there ({last.found:,} were before).")
     if last.failed:
         lines.append(f"{len(last.failed):,} failed; failed/ in the folder says why.")
     if last.cut:

@@ -85,9 +85,7 @@ def _with_captions(pictures: "Pictures", folder: Path) -> "Pictures":
     return replace(pictures, captions=tuple(found.get(file, "") for file in pictures.files), notes=())
 
 
-def _against(
-    options: Options, pictures: "Pictures", reference: "Pictures", about: dict[str, Any]
-) -> "list[Score]":
+def _against(options: Options, pictures: "Pictures", reference: "Pictures", about: dict[str, Any]) -> "list[Score]":
     """Every metric on the extractor's features."""
     from maskunet.evaluation import extractors, metrics
     from maskunet.library import networks
@@ -96,11 +94,14 @@ def _against(
     extractor = networks.extractor(options.extractor, options.weights, options.device)
     found = [extracted(one, extractor, extractors.cache_place()) for one in (pictures, reference)]
     about |= {
-        "reference": options.reference.name, "extractor": extractor.name, "weights": extractor.weights,
+        "reference": options.reference.name,
+        "extractor": extractor.name,
+        "weights": extractor.weights,
         "intervals": {metric.title: metric.interval for metric in metrics.SPECS.values()},
-        "skipped": dict(found[0].skipped), "skipped_reference": dict(found[1].skipped),
+        "skipped": dict(found[0].skipped),
+        "skipped_reference": dict(found[1].skipped),
         "notes": [f"{spec.title}: {spec.summary}", *about["notes"]],
-    }  # fmt: skip
+    }
     return metrics.measure(found[0].result.features, found[1].result.features, options.seed)
 
 
@@ -119,9 +120,11 @@ def _clip_score(options: Options, folder: Path, pictures: "Pictures", about: dic
             values += batch.tolist()
             line.update(len(batch))
     about |= {
-        "clip": clip.title, "clip_weights": clip.weights, "skipped": dict(found.skipped),
+        "clip": clip.title,
+        "clip_weights": clip.weights,
+        "skipped": dict(found.skipped),
         "intervals": {**about["intervals"], "CLIP score": clip_score.INTERVAL},
-    }  # fmt: skip
+    }
     return clip_score.mean(values, options.seed, without=len(embedded.captions) - told)
 
 
@@ -147,11 +150,7 @@ def markdown(scores: "Sequence[Score]", about: Mapping[str, Any]) -> str:
         "; ".join(of) + ".",
         *([f"Pictures made with {'; '.join(made)}."] if made else []),
         "95 % intervals: " + "; ".join(f"{name}, {how}" for name, how in about["intervals"].items()) + ".",
-        *(
-            f"Pictures of the {name} that could not be read and are left out: {n:,}."
-            for name, n in lost.items()
-            if n
-        ),
+        *(f"Pictures of the {name} that could not be read and are left out: {n:,}." for name, n in lost.items() if n),
         *about["notes"],
     ]
     return "\n\n".join(parts) + "\n"

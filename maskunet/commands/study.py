@@ -38,15 +38,11 @@ RATIOS = (0, 0.005, 0.01, 0.02, 0.04, 0.066, 0.1, 0.2)
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SamplingOptions):
-    kind: tuple[str, ...] = option(
-        ("iid", "window", "magnitude"), "ways to choose weights", read=_listed(str)
-    )
+    kind: tuple[str, ...] = option(("iid", "window", "magnitude"), "ways to choose weights", read=_listed(str))
     ratios: tuple[float, ...] = option(
         RATIOS, "shares of the weights removed, 0 to 1; 0 must give the plain picture", read=_listed(float)
     )
-    centers: tuple[float, ...] = option(
-        (1,), "of windows, in standard deviations", metavar="STD", read=_listed(float)
-    )
+    centers: tuple[float, ...] = option((1,), "of windows, in standard deviations", metavar="STD", read=_listed(float))
     tasks: str = option("all", "task names with commas, or all")
     n: int = option(10, "prompts per task", low=1)
     seeds: int = option(1, "pictures per prompt", low=1)
@@ -130,6 +126,4 @@ def _write_figure(figure: "Figure", path: Path) -> None:
         figure.savefig(path.with_suffix(f".{kind}"), dpi=200)
 
 
-SPEC = CommandSpec(
-    name="study", title="how often a random mask wins; run it again to go on", options=Options, run=run
-)
+SPEC = CommandSpec(name="study", title="how often a random mask wins; run it again to go on", options=Options, run=run)

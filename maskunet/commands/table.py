@@ -87,9 +87,7 @@ def _trained(options: Options) -> None:
 
     spec, share = SPECS[f"{options.kind}_{options.number}"], Share(*machine.place())
     world = _world(options)
-    budget = Budget(
-        steps=options.steps, pictures=options.pictures, seeds=range(options.seeds), changes=options.set
-    )
+    budget = Budget(steps=options.steps, pictures=options.pictures, seeds=range(options.seeds), changes=options.set)
     with (
         resumable() as should_stop,
         bar("", shown=share.rank == 0, bar_format="{desc} [{elapsed}]") as line,
@@ -126,9 +124,7 @@ def _world(options: Options) -> "World":
         library = Library(options.model, device=machine.device_of(options.device))
         return world.tabletop(library.load(library.default), options.latents, options.guidance)
     if not (options.coco and options.laion):
-        raise UsageError(
-            "other models than tabletop need --coco DIR to measure against and --laion DIR to train on"
-        )
+        raise UsageError("other models than tabletop need --coco DIR to measure against and --laion DIR to train on")
     library = Library(options.model, options.weights, machine.device_of(options.device))
     loaded = library.load(library.default)
     extractor = networks.extractor(options.extractor, options.features, loaded.model.device.type)
@@ -194,9 +190,7 @@ def _make(
     keys = {(name, case.task, case.prompt, seed) for case, seed in subjects for name in names}
     before = keys & {_key(row) for row in done}
     with resumable() as should_stop:
-        made = binding.make(
-            loaded, asked, names, subjects, done=done, should_stop=should_stop
-        )  # fmt: skip
+        made = binding.make(loaded, asked, names, subjects, done=done, should_stop=should_stop)
         follow(journal.kept(made, path), _key, before, unit="image", total=len(keys), shown=rank == 0)
 
 
@@ -212,9 +206,7 @@ def _rows(options: Options, about: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for path in files for row in journal.read(path, about, "table")]
 
 
-def _report(
-    options: Options, table: "BindingTable", about: Mapping[str, Any], every: list[dict[str, Any]]
-) -> None:
+def _report(options: Options, table: "BindingTable", about: Mapping[str, Any], every: list[dict[str, Any]]) -> None:
     from maskunet.experiments.tables import binding, binding_report
     from maskunet.machine import versions
 
@@ -228,6 +220,4 @@ def _report(
     sys.stdout.write(binding_report.markdown(table, lines, about))
 
 
-SPEC = CommandSpec(
-    name="table", title=f"make the paper's table {', '.join(NUMBERS)} anew", options=Options, run=run
-)
+SPEC = CommandSpec(name="table", title=f"make the paper's table {', '.join(NUMBERS)} anew", options=Options, run=run)

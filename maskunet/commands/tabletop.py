@@ -47,9 +47,7 @@ def _tokenizer(options: "Options") -> None:
 def _latents(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_unet
 
-    train_unet.encode(
-        options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards
-    )
+    train_unet.encode(options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards)
 
 
 def _unet(options: "Options") -> None:
@@ -76,9 +74,12 @@ def _checker(options: "Options") -> None:
 
     decoded = options.folder / "decoded"
     train_checker.train(
-        options.folder, options.folder / "scenes", decoded if decoded.exists() else None,
-        minutes=options.minutes, shards=options.shards,
-    )  # fmt: skip
+        options.folder,
+        options.folder / "scenes",
+        decoded if decoded.exists() else None,
+        minutes=options.minutes,
+        shards=options.shards,
+    )
 
 
 def _predictions(options: "Options") -> None:
@@ -132,9 +133,7 @@ def _results(options: "Options") -> None:
 def _features(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure_features
 
-    measure_features.make(
-        options.folder / "features", Path("examples") / "features" / "tabletop.npz", n=options.n
-    )
+    measure_features.make(options.folder / "features", Path("examples") / "features" / "tabletop.npz", n=options.n)
 
 
 def _install(options: "Options") -> None:

@@ -19,16 +19,17 @@ DATA = "tabletop, or a folder with metadata.jsonl, or a Parquet file with image 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
-    recipe: str = option(
-        help=f"what is trained: {RECIPES}; python -m maskunet recipes describes them", positional=True
-    )
+    recipe: str = option(help=f"what is trained: {RECIPES}; python -m maskunet recipes describes them", positional=True)
     preset: str = option("", "of the recipe; its first one if left out")
     data: str = option("tabletop", DATA)
     latents: Path | None = option(None, "cached latents of the tabletop scenes", metavar="DIR")
     set: dict[str, Any] = option(
-        {}, "of the recipe; python -m maskunet recipes RECIPE lists them",
-        metavar="KEY=VALUE", read=key_value, repeat=dict,
-    )  # fmt: skip
+        {},
+        "of the recipe; python -m maskunet recipes RECIPE lists them",
+        metavar="KEY=VALUE",
+        read=key_value,
+        repeat=dict,
+    )
     minutes: float | None = option(None, "save and end after so long", low=0.001)
     resume: bool = option(False, "go on with the training in --out")
     out: Path = option(help="folder for the trained part and its log")

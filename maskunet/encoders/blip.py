@@ -101,9 +101,8 @@ class ImageRewardNetwork(nn.Module):
         if attended is not None:
             added = added.masked_fill(attended[:, None, None] == 0, torch.finfo(added.dtype).min)
         text = self.text_encoder(
-            input_ids=tokens, attention_mask=added, encoder_hidden_states=states, is_decoder=False,
-            return_dict=True,
-        )  # fmt: skip
+            input_ids=tokens, attention_mask=added, encoder_hidden_states=states, is_decoder=False, return_dict=True
+        )
         return self.mlp(text.last_hidden_state[:, 0].to(self.mlp[0].weight.dtype)).squeeze(-1)
 
 

@@ -23,9 +23,7 @@ def without_weights() -> nn.Module:
 
 def completed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A checkpoint's tensors and the counts of batches, which old checkpoints lack and nothing here reads."""
-    counts = [
-        f"{key.removesuffix('running_mean')}num_batches_tracked" for key in state if "running_mean" in key
-    ]
+    counts = [f"{key.removesuffix('running_mean')}num_batches_tracked" for key in state if "running_mean" in key]
     return {**dict.fromkeys(counts, torch.zeros((), dtype=torch.long)), **state}
 
 

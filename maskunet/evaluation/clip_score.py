@@ -49,15 +49,11 @@ class Clip:
             raise ValueError(str(error).replace(GET_AGAIN, GET_CLIP)) from error
         words = len(self._tokenizer)
         if words > self._network.config.text_config.vocab_size:
-            raise ValueError(
-                f"The tokenizer of “{folder.name}” has {words:,} entries and does not fit. {GET_CLIP}"
-            )
+            raise ValueError(f"The tokenizer of “{folder.name}” has {words:,} entries and does not fit. {GET_CLIP}")
         self._device, vision = device, self._network.config.vision_config
         self.name, self.weights, self.size = "clip-score", fingerprint(self._network), vision.image_size
         millions = sum(parameter.numel() for parameter in self._network.parameters()) / 1e6
-        self.title = (
-            f"CLIP with {millions:.1f} M parameters, patches of {vision.patch_size} of {self.size} pixels"
-        )
+        self.title = f"CLIP with {millions:.1f} M parameters, patches of {vision.patch_size} of {self.size} pixels"
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -69,9 +65,12 @@ class Clip:
     def texts(self, captions: Sequence[str]) -> np.ndarray:
         """Embeddings (B, D) float32 of captions, cut where they are longer than the network reads."""
         tokens = self._tokenizer(
-            list(captions), padding=True, truncation=True, return_tensors="pt",
+            list(captions),
+            padding=True,
+            truncation=True,
+            return_tensors="pt",
             max_length=self._network.config.text_config.max_position_embeddings,
-        ).to(self._device)  # fmt: skip
+        ).to(self._device)
         return _embeddings(self._network.get_text_features(tokens.input_ids, tokens.attention_mask))
 
 

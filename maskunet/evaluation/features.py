@@ -204,9 +204,7 @@ def squared(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _features(
-    batch: list[np.ndarray], extractor: FeatureExtractor, cache: Path | None
-) -> tuple[list[np.ndarray], int]:
+def _features(batch: list[np.ndarray], extractor: FeatureExtractor, cache: Path | None) -> tuple[list[np.ndarray], int]:
     """One row of features per picture, and how many of them were on disk."""
     paths = [_cache_path(pixels, extractor, cache) for pixels in batch] if cache else [None] * len(batch)
     rows = [_cached(path) if path else None for path in paths]

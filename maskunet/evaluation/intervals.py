@@ -23,9 +23,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return float(max(0.0, center - half)), float(min(1.0, center + half))
 
 
-def bootstrap(
-    values: Sequence[float], seed: int = 0, of: Callable[..., np.ndarray] = np.mean
-) -> tuple[float, float]:
+def bootstrap(values: Sequence[float], seed: int = 0, of: Callable[..., np.ndarray] = np.mean) -> tuple[float, float]:
     """The 95 % percentile interval of the mean, by resampling; for differences pass them paired.
 
     Args:

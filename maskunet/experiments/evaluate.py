@@ -59,9 +59,7 @@ def evaluate(
         for start in range(0, len(asked), size):
             some = asked[start : start + size]
             seen: dict[int, list[StepEvent]] = {}
-            for number, event in together(
-                spec, loaded.model, loaded.rewards, [one for _, one in some], settings
-            ):
+            for number, event in together(spec, loaded.model, loaded.rewards, [one for _, one in some], settings):
                 seen.setdefault(number, []).append(event)
             for number, (case, one) in enumerate(some):
                 yield judge(case, one.seed, iter(seen[number]), loaded.checker)
@@ -161,9 +159,7 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     index = {(row["prompt"], row["seed"], row["task"]): row for row in others}
     pairs = [(row, index[key]) for row in rows if (key := (row["prompt"], row["seed"], row["task"])) in index]
     if not pairs:
-        raise ValueError(
-            "The two evaluations share no prompt and seed; run both with the same --tasks and --seed."
-        )
+        raise ValueError("The two evaluations share no prompt and seed; run both with the same --tasks and --seed.")
     differences = [a["rewards"]["total"] - b["rewards"]["total"] for a, b in pairs]
     fixed = sum(a["correct"] and not b["correct"] for a, b in pairs)
     broken = sum(b["correct"] and not a["correct"] for a, b in pairs)

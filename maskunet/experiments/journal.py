@@ -38,9 +38,7 @@ def read(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]
         raise ValueError(f"“{path.name}” holds no {what}; give another --out.") from error
     if before != about:
         other = [name for name in {**before, **about} if before.get(name) != about.get(name)]
-        raise ValueError(
-            f"The {what} in this folder was made with another {', '.join(other)}; give another --out."
-        )
+        raise ValueError(f"The {what} in this folder was made with another {', '.join(other)}; give another --out.")
     return rows
 
 

@@ -12,9 +12,7 @@ from maskunet.tabletop import checker
 from maskunet.tabletop.place import CHECKER
 
 
-def load(
-    model: str, weights: Path | None = None, device: str | None = None
-) -> tuple[library.Loaded, dict[str, Any]]:
+def load(model: str, weights: Path | None = None, device: str | None = None) -> tuple[library.Loaded, dict[str, Any]]:
     """Load a base model, its rewards and the checker; see `Library` for what the three may be.
 
     Returns:
@@ -26,9 +24,11 @@ def load(
     found = library.Library(model, weights, device_of(device))
     loaded = found.load(found.default)
     about = {
-        "model": loaded.model.name, "weights": dict(loaded.model.weights),
-        "judges": _hashes(found.find(found.default)[1]), "device": found.device.type,
-    }  # fmt: skip
+        "model": loaded.model.name,
+        "weights": dict(loaded.model.weights),
+        "judges": _hashes(found.find(found.default)[1]),
+        "device": found.device.type,
+    }
     return replace(loaded, checker=checker.load(CHECKER)), about
 
 

@@ -156,9 +156,7 @@ def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"The seed is {seed:,}; allowed is 0 to {MAX_SEED:,}.")
     found = [
-        Picture(
-            prompt, f"{prompt.key}{f'-{k}' if images_per_prompt > 1 else ''}.png", seeds.of_prompt(seed, i, k)
-        )
+        Picture(prompt, f"{prompt.key}{f'-{k}' if images_per_prompt > 1 else ''}.png", seeds.of_prompt(seed, i, k))
         for i, prompt in enumerate(prompts)
         for k in range(images_per_prompt)
     ]

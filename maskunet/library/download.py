@@ -47,9 +47,7 @@ def plan(name: str) -> Plan:
             gigabytes=sum(spec.download_gb for spec in specs),
             place=rewards_place(),
             flat=True,
-            files=tuple(
-                (repo, "", files) for spec in specs for repo, files in (*spec.also, (spec.repo, spec.files))
-            ),
+            files=tuple((repo, "", files) for spec in specs for repo, files in (*spec.also, (spec.repo, spec.files))),
         )
     if name == TINY_DECODER:
         repos = dict.fromkeys(spec.tiny_decoder for spec in SPECS.values() if spec.tiny_decoder)

@@ -70,9 +70,7 @@ def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
     return folder
 
 
-def load_model(
-    spec: ModelSpec, folder: Path, device: torch.device, dtype: torch.dtype | None = None
-) -> DiffusionModel:
+def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> DiffusionModel:
     """Load a base model from its folder, frozen; `dtype` None takes the device's best.
 
     Raises:

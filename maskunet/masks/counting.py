@@ -97,10 +97,12 @@ def _layout(unet: nn.Module, sites: Sequence[MaskSite]) -> tuple[Tensor, dict[st
     weights = [unet.get_submodule(site.name).weight.detach().float() for site in sites]
     std = torch.stack([weight.std() for weight in weights])
     kind = torch.int16 if 4 * len(sites) * HISTOGRAM_BINS < 2**15 else torch.int32
-    cells = torch.cat([
-        _bins(weight, spread).to(kind).flatten() + number * HISTOGRAM_BINS
-        for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
-    ])  # fmt: skip
+    cells = torch.cat(
+        [
+            _bins(weight, spread).to(kind).flatten() + number * HISTOGRAM_BINS
+            for number, (weight, spread) in enumerate(zip(weights, std, strict=True))
+        ]
+    )
     return cells, {
         "sites": tuple(s.name for s in sites),
         "blocks": np.array([s.block for s in sites]),
@@ -130,6 +132,6 @@ def _moments(logits: Sequence[Tensor]) -> Tensor:
     values = [each.detach().float() for each in logits]
     nothing = torch.full((), torch.nan, device=values[0].device)
     norms = [nothing if each.grad is None else each.grad.float().norm() for each in logits]
-    return torch.stack([
-        torch.stack([v.mean() for v in values]), torch.stack([v.std() for v in values]), torch.stack(norms)
-    ])  # fmt: skip
+    return torch.stack(
+        [torch.stack([v.mean() for v in values]), torch.stack([v.std() for v in values]), torch.stack(norms)]
+    )

@@ -202,9 +202,7 @@ class _Published(nn.Module):
         self.hidden = _linear(inputs, PUBLISHED_WIDTH, seed)
         self.last = _linear(PUBLISHED_WIDTH, rows * columns, seed, std=0.0)
         stretch = {"seed": seed, "bias": PUBLISHED_START}
-        self.rows = nn.ModuleList(
-            _linear(rows, site.shape[0], std=0.01 if live else 0.0, **stretch) for site in sites
-        )
+        self.rows = nn.ModuleList(_linear(rows, site.shape[0], std=0.01 if live else 0.0, **stretch) for site in sites)
         self.columns = nn.ModuleList(_linear(columns, site.shape[1], std=0.0, **stretch) for site in sites)
 
     def forward(self, time: Tensor, pooled: Tensor) -> Iterator[tuple[list[str], Tensor]]:

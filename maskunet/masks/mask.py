@@ -148,9 +148,7 @@ def bernoulli(
     return drawn.ge_(math.ceil(removed * 2**counter_rng.BITS)).view(shape)
 
 
-def bernoulli_masks(
-    weights: Mapping[str, Tensor], removed: float, generator: torch.Generator
-) -> dict[str, Tensor]:
+def bernoulli_masks(weights: Mapping[str, Tensor], removed: float, generator: torch.Generator) -> dict[str, Tensor]:
     """An i.i.d. mask for every weight, in its shape, type and place; one draw for all.
 
     Args:

@@ -88,9 +88,7 @@ class MaskedUNet:
         ValueError: the U-Net has parts that the split does not know (SDXL, class conditions).
     """
 
-    def __init__(
-        self, unet: nn.Module, sites: Sequence[MaskSite] | None = None, *, checkpointing: bool = False
-    ):
+    def __init__(self, unet: nn.Module, sites: Sequence[MaskSite] | None = None, *, checkpointing: bool = False):
         given = [name for name in UNSUPPORTED if getattr(unet.config, name, None) is not None]
         if given:
             raise ValueError(
@@ -146,9 +144,7 @@ class MaskedUNet:
             features = self._up(index, features)
         return features
 
-    def decode(
-        self, features: Features, masks: Masks | Callable[[int, Features], Masks] | None = None
-    ) -> Tensor:
+    def decode(self, features: Features, masks: Masks | Callable[[int, Features], Masks] | None = None) -> Tensor:
         """Run the up blocks with sites under `masks` and return the U-Net's output (B, C, H, W).
 
         Args:
@@ -171,9 +167,7 @@ class MaskedUNet:
             sample = self.unet.conv_act(self.unet.conv_norm_out(sample))
         return self.unet.conv_out(sample)
 
-    def _masked_up(
-        self, index: int, features: Features, masks: Masks | Callable[[int, Features], Masks]
-    ) -> Features:
+    def _masked_up(self, index: int, features: Features, masks: Masks | Callable[[int, Features], Masks]) -> Features:
         sites = [site for site in self.sites if site.block == index]
         if callable(masks):
             masks = masks(index, features) if sites else {}
@@ -197,9 +191,7 @@ class MaskedUNet:
         else:
             sample = block(features.sample, *mine.values())
         consumed = len(self.unet.up_blocks[index].resnets)
-        return Features(
-            sample, features.time, features.text, features.skips[:-consumed], features.forward_size
-        )
+        return Features(sample, features.time, features.text, features.skips[:-consumed], features.forward_size)
 
     def _up(self, index: int, features: Features) -> Features:
         block = self.unet.up_blocks[index]

@@ -28,6 +28,4 @@ def method_for(kind: str) -> MethodSpec:
     for spec in SPECS.values():
         if kind in spec.takes.values():
             return spec
-    raise ValueError(
-        f"No method takes a trained file of the kind “{kind}”. One must name it in its SPEC, as `takes`."
-    )
+    raise ValueError(f"No method takes a trained file of the kind “{kind}”. One must name it in its SPEC, as `takes`.")

@@ -28,9 +28,7 @@ class Settings(RewardWeights):
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
+def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample all pictures side by side; one event per step, which shows the last, and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
     report = Reporter(model, len(pairs), request)

@@ -43,9 +43,7 @@ class Settings(RewardWeights):
     removed: float = setting(0.066, "share of weights removed", low=0.0, high=1.0)
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
+def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample all pictures side by side.
 
     One event per step, which shows the last picture; then one per step with the masks of the best, and

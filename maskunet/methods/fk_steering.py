@@ -57,9 +57,7 @@ class Settings(RewardWeights):
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
+def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample the particles together; one event per step, which shows the last, and a final one.
 
     After a choice the one with the largest reward stands last.

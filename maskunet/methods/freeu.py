@@ -44,11 +44,7 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
 def rescaled(unet: nn.Module, settings: Settings) -> Iterator[None]:
     """Rescale what enters the residual layers of the first two up blocks while it is entered."""
     factors = ((settings.backbone_1, settings.skip_1), (settings.backbone_2, settings.skip_2))
-    layers = [
-        (layer, *pair)
-        for block, pair in zip(unet.up_blocks, factors, strict=False)
-        for layer in block.resnets
-    ]
+    layers = [(layer, *pair) for block, pair in zip(unet.up_blocks, factors, strict=False) for layer in block.resnets]
     # Each layer is given the backbone, as wide as the layer before left it, and then one skip.
     widths = [unet.config.block_out_channels[-1], *(layer.out_channels for layer, *_ in layers)]
     handles = [
@@ -62,9 +58,7 @@ def rescaled(unet: nn.Module, settings: Settings) -> Iterator[None]:
             handle.remove()
 
 
-def _rescale(
-    layer: nn.Module, inputs: tuple[Any, ...], *, width: int, backbone: float, skip: float
-) -> tuple[Any, ...]:
+def _rescale(layer: nn.Module, inputs: tuple[Any, ...], *, width: int, backbone: float, skip: float) -> tuple[Any, ...]:
     states, *rest = inputs
     half = width // 2
     strong, kept, skips = states[:, :half] * backbone, states[:, half:width], states[:, width:]

@@ -63,9 +63,7 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
         def predict(step: int, t: int, x_t: Tensor) -> Prediction:
             used: dict[str, Tensor] = {}
             features = masked.encode(doubled(x_t, scale), t, text)
-            masks = masks_of(
-                generator, used, shared=settings.halves == "shared", noise=noise, pictures=pictures
-            )
+            masks = masks_of(generator, used, shared=settings.halves == "shared", noise=noise, pictures=pictures)
             output = classifier_free(masked.decode(features, masks), scale)
             x0, _ = model.schedule.x0_eps(output, x_t, t)
             each = [used] if pictures == 1 else [{n: m[i] for n, m in used.items()} for i in range(pictures)]

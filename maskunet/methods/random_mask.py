@@ -82,14 +82,10 @@ def _iid(weights: BySite, settings: Settings, steps: int, generator: torch.Gener
 
 def _window(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:
     centers = _line(settings.center, settings.center_last, steps)
-    return _held(
-        centers, lambda step: {n: mask.window(w, centers[step], settings.width) for n, w in weights.items()}
-    )
+    return _held(centers, lambda step: {n: mask.window(w, centers[step], settings.width) for n, w in weights.items()})
 
 
-def _magnitude(
-    weights: BySite, settings: Settings, steps: int, generator: torch.Generator
-) -> Iterator[BySite]:
+def _magnitude(weights: BySite, settings: Settings, steps: int, generator: torch.Generator) -> Iterator[BySite]:
     ratios = _line(settings.removed, settings.removed_last, steps)
     limits = {n: mask.magnitude_limits(w, ratios) for n, w in weights.items()}
     return _held(ratios, lambda step: {n: mask.magnitude(w, limits[n][step]) for n, w in weights.items()})

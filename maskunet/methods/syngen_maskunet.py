@@ -38,9 +38,7 @@ class Settings(maskunet_free.Settings):
     moved: float = setting(1.0, "share of the steps with moves", low=0.0, high=1.0)
 
 
-def run(
-    model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings
-) -> Iterator[StepEvent]:
+def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Optimize masks on moved latents; one event per update and a final one."""
     timesteps = [t for t, _ in steps_of(model, request)]
     # Published code differs: it keeps the first prompt's groups for all later prompts.

@@ -87,9 +87,7 @@ def _text(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = content[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"Line {number} of “{path.name}” is no UTF-8 text. Save the file as UTF-8."
-        ) from error
+        raise ValueError(f"Line {number} of “{path.name}” is no UTF-8 text. Save the file as UTF-8.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -85,9 +85,7 @@ def load(path: Path) -> MaskSet:
     return MaskSet(model=masks.model, weights=masks.weights, sites=masks.sites, steps=steps)
 
 
-def check(
-    masks: MaskSet, model: str, weights: Mapping[str, str], sites: Mapping[str, tuple[int, ...]]
-) -> None:
+def check(masks: MaskSet, model: str, weights: Mapping[str, str], sites: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse masks that were made for another model than this one.
 
     Args:

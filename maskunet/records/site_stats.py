@@ -21,9 +21,7 @@ SITE = re.compile(r"up_blocks\.\d+\.attentions\.\d+\.transformer_blocks\.\d+\.[\
 ATTENTIONS, ROLES = ("self", "cross"), ("q", "k", "v", "out")
 COUNTS = ("removed", "removed_before", "removed_first", "shared_before", "shared_first")
 # The arrays that grow with the steps; the others say what is counted.
-PER_STEP = (
-    "timesteps", *COUNTS, "histogram", "logit_mean", "logit_std", "gradient_norm",
-)  # fmt: skip
+PER_STEP = ("timesteps", *COUNTS, "histogram", "logit_mean", "logit_std", "gradient_norm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,9 +72,7 @@ class SiteStats:
         index, weights = np.asarray(sites), self.weights[list(sites)]
         share = weights / weights.sum()
         mean = (self.logit_mean[:, index] * share).sum(1, keepdims=True)
-        square = ((self.logit_std[:, index] ** 2 + self.logit_mean[:, index] ** 2) * share).sum(
-            1, keepdims=True
-        )
+        square = ((self.logit_std[:, index] ** 2 + self.logit_mean[:, index] ** 2) * share).sum(1, keepdims=True)
         added = {key: getattr(self, key)[:, index].sum(1, keepdims=True) for key in (*COUNTS, "histogram")}
         return replace(
             self,

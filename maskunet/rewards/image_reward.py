@@ -79,9 +79,7 @@ def make_tokenizer(source: Path, vocabulary: int) -> Any:
     words = path.read_text(encoding="utf-8").rstrip("\n").split("\n") if path.is_file() else []
     numbers = {word: number for number, word in enumerate(words)}
     published = vocabulary == FULL_SIZE["vocabulary"]
-    placed = all(
-        word in numbers and (not published or numbers[word] == n) for word, n in PUBLISHED_TOKENS.items()
-    )
+    placed = all(word in numbers and (not published or numbers[word] == n) for word, n in PUBLISHED_TOKENS.items())
     if not placed or not vocabulary - 2 <= len(numbers) == len(words) <= vocabulary:
         raise ValueError(
             f"ImageReward needs the vocabulary it was trained with, a “vocab.txt” of {vocabulary - 2:,} to "

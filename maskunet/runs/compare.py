@@ -87,9 +87,7 @@ def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request,
 
     request = replace(filled(request, plain, model), previews=False)
     with MaskedUNet(model.unet) as masked:
-        ones = {
-            site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites
-        }
+        ones = {site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites}
 
         def unet(x_t: Tensor, t: int, encoder_hidden_states: Tensor) -> SimpleNamespace:
             return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, encoder_hidden_states), ones))

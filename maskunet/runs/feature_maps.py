@@ -75,9 +75,7 @@ class Components:
         return (scaled * 255).round().byte().view(*features.shape[1:], -1).cpu().numpy()
 
 
-def stacked(
-    base: Mapping[int, Mapping[int, np.ndarray]], result: Mapping[int, Mapping[int, np.ndarray]]
-) -> dict:
+def stacked(base: Mapping[int, Mapping[int, np.ndarray]], result: Mapping[int, Mapping[int, np.ndarray]]) -> dict:
     """Maps by step and block as one array a block, (2, T, H, W, 3): base and result at their shared steps."""
     steps = sorted(base.keys() & result.keys())
     if not steps:

@@ -45,9 +45,7 @@ class FeatureStudio:
         cache: Path | None = None,
     ):
         if images is not None and not images.is_dir():
-            raise ValueError(
-                f"“{images.name}” is no folder. --images takes one that holds folders of pictures."
-            )
+            raise ValueError(f"“{images.name}” is no folder. --images takes one that holds folders of pictures.")
         self._computed, self._images, self._device, self._cache = computed, images, device, cache
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._drawings: dict[threading.Event, str] = {}  # what stops each, and whose it is

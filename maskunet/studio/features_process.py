@@ -88,9 +88,7 @@ def _read(
             ours = {"extractor": extractor.name, "weights": extractor.weights}
             feature_set.check_alike([known, replace(known, name=folders[0].title, **ours)])
         for source in folders:
-            pictures, said = taken(
-                features.read_folder(source.path, source.title), request.most, request.seed
-            )
+            pictures, said = taken(features.read_folder(source.path, source.title), request.most, request.seed)
             for progress in features.extract(pictures, extractor, cache or extractors.cache_place()):
                 counted = {"done": progress.done, "total": progress.total}
                 yield FeatureEvent(phase="extracting", name=source.title, **counted)
@@ -105,9 +103,7 @@ def taken(pictures: features.Pictures, most: int, seed: int) -> tuple[features.P
     if n <= most:
         return pictures, pictures.notes
     kept = np.sort(np.random.default_rng(seed).choice(n, most, replace=False)).tolist()
-    parts = {
-        name: tuple(getattr(pictures, name)[i] for i in kept) for name in ("files", "sources", "captions")
-    }
+    parts = {name: tuple(getattr(pictures, name)[i] for i in kept) for name in ("files", "sources", "captions")}
     said = f"{most:,} of the {n:,} pictures of “{pictures.name}” were taken, drawn by seed {seed}."
     return replace(pictures, **parts), (said, *pictures.notes)
 

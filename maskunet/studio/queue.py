@@ -121,9 +121,7 @@ class Queue:
             self._forget()
             self._check(owner, address)
             job = Job(id=secrets.token_hex(6), request=request, owner=owner, address=address, usual=usual)
-            job.turn = max(
-                [self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == address)]
-            )
+            job.turn = max([self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == address)])
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._waiting.sort(key=lambda one: one.turn)

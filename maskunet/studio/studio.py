@@ -89,9 +89,7 @@ class Studio:
         self._lent = None
         if zero_gpu.is_here():  # its models must be loaded before the page is launched
             self._warm_up()
-            self._lent = zero_gpu.lent(
-                self._pictures, lambda asked, _: zero_gpu.loan(self._usual.get(_effort(asked)))
-            )
+            self._lent = zero_gpu.lent(self._pictures, lambda asked, _: zero_gpu.loan(self._usual.get(_effort(asked))))
         # diffusers imports it, and it silences a warning of its own: not reliably in the worker's thread, since
         # Python's warning filters are shared, and gradio puts them back while the page is built.
         import_module("requests")
@@ -279,9 +277,7 @@ class Studio:
         if why := should_stop():
             raise Stopped(why)
         far = self._lent is not None
-        pictures = (
-            self._lent(job.request, job.id) if far else self._pictures(job.request, job.id, should_stop)
-        )
+        pictures = self._lent(job.request, job.id) if far else self._pictures(job.request, job.id, should_stop)
         with closing(pictures):
             for phase, item in pictures:
                 if isinstance(item, StepEvent):

@@ -79,9 +79,7 @@ class TrainStudio:
         out = self._out(request.name)
         with self._news:
             if self._state is not None and not self._state.over:
-                raise ValueError(
-                    f"The training “{self._state.request.name}” is running. Stop it, or wait for its end."
-                )
+                raise ValueError(f"The training “{self._state.request.name}” is running. Stop it, or wait for its end.")
             process = Process(training_process.serve, self._place, request.recipe, chosen, out, died=DIED)
             listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
             self._state, self._began = TrainState(request=request), time.monotonic()
@@ -175,9 +173,7 @@ class TrainStudio:
         """The settings of a request that may be started."""
         if request.recipe not in SPECS:
             raise ValueError(f"There is no recipe “{request.recipe}”. There are: {', '.join(SPECS)}.")
-        chosen = plugins.chosen(
-            _short(SPECS[request.recipe]), request.recipe, request.preset, request.settings
-        )
+        chosen = plugins.chosen(_short(SPECS[request.recipe]), request.recipe, request.preset, request.settings)
         for card in _drawn(chosen):
             try:
                 plugins.check(card, card.default)

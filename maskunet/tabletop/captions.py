@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from maskunet.tabletop.scenes import (  # fmt: skip
+from maskunet.tabletop.scenes import (
     COLORS,
     OPPOSITE,
     RELATIONS,
@@ -23,9 +23,13 @@ RELATION_WORDS = {
     "behind": ("behind",),
 }
 VOCABULARY = {
-    "shape": SHAPES, "color": tuple(COLORS), "texture": TEXTURES, "size": ("small", "large"),
-    "number": tuple(NUMBERS.values()), "relation": RELATIONS,
-}  # fmt: skip
+    "shape": SHAPES,
+    "color": tuple(COLORS),
+    "texture": TEXTURES,
+    "size": ("small", "large"),
+    "number": tuple(NUMBERS.values()),
+    "relation": RELATIONS,
+}
 
 Mention = tuple[str, ...]  # which attributes of a thing a caption names besides its shape
 
@@ -191,6 +195,4 @@ def _matching(fits: list[list[bool]]) -> bool:
     """Whether each asked thing can have a thing of its own (at most four: try them all)."""
     if not fits:
         return True
-    return any(
-        _matching([[*row[:i], *row[i + 1 :]] for row in fits[1:]]) for i, good in enumerate(fits[0]) if good
-    )
+    return any(_matching([[*row[:i], *row[i + 1 :]] for row in fits[1:]]) for i, good in enumerate(fits[0]) if good)

@@ -46,17 +46,13 @@ class Checker(nn.Module):
     @torch.no_grad()
     def see(self, image: Tensor) -> list[list[Thing]]:
         """The things in each picture of (B, 3, H, W) in [0, 1], strongest first."""
-        maps = self(
-            F.interpolate(image.float(), size=128, mode="area") if image.shape[-1] != 128 else image.float()
-        )
+        maps = self(F.interpolate(image.float(), size=128, mode="area") if image.shape[-1] != 128 else image.float())
         heat = maps["heat"].sigmoid()
         peaks = (heat == F.max_pool2d(heat, 5, 1, 2)) & (heat > THRESHOLD)
         found: list[list[Thing]] = [[] for _ in image]
         rows = peaks.nonzero()[:, [0, 2, 3]].tolist()
         for b, v, u in sorted(rows, key=lambda row: -float(heat[row[0], 0, row[1], row[2]])):
-            names = {
-                group: choices[int(maps[group][b, :, v, u].argmax())] for group, choices in GROUPS.items()
-            }
+            names = {group: choices[int(maps[group][b, :, v, u].argmax())] for group, choices in GROUPS.items()}
             x, y = maps["place"][b, :, v, u].tolist()
             found[b].append(Thing(**names, x=x, y=y))
         return found
@@ -85,9 +81,7 @@ def save(checker: Checker, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"width": checker.width}))
-    save_file(
-        {k: v.half().contiguous() for k, v in checker.state_dict().items()}, folder / "model.safetensors"
-    )
+    save_file({k: v.half().contiguous() for k, v in checker.state_dict().items()}, folder / "model.safetensors")
 
 
 def agreement(checker: Checker, scenes, images: Tensor) -> dict[str, float]:
@@ -102,8 +96,7 @@ def agreement(checker: Checker, scenes, images: Tensor) -> dict[str, float]:
         for scene, seen in zip(batch, checker.see(pictures), strict=True):
             matches = [_match(thing, seen) for thing in scene]
             good = [
-                m is not None and (m.shape, m.color) == (t.shape, t.color)
-                for m, t in zip(matches, scene, strict=True)
+                m is not None and (m.shape, m.color) == (t.shape, t.color) for m, t in zip(matches, scene, strict=True)
             ]
             fine = [g and m.texture == t.texture for g, m, t in zip(good, matches, scene, strict=True)]
             right, textured, total = right + sum(good), textured + sum(fine), total + len(scene)

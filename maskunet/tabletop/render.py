@@ -22,9 +22,7 @@ CELL = 0.62  # of stripes and checks, in radii
 FAR = 1e6
 
 
-def render(
-    scenes: list[Scene], size: int = 128, samples: int = 2, device: str = "cpu", chunk: int = 4
-) -> Tensor:
+def render(scenes: list[Scene], size: int = 128, samples: int = 2, device: str = "cpu", chunk: int = 4) -> Tensor:
     """Render scenes.
 
     Args:
@@ -192,9 +190,7 @@ def _hit_cube(o: list[Tensor], d: list[Tensor]) -> Tensor:
 
 
 def _hit_cylinder(o: list[Tensor], d: list[Tensor]) -> Tensor:
-    near, far, exist = _roots(
-        d[0] ** 2 + d[1] ** 2, o[0] * d[0] + o[1] * d[1], o[0] ** 2 + o[1] ** 2 - CYLINDER**2
-    )
+    near, far, exist = _roots(d[0] ** 2 + d[1] ** 2, o[0] * d[0] + o[1] * d[1], o[0] ** 2 + o[1] ** 2 - CYLINDER**2)
     bottom, top = _slab(o[2], d[2], 0, HEIGHT)
     near, far = torch.maximum(near, bottom), torch.minimum(far, top)
     return _first(near, far, exist & (near < far), exist & (near < far))
@@ -270,9 +266,7 @@ def _shade_things(
     occlusion = 0.65 + 0.35 * p[2].clamp(0, 0.6) / 0.6  # the table takes light from the foot
     diffuse = occlusion * (0.50 + 0.10 * nz) + 0.55 * toward
     sky = 0.25 + 0.75 * torch.sigmoid(9 * (reflected[..., 2] - 0.25))
-    body = torch.where(
-        metal[..., None], albedo * (0.45 * diffuse + 0.75 * sky)[..., None], albedo * diffuse[..., None]
-    )
+    body = torch.where(metal[..., None], albedo * (0.45 * diffuse + 0.75 * sky)[..., None], albedo * diffuse[..., None])
     highlight = torch.where(metal, 0.9 * shine**22, 0.28 * shine**26) * lit
     return body + highlight[..., None]
 

@@ -131,8 +131,7 @@ def random_scene(rng: np.random.Generator) -> Scene:
         count = int(rng.integers(2, 5))
         same_color = rng.random() < 0.6
         things = [
-            random_thing(rng, shape=first.shape, **({"color": first.color} if same_color else {}))
-            for _ in range(count)
+            random_thing(rng, shape=first.shape, **({"color": first.color} if same_color else {})) for _ in range(count)
         ]
     else:
         shapes = rng.permutation(SHAPES)[: 2 if kind == "two" else 3]

@@ -22,14 +22,10 @@ FREE = ("every", "keep_each", "micro_batch")
 MAY_CHANGE = {"constant": ("steps", "epochs", *FREE), "cosine": FREE}
 
 
-def identity(
-    model: DiffusionModel, spec: RecipeSpec, settings: Settings, about: Mapping[str, Any]
-) -> dict[str, Any]:
+def identity(model: DiffusionModel, spec: RecipeSpec, settings: Settings, about: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed training must share with the one it goes on from."""
     weights = {name: value for name, value in model.weights.items() if name.startswith("unet/")}
-    return {
-        "recipe": spec.name, "model": model.name, "weights": weights, **about, "settings": asdict(settings)
-    }  # fmt: skip
+    return {"recipe": spec.name, "model": model.name, "weights": weights, **about, "settings": asdict(settings)}
 
 
 def claim(out: Path) -> None:
@@ -89,9 +85,7 @@ def load(out: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ValueError(f"“{out.name}” holds no training to go on with.") from error
     except Exception as error:
-        raise ValueError(
-            f"The checkpoint in “{out.name}” is damaged. Begin anew in another folder."
-        ) from error
+        raise ValueError(f"The checkpoint in “{out.name}” is damaged. Begin anew in another folder.") from error
     _agree(before, json.loads(json.dumps(identity)), out.name)
     return state
 
@@ -113,9 +107,13 @@ def _agree(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None
 def write_log(out: Path, event: TrainEvent) -> None:
     """Add the step's line to log.csv; every step has one."""
     row = {
-        "step": event.step, "loss": event.loss, "learning_rate": event.learning_rate, "seconds": event.seconds,
-        "skipped": sum(event.skipped.values()), "figures": json.dumps(dict(event.figures)),
-    }  # fmt: skip
+        "step": event.step,
+        "loss": event.loss,
+        "learning_rate": event.learning_rate,
+        "seconds": event.seconds,
+        "skipped": sum(event.skipped.values()),
+        "figures": json.dumps(dict(event.figures)),
+    }
     path = out / LOG
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:

@@ -95,9 +95,7 @@ class Feed:
             except ValueError as reason:
                 self.bad[index] = str(reason)
         reasons = ", ".join(f"{n} times {reason}" for reason, n in self.skipped.items())
-        raise ValueError(
-            f"{min(TRIES, count)} pictures in a row cannot be used ({reasons}). Check the data set."
-        )
+        raise ValueError(f"{min(TRIES, count)} pictures in a row cannot be used ({reasons}). Check the data set.")
 
     def _epoch(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
@@ -161,9 +159,7 @@ class Table:
             raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
         columns = self.file.column_names
         if "image" not in columns or not set(CAPTION_COLUMNS) & set(columns):
-            raise ValueError(
-                f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text."
-            )
+            raise ValueError(f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text.")
 
     def __len__(self) -> int:
         return self.file.num_rows

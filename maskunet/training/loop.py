@@ -77,9 +77,7 @@ def _accelerator(model: DiffusionModel, settings: Settings, out: Path) -> Any:
     if on_cpu and settings.precision == "fp16":
         raise ValueError("The precision fp16 needs a GPU, and the model is on the CPU. Choose bf16 or no.")
     tracker = "tensorboard" if is_tensorboard_available() else None
-    accelerator = Accelerator(
-        cpu=on_cpu, mixed_precision=settings.precision, log_with=tracker, project_dir=out
-    )
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=settings.precision, log_with=tracker, project_dir=out)
     if settings.batch < accelerator.num_processes:
         raise ValueError(
             f"The batch is {settings.batch}, for {accelerator.num_processes} processes. Each needs a picture: "
@@ -99,13 +97,9 @@ class _Training:
         self.accelerator, self.model, self.recipe, self.settings = accelerator, model, recipe, settings
         self.feed, self.out, self.identity = feed, out, identity
         self.trained = [p for p in recipe.module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimizer = torch.optim.AdamW(self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         # The model's parts are on their device already, and the recipe's module must stay with them.
-        self.module, self.optimizer = accelerator.prepare(
-            recipe.module, optimizer, device_placement=[False, False]
-        )
+        self.module, self.optimizer = accelerator.prepare(recipe.module, optimizer, device_placement=[False, False])
         self.average = [p.detach().clone() for p in self.trained] if settings.ema else []
         self.step = self.saved = 0
         self.whole = True  # not in the middle of an update
@@ -129,9 +123,7 @@ class _Training:
             else:
                 checkpoint.claim(self.out)
         self.accelerator.wait_for_everyone()
-        self.accelerator.init_trackers(
-            "tensorboard", init_kwargs={"tensorboard": {"purge_step": self.step + 1}}
-        )
+        self.accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": {"purge_step": self.step + 1}})
 
     def steps(self, minutes: float) -> Iterator[TrainEvent]:
         """Train to the end, or until the minutes are over."""
@@ -250,10 +242,13 @@ class _Training:
             figures, picture = self._measure()
             better = self._better(figures)
             state = {
-                "trained": trained, "average": [p.cpu() for p in self.average],
-                "optimizer": self.optimizer.state_dict(), "step": self.step, "best": self.best,
+                "trained": trained,
+                "average": [p.cpu() for p in self.average],
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "best": self.best,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
-            }  # fmt: skip
+            }
             checkpoint.save(self.out, state, self.identity, self.recipe.save if better else None)
             if self.settings.keep_each:
                 checkpoint.keep_part(self.out, self.step, self.recipe.save)

@@ -45,9 +45,7 @@ class RewardSettings:
     """
 
     reward: str = setting("image_reward", "optimized", choices=tuple(REWARDS))
-    held_out: str | None = setting(
-        None, "judges checkpoints; the first other one if left out", choices=tuple(REWARDS)
-    )
+    held_out: str | None = setting(None, "judges checkpoints; the first other one if left out", choices=tuple(REWARDS))
     guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
     sampling_steps: int = setting(15, "steps of a whole sampling", low=2, high=100)
     first: int = setting(3, "earliest step that is judged", low=0, high=99)
@@ -90,8 +88,7 @@ def _losses(sampling: "Sampling", rewards: WeightedRewards, predict: Predict, gi
     streams = [torch.Generator().manual_seed(seeds.of_sample_views(draw)) for draw in given.draws]
     how = settings.views - 1, image.device, image.dtype
     views = [
-        shifted_views(each[None], shifts((1, *each.shape), rng, *how))
-        for each, rng in zip(image, streams, strict=True)
+        shifted_views(each[None], shifts((1, *each.shape), rng, *how)) for each, rng in zip(image, streams, strict=True)
     ]
     prompts = [caption for caption in given.captions for _ in range(settings.views)]
     scores = rewards.only(settings.reward)(torch.cat(views), prompts)[settings.reward]
@@ -140,9 +137,7 @@ class Sampling:
         found = [self._known[number][step] for number, step in zip(given.numbers, steps, strict=True)]
         return torch.stack(found).to(self.model.device), steps
 
-    def predicted(
-        self, predict: Predict, x_t: Tensor, steps: list[int], text: TextStates, draws: list[int]
-    ) -> Tensor:
+    def predicted(self, predict: Predict, x_t: Tensor, steps: list[int], text: TextStates, draws: list[int]) -> Tensor:
         """The pictures (B, 3, H, W) in [0, 1] that the latents at these steps lead to, with gradients."""
         times = [self.pairs[step][0] for step in steps]
         output = self._output(predict, x_t, torch.tensor(times, device=x_t.device), text, draws)
@@ -165,9 +160,7 @@ class Sampling:
 
         return [*trajectory(self.model.schedule, self.pairs, x_t, predict_x0)]
 
-    def _output(
-        self, predict: Predict, x_t: Tensor, times: Tensor, text: TextStates, draws: list[int]
-    ) -> Tensor:
+    def _output(self, predict: Predict, x_t: Tensor, times: Tensor, text: TextStates, draws: list[int]) -> Tensor:
         latents, times = doubled(x_t, self.scale).to(self.model.dtype), doubled(times, self.scale)
         draws = draws * (len(latents) // len(x_t))
         return classifier_free(predict(latents, times, text, draws), self.scale)

@@ -20,9 +20,7 @@ class Tabletop:
 
     def __init__(self, shards: int = 8, latents: Path | None = None):
         self.scenes = [scene for shard in range(shards) for scene in data.training_scenes(shard)]
-        self.latents = (
-            [np.load(latents / f"{i:04d}.npy", mmap_mode="r") for i in range(shards)] if latents else []
-        )
+        self.latents = [np.load(latents / f"{i:04d}.npy", mmap_mode="r") for i in range(shards)] if latents else []
         self.scale = float((latents / "scale.json").read_text()) if latents else 1.0
 
     def __len__(self) -> int:
@@ -38,9 +36,7 @@ class Tabletop:
         text = caption(scene, rng)
         if self.latents:
             shard, place = divmod(index, data.SHARD)
-            return Pair(
-                text, latents=self.latents[shard][place, int(flipped)].astype(np.float32) * self.scale
-            )
+            return Pair(text, latents=self.latents[shard][place, int(flipped)].astype(np.float32) * self.scale)
         from maskunet.tabletop.render import render
 
         return Pair(text, image=render([scene])[0].permute(1, 2, 0).numpy())

@@ -121,9 +121,13 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
     first = usable[0] if usable else models[0]
     method = next((card for card in methods if card.name == "maskunet_free"), methods[0])
     prompt = gr.Textbox(
-        label=words.PROMPT, value=words.PROMPT_PLACEHOLDER, lines=2, max_lines=4, elem_id="prompt",
+        label=words.PROMPT,
+        value=words.PROMPT_PLACEHOLDER,
+        lines=2,
+        max_lines=4,
+        elem_id="prompt",
         placeholder=words.PROMPT_PLACEHOLDER,
-    )  # fmt: skip
+    )
     vocabulary = gr.HTML(chips(first), js_on_load=CHIP_SCRIPT, elem_id="vocabulary")
     binding, edited = groups.build(studio, method, words.PROMPT_PLACEHOLDER)
     with gr.Row(elem_id="seed-row"):
@@ -133,17 +137,27 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
     )
     choice = gr.Dropdown(
-        label=words.METHOD, value=method.name, choices=[(_kind_title(c), c.name) for c in methods],
-        info=method.summary, filterable=False, elem_id="method",
-    )  # fmt: skip
+        label=words.METHOD,
+        value=method.name,
+        choices=[(_kind_title(c), c.name) for c in methods],
+        info=method.summary,
+        filterable=False,
+        elem_id="method",
+    )
     preset = gr.Dropdown(
-        label=words.PRESET, value=next(iter(method.presets)), choices=list(method.presets),
+        label=words.PRESET,
+        value=next(iter(method.presets)),
+        choices=list(method.presets),
         allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
-    )  # fmt: skip
+    )
     trained = gr.Dropdown(
-        label=words.TRAINED, value="", choices=[(words.FIRST_TRAINED, "")], visible=False,
-        allow_custom_value=True, elem_id="trained",  # one may have been trained since the page was loaded
-    )  # fmt: skip
+        label=words.TRAINED,
+        value="",
+        choices=[(words.FIRST_TRAINED, "")],
+        visible=False,
+        allow_custom_value=True,
+        elem_id="trained",  # one may have been trained since the page was loaded
+    )
     with gr.Accordion(words.MORE, open=False, elem_classes="more"):
         negative = gr.Textbox(label=words.NEGATIVE, lines=1)
         steps = gr.Number(
@@ -183,9 +197,7 @@ def chips(card: Card) -> str:
         return ""
     rows = "".join(
         f"<div><span>{escape(kind)}</span>"
-        + "".join(
-            f'<button type="button" data-word="{escape(w, quote=True)}">{escape(w)}</button>' for w in names
-        )
+        + "".join(f'<button type="button" data-word="{escape(w, quote=True)}">{escape(w)}</button>' for w in names)
         + "</div>"
         for kind, names in card.vocabulary.items()
     )

@@ -107,9 +107,12 @@ class Page:
     def _wire(self) -> None:
         c = self.c
         started = gr.on(
-            [c.generate.click, c.prompt.submit], self.start, [*c.inputs(), self.owner],
-            [self.job, self.owner, c.status, c.generate], **WATCHED,
-        )  # fmt: skip
+            [c.generate.click, c.prompt.submit],
+            self.start,
+            [*c.inputs(), self.owner],
+            [self.job, self.owner, c.status, c.generate],
+            **WATCHED,
+        )
         self._follow(started.success)
         c.stop.click(self.stop, self.job, c.status, **WATCHED)
         fields = [self.owner, *self.link_fields()]
@@ -182,9 +185,7 @@ class Page:
         names = ("prompt", "negative_prompt", "seed", "model", "method", "preset")
         fields = [gr.skip() if query.get(name) is None else query[name] for name in names]
         if query.get("seed") is not None:
-            fields[2] = (
-                int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 11 else gr.skip()
-            )
+            fields[2] = int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 11 else gr.skip()
         if query.get("model") not in {card.name for card in self.models}:
             fields[3] = gr.skip()
         method = query.get("method")

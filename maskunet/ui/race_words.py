@@ -66,11 +66,7 @@ def lane(pictures: int) -> str:
 
 def verdict(better: list[str], worse: list[str], n: int) -> str:
     """Which methods the paired intervals tell apart from plain."""
-    found = [
-        f"{', '.join(names)} {what}"
-        for names, what in ((better, "more often"), (worse, "less often"))
-        if names
-    ]
+    found = [f"{', '.join(names)} {what}" for names, what in ((better, "more often"), (worse, "less often")) if names]
     if not found:
         return f"At n = {n} no method differs measurably from more plain pictures; those are the simplest choice."
     said = f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}."

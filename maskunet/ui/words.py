@@ -43,9 +43,7 @@ PRECOMPUTED = "Precomputed"
 EMPTY_PAIR = "No picture yet. Press “Generate both”."
 EMPTY_OPTIMIZE = "Start a run with a MaskUNet method to watch every update here."
 EMPTY_HISTORY = "Your runs will be listed here."
-HISTORY_NOTE = (
-    "The list is kept in this browser, the pictures by the server, which keeps its newest 200 runs."
-)
+HISTORY_NOTE = "The list is kept in this browser, the pictures by the server, which keeps its newest 200 runs."
 OPEN = "Open"
 DELETE = "Remove from list"
 GONE = "The server has no such run any more; it may have been restarted."
@@ -54,9 +52,7 @@ TOTAL, KEPT = "Total reward", "Weights kept"
 CHART_HINT = "One point per update; vertical lines are denoising steps."
 FILMSTRIP = "Predicted image after each step"
 EMPTY_EXPLORE = "Nothing to explore yet. Make a run, or open a precomputed one."
-NO_STATISTICS = (
-    "This run removed no weights, or was made before its statistics were kept. Choose a method that masks."
-)
+NO_STATISTICS = "This run removed no weights, or was made before its statistics were kept. Choose a method that masks."
 NO_STRIP = "This run kept no pictures of its steps."
 NO_MASKS = (
     "To lay two runs' masks over each other, both must have kept them: runs of small models do; elsewhere "
@@ -82,14 +78,10 @@ RATIOS = "Mask ratios over the sites"
 RATIO, LOGITS, MEAN, GRADIENT = "Removed ratio", "Logits", "mean logit", "Gradient norm"
 OVERLAP, OVERLAPS, OVERLAP_AB = "overlap (IoU)", "Overlap of masks", "Overlap of A and B"
 STEP_BEFORE, FIRST_STEP, CHANCE = "with the step before", "with the first step", "by chance"
-OVERLAP_HINT = (
-    "Intersection over union of the removed sets; by chance is that of independent masks of equal ratios."
-)
+OVERLAP_HINT = "Intersection over union of the removed sets; by chance is that of independent masks of equal ratios."
 COLUMNS = "By timestep, with the predicted image"
 MAPS = "Feature maps"
-MAPS_HINT = (
-    "Outputs of the up blocks as three principal components of the unmasked run's, the same for both rows."
-)
+MAPS_HINT = "Outputs of the up blocks as three principal components of the unmasked run's, the same for both rows."
 SIDES = ("Unmasked", "Masked")
 STRIP = "Predicted images, step by step"
 STUDY = "How often does a random mask win?"

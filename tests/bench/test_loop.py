@@ -100,9 +100,13 @@ def test_the_clock_stands_while_garbage_is_collected():
 def test_rows_compare_each_round_with_the_reference_of_the_same_round():
     def made(seconds, reward):
         return {
-            **dict.fromkeys(PHASES, seconds / 5), "iteration": seconds, "collecting": 0.1, "picture": 3 * seconds,
-            "iterations": 3, "reward": reward,
-        }  # fmt: skip
+            **dict.fromkeys(PHASES, seconds / 5),
+            "iteration": seconds,
+            "collecting": 0.1,
+            "picture": 3 * seconds,
+            "iterations": 3,
+            "reward": reward,
+        }
 
     found = {
         "reference": [made(2, 0.0), made(4, 0.5), made(8, 1.0)],

@@ -71,9 +71,8 @@ def generate(out, *more):
 
 def python(*words, **environment):
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **environment},
-    )  # fmt: skip
+        [sys.executable, *words], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
 
 
 def test_generate_writes_the_run_and_says_what_came_out(judge, tmp_path, capsys):
@@ -265,13 +264,14 @@ def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(judge, tmp_path,
 
 def test_download_needs_an_agreement(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(
-        "maskunet.library.download.download", lambda name, consent: asked.append((name, consent))
-    )
+    monkeypatch.setattr("maskunet.library.download.download", lambda name, consent: asked.append((name, consent)))
     for terminal, answer, words, agreed in (
-        (False, "", [], False), (False, "", ["--yes"], True), (True, "n", [], False),
-        (True, "", [], False), (True, "y", [], True),
-    ):  # fmt: skip
+        (False, "", [], False),
+        (False, "", ["--yes"], True),
+        (True, "n", [], False),
+        (True, "", [], False),
+        (True, "y", [], True),
+    ):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda t=terminal: t))
         monkeypatch.setattr("builtins.input", lambda text, a=answer: a if "4.27 GB" in text else "?")
         main(["download", "sd15", *words])

@@ -26,7 +26,7 @@ from tests.support.tiny_benchmarks import (
     write_clip,
     write_detector,
     write_networks,
-)  # fmt: skip
+)
 
 CPU = torch.device("cpu")
 
@@ -70,12 +70,7 @@ def test_counting_is_exact(seen, right):
 
 @pytest.mark.parametrize(
     ("tag", "score", "right"),
-    [
-        ("single_object", 0.31, True),
-        ("single_object", 0.3, False),
-        ("counting", 0.9, False),
-        ("counting", 0.91, True),
-    ],
+    [("single_object", 0.31, True), ("single_object", 0.3, False), ("counting", 0.9, False), ("counting", 0.91, True)],
 )
 def test_a_thing_counts_above_the_tasks_threshold(tag, score, right):
     assert verdict([square("dog", 0, 0, score=score)], tag, asked("dog")).value == right
@@ -230,9 +225,7 @@ def test_things_agree_with_transformers_own_reading():
     draw = torch.Generator().manual_seed(3)
     classes = 3 * torch.randn(1, 6, len(LABELS) + 1, generator=draw)
     masks = torch.randn(1, 6, 384, 384, generator=draw)
-    output = Mask2FormerForUniversalSegmentationOutput(
-        class_queries_logits=classes, masks_queries_logits=masks
-    )
+    output = Mask2FormerForUniversalSegmentationOutput(class_queries_logits=classes, masks_queries_logits=masks)
     theirs = Mask2FormerImageProcessorPil().post_process_instance_segmentation(output, threshold=0.0)[0]
     expected = sorted((LABELS[one["label_id"]], one["score"]) for one in theirs["segments_info"])
     ours = sorted((thing.name, thing.score) for thing in objects.things(classes[0], masks[0], LABELS))
@@ -253,8 +246,7 @@ def test_the_detector_reads_a_saved_network_and_gives_masks_of_the_pictures_size
 
 
 @pytest.mark.parametrize(
-    ("shape", "size", "padded"),
-    [((512, 512), (800, 800), (800, 800)), ((100, 400), (333, 1333), (352, 1344))],
+    ("shape", "size", "padded"), [((512, 512), (800, 800), (800, 800)), ((100, 400), (333, 1333), (352, 1344))]
 )
 def test_pictures_come_to_the_detector_as_mmdetection_sizes_them(shape, size, padded):
     picture, found = objects._prepared(torch.zeros(1, 3, *shape), objects.SHORT)
@@ -283,11 +275,7 @@ def test_the_color_is_the_one_whose_sentences_clip_finds_nearest(tmp_path):
     cut = [torch.from_numpy(colors.cut_out(pixels, thing)).permute(2, 0, 1)[None] / 255 for thing in things]
     shown, means = torch.cat([normalized(picture, 16) for picture in cut]), []
     for color in rules.COLORS:
-        told = [
-            f"a photo of a {color} dog",
-            f"a photo of a {color}-colored dog",
-            f"a photo of a {color} object",
-        ]
+        told = [f"a photo of a {color} dog", f"a photo of a {color}-colored dog", f"a photo of a {color} object"]
         with torch.no_grad():
             output = clip(**tokenizer(told, padding=True, return_tensors="pt"), pixel_values=shown)
         means.append(output.text_embeds.mean(0) / output.text_embeds.mean(0).norm())
@@ -323,9 +311,7 @@ def test_phrases_by_rules(prompt, phrases, monkeypatch):
 
 def test_phrases_are_spacys_noun_chunks_where_it_is_installed(monkeypatch):
     class Document:
-        noun_chunks = tuple(
-            type("Chunk", (), {"text": t}) for t in ("a very red book", "the left", "it", "top")
-        )
+        noun_chunks = tuple(type("Chunk", (), {"text": t}) for t in ("a very red book", "the left", "it", "top"))
 
     monkeypatch.setattr("maskunet.prompts.dependencies.language", lambda: lambda prompt: Document)
     assert blip_vqa.phrases_of("-") == ("a very red book", "it")
@@ -346,12 +332,8 @@ def test_a_prompt_without_a_thing_is_refused():
 
 @pytest.mark.parametrize(
     ("question", "expected"),
-    [
-        ("The (red) Book!?", "the red book?"),
-        ("a 3:4 \"vase\";~?", "a 34 vase?"),
-        ("a t-shirt's #1*?", "a t-shirt's 1?"),
-    ],
-)  # fmt: skip
+    [("The (red) Book!?", "the red book?"), ('a 3:4 "vase";~?', "a 34 vase?"), ("a t-shirt's #1*?", "a t-shirt's 1?")],
+)
 def test_questions_are_cleaned_as_blip_was_trained(question, expected):
     assert blip_vqa.cleaned(question) == expected
 
@@ -366,9 +348,13 @@ def test_yes_is_what_transformers_would_generate_first(tmp_path):
     tokens = tokenizer("a red book?", return_tensors="pt", return_token_type_ids=False)
     tokens.input_ids[0, 0] = network.config.text_config.bos_token_id + 1
     generated = network.generate(
-        **tokens, pixel_values=ask._prepared(pixels), max_new_tokens=1, output_logits=True,
-        return_dict_in_generate=True, do_sample=False,
-    )  # fmt: skip
+        **tokens,
+        pixel_values=ask._prepared(pixels),
+        max_new_tokens=1,
+        output_logits=True,
+        return_dict_in_generate=True,
+        do_sample=False,
+    )
     logits = generated.logits[0][0]
     yes, no = (float(logits[tokenizer.convert_tokens_to_ids(word)]) for word in ("yes", "no"))
     assert ask(pixels, ["a red book?"]) == pytest.approx([1 / (1 + math.exp(no - yes))], abs=1e-5)
@@ -429,9 +415,7 @@ def test_pictures_are_matched_to_prompts_by_name(tmp_path):
     for name in ("00001", "00000-10", "00000-2", "other", "00009-0"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
     found = benchmarks.pictures_of(tmp_path, prompts)
-    assert [(p.path.name, p.image) for p in found] == [
-        ("00000-2.png", 2), ("00000-10.png", 10), ("00001.png", 0),
-    ]  # fmt: skip
+    assert [(p.path.name, p.image) for p in found] == [("00000-2.png", 2), ("00000-10.png", 10), ("00001.png", 0)]
     made = {"steps": 15, "guidance": 7.5, "seed": 0, "preset": ""}
     assert benchmarks.protocol(found, made) == {
         "prompts": "2", "images per prompt": "1 to 2", "seed": "one per picture, from 0", "steps": "15",
@@ -496,9 +480,7 @@ def test_the_command_judges_a_folder_with_real_networks(name, networks, tmp_path
         ("00000.png", b"no picture", "“00000.png” is damaged"),
     ],
 )
-def test_the_command_says_what_cannot_be_used_in_one_sentence(
-    file, content, told, networks, tmp_path, capsys
-):
+def test_the_command_says_what_cannot_be_used_in_one_sentence(file, content, told, networks, tmp_path, capsys):
     (tmp_path / "color_val.txt").write_bytes(b"a red book")
     Image.new("RGB", (8, 8)).save(tmp_path / "00000.png")
     (tmp_path / file).write_bytes(content)

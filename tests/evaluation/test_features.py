@@ -52,9 +52,11 @@ def one_set(name="real", n=3, **changes):
     parts = {
         "features": rng.normal(size=(n, 4)).astype(np.float32),
         "thumbnails": rng.integers(0, 256, (n, THUMBNAIL, THUMBNAIL, 3), dtype=np.uint8),
-        "extractor": "corners", "weights": "0" * 64,
-        "files": tuple(f"{i}.png" for i in range(n)), "captions": ("a dog", *[""] * (n - 1)),
-    }  # fmt: skip
+        "extractor": "corners",
+        "weights": "0" * 64,
+        "files": tuple(f"{i}.png" for i in range(n)),
+        "captions": ("a dog", *[""] * (n - 1)),
+    }
     return FeatureSet(name=name, **{**parts, **changes})
 
 
@@ -88,9 +90,7 @@ def test_a_folder_as_coco_comes_is_read_with_its_first_captions(tmp_path):
 
 def test_ids_that_match_no_file_are_counted_and_one_is_named(tmp_path):
     folder = write(tmp_path / "real", 3)
-    content = coco(
-        [(1, "000000000000.png"), (2, "gone.png")], [(1, "a cat"), (2, "a dog"), (77, "a bird"), (77, "b")]
-    )
+    content = coco([(1, "000000000000.png"), (2, "gone.png")], [(1, "a cat"), (2, "a dog"), (77, "a bird"), (77, "b")])
     (folder / "captions.json").write_text(content)
     first, second = read_folder(folder, "coco").notes
     assert first.startswith("2 of 3 image ids in “captions.json” match no file of the folder, such as 2.")
@@ -112,9 +112,7 @@ def test_a_folder_without_pictures_says_which_kinds_it_looked_for(tmp_path):
     write(tmp_path / "inside" / "deeper")
     (tmp_path / "inside" / "notes.txt").write_text("")
     (tmp_path / "inside" / "._1.png").write_text("")
-    with pytest.raises(
-        ValueError, match=r"“inside” holds no pictures \(.png, .jpg, .*folders inside it are not"
-    ):
+    with pytest.raises(ValueError, match=r"“inside” holds no pictures \(.png, .jpg, .*folders inside it are not"):
         read_folder(tmp_path / "inside")
 
 
@@ -282,9 +280,7 @@ def test_a_file_that_holds_no_sets_is_refused_in_one_sentence(tmp_path, monkeypa
     whole = path.read_bytes()
     for content in (b"", b"no zip", whole[:-200], whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(
-            ValueError, match="^“features.npz” holds no feature sets that can be used: damaged.$"
-        ):
+        with pytest.raises(ValueError, match="^“features.npz” holds no feature sets that can be used: damaged.$"):
             feature_set.load(path)
     np.savez(path, about=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="holds no feature sets"):
@@ -337,9 +333,7 @@ def test_inception_gives_the_pool_layer_of_torchvisions_network(inception_file, 
 def test_missing_inception_weights_say_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     for weights, where in ((None, "on this machine"), (tmp_path, f"in “{tmp_path.name}”")):
-        with pytest.raises(
-            ValueError, match="To get them: python -c .*inception_v3.* with --weights"
-        ) as caught:
+        with pytest.raises(ValueError, match="To get them: python -c .*inception_v3.* with --weights") as caught:
             extractors.load("inception", weights, "cpu")
         assert where in foreseen(caught.value)
 
@@ -425,13 +419,14 @@ def test_the_command_writes_points_features_measures_and_figures(command, tmp_pa
     real, made = write(tmp_path / "real", 12), write(tmp_path / "made", 9, start=30)
     (made / "broken.png").write_text("")
     out = tmp_path / "out"
-    assert (
-        command("--set", f"real={real}", "--set", f"made={made}", "--perplexity=4", "--seed=2", "--out", out)
-        == 0
-    )
+    assert command("--set", f"real={real}", "--set", f"made={made}", "--perplexity=4", "--seed=2", "--out", out) == 0
     assert {p.name for p in out.iterdir()} == {
-        "points.csv", "features.npz", "metrics.json", "embedding.png", "embedding.svg"
-    }  # fmt: skip
+        "points.csv",
+        "features.npz",
+        "metrics.json",
+        "embedding.png",
+        "embedding.svg",
+    }
     head, rows = read_csv(out / "points.csv")
     assert head == "set,file,x,y"
     assert [row[0] for row in rows] == ["real"] * 12 + ["made"] * 9
@@ -440,9 +435,7 @@ def test_the_command_writes_points_features_measures_and_figures(command, tmp_pa
     assert record["sets"]["made"] == {"n": 9, "skipped": {"broken.png": "is damaged or no picture"}}
     assert record["seed"] == 2
     assert [score["name"] for score in record["scores"]] == ["frechet", "kernel", "precision", "recall"]
-    assert all(
-        (score["set"], score["n"], score["n_reference"]) == ("made", 9, 12) for score in record["scores"]
-    )
+    assert all((score["set"], score["n"], score["n_reference"]) == ("made", 9, 12) for score in record["scores"])
     assert all(score["low"] <= score["value"] <= score["high"] for score in record["scores"])
     said = capsys.readouterr()
     assert "made: Fréchet distance" in said.out

@@ -90,8 +90,10 @@ def test_the_papers_figures_stand_apart_and_its_misprint_is_told(tmp_path):
 
 def test_what_is_missing_is_made_and_nothing_twice(monkeypatch):
     stubs = {name: Stub(name) for name in ("plain", "syngen")}
-    ways = {name: SimpleNamespace(name=name, spec=stub, preset="", request=lambda asked, name=name: asked)
-            for name, stub in stubs.items()}  # fmt: skip
+    ways = {
+        name: SimpleNamespace(name=name, spec=stub, preset="", request=lambda asked, name=name: asked)
+        for name, stub in stubs.items()
+    }
     monkeypatch.setattr(binding, "entrant", ways.get)
     pairs = subjects("two,counting", n=2, seeds=2)
 

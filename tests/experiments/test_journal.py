@@ -7,9 +7,7 @@ from maskunet.experiments import journal
 
 def test_rows_of_another_study_are_refused(tmp_path):
     journal.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)}, "study")
-    assert (
-        journal.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)}, "study") == []
-    )
+    assert journal.resume(tmp_path / "rows.jsonl", {"model": "a", "steps": 15, "sizes": (1, 2)}, "study") == []
     with pytest.raises(ValueError, match="with another model, steps; give another --out"):
         journal.resume(tmp_path / "rows.jsonl", {"model": "b", "steps": 10, "sizes": (1, 2)}, "study")
     for text in ("", "no json\n", "[]\n", '{"task": "two"}\n'):

@@ -35,13 +35,13 @@ def test_every_method_makes_the_same_prompts_from_the_same_seeds(tiny_sd15, quic
     assert [one.name for one in sets] == ["plain", "random_mask start", "maskunet_free official"]
     assert {one.captions for one in sets} == {tuple(case.prompt for case, _ in ASKED)}
     assert {one.files for one in sets} == {("single-200000.png", "colors-200000.png")}
-    assert [(r.method, r.seed) for r in quick] == [
-        (m, 200000) for m, _ in measure_features.METHODS for _ in ASKED
-    ]
+    assert [(r.method, r.seed) for r in quick] == [(m, 200000) for m, _ in measure_features.METHODS for _ in ASKED]
     *_, final = SPECS["plain"].run(
-        tiny_sd15, Redness(), Request(prompt=ASKED[0][0].prompt, seed=200000, method="plain", steps=2),
+        tiny_sd15,
+        Redness(),
+        Request(prompt=ASKED[0][0].prompt, seed=200000, method="plain", steps=2),
         SPECS["plain"].settings(),
-    )  # fmt: skip
+    )
     kept = next(tmp_path.glob("*/plain/single-200000.png"))
     assert np.array_equal(np.asarray(Image.open(kept)), final.image)
 

@@ -97,10 +97,7 @@ def test_what_is_complete_is_an_image_folder_with_captions(sample, tmp_path):
 @pytest.mark.parametrize("world", [2, 3, 9])
 def test_shards_make_what_one_process_makes(sample, tmp_path, world):
     sample("one", prompts=PROMPTS, images_per_prompt=2)
-    ends = [
-        sample("many", prompts=PROMPTS, images_per_prompt=2, rank=rank, world=world)[-1]
-        for rank in range(world)
-    ]
+    ends = [sample("many", prompts=PROMPTS, images_per_prompt=2, rank=rank, world=world)[-1] for rank in range(world)]
     assert [end.complete for end in ends[: len(TEXTS)]][:-1] == [False] * (min(world, len(TEXTS)) - 1)
     assert ends[-1].complete
     assert sum(end.total for end in ends) == 2 * len(PROMPTS)
@@ -172,9 +169,7 @@ def test_another_setting_is_refused_by_name_and_nothing_changes(sample, tmp_path
 def test_other_weights_are_refused(sample, tiny_sd15):
     sample()
     with pytest.raises(ValueError, match=r"the weights \w+/\S+ '\w+', not 'other'"):
-        sample(
-            model=replace(tiny_sd15, weights={**tiny_sd15.weights, next(iter(tiny_sd15.weights)): "other"})
-        )
+        sample(model=replace(tiny_sd15, weights={**tiny_sd15.weights, next(iter(tiny_sd15.weights)): "other"}))
 
 
 def test_other_versions_of_the_libraries_may_go_on(sample, tmp_path):
@@ -318,9 +313,7 @@ def test_what_is_no_rank_is_refused(monkeypatch):
 
 def start(*command):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def test_two_processes_share_a_list_without_loss_or_duplicates(place, unbroken):
@@ -330,9 +323,7 @@ def test_two_processes_share_a_list_without_loss_or_duplicates(place, unbroken):
     said = done.communicate(timeout=240)[1]
     assert done.returncode == 0, said[-2000:]
     for rank in (0, 1):  # each made its half, and none of the other's
-        assert (
-            f"Process {rank}: {2 * len(TEXTS)} of {2 * len(TEXTS)} pictures are there (0 were before)" in said
-        )
+        assert f"Process {rank}: {2 * len(TEXTS)} of {2 * len(TEXTS)} pictures are there (0 were before)" in said
     assert files(out) == unbroken
 
 

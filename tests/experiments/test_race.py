@@ -64,9 +64,7 @@ def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9):
     return made
 
 
-def row(
-    entrant="plain", number=0, place=0, task="two", reward=0.0, held=0.0, correct=False, seconds=1.0, calls=10
-):
+def row(entrant="plain", number=0, place=0, task="two", reward=0.0, held=0.0, correct=False, seconds=1.0, calls=10):
     return {
         "entrant": entrant, "number": number, "place": place, "task": task, "prompt": f"p{number}", "seed": number,
         "rewards": {"image_reward": reward, "hpsv2": held}, "correct": correct, "seconds": seconds,
@@ -83,7 +81,7 @@ def row(
         (5.0, [1, 1, 1, 1]),  # too long: one picture there must be
         (3.4, [1, 1, 1, 1]),  # overdrawn a little each time
     ],
-)  # fmt: skip
+)
 def test_what_is_left_of_a_budget_or_overdrawn_goes_over_to_the_next_prompt(tmp_path, cost, counts):
     rows = raced(tmp_path, [Stub("plain", cost)])
     assert [sum(r["number"] == n for r in rows) for n in range(4)] == counts
@@ -106,9 +104,11 @@ def test_a_smaller_budget_is_the_first_pictures_of_a_larger_one():
 
 def test_chosen_is_the_largest_optimized_reward_and_never_what_is_not_a_number():
     pictures = [
-        row(reward=float("nan"), held=9), row(place=1, reward=1, held=1), row(place=2, reward=3, held=0),
+        row(reward=float("nan"), held=9),
+        row(place=1, reward=1, held=1),
+        row(place=2, reward=3, held=0),
         row(place=3, reward=3, held=5),
-    ]  # fmt: skip
+    ]
     best = budget.chosen(pictures, "image_reward")
     assert (best["place"], best["pictures"], best["seconds"], best["unet_calls"]) == (2, 4, 4.0, 40)
     assert budget.chosen(pictures[:1], "image_reward")["place"] == 0
@@ -202,9 +202,11 @@ def test_only_prompts_that_all_have_finished_are_compared():
 def test_tasks_are_grouped_as_the_issue_of_binding_counting_and_position():
     rows = [row(task=t) for t in ("counting", "color_attribution", "two", "texture_attribution")]
     assert report.groups_of(rows) == {
-        "binding": ("color_attribution", "texture_attribution"), "counting": ("counting",), "two": ("two",),
+        "binding": ("color_attribution", "texture_attribution"),
+        "counting": ("counting",),
+        "two": ("two",),
         "all": ("counting", "color_attribution", "two", "texture_attribution"),
-    }  # fmt: skip
+    }
 
 
 def test_a_curve_ends_at_the_budget_and_grows_in_cost():
@@ -283,9 +285,7 @@ def test_plots_say_what_is_wrong_with_what_they_are_given():
     with pytest.raises(ValueError, match="Nobody has run yet"):
         race.draw({"curves": {}, "held_out": "hpsv2"})
     with pytest.raises(ValueError, match="For 1 prompts and 2 entrants"):
-        race_sheet.draw(
-            np.zeros((1, 1, 4, 4, 3)), np.zeros((1, 1)), np.zeros((1, 1)), ["a"], ["b", "c"], "hpsv2"
-        )
+        race_sheet.draw(np.zeros((1, 1, 4, 4, 3)), np.zeros((1, 1)), np.zeros((1, 1)), ["a"], ["b", "c"], "hpsv2")
 
 
 @pytest.fixture
@@ -334,7 +334,7 @@ def test_processes_share_the_prompts_and_the_last_one_reports(tmp_path, tiny_jud
     rows = [
         {json.loads(line)["number"] for line in (tmp_path / f"rows-{rank}.jsonl").read_text().splitlines()[1:]}
         for rank in (0, 1)
-    ]  # fmt: skip
+    ]
     assert rows == [{0, 1}, {2, 3}]  # each has seen both tasks
     assert json.loads((tmp_path / "race.json").read_text())["prompts"] == 4
 

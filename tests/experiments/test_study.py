@@ -51,9 +51,13 @@ LIGHT, HEAVY = study.variants(["iid"], [0.05, 0.6], ())
 def test_windows_stand_at_every_center_and_nothing_is_asked_twice():
     found = study.variants(["iid", "window"], [0.1, 0.2, 0.1], [-1, 1])
     assert [(v.curve, v.removed) for v in found] == [
-        ("iid", 0.1), ("iid", 0.2), ("window at -1 std", 0.1), ("window at -1 std", 0.2),
-        ("window at +1 std", 0.1), ("window at +1 std", 0.2),
-    ]  # fmt: skip
+        ("iid", 0.1),
+        ("iid", 0.2),
+        ("window at -1 std", 0.1),
+        ("window at -1 std", 0.2),
+        ("window at +1 std", 0.1),
+        ("window at +1 std", 0.2),
+    ]
 
 
 def test_a_wrong_kind_ratio_or_task_is_refused_with_what_is_allowed():
@@ -99,10 +103,12 @@ def test_every_kind_removes_the_share_it_was_asked_to(tiny_sd15):
     window = rows[1]
     assert (window["kind"], window["removed"], window["center"]) == ("window", 0.3, -1.0)
     settings = study._settings(tiny_sd15.unet, chosen[1])
-    weights = torch.cat([
-        tiny_sd15.unet.get_submodule(s.name).weight.flatten() / tiny_sd15.unet.get_submodule(s.name).weight.std()
-        for s in find_sites(tiny_sd15.unet)
-    ])  # fmt: skip
+    weights = torch.cat(
+        [
+            tiny_sd15.unet.get_submodule(s.name).weight.flatten() / tiny_sd15.unet.get_submodule(s.name).weight.std()
+            for s in find_sites(tiny_sd15.unet)
+        ]
+    )
     assert ((weights + 1).abs() < settings["width"] / 2).float().mean() == pytest.approx(0.3, abs=1e-3)
 
 
@@ -184,8 +190,10 @@ def test_a_ratio_of_zero_has_no_share_of_wins_in_the_figure():
     rows = [row(0, "plain", 1.0, True), row(0, "iid", 1.0, True), row(0, "iid", 2.0, True, 0.2, 1.0)]
     figure = random_ratio.draw(study.summarize(rows))
     assert [line.get_xdata().tolist() for line in (panel.lines[0] for panel in figure.axes)] == [
-        [0.2], [0.0, 0.2], [0.0, 0.2],
-    ]  # fmt: skip
+        [0.2],
+        [0.0, 0.2],
+        [0.0, 0.2],
+    ]
 
 
 def test_the_grid_puts_every_picture_under_its_seed_and_beside_its_mask():

@@ -45,9 +45,7 @@ def test_means_changes_and_intervals_are_those_computed_by_hand():
     half = T_3 * change.std(ddof=1) / math.sqrt(3)
     assert light["frechet"] == pytest.approx(10.0)
     assert light["change"] == pytest.approx(change.mean())
-    assert (light["change_low"], light["change_high"]) == pytest.approx(
-        (change.mean() - half, change.mean() + half)
-    )
+    assert (light["change_low"], light["change_high"]) == pytest.approx((change.mean() - half, change.mean() + half))
     assert light["kernel_change"] == pytest.approx(np.mean([-0.02, -0.01, -0.07]))
     assert (light["removed"], light["step"], light["held_out"]) == pytest.approx((0.1, 7, 1.0))
     assert lines["light-without-time"]["change"] == 0
@@ -67,12 +65,13 @@ def test_one_seed_has_no_interval():
 def test_the_paper_has_columns_of_its_own():
     lines = report.summarize(SPECS["table_4"], records())
     text = report.markdown(SPECS["table_4"], lines, ABOUT)
-    rows = {
-        cells[1].strip(): cells for cells in (line.split("|") for line in text.splitlines()) if len(cells) > 3
-    }
+    rows = {cells[1].strip(): cells for cells in (line.split("|") for line in text.splitlines()) if len(cells) > 3}
     assert [rows[name][-2].strip() for name in ("row", "w/o temb", "w/o sample", "MaskUNet, light")] == [
-        "paper's COCO 2017 FID-5k", "22.30", "22.14", "21.88",
-    ]  # fmt: skip
+        "paper's COCO 2017 FID-5k",
+        "22.30",
+        "22.14",
+        "21.88",
+    ]
     assert "With fewer than 2,048 pictures the distance itself is too large" in text
     assert "another model, other data, other features" in text
 
@@ -85,9 +84,7 @@ def test_real_pictures_say_how_small_a_distance_can_be():
     lines = report.summarize(SPECS["table_4"], found)
     half = T_3 / math.sqrt(3)
     assert (lines[0]["real"], lines[0]["real_high"]) == pytest.approx((2.0, 2.0 + half))
-    assert "the other real ones it is 2.000 (-0.484 to 4.484)" in report.markdown(
-        SPECS["table_4"], lines, ABOUT
-    )
+    assert "the other real ones it is 2.000 (-0.484 to 4.484)" in report.markdown(SPECS["table_4"], lines, ABOUT)
 
 
 def test_the_drawing_shows_what_the_table_says():
@@ -109,11 +106,12 @@ def test_the_drawing_shows_what_the_table_says():
 def test_along_a_training_each_checkpoint_is_a_point():
     plain = [record("plain", seed, 10.0) for seed in range(3)]
     light = [
-        record("light", seed, 10.0 - step / 100, step=step if step < 200 else None, removed=step / 1e4,
-               trained_steps=200)
+        record(
+            "light", seed, 10.0 - step / 100, step=step if step < 200 else None, removed=step / 1e4, trained_steps=200
+        )
         for seed in range(3)
         for step in (50, 100, 200)
-    ]  # fmt: skip
+    ]
     lines = report.summarize(SPECS["figure_9b"], plain + light)
     assert [(line["step"], line["last"]) for line in lines[1:]] == [(50, False), (100, False), (200, True)]
     upper, lower = table_rows.draw({"about": ABOUT, "summary": lines}).axes
@@ -141,10 +139,14 @@ def files(tmp_path_factory):
         for i in range(6):
             Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(place / name / f"{i}.jpg")
     (place / "annotations").mkdir()
-    (place / "annotations" / "captions_val.json").write_text(json.dumps({
-        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(6)],
-        "annotations": [{"id": i, "image_id": i, "caption": "a red cube"} for i in range(6)],
-    }))  # fmt: skip
+    (place / "annotations" / "captions_val.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(6)],
+                "annotations": [{"id": i, "image_id": i, "caption": "a red cube"} for i in range(6)],
+            }
+        )
+    )
     rows = [json.dumps({"file_name": f"{i}.jpg", "text": "a blue sphere"}) for i in range(6)]
     (place / "laion" / "metadata.jsonl").write_text("\n".join(rows))
     return place
@@ -207,9 +209,7 @@ def test_the_line_that_is_written_names_all_that_the_table_was_made_of(files, tm
     words[words.index("--seeds") + 1] = "1"
     assert main(words) == 0
     line = json.loads((tmp_path / "table_4.json").read_text())["about"]["command"]
-    assert line.startswith(
-        "python -m maskunet table 4 --model=folder --coco=val --laion=laion --extractor=tabletop"
-    )
+    assert line.startswith("python -m maskunet table 4 --model=folder --coco=val --laion=laion --extractor=tabletop")
     for said in (
         "--guidance=2.0",
         "--pictures=4",
@@ -234,9 +234,7 @@ def test_mistakes_are_told_in_one_line(files, tmp_path, capsys, change, said):
     words = command(files, tmp_path)
     for flag, value in change.items():
         at = words.index(flag)
-        words[at : at + 2] = (
-            [] if value is None else [flag, str(files / value) if value == "laion" else value]
-        )
+        words[at : at + 2] = [] if value is None else [flag, str(files / value) if value == "laion" else value]
     try:
         code = main(words)
     except SystemExit as end:

@@ -77,5 +77,6 @@ def test_what_is_drawn_for_a_device_is_made_there_and_nothing_crosses_over():
         mask.bernoulli_masks(values, 0.1, stream(0)),
     ):
         assert {n: (each.device.type, each.shape) for n, each in made.items()} == {
-            "a": ("meta", (3, 5)), "b": ("meta", (2, 2)),
-        }  # fmt: skip
+            "a": ("meta", (3, 5)),
+            "b": ("meta", (2, 2)),
+        }

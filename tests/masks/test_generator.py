@@ -31,9 +31,7 @@ def entering(unet, x_t, t, text):
     """The features that enter each up block with sites, by its index; no weight is masked."""
     found = {}
     with MaskedUNet(unet) as masked:
-        masked.decode(
-            masked.encode(x_t, t, text), lambda block, features: found.update({block: features}) or {}
-        )
+        masked.decode(masked.encode(x_t, t, text), lambda block, features: found.update({block: features}) or {})
     return found
 
 
@@ -129,10 +127,7 @@ def test_before_training_every_weight_is_kept_and_the_unet_is_the_plain_one(vari
 @pytest.mark.parametrize("variant", ["official", "live"])
 def test_the_published_logits_by_hand(variant):
     unet = tiny_unet()
-    generator, (block, features), *_ = (
-        random_generator(unet, variant=variant),
-        *entering(unet, *inputs()).items(),
-    )
+    generator, (block, features), *_ = (random_generator(unet, variant=variant), *entering(unet, *inputs()).items())
     part = generator.blocks[str(block)]
     z = torch.cat((features.sample, features.skips[-1]), 1).mean((2, 3)) + features.time @ part.time.weight.T
     hidden = (z @ part.hidden.weight.T + part.hidden.bias).clamp(min=0)
@@ -203,9 +198,7 @@ def test_the_published_generator_never_learns_and_its_masks_are_static():
         one, other = make(generator, early), make(generator, late)
         assert distance(one, other) == 0
         assert distance({n: m[0] for n, m in one.items()}, {n: m[1] for n, m in one.items()}) == 0
-    assert (
-        min(float(v.detach().min()) for v in all_logits(generator, early).values()) < 5
-    )  # it did learn something
+    assert min(float(v.detach().min()) for v in all_logits(generator, early).values()) < 5  # it did learn something
 
 
 # What it depends on
@@ -256,13 +249,9 @@ def test_without_noise_a_weight_is_kept_where_the_keep_probability_exceeds_one_h
 def test_drawn_masks_are_kept_as_often_as_the_closed_form_says():
     unet = tiny_unet()
     generator = MaskGenerator(unet, GeneratorSettings(start=0.5)).eval()
-    masks = torch.cat(
-        [m.flatten() for m in all_masks(generator, entering(unet, *inputs()), stream()).values()]
-    )
+    masks = torch.cat([m.flatten() for m in all_masks(generator, entering(unet, *inputs()), stream()).values()])
     expected = 1 - math.exp(-math.exp(0.5))
-    assert abs(float(masks.detach().mean()) - expected) < 4 * math.sqrt(
-        expected * (1 - expected) / len(masks)
-    )
+    assert abs(float(masks.detach().mean()) - expected) < 4 * math.sqrt(expected * (1 - expected) / len(masks))
 
 
 def test_training_draws_evaluation_does_not_and_a_generator_makes_both_draw():
@@ -313,10 +302,7 @@ def test_with_a_generator_per_sample_the_noise_does_not_depend_on_the_batch():
 def test_it_holds_no_unet_and_leaves_the_global_stream_of_random_numbers_alone():
     unet = tiny_unet()
     before = torch.random.get_rng_state()
-    generator, again = (
-        MaskGenerator(unet, GeneratorSettings(seed=3)),
-        MaskGenerator(unet, GeneratorSettings(seed=3)),
-    )
+    generator, again = (MaskGenerator(unet, GeneratorSettings(seed=3)), MaskGenerator(unet, GeneratorSettings(seed=3)))
     other = MaskGenerator(unet, GeneratorSettings(seed=4))
     assert torch.equal(before, torch.random.get_rng_state())
     pairs = zip(generator.parameters(), again.parameters(), strict=True)
@@ -405,13 +391,17 @@ def _rewritten(path, change):
         (lambda p: p.write_bytes(b"\xff" * 64), "something else, or it was cut off"),
         (lambda p: p.write_bytes(b""), "something else, or it was cut off"),
         (lambda p: _rewritten(p, lambda k: [k]), "something else, or it was cut off"),
-        (lambda p: _rewritten(p, lambda k: k | {"settings": k["settings"] | {"variant": "live"}}),
-         "as “live”: it was made for another model or variant"),
-        (lambda p: _rewritten(p, lambda k: k | {"settings": k["settings"] | {"variant": "heavy"}}),
-         "that this version knows"),
+        (
+            lambda p: _rewritten(p, lambda k: k | {"settings": k["settings"] | {"variant": "live"}}),
+            "as “live”: it was made for another model or variant",
+        ),
+        (
+            lambda p: _rewritten(p, lambda k: k | {"settings": k["settings"] | {"variant": "heavy"}}),
+            "that this version knows",
+        ),
         (lambda p: _rewritten(p, lambda k: k | {"settings": {"depth": 3}}), "that this version knows"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_refused_in_one_sentence_without_its_place(tmp_path, damage, text):
     unet, path = tiny_unet(), tmp_path / "a.safetensors"
     generator_file.save(random_generator(unet), path, ABOUT)

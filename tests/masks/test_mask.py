@@ -56,9 +56,7 @@ def test_without_noise_the_sign_of_the_logit_decides():
 
 
 def test_the_published_noise_removes_6_6_percent_at_the_start():
-    assert float(1 - mask.keep_probability(torch.tensor(1.0), "one_sided")) == pytest.approx(
-        math.exp(-math.e)
-    )
+    assert float(1 - mask.keep_probability(torch.tensor(1.0), "one_sided")) == pytest.approx(math.exp(-math.e))
 
 
 @pytest.mark.parametrize("kind", ["one_sided", "logistic"])
@@ -75,9 +73,7 @@ def test_the_same_seed_draws_the_same_noise_whatever_else_is_drawn(kind):
         torch.rand(1)
         assert torch.equal(draw(3), first)
     assert not torch.equal(draw(4), first)
-    assert torch.equal(
-        mask.noise_like(logits.bfloat16(), kind, torch.Generator().manual_seed(3)), first.bfloat16()
-    )
+    assert torch.equal(mask.noise_like(logits.bfloat16(), kind, torch.Generator().manual_seed(3)), first.bfloat16())
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 1.0])

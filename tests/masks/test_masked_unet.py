@@ -22,12 +22,16 @@ def deep_unet(like="sd15"):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         unet = UNet2DConditionModel(
-            sample_size=8, block_out_channels=(8, 16, 16), layers_per_block=2, norm_num_groups=4,
+            sample_size=8,
+            block_out_channels=(8, 16, 16),
+            layers_per_block=2,
+            norm_num_groups=4,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=TEXT_WIDTH[like], attention_head_dim=2 if like == "sd15" else [1, 2, 2],
+            cross_attention_dim=TEXT_WIDTH[like],
+            attention_head_dim=2 if like == "sd15" else [1, 2, 2],
             use_linear_projection=like == "sd2",
-        )  # fmt: skip
+        )
     return unet.eval().requires_grad_(False)
 
 
@@ -171,9 +175,7 @@ def test_after_leaving_nothing_has_changed_also_after_an_exception(failing):
     assert list(unet.named_modules()) == list(before.items())
     after = unet.state_dict(keep_vars=True)
     assert list(after) == keys
-    assert all(
-        after[name] is same and torch.equal(after[name], value) for name, (same, value) in values.items()
-    )
+    assert all(after[name] is same and torch.equal(after[name], value) for name, (same, value) in values.items())
     assert not any(value.requires_grad for value in after.values())
     assert torch.equal(unet(*given).sample, plain)
 
@@ -276,9 +278,7 @@ def test_masks_made_for_another_block_or_of_a_wrong_shape_are_refused():
         with pytest.raises(ValueError, match=r"up_blocks\.2.* or one of another up block.*find_sites"):
             masked.decode(features, lambda block, _: masks)
         with pytest.raises(ValueError, match="has shape"):
-            masked.decode(
-                features, lambda block, _: {n: m[:1] for n, m in masks.items() if f".{block}." in n}
-            )
+            masked.decode(features, lambda block, _: {n: m[:1] for n, m in masks.items() if f".{block}." in n})
     with pytest.raises(RuntimeError, match="with MaskedUNet"):
         masked.decode(features, lambda block, _: {})
 
@@ -406,9 +406,7 @@ def test_the_gradient_through_a_half_precision_unet_comes_back_in_float():
     unet, (x_t, t, text) = tiny_unet().bfloat16(), inputs()
     with MaskedUNet(unet, checkpointing=True) as masked:
         masks = {n: m.requires_grad_() for n, m in random_masks(masked.sites).items()}
-        masked.decode(
-            masked.encode(x_t.bfloat16(), t, text.bfloat16()), masks
-        ).float().square().sum().backward()
+        masked.decode(masked.encode(x_t.bfloat16(), t, text.bfloat16()), masks).float().square().sum().backward()
     for m in masks.values():
         assert m.grad.dtype == torch.float32
         assert float(m.grad.abs().max()) > 0

@@ -15,10 +15,13 @@ def full_size(**config):
     """The published U-Net's sizes, written out so that no library default decides them."""
     with torch.device("meta"):
         return UNet2DConditionModel(
-            sample_size=64, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
+            sample_size=64,
+            block_out_channels=(320, 640, 1280, 1280),
+            layers_per_block=2,
             down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3, **config,
-        )  # fmt: skip
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+            **config,
+        )
 
 
 def test_sd15_has_72_sites_and_49029120_weights():
@@ -82,8 +85,12 @@ def test_adapters_of_peft_are_no_sites():
 
 def test_a_unet_without_attention_in_its_up_blocks_is_refused():
     unet = UNet2DConditionModel(
-        block_out_channels=(8, 16), norm_num_groups=4, layers_per_block=1, cross_attention_dim=8,
-        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
-    )  # fmt: skip
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        cross_attention_dim=8,
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+    )
     with pytest.raises(ValueError, match="CrossAttnUpBlock2D"):
         find_sites(unet)

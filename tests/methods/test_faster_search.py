@@ -90,9 +90,7 @@ def test_the_search_looks_through_it_and_the_last_picture_is_the_full_decoders(t
 
 
 def test_a_model_without_one_says_how_to_get_it_and_stays_as_it_was(tmp_path):
-    model = from_folder(
-        tiny_sd_folder(tmp_path / "sd"), name="mine", guidance=3.0, device=CPU, dtype=torch.float32
-    )
+    model = from_folder(tiny_sd_folder(tmp_path / "sd"), name="mine", guidance=3.0, device=CPU, dtype=torch.float32)
     says = r"no tiny decoder for mine here.*0\.01 GB.*maskunet download tiny_decoder"
     with pytest.raises(ValueError, match=says):
         run(model, changed(OFFICIAL, tiny_decoder=True))
@@ -182,10 +180,7 @@ def gradients(model, rewards, low_memory):
             0,
         )
         for t in (700, 300):
-            masks = {
-                n: mask.straight_through(v, mask.noise_like(v, "one_sided", stream))
-                for n, v in logits.items()
-            }
+            masks = {n: mask.straight_through(v, mask.noise_like(v, "one_sided", stream)) for n, v in logits.items()}
             output = masked.decode(masked.encode(x_t, t, text.states[1:]), masks)
             x_t, _ = model.schedule.x0_eps(output, x_t, t)
             loss = loss - judge(model.decode(x_t), ["a red cube"])["total"].sum()
@@ -202,9 +197,7 @@ def test_recomputing_gives_the_same_gradient_through_two_calls_of_the_unet(tiny_
 @pytest.mark.parametrize("method", ["maskunet_free", "syngen_maskunet"])
 def test_a_run_that_recomputes_is_the_same_run(tiny_sd15, judges, method):
     settings = SPECS[method].settings("paper", {"updates": 3})
-    plain, low = (
-        run(tiny_sd15, changed(settings, low_memory=low), judges, method=method) for low in (False, True)
-    )
+    plain, low = (run(tiny_sd15, changed(settings, low_memory=low), judges, method=method) for low in (False, True))
     assert [e.loss for e in low] == pytest.approx([e.loss for e in plain], abs=1e-5, nan_ok=True)
     assert np.array_equal(low[-1].image, plain[-1].image)
 
@@ -253,9 +246,7 @@ class NoPool:
         self.usable = True
 
 
-def test_where_replays_leave_no_memory_the_search_goes_on_without_and_with_the_same_chance(
-    tiny_sd15, monkeypatch
-):
+def test_where_replays_leave_no_memory_the_search_goes_on_without_and_with_the_same_chance(tiny_sd15, monkeypatch):
     expected = run(tiny_sd15, changed(OFFICIAL, updates=3))
     monkeypatch.setattr(DiffusionModel, "replayable", True)
     monkeypatch.setattr("maskunet.methods.maskunet_free.method.Pool", NoPool)

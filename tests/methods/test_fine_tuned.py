@@ -26,8 +26,10 @@ KINDS = ["lora", "full"]
 def trained(model, kind, out, **changes):
     """The U-Net's output at the end of a training, and the file that it left."""
     recipe = RECIPES[kind]
-    changed = replace(settings(recipe, **{"steps": 3, "learning_rate": 3e-2} | changes), **(
-        {"rank": 2, "alpha": 8} if kind == "lora" else {}))  # fmt: skip
+    changed = replace(
+        settings(recipe, **{"steps": 3, "learning_rate": 3e-2} | changes),
+        **({"rank": 2, "alpha": 8} if kind == "lora" else {}),
+    )
 
     for _ in loop.train(model, recipe, changed, Four(), out, about=ABOUT):
         pass
@@ -121,8 +123,9 @@ def test_without_one_a_sentence_says_how_to_train_it(tiny_sd15):
 
 def test_a_run_knows_the_file_it_used_and_is_not_replayed_with_another(tmp_path):
     folder = tiny_sd_folder(tmp_path / "model")
-    spec = ModelSpec(name="tiny", title="", summary="", license="", folder=folder,
-                     rewards=write_small(tmp_path / "rewards"))  # fmt: skip
+    spec = ModelSpec(
+        name="tiny", title="", summary="", license="", folder=folder, rewards=write_small(tmp_path / "rewards")
+    )
     library = Library("tiny", device="cpu", specs={"tiny": spec}, trained=tmp_path / "trained")
     alone, mine = library.load_alone("tiny"), tmp_path / "trained" / "tiny" / "mine"
     trained(alone, "full", mine)

@@ -94,18 +94,14 @@ def test_an_error_in_a_reward_restores_the_model(tiny_sd15):
 
 def test_a_random_mask_that_removes_nothing_gives_the_plain_picture(tiny_sd15):
     settings = SPECS["random_mask"].settings("", {"removed": 0.0})
-    assert np.array_equal(
-        run(tiny_sd15, "random_mask", settings)[-1].image, run(tiny_sd15, "plain")[-1].image
-    )
+    assert np.array_equal(run(tiny_sd15, "random_mask", settings)[-1].image, run(tiny_sd15, "plain")[-1].image)
 
 
 def test_a_random_mask_removes_the_share_it_was_asked_to(tiny_sd15):
     settings = SPECS["random_mask"].settings("", {"removed": 0.25})
     sites = find_sites(tiny_sd15.unet)
     weights = sum(s.weights for s in sites) * 4
-    kept = sum(
-        e.keep_ratio[s.name] * s.weights for e in run(tiny_sd15, "random_mask", settings)[:4] for s in sites
-    )
+    kept = sum(e.keep_ratio[s.name] * s.weights for e in run(tiny_sd15, "random_mask", settings)[:4] for s in sites)
     assert abs(kept / weights - 0.75) < 5 * math.sqrt(0.75 * 0.25 / weights)
 
 
@@ -163,18 +159,14 @@ def test_the_ratio_goes_in_a_straight_line_from_the_first_step_to_the_last(tiny_
 
 
 @pytest.mark.parametrize("settings", [{"kind": "window", "center": -0.5}, {"kind": "magnitude"}])
-def test_masks_by_value_stay_while_nothing_moves_and_are_alike_for_all_seeds(
-    tiny_sd15, settings, monkeypatch
-):
+def test_masks_by_value_stay_while_nothing_moves_and_are_alike_for_all_seeds(tiny_sd15, settings, monkeypatch):
     made, kind = [], settings["kind"]
     real = getattr(mask, kind)
     monkeypatch.setattr(mask, kind, lambda *given: made.append(1) or real(*given))
     _, first = removed_by_step(tiny_sd15, **settings)
     assert first == [first[0]] * 4
     assert len(made) == len(find_sites(tiny_sd15.unet))  # once per site, not once per step
-    other = run(
-        tiny_sd15, "random_mask", SPECS["random_mask"].settings("", settings), keep_masks=True, seed=9
-    )
+    other = run(tiny_sd15, "random_mask", SPECS["random_mask"].settings("", settings), keep_masks=True, seed=9)
     assert {n: bits.tobytes() for n, bits in other[0].masks.items()} == first[0]
 
 
@@ -242,9 +234,7 @@ def published(model, steps, early_steps, updates, hinge):
                 soft = torch.sigmoid(value - torch.log(-torch.log(part.view(value.shape))))
                 masks.append((soft > 0.5).float() - soft.detach() + soft)
             weights = dict(model.unet.named_parameters())
-            masked = {
-                f"{s.name}.weight": weights[f"{s.name}.weight"] * m for s, m in zip(sites, masks, strict=True)
-            }
+            masked = {f"{s.name}.weight": weights[f"{s.name}.weight"] * m for s, m in zip(sites, masks, strict=True)}
             out = functional_call(model.unet, masked, (torch.cat((latents, latents)), t, text)).sample
             eps = out[:1] + model.guidance * (out[1:] - out[:1])
             scheduler.set_begin_index(step)

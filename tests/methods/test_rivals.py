@@ -351,9 +351,13 @@ def test_pag_is_that_of_diffusers(tiny_sd15, where, layers):
     theirs.set_pag_applied_layers([where])
     with torch.no_grad():
         latents = theirs(
-            PROMPT, num_inference_steps=4, guidance_scale=tiny_sd15.guidance, pag_scale=3.0,
-            latents=tiny_sd15.noise(3), output_type="latent",
-        ).images  # fmt: skip
+            PROMPT,
+            num_inference_steps=4,
+            guidance_scale=tiny_sd15.guidance,
+            pag_scale=3.0,
+            latents=tiny_sd15.noise(3),
+            output_type="latent",
+        ).images
         tiny_sd15.unet.set_attn_processor(own)
         assert torch.allclose(mine, tiny_sd15.decode(latents)[0], atol=1e-4)
     assert not torch.allclose(mine, picture(tiny_sd15, "plain"), atol=1e-3)
@@ -364,9 +368,7 @@ def test_pag_of_scale_zero_is_plain(tiny_sd15):
 
 
 def test_layers_that_there_are_not_are_said(tiny_sd15):
-    with pytest.raises(
-        ValueError, match="No self-attention layer begins with “middle”. There are: down_blocks.0"
-    ):
+    with pytest.raises(ValueError, match="No self-attention layer begins with “middle”. There are: down_blocks.0"):
         run(tiny_sd15, "pag", settings={"layers": "middle"})
 
 
@@ -405,6 +407,7 @@ def test_a_step_shows_the_picture_whose_features_the_unet_computed_last(tiny_sd1
 def test_told_masks_do_not_replace_what_was_seen_at_a_step(tiny_sd15):
     events = run(tiny_sd15, "best_of_n_masks", settings={"n": 2}, steps=3)
     assert [(event.step, event.best, event.stats is not None) for event in events[:-1]] == [
-        *((step, True, False) for step in range(3)), *((step, False, True) for step in range(3))
-    ]  # fmt: skip
+        *((step, True, False) for step in range(3)),
+        *((step, False, True) for step in range(3)),
+    ]
     assert all(0.8 < np.mean(list(event.keep_ratio.values())) < 1 for event in events[:-1])

@@ -52,10 +52,7 @@ def test_the_binding_loss_of_two_groups_is_that_by_hand():
         return symmetric(line[:, i] / line[:, i].sum(), line[:, j] / line[:, j].sum())
 
     groups = (TokenGroup((2,), ((1,),)), TokenGroup((5,)))  # "red cube and sphere" as <s> 1 2 3 4 5 <e>
-    bound = (
-        apart(1, 2)
-        - (np.mean([apart(2, o) for o in (3, 4, 5)]) + np.mean([apart(1, o) for o in (3, 4, 5)])) / 2
-    )
+    bound = apart(1, 2) - (np.mean([apart(2, o) for o in (3, 4, 5)]) + np.mean([apart(1, o) for o in (3, 4, 5)])) / 2
     alone = -np.mean([apart(5, o) for o in (1, 2, 3, 4)])
     assert float(binding_loss(maps, groups, range(1, 6))) == pytest.approx(bound + alone, rel=1e-5)
 
@@ -64,9 +61,7 @@ def test_of_two_pixels_and_two_words_the_loss_is_a_closed_form():
     """D((1 - p, p), (p, 1 - p)) is (1 - 2 p) log((1 - p) / p)."""
     maps = torch.tensor([[[0.9, 0.8, 0.2], [0.9, 0.2, 0.8]]])
     expected = (1 - 0.4) * np.log(0.8 / 0.2)
-    assert float(binding_loss(maps, (TokenGroup((1,), ((2,),)),), (1, 2))) == pytest.approx(
-        expected, rel=1e-5
-    )
+    assert float(binding_loss(maps, (TokenGroup((1,), ((2,),)),), (1, 2))) == pytest.approx(expected, rel=1e-5)
     alone = binding_loss(maps, (TokenGroup((1,)), TokenGroup((2,))), (1, 2))
     assert float(alone) == pytest.approx(-2 * expected, rel=1e-5)
 
@@ -213,9 +208,7 @@ def test_the_excitation_loss_is_that_of_diffusers(tiny_sd15):
     theirs = pipeline(StableDiffusionAttendAndExcitePipeline, tiny_sd15)
     expected = theirs._compute_loss(theirs._compute_max_attention_per_index(maps.clone(), [3, 7]))
     assert torch.allclose(excitation_loss(maps, [(3,), (7,)]), expected, atol=1e-6)
-    assert excitation_loss(maps, [(3, 7)]) <= excitation_loss(
-        maps, [(3,), (7,)]
-    )  # pieces of one word: the best
+    assert excitation_loss(maps, [(3, 7)]) <= excitation_loss(maps, [(3,), (7,)])  # pieces of one word: the best
 
 
 def test_a_noun_that_is_looked_at_everywhere_has_no_loss():

@@ -85,7 +85,5 @@ def test_as_many_share_a_call_as_fit_into_the_free_memory(tiny_sd15, monkeypatch
 
 def test_a_base_of_one_step_takes_one(tiny_sd15):
     turbo = replace(tiny_sd15, steps=1, guidance=1.0)
-    events = list(
-        SPECS["plain"].run(turbo, Redness(), Request(prompt="a red cube"), SPECS["plain"].settings())
-    )
+    events = list(SPECS["plain"].run(turbo, Redness(), Request(prompt="a red cube"), SPECS["plain"].settings()))
     assert [event.timestep for event in events] == [999, 999] and events[-1].unet_calls == 1

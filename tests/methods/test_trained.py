@@ -25,9 +25,7 @@ SPEC = SPECS["maskunet_trained"]
 
 
 def run(model, settings=None, **request):
-    asked = Request(
-        prompt="a red cube", method=SPEC.name, **{"seed": 3, "steps": 3, "keep_masks": True} | request
-    )
+    asked = Request(prompt="a red cube", method=SPEC.name, **{"seed": 3, "steps": 3, "keep_masks": True} | request)
     return list(SPEC.run(model, Redness(), asked, SPEC.settings("", settings)))
 
 
@@ -114,9 +112,7 @@ def test_an_untrained_generator_gives_the_plain_picture(model, tmp_path):
 
 
 def test_without_a_trained_generator_one_sentence_says_how_to_train_one(model):
-    with pytest.raises(
-        ValueError, match="no trained mask generator for this model here.*python -m maskunet train"
-    ):
+    with pytest.raises(ValueError, match="no trained mask generator for this model here.*python -m maskunet train"):
         run(replace(model, trained={}))
 
 
@@ -153,8 +149,9 @@ def test_a_file_is_read_once_and_again_only_when_it_was_written_anew(model, tmp_
 def test_generators_are_found_beside_the_weights_and_among_what_the_user_trained(tmp_path):
     folder = tiny_sd_folder(tmp_path / "model")
     shipped = tiny_generator(folder, "shipped")
-    spec = ModelSpec(name="tiny", title="", summary="", license="", folder=folder,
-                     rewards=write_small(tmp_path / "rewards"))  # fmt: skip
+    spec = ModelSpec(
+        name="tiny", title="", summary="", license="", folder=folder, rewards=write_small(tmp_path / "rewards")
+    )
     library = Library("tiny", device="cpu", specs={"tiny": spec}, trained=tmp_path / "trained")
     model = library.load("tiny").model
     assert model.trained == {"generator": {"shipped": shipped}}

@@ -72,9 +72,10 @@ def test_a_folder_in_sd_format_loads_frozen_and_makes_a_picture(originals, like)
 
 def test_weights_are_identified_by_the_sha256_of_each_file(folder):
     names = {
-        "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
         "text_encoder/model.safetensors",
-    }  # fmt: skip
+    }
     (folder / "safety_checker").mkdir()
     (folder / "safety_checker" / "model.safetensors").write_bytes(b"not ours")
     expected = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names}
@@ -373,7 +374,7 @@ def hub(monkeypatch, tmp_path):
 
 def test_a_download_brings_what_is_needed_and_nothing_else(hub):
     download.download("sd15", consent=True)
-    ((repo,), options), = hub  # fmt: skip
+    (((repo,), options),) = hub
     assert repo == "stable-diffusion-v1-5/stable-diffusion-v1-5"
     assert options["local_dir"] is None
     patterns = options["allow_patterns"]
@@ -390,15 +391,13 @@ def test_a_download_brings_what_is_needed_and_nothing_else(hub):
 
 def test_the_rewards_and_their_vocabulary_come_into_one_folder(hub, tmp_path):
     download.download("rewards", consent=True)
-    assert {args[0] for args, _ in hub} == {
-        "google-bert/bert-base-uncased", "THUDM/ImageReward", "xswu/HPSv2",
-    }  # fmt: skip
+    assert {args[0] for args, _ in hub} == {"google-bert/bert-base-uncased", "THUDM/ImageReward", "xswu/HPSv2"}
     assert {options["local_dir"] for _, options in hub} == {tmp_path / "maskunet" / "rewards"}
 
 
 def test_the_tiny_decoder_is_a_download_of_its_own(hub):
     download.download("tiny_decoder", consent=True)
-    ((repo,), options), = hub  # fmt: skip
+    (((repo,), options),) = hub
     assert repo == SPECS["sd15"].tiny_decoder == SPECS["sd2"].tiny_decoder
     assert options["allow_patterns"] == ["config.json", "diffusion_pytorch_model.safetensors"]
     with torch.device("meta"):
@@ -483,9 +482,7 @@ def shelf(originals, monkeypatch, tmp_path):
     return specs(originals)
 
 
-def test_auto_takes_the_embedded_model_without_cuda_and_the_public_one_with_it(
-    shelf, originals, monkeypatch, tmp_path
-):
+def test_auto_takes_the_embedded_model_without_cuda_and_the_public_one_with_it(shelf, originals, monkeypatch, tmp_path):
     assert Library(device="cpu", specs=shelf).default == "tabletop"
     hub_cache(tmp_path / "hub", "nobody/nothing", originals["sd15"])
     assert Library(device="cpu", specs=shelf).default == "tabletop"
@@ -494,9 +491,7 @@ def test_auto_takes_the_embedded_model_without_cuda_and_the_public_one_with_it(
     assert Library(specs=shelf).default == "sd15"
 
 
-def test_a_folder_given_stands_for_one_model_and_a_folder_of_folders_for_each_by_name(
-    shelf, originals, tmp_path
-):
+def test_a_folder_given_stands_for_one_model_and_a_folder_of_folders_for_each_by_name(shelf, originals, tmp_path):
     given = Library(weights=originals["sd2"], device="cpu", specs=shelf)
     assert given.default == "folder"
     assert given.find("folder")[0] == originals["sd2"]

@@ -20,9 +20,7 @@ def file(tmp_path):
 
 def coco(*annotations):
     names = ("id", "image_id", "caption")
-    return json.dumps(
-        {"images": [], "annotations": [dict(zip(names, one, strict=True)) for one in annotations]}
-    )
+    return json.dumps({"images": [], "annotations": [dict(zip(names, one, strict=True)) for one in annotations]})
 
 
 def test_coco_gives_each_image_its_first_caption_by_annotation_id(file):

@@ -15,10 +15,7 @@ SITES = {"up_blocks.1.a.to_q": (4, 5), "up_blocks.1.a.to_k": (4, 8)}
 @pytest.fixture
 def masks():
     rng = np.random.default_rng(0)
-    steps = {
-        t: {n: np.packbits(rng.random(int(np.prod(s))) < 0.9) for n, s in SITES.items()}
-        for t in (999, 500, 0)
-    }
+    steps = {t: {n: np.packbits(rng.random(int(np.prod(s))) < 0.9) for n, s in SITES.items()} for t in (999, 500, 0)}
     return MaskSet(model="tabletop", weights={"unet/x": "ab"}, sites=SITES, steps=steps)
 
 

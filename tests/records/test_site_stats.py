@@ -81,9 +81,13 @@ def test_of_a_mask_per_sample_the_conditional_one_counts():
 
 def test_a_runs_table_equals_its_masks(tiny_sd15, tmp_path):
     request = Request(
-        prompt="a cube", method="maskunet_free", preset="official", steps=3, keep_masks=True,
+        prompt="a cube",
+        method="maskunet_free",
+        preset="official",
+        steps=3,
+        keep_masks=True,
         settings={"updates": 2, "early_steps": 1},
-    )  # fmt: skip
+    )
     *_, (_, run) = compare(tiny_sd15, Redness(), request)
     folder = run_folder.write(run, tmp_path / run.id)
     masks, stats = mask_set.load(folder / run_folder.MASKS), run_folder.read(folder).stats
@@ -103,9 +107,7 @@ def test_the_file_gives_back_the_table(table, tmp_path):
     site_stats.save(stats, tmp_path / "sites.npz")
     again = site_stats.load(tmp_path / "sites.npz")
     for name in SiteStats.__slots__:
-        assert np.array_equal(
-            getattr(again, name), getattr(stats, name), equal_nan=name in site_stats.PER_STEP
-        )
+        assert np.array_equal(getattr(again, name), getattr(stats, name), equal_nan=name in site_stats.PER_STEP)
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,10 @@ def image_reward_keys():
             "self.query": linear(t, t), "self.key": linear(t, width), "self.value": linear(t, width),
             "output.dense": linear(t, t), "output.LayerNorm": norm(t),
         })  # fmt: skip
-        keys |= layer(f"{text}.encoder.layer.{i}", {
-            "intermediate.dense": linear(3072, t), "output.dense": linear(t, 3072), "output.LayerNorm": norm(t),
-        })  # fmt: skip
+        keys |= layer(
+            f"{text}.encoder.layer.{i}",
+            {"intermediate.dense": linear(3072, t), "output.dense": linear(t, 3072), "output.LayerNorm": norm(t)},
+        )
     keys |= layer("blip", {"vision_proj": linear(256, w), "text_proj": linear(256, t)})
     head = {"0": (1024, t), "2": (128, 1024), "4": (64, 128), "6": (16, 64), "7": (1, 16)}
     return keys | layer("mlp.layers", {n: linear(*shape) for n, shape in head.items()})
@@ -398,9 +399,7 @@ def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(fault, published):
         }
         path.write_text("\n".join(changed[fault]) + "\n")
     lines = {"missing": 0, "five words": 5}.get(fault, len(words))
-    assert f"a “vocab.txt” of {len(words)} to" in (
-        message := refusal(lambda: load("image_reward", published))
-    )
+    assert f"a “vocab.txt” of {len(words)} to" in (message := refusal(lambda: load("image_reward", published)))
     assert f"; {lines} lines were found" in message
 
 
@@ -408,9 +407,7 @@ def test_a_vocabulary_that_is_not_the_checkpoints_is_refused(fault, published):
 def test_a_file_that_is_cut_off_or_missing_is_refused(name, small, published, tmp_path_factory):
     path = published / {"image_reward": "ImageReward.pt", "hpsv2": "HPS_v2.1_compressed.pt"}[name]
     path.write_bytes(path.read_bytes()[:9000])
-    assert f"“{path.name}” is cut off or no checkpoint: its 9,000 bytes" in refusal(
-        lambda: load(name, published)
-    )
+    assert f"“{path.name}” is cut off or no checkpoint: its 9,000 bytes" in refusal(lambda: load(name, published))
     path.unlink()
     assert f"“{path.name}” is missing" in refusal(lambda: load(name, published))
     whole = (small / name / "model.safetensors").read_bytes()

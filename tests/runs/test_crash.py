@@ -33,9 +33,7 @@ from tests.support.serving import SOON, needs_browser
 
 ROOT = Path(__file__).parents[2]
 WAIT = 120  # seconds; a slow machine under load
-LONG = Request(
-    prompt="a red cube", model="tiny", seed=5, steps=50, settings={"updates": 2, "early_steps": 0},
-)  # fmt: skip
+LONG = Request(prompt="a red cube", model="tiny", seed=5, steps=50, settings={"updates": 2, "early_steps": 0})
 FRESH = multiprocessing.get_context("forkserver")  # a process of its own that need not import everything anew
 FRESH.set_forkserver_preload(["maskunet.studio.studio", "tests.support.tiny_library"])
 

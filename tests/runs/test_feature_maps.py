@@ -67,9 +67,7 @@ def test_of_a_steps_updates_the_last_one_is_drawn_and_only_that(tiny_sd15, monke
         return drawn[-1]
 
     monkeypatch.setattr(Components, "picture", drawing)
-    request = Request(
-        prompt="a cube", method="maskunet_free", preset="paper", steps=2, settings={"updates": 3}
-    )
+    request = Request(prompt="a cube", method="maskunet_free", preset="paper", steps=2, settings={"updates": 3})
     *events, (_, run) = compare(tiny_sd15, Redness(), request)
     assert sum(phase == "result" for phase, _ in events) > 2 * 3
     assert len(drawn) == 2 * 2 * len(run.course.maps)  # steps x pictures x blocks

@@ -87,9 +87,8 @@ def test_a_run_without_base_or_masks_has_no_such_files(tmp_path):
 
 def test_the_pictures_have_the_same_bytes_whenever_and_however_long_it_took(tmp_path):
     later = replace(
-        make(), id="ba9876543210", created="2027-01-01T00:00:00+00:00", seconds=99.0,
-        base_seconds=9.0, rows=(),
-    )  # fmt: skip
+        make(), id="ba9876543210", created="2027-01-01T00:00:00+00:00", seconds=99.0, base_seconds=9.0, rows=()
+    )
     first, second = run_folder.write(make(), tmp_path / "a"), run_folder.write(later, tmp_path / "b")
     for name in (run_folder.BASE, run_folder.RESULT):
         assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -232,7 +231,4 @@ def test_a_run_of_another_version_is_told_which():
     here = versions()
     assert replay.other_versions({"versions": here}, here) == replay.other_versions({}, here) == ""
     said = replay.other_versions({"versions": {**here, "maskunet": "0.1.0", "python": "2.7"}}, here)
-    assert (
-        said
-        == f"This run was made with maskunet 0.1.0 (here {here['maskunet']}): another picture may come out."
-    )
+    assert said == f"This run was made with maskunet 0.1.0 (here {here['maskunet']}): another picture may come out."

@@ -47,9 +47,8 @@ def soon(condition):
 def caller(url, address, folder):
     """A client that a proxy says comes from this address."""
     return Client(
-        url, verbose=False, download_files=str(folder), analytics_enabled=False,
-        headers={"X-Forwarded-For": address},
-    )  # fmt: skip
+        url, verbose=False, download_files=str(folder), analytics_enabled=False, headers={"X-Forwarded-For": address}
+    )
 
 
 def submit(client, prompt):
@@ -100,9 +99,7 @@ def test_a_crowd_waits_in_fair_order_and_everyone_gets_their_own(lab, chromium, 
     # One address asks several times before anybody else comes.
     heavy = [submit(caller(url, "10.0.0.1", tmp_path), f"a cat {i}") for i in range(HEAVY)]
     soon(lambda: studio.status().waiting == HEAVY)
-    called = {
-        f"a dog {i}": submit(caller(url, f"10.1.0.{i}", tmp_path), f"a dog {i}") for i in range(clients)
-    }
+    called = {f"a dog {i}": submit(caller(url, f"10.1.0.{i}", tmp_path), f"a dog {i}") for i in range(clients)}
     prompts = [f"a blue cube {i}" for i in range(browsers)]
     tabs = {prompt: visitor(chromium, url, f"10.2.0.{i}", prompt) for i, prompt in enumerate(prompts)}
     for tab in tabs.values():
@@ -150,7 +147,7 @@ def test_a_caller_has_one_job_and_gives_it_back_when_hanging_up(lab, tmp_path):
     client = caller(url, "10.0.0.1", tmp_path)
     first = client.submit(
         prompt="a red cube", negative_prompt="", seed=1, model="tiny", method="slow", preset="", api_name="/compare"
-    )  # fmt: skip
+    )
     soon(lambda: studio.status().running == 1 and first.outputs())
     with pytest.raises(Exception, match="You have a picture in the making already"):
         submit(client, "a dog").result(timeout=WAIT)
@@ -164,9 +161,7 @@ def test_a_caller_that_dies_gives_the_device_back(lab):
     """Its connection just ends; no good-bye is said."""
     url, studio, *_ = lab
     with httpx.Client(base_url=url, timeout=WAIT) as raw:
-        named = raw.post(
-            "/gradio_api/call/compare", json={"data": ["a cat", "", 1, "tiny", "slow", ""]}
-        ).json()
+        named = raw.post("/gradio_api/call/compare", json={"data": ["a cat", "", 1, "tiny", "slow", ""]}).json()
         with raw.stream("GET", f"/gradio_api/call/compare/{named['event_id']}") as lines:
             next(line for line in lines.iter_lines() if '"result"' in line)
             assert studio.status().running == 1

@@ -27,9 +27,7 @@ def said(findings):
     return found
 
 
-def test_a_machine_that_can_is_described_measured_and_sent_on(
-    library, free_port, tmp_path, monkeypatch, capsys
-):
+def test_a_machine_that_can_is_described_measured_and_sent_on(library, free_port, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
     monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8e9}))
     assert main(["doctor", f"--port={free_port}", f"--runs={tmp_path / 'not' / 'there'}"]) == 0

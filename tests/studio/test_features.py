@@ -60,8 +60,10 @@ def children():
 def test_precomputed_sets_come_first_then_folders_each_unusable_one_with_its_reason(studio):
     real, made, bare, photos = studio.sets()
     assert [(c.key, c.title, c.n, c.extractor) for c in (real, made, photos)] == [
-        ("toy/real", "real", 12, "corners"), ("toy/made", "made", 20, "corners"), ("folder:photos", "photos", 41, ""),
-    ]  # fmt: skip
+        ("toy/real", "real", 12, "corners"),
+        ("toy/made", "made", 20, "corners"),
+        ("folder:photos", "photos", 41, ""),
+    ]
     assert not real.reason + made.reason + photos.reason
     assert bare.reason.startswith("The folder “bare” holds no pictures")
 
@@ -100,7 +102,7 @@ def test_a_damaged_file_and_a_root_without_folders_say_so(tmp_path):
         (request("toy/real", seed=-1), "The setting seed is -1; allowed is 0 to 4294967295"),
         (request("toy/real", most=3), "The setting most is 3; allowed is 4 to 2048"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_drawn_is_refused_before_any_work(studio, asked, told):
     with pytest.raises(ValueError, match=told):
         next(studio.draw(asked))
@@ -221,12 +223,8 @@ def test_weights_that_differ_are_told_before_anything_is_extracted(tmp_path):
         next(work([known, Source(title="photos", path=folder)], request("real", "photos")))
     ours = extractors.load("tabletop", device="cpu")
     wide = np.zeros((4, 96), np.float32)
-    same = save(
-        tmp_path / "b.npz", one_set("real", 4, features=wide, extractor="tabletop", weights=ours.weights)
-    )
-    done = last(
-        [same, Source(title="photos", path=folder)], request("real", "photos"), cache=tmp_path / "cache"
-    )
+    same = save(tmp_path / "b.npz", one_set("real", 4, features=wide, extractor="tabletop", weights=ours.weights))
+    done = last([same, Source(title="photos", path=folder)], request("real", "photos"), cache=tmp_path / "cache")
     assert {row["set"] for row in done.measures.rows} == {"photos"}
 
 

@@ -15,9 +15,7 @@ def assert_flat(found, n):
     ends = {outcome.rpartition(": ")[0]: outcome.rpartition(": ")[2] for outcome in found["outcomes"]}
     assert ends["out of memory"] == "failed" and ends["none"] == ends["client killed"] == "done"
     growth = found["growth_after_warm_up"]
-    assert growth["megabytes"] < MEGABYTES and growth["threads"] <= FEW and growth["files"] <= FEW, found[
-        "samples"
-    ]
+    assert growth["megabytes"] < MEGABYTES and growth["threads"] <= FEW and growth["files"] <= FEW, found["samples"]
     assert found["kept"] <= MAX_RUNS
     assert found["baselines"] > n / 5 and found["baselines_that_differ"] == 0
     assert found["finished"] > n / 4 and found["lost_or_changed"] == 0

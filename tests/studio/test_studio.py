@@ -105,9 +105,8 @@ class FakeLibrary:
         if self.failure:
             raise self.failure
         model = SimpleNamespace(
-            name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype,
-            guidance=3.5, unet=UNET,
-        )  # fmt: skip
+            name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype, guidance=3.5, unet=UNET
+        )
         return Loaded(model=model, rewards=None)
 
     def clear(self):
@@ -442,9 +441,7 @@ def test_after_takes_up_where_a_reader_left_and_time_passes_without_news(studio,
     assert newer.step.step == 1
 
 
-def test_a_saved_run_is_found_after_a_restart_and_old_jobs_leave_the_memory(
-    studio, machine, tmp_path, monkeypatch
-):
+def test_a_saved_run_is_found_after_a_restart_and_old_jobs_leave_the_memory(studio, machine, tmp_path, monkeypatch):
     job = studio.start(ask())
     finish(studio, job)
     other = open_studio(machine, tmp_path)
@@ -503,9 +500,7 @@ def raises(error):
         (FileNotFoundError(2, "No such file", "/some/secret/path"), r"^Something failed \(ref"),
     ],
 )
-def test_a_failure_is_one_sentence_without_a_path_and_the_next_run_works(
-    studio, machine, caplog, error, says
-):
+def test_a_failure_is_one_sentence_without_a_path_and_the_next_run_works(studio, machine, caplog, error, says):
     machine.at[2, 1] = raises(error)
     with caplog.at_level(logging.ERROR):
         last = finish(studio, studio.start(ask()))

@@ -41,9 +41,7 @@ def trained(tmp_path_factory):
 
 
 def event(step, loss, steps=4, **more):
-    return TrainEvent(
-        step=step, steps=steps, loss=loss, learning_rate=1e-3, seconds=1.0, seconds_left=0.0, **more
-    )
+    return TrainEvent(step=step, steps=steps, loss=loss, learning_rate=1e-3, seconds=1.0, seconds_left=0.0, **more)
 
 
 # What can be asked

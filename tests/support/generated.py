@@ -15,9 +15,7 @@ from maskunet.records import MAX_GUIDANCE, MAX_PROMPT, MAX_SEED
 ROOT = Path(__file__).parents[2]
 SCENES = st.sampled_from(["a red cube", "a blue sphere and a red cube", "a cat left of a dog", "a red cat"])
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=80)
-PATHS = st.sampled_from(
-    ["../../etc/passwd", "/etc/passwd", "C:\\x\\y", "~/.ssh/id_rsa", "file:///etc/passwd"]
-)
+PATHS = st.sampled_from(["../../etc/passwd", "/etc/passwd", "C:\\x\\y", "~/.ssh/id_rsa", "file:///etc/passwd"])
 RUBBISH = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.just(10**400), st.just(-(10**5000)), PATHS,
     st.text(max_size=40), st.text(string.printable, max_size=300), st.just("x" * (MAX_PROMPT + 1)),
@@ -52,9 +50,13 @@ def sensible():
         for name, spec in SPECS.items()
     ]
     rest = {
-        "prompt": SCENES, "negative_prompt": st.sampled_from(["", "blue"]), "seed": st.integers(0, MAX_SEED),
-        "steps": st.integers(1, 2), "guidance": st.none() | st.floats(1, MAX_GUIDANCE), "model": st.just("tiny"),
-    }  # fmt: skip
+        "prompt": SCENES,
+        "negative_prompt": st.sampled_from(["", "blue"]),
+        "seed": st.integers(0, MAX_SEED),
+        "steps": st.integers(1, 2),
+        "guidance": st.none() | st.floats(1, MAX_GUIDANCE),
+        "model": st.just("tiny"),
+    }
     return st.builds(lambda way, rest: way | rest, st.one_of(methods), st.fixed_dictionaries(rest))
 
 

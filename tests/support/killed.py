@@ -5,9 +5,7 @@ import signal
 import sys
 from contextlib import suppress
 
-DISK = {
-    "open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree",
-}  # fmt: skip
+DISK = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree"}
 """Audit events."""
 
 

@@ -8,9 +8,7 @@ import pytest
 from maskunet.ui.server.launch import launch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(
-    not CHROMIUM, reason="no chromium on this machine; apt-get install chromium"
-)
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine; apt-get install chromium")
 SOON = 60_000  # milliseconds; a slow machine under load
 
 

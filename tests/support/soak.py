@@ -63,9 +63,7 @@ class Faulty:
         if fault == "out of memory":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         scores = self._rewards(image, prompts)
-        return (
-            {name: value * math.nan for name, value in scores.items()} if fault == "not a number" else scores
-        )
+        return {name: value * math.nan for name, value in scores.items()} if fault == "not a number" else scores
 
 
 class Soak:
@@ -100,9 +98,13 @@ class Soak:
     def request(self):
         method = self.draw.choice(sorted(METHODS))
         return Request(
-            prompt=self.draw.choice(["a red cube", "a blue sphere and a red cube"]), steps=self.draw.randint(2, 4),
-            seed=self.draw.randrange(2**32), model=self.model.name, method=method, settings=METHODS[method],
-        )  # fmt: skip
+            prompt=self.draw.choice(["a red cube", "a blue sphere and a red cube"]),
+            steps=self.draw.randint(2, 4),
+            seed=self.draw.randrange(2**32),
+            model=self.model.name,
+            method=method,
+            settings=METHODS[method],
+        )
 
     def once(self, fault):
         """One run and what befalls it; how it ended."""
@@ -124,9 +126,7 @@ class Soak:
 
     def killed(self):
         """A program that asks over HTTP and is killed while it listens; its run goes on without it."""
-        values = json.dumps(
-            ["a red cube", "", self.draw.randrange(2**32), self.model.name, "random_mask", ""]
-        )
+        values = json.dumps(["a red cube", "", self.draw.randrange(2**32), self.model.name, "random_mask", ""])
         host = self.url.removeprefix("http://")
         client = subprocess.Popen([sys.executable, "-c", CLIENT, host, values], stdout=subprocess.PIPE)
         client.stdout.readline()
@@ -174,19 +174,21 @@ class Soak:
         growth = {name: counted[-1][name] - counted[0][name] for name in ("megabytes", "threads", "files")}
         finished = [name for name in self.made[-MAX_RUNS:] if name in self.pictures]
         return {
-            "runs": self.samples[-1]["runs"], "outcomes": dict(sorted(self.outcomes.items())),
-            "growth_after_warm_up": growth, "kept": self.samples[-1]["kept"],
+            "runs": self.samples[-1]["runs"],
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "growth_after_warm_up": growth,
+            "kept": self.samples[-1]["kept"],
             "disk_megabytes": self.samples[-1]["disk_megabytes"],
-            "finished": len(finished), "lost_or_changed": sum(not self.is_there(name) for name in finished),
-            "baselines": len(self.baselines), "baselines_that_differ": len(set(self.baselines)) - 2,
+            "finished": len(finished),
+            "lost_or_changed": sum(not self.is_there(name) for name in finished),
+            "baselines": len(self.baselines),
+            "baselines_that_differ": len(set(self.baselines)) - 2,
             "samples": self.samples,
-        }  # fmt: skip
+        }
 
     def is_there(self, name):
         path = self.place / name
-        return (
-            path.is_dir() and run_folder.read(path).state == "done" and picture(path) == self.pictures[name]
-        )
+        return path.is_dir() and run_folder.read(path).state == "done" and picture(path) == self.pictures[name]
 
 
 def picture(folder):
@@ -223,13 +225,11 @@ def main():
         "command": f"python -m tests.support.soak --model {args.model} --runs {args.runs} --out FILE",
         "machine": f"{machine.device_name(library.device)}, {platform.machine()}, {torch.get_num_threads()} threads",
         "versions": versions(),
-    }  # fmt: skip
+    }
     with tempfile.TemporaryDirectory() as place:
         for found in soak(library, Path(place) / "runs", args.runs):
             minutes = round((time.monotonic() - began) / 60, 1)
-            args.out.write_text(
-                json.dumps(about | {"minutes": minutes} | found, indent=1) + "\n", encoding="utf-8"
-            )
+            args.out.write_text(json.dumps(about | {"minutes": minutes} | found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

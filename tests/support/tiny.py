@@ -20,9 +20,13 @@ from maskunet.models.base.folder import hashes
 WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
 TEXT_WIDTH = {"sd15": 32, "sd2": 48}
 SCHEDULER = {
-    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False,
-    "set_alpha_to_one": False, "steps_offset": 1,
-}  # fmt: skip
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
 
 
 def tiny_unet(like: str = "sd15", seed: int = 0) -> UNet2DConditionModel:
@@ -30,12 +34,16 @@ def tiny_unet(like: str = "sd15", seed: int = 0) -> UNet2DConditionModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(
-            sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+            sample_size=8,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            norm_num_groups=8,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=TEXT_WIDTH[like], attention_head_dim=2 if like == "sd15" else [2, 4],
+            cross_attention_dim=TEXT_WIDTH[like],
+            attention_head_dim=2 if like == "sd15" else [2, 4],
             use_linear_projection=like == "sd2",
-        )  # fmt: skip
+        )
     return unet.eval().requires_grad_(False)
 
 
@@ -44,9 +52,13 @@ def tiny_vae(seed: int = 0) -> AutoencoderKL:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AutoencoderKL(
-            block_out_channels=(8, 16), norm_num_groups=4, latent_channels=4, sample_size=16,
-            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        )  # fmt: skip
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            latent_channels=4,
+            sample_size=16,
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+        )
 
 
 def tiny_tokenizer() -> CLIPTokenizer:
@@ -82,11 +94,15 @@ def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon") 
     """A folder that StableDiffusionPipeline saved, as the hub's are, with safetensors."""
     tokenizer = tiny_tokenizer()
     StableDiffusionPipeline(
-        vae=tiny_vae(), unet=tiny_unet(like), tokenizer=tokenizer,
+        vae=tiny_vae(),
+        unet=tiny_unet(like),
+        tokenizer=tokenizer,
         text_encoder=tiny_text_encoder(len(tokenizer), like),
         scheduler=DDIMScheduler(**SCHEDULER, prediction_type=prediction),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(path)  # fmt: skip
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(path)
     return path
 
 
@@ -127,9 +143,11 @@ def tiny_decoder(folder: Path, seed: int = 0) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         AutoencoderTiny(
-            encoder_block_out_channels=(8, 8), num_encoder_blocks=(0, 0),
-            decoder_block_out_channels=(8, 8), num_decoder_blocks=(1, 0),
-        ).save_pretrained(folder / "tiny_decoder")  # fmt: skip
+            encoder_block_out_channels=(8, 8),
+            num_encoder_blocks=(0, 0),
+            decoder_block_out_channels=(8, 8),
+            num_decoder_blocks=(1, 0),
+        ).save_pretrained(folder / "tiny_decoder")
     return folder / "tiny_decoder"
 
 

@@ -14,9 +14,7 @@ from tests.training.test_loop import ABOUT, Four, settings
 
 def main(folder, out, name):
     torch.set_num_threads(1)
-    model = from_folder(
-        Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32
-    )
+    model = from_folder(Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
     spec = SPECS[name]
     events = loop.train(model, spec, settings(spec, micro_batch=1), Four(), Path(out), about=ABOUT)
     losses = [event.loss for event in events]

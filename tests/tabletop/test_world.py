@@ -70,9 +70,7 @@ def test_cases_are_the_same_for_a_seed_and_training_cases_hold_nothing_held_out(
 
 
 def test_a_case_is_satisfied_by_what_it_asks_for_and_by_nothing_less():
-    both = Case(
-        "color_attribution", "", ({"shape": "cube", "color": "red"}, {"shape": "sphere", "color": "blue"})
-    )
+    both = Case("color_attribution", "", ({"shape": "cube", "color": "red"}, {"shape": "sphere", "color": "blue"}))
     assert both.satisfied([BLUE, RED])
     assert not both.satisfied([RED])
     assert not both.satisfied([Thing("cube", "blue"), Thing("sphere", "red")])

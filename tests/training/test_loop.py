@@ -26,15 +26,15 @@ class Four:
 
     def __call__(self, index, draw):
         color = np.linspace(-1, 1, 4)[index]
-        return Pair(
-            f"a {('red', 'blue', 'cube', 'cat')[index]}", latents=np.full((4, 8, 8), color, np.float32)
-        )
+        return Pair(f"a {('red', 'blue', 'cube', 'cat')[index]}", latents=np.full((4, 8, 8), color, np.float32))
 
 
-REWARDS = WeightedRewards({
-    "image_reward": (lambda image, prompts: 20 * (image[:, 0] - image[:, 1]).mean((1, 2)), 1.0),
-    "hpsv2": (lambda image, prompts: 20 * image[:, 2].mean((1, 2)), 5.0),
-})  # fmt: skip
+REWARDS = WeightedRewards(
+    {
+        "image_reward": (lambda image, prompts: 20 * (image[:, 0] - image[:, 1]).mean((1, 2)), 1.0),
+        "hpsv2": (lambda image, prompts: 20 * image[:, 2].mean((1, 2)), 5.0),
+    }
+)
 """How red, and how blue, a picture is."""
 
 
@@ -58,9 +58,7 @@ def settings(spec, **changes):
 
 def run(model, spec, out, *, resume=False, about=ABOUT, pairs=None, **changes):
     chosen = settings(spec, **changes)
-    return list(
-        loop.train(model, spec, chosen, pairs or Four(), out, about=about, rewards=REWARDS, resume=resume)
-    )
+    return list(loop.train(model, spec, chosen, pairs or Four(), out, about=about, rewards=REWARDS, resume=resume))
 
 
 def losses(events):
@@ -120,9 +118,7 @@ def test_a_resumed_training_has_the_curve_of_an_unbroken_one(spec, tiny_sd15, tm
     rest = run(tiny_sd15, spec, tmp_path / "half", ema=0.9, resume=True)
     assert losses(half) + losses(rest) == losses(whole)
     parts = [torch.load(tmp_path / name / checkpoint.STATE, weights_only=True) for name in ("whole", "half")]
-    for a, b in zip(
-        parts[0]["trained"] + parts[0]["average"], parts[1]["trained"] + parts[1]["average"], strict=True
-    ):
+    for a, b in zip(parts[0]["trained"] + parts[0]["average"], parts[1]["trained"] + parts[1]["average"], strict=True):
         assert torch.equal(a, b)
 
 
@@ -264,16 +260,12 @@ def test_the_loss_on_held_out_pictures_is_compared_with_the_base_models(tiny_sd1
     assert still[-1].figures["held_out_loss_change"] == pytest.approx(0, abs=1e-4)
     moved = run(tiny_sd15, spec, tmp_path / "moved", pairs=Many(), learning_rate=1e-2, steps=30, every=30)
     figures = moved[-1].figures
-    assert (
-        figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0
-    )  # one color each is soon learned
+    assert figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0  # one color each is soon learned
 
 
 def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_path):
     spec = SPECS["lora"]
-    pieces = loop.train(
-        tiny_sd15, spec, settings(spec), Four(), tmp_path / "pieces", about=ABOUT, minutes=1e-9
-    )
+    pieces = loop.train(tiny_sd15, spec, settings(spec), Four(), tmp_path / "pieces", about=ABOUT, minutes=1e-9)
     (early,) = pieces
     assert (early.step, early.final, early.checkpoint) == (1, True, True)
     assert early.note == "The 1e-09 minutes were over at step 1 of 6."

@@ -35,9 +35,7 @@ def test_two_processes_have_the_losses_of_one(name, tiny_sd15, tmp_path):
         "--master_addr", "127.0.0.1", "--master_port", str(free_port()),
         "-m", "tests.support.train_in_processes", str(folder), str(out), name,
     ]  # fmt: skip
-    environment = {
-        **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"
-    }  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     for rank in (0, 1):

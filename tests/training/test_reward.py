@@ -87,9 +87,7 @@ def test_the_optimized_reward_rises_on_pictures_that_were_not_trained_on(tiny_sd
 
 
 def test_the_part_that_is_kept_is_the_one_the_held_out_reward_likes_best(tiny_sd15, tmp_path):
-    events = run(
-        tiny_sd15, SPEC, tmp_path, steps=12, every=3, learning_rate=2e-2, pairs=Many(), keep_each=True
-    )
+    events = run(tiny_sd15, SPEC, tmp_path, steps=12, every=3, learning_rate=2e-2, pairs=Many(), keep_each=True)
     changes = {event.step: event.figures["hpsv2_change"] for event in events if event.checkpoint}
     best = max(changes, key=changes.get)
     parts = dict(checkpoint.parts(tmp_path))
@@ -111,9 +109,7 @@ def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
 def test_the_file_says_what_it_learned_from(tiny_sd15, tmp_path):
     run(tiny_sd15, SPEC, tmp_path / "reward", steps=1)
     run(tiny_sd15, SPECS["mask_generator"], tmp_path / "pictures", steps=1)
-    said = {
-        n: generator_file.about(tmp_path / n / checkpoint.PART)["learns_from"] for n in ("reward", "pictures")
-    }
+    said = {n: generator_file.about(tmp_path / n / checkpoint.PART)["learns_from"] for n in ("reward", "pictures")}
     assert said == {"reward": "image_reward", "pictures": "pictures"}
     run(tiny_sd15, SPECS["lora_reward"], tmp_path / "lora", steps=1)
     known = trained_file.about(tmp_path / "lora" / checkpoint.PART, "maskunet-unet-1", "LoRA")
@@ -132,15 +128,11 @@ def test_any_reward_is_optimized_and_any_other_one_is_held_out(tiny_sd15, tmp_pa
     chosen = settings(SPEC, reward="hpsv2", held_out="image_reward", steps=1, every=1)
     learning = reward.objective(tiny_sd15, chosen, [Many()(0, 0)], WeightedRewards(third))
     assert learning.best == "image_reward_change"
-    first = reward.objective(
-        tiny_sd15, replace(chosen, held_out=None), [Many()(0, 0)], WeightedRewards(third)
-    )
+    first = reward.objective(tiny_sd15, replace(chosen, held_out=None), [Many()(0, 0)], WeightedRewards(third))
     assert first.best == "image_reward_change"
     figures = first.exam(reward.Sampling(tiny_sd15, chosen).base)
     assert {"image_reward_change", "hpsv2_change", "third_change"} <= set(figures)
-    with pytest.raises(
-        ValueError, match="“hpsv2” is optimized, so another one must be held out. There are: image_re"
-    ):
+    with pytest.raises(ValueError, match="“hpsv2” is optimized, so another one must be held out. There are: image_re"):
         reward.objective(tiny_sd15, replace(chosen, held_out="hpsv2"), [], REWARDS)
     with pytest.raises(ValueError, match="no reward “hpsv2” for this model. There are: image_reward"):
         reward.objective(tiny_sd15, chosen, [], REWARDS.only("image_reward"))
@@ -167,6 +159,4 @@ def test_one_reward_alone_does_not_run_the_others():
 
 def test_settings_of_both_recipes_are_checked_alike():
     assert replace(SPEC.presets["tabletop"], reward="hpsv2").learns_from == "hpsv2"
-    assert {"variant", "reward", "samplings", "learning_rate"} <= set(
-        SPEC.presets["tabletop"].__dataclass_fields__
-    )
+    assert {"variant", "reward", "samplings", "learning_rate"} <= set(SPEC.presets["tabletop"].__dataclass_fields__)

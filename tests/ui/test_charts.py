@@ -7,9 +7,9 @@ from maskunet.ui.html import charts
 
 def drawn(values):
     """The labels at the left axis, and the heights of the points, of a chart of the share of weights kept."""
-    html = charts.charts([
-        {"keep_ratio": value, "timestep": 10 * i, "step": i, "final": False} for i, value in enumerate(values)
-    ], {})  # fmt: skip
+    html = charts.charts(
+        [{"keep_ratio": value, "timestep": 10 * i, "step": i, "final": False} for i, value in enumerate(values)], {}
+    )
     (path,) = re.findall(r'polyline points="([^"]+)"', html)
     labels = re.findall(r'text-anchor="end">([^<]+%)<', html)
     return labels, [float(point.partition(",")[2]) for point in path.split()]
@@ -40,6 +40,8 @@ def test_a_reward_that_nobody_has_heard_of_has_its_chart_and_its_title():
     html = charts.charts([{"step": 0, "timestep": 999, "final": False, **values}], {"a": "Aesthetics & more"})
     titles = re.findall(r'<div class="chart (\w+)"><div class="head"><span>(.*?)</span>', html)
     assert titles == [
-        ("total", "Total reward"), ("reward0", "Aesthetics &amp; more"), ("reward1", "&lt;b&gt;"),
+        ("total", "Total reward"),
+        ("reward0", "Aesthetics &amp; more"),
+        ("reward1", "&lt;b&gt;"),
         ("keep_ratio", "Weights kept"),
-    ]  # fmt: skip
+    ]

@@ -78,9 +78,12 @@ def knock(gate, path="/gradio_api/queue/join", method="POST", answer=200, client
     gate._app = inside
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {
-        "type": "http", "method": method, "path": path, "client": (client, 1),
+        "type": "http",
+        "method": method,
+        "path": path,
+        "client": (client, 1),
         "headers": [(b"host", b"lab.example:7860"), *named],
-    }  # fmt: skip
+    }
     run(gate(scope, None, send))
     return sent[0]["status"], dict(sent[0]["headers"])
 

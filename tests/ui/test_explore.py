@@ -78,9 +78,7 @@ def test_lines_go_through_their_numbers(run):
 
 def test_the_headline_names_the_block_that_loses_most(run):
     blocks = run.stats.blocks
-    heavy = replace(
-        run.stats, removed=np.where(blocks == blocks[-1], run.stats.weights, 0) * np.ones((4, 1), int)
-    )
+    heavy = replace(run.stats, removed=np.where(blocks == blocks[-1], run.stats.weights, 0) * np.ones((4, 1), int))
     text = views.headline(replace(run, stats=heavy), 3, None)
     assert f"Up block {blocks[-1]} loses most: 100 %" in text
     none = replace(run.stats, removed=run.stats.removed * 0)
@@ -109,11 +107,7 @@ def test_a_run_that_removed_nothing_or_knows_nothing_is_still_shown(run):
 def test_a_second_run_is_laid_over_the_first(run):
     other = replace(run, stats=replace(run.stats, removed=run.stats.removed * 2))
     rows = tables(views.ratios(run, 3, other))["ratio_histogram"]
-    assert (
-        sum(int(row["sites"]) for row in rows)
-        == sum(int(row["sites_b"]) for row in rows)
-        == len(run.stats.sites)
-    )
+    assert sum(int(row["sites"]) for row in rows) == sum(int(row["sites_b"]) for row in rows) == len(run.stats.sites)
     assert float(rows[-1]["high"]) == pytest.approx(other.stats.ratio.max())
 
 
@@ -207,9 +201,7 @@ def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(chromium
         )
         cell = tab.locator('.heat i[data-site*="attn2.to_k"][data-step="3"]').first
         cell.click()  # two; the third is to spare
-        tab.wait_for_function(
-            "document.querySelector('#plot-removed_weights h4').textContent.includes('attn2.to_k')"
-        )
+        tab.wait_for_function("document.querySelector('#plot-removed_weights h4').textContent.includes('attn2.to_k')")
         assert "on" in cell.get_attribute("class")
         tab.locator(".heat").focus()
         tab.keyboard.press("ArrowLeft")

@@ -85,10 +85,7 @@ def test_every_thumbnail_is_at_its_place_on_its_sets_sheet(drawn):
         assert pixels.shape == (told["rows"] * 48, told["columns"] * 48, 3)
         for i, thumbnail in enumerate(one.thumbnails):
             row, column = divmod(i, told["columns"])
-            assert np.abs(pixels[row * 48 + 24, column * 48 + 24] - thumbnail[24, 24]).max() < 12, (
-                one.name,
-                i,
-            )
+            assert np.abs(pixels[row * 48 + 24, column * 48 + 24] - thumbnail[24, 24]).max() < 12, (one.name, i)
 
 
 def test_the_legend_counts_marks_and_labels_and_no_name_becomes_markup(drawn):
@@ -154,7 +151,7 @@ def test_two_thousand_photographs_stay_under_three_megabytes():
         title="t-SNE", caveat="", extractor="tabletop", thumbnails=dict(zip(names, halves, strict=True)),
         points={name: rng.normal(size=(1000, 2)).astype(np.float32) for name in names},
         files={name: tuple(f"{i:012d}.jpg" for i in range(1000)) for name in names},
-        captions=dict.fromkeys(names, ("A man riding a horse next to two dogs on a beach.",) * 1000),
+        captions=dict.fromkeys(names, ("A man riding a horse next to two dogs on a beach.",) * 1000)
     )  # fmt: skip
     size = len(views.cloud(plane, {}).encode())
     assert 1e6 < size < 3e6
@@ -164,11 +161,13 @@ def test_two_thousand_photographs_stay_under_three_megabytes():
     ("event", "told"),
     [
         (FeatureEvent(phase="waiting", seconds=3), ["Waiting for other visitors’ drawings", "3.0 s"]),
-        (FeatureEvent(phase="extracting", name=EVIL, done=320, total=2000, seconds=12.3),
-         ["Extracting &lt;img", "320 of 2,000", "12 s", "width:16.0%"]),
+        (
+            FeatureEvent(phase="extracting", name=EVIL, done=320, total=2000, seconds=12.3),
+            ["Extracting &lt;img", "320 of 2,000", "12 s", "width:16.0%"],
+        ),
         (FeatureEvent(phase="embedding", name="t-SNE", seconds=95), ["Computing t-SNE", "1.6 min"]),
     ],
-)  # fmt: skip
+)
 def test_the_status_says_how_far_it_is(event, told):
     html = views.status(event)
     assert all(text in html for text in told) and "<img" not in html

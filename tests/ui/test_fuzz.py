@@ -112,9 +112,7 @@ def _short(value):
 
 @pytest.mark.parametrize("kind", ["sensible", "rubbish"])
 @amounts(12, 100)
-def test_any_command_works_or_says_in_a_line_what_is_wrong(
-    library, model, tmp_path, monkeypatch, capfd, kind, n
-):
+def test_any_command_works_or_says_in_a_line_what_is_wrong(library, model, tmp_path, monkeypatch, capfd, kind, n):
     before = generated.weights_of(model)
     monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
 
@@ -199,15 +197,9 @@ def is_json(keywords):
 
 @amounts(20, 200)
 def test_no_bytes_and_no_path_make_the_server_show_its_inside_or_stop_answering(ask, n):
-    paths = st.sampled_from(
-        [CALL, f"{CALL}/x", "/gradio_api/queue/join", "/gradio_api/upload", "/config", "/%00"]
-    )
-    files = st.sampled_from(
-        ["/gradio_api/file=/etc/passwd", "/gradio_api/file=../app.py", "/gradio_api/file=%2Fetc"]
-    )
-    bodies = st.binary(max_size=40) | st.sampled_from(
-        [b'{"data": 3}', b'{"data": []}', b'{"data": [[[[]]]]}', b"[]"]
-    )
+    paths = st.sampled_from([CALL, f"{CALL}/x", "/gradio_api/queue/join", "/gradio_api/upload", "/config", "/%00"])
+    files = st.sampled_from(["/gradio_api/file=/etc/passwd", "/gradio_api/file=../app.py", "/gradio_api/file=%2Fetc"])
+    bodies = st.binary(max_size=40) | st.sampled_from([b'{"data": 3}', b'{"data": []}', b'{"data": [[[[]]]]}', b"[]"])
 
     def check(request):
         status, text = ask(*request)

@@ -72,9 +72,7 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     tab = visit()
     fill(tab, method="Random mask · control")
     generate(tab)
-    tab.locator("#slider img").nth(1).wait_for(
-        state="attached"
-    )  # both pictures; they are fetched after the facts
+    tab.locator("#slider img").nth(1).wait_for(state="attached")  # both pictures; they are fetched after the facts
     assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
     assert tab.get_by_label("Seed", exact=True).input_value() == "7"
     assert "Tiny random" in tab.locator(".under").inner_text()
@@ -229,9 +227,7 @@ def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
 
 
 @needs_browser
-@pytest.mark.parametrize(
-    "prompt", ["<img src=x onerror=alert(1)> & <b>bold</b>", "猫 и кошка", "red; rm -rf"]
-)
+@pytest.mark.parametrize("prompt", ["<img src=x onerror=alert(1)> & <b>bold</b>", "猫 и кошка", "red; rm -rf"])
 def test_any_text_is_only_text(visit, prompt):
     tab = visit()
     tab.on("dialog", lambda d: pytest.fail("a script of the prompt ran"))
@@ -377,9 +373,7 @@ def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
     found = {}
 
     def call(seed):
-        client = Client(
-            lab[0], verbose=False, download_files=str(tmp_path / str(seed)), analytics_enabled=False
-        )
+        client = Client(lab[0], verbose=False, download_files=str(tmp_path / str(seed)), analytics_enabled=False)
         found[seed] = client.predict(**{**ASK, "seed": seed})[2]
 
     threads = [threading.Thread(target=call, args=(seed,)) for seed in (1, 2)]

@@ -29,9 +29,7 @@ EVIL = '<img src=x onerror="alert(1)">'
 def folder(tmp_path_factory):
     """A race of stubs as its command leaves it."""
     folder = tmp_path_factory.mktemp("race")
-    rows = raced(
-        folder, [Stub("plain", 1.0, kind="control"), Stub("syngen/gentle@5", 2.0), Stub("freeu", 9.0)]
-    )
+    rows = raced(folder, [Stub("plain", 1.0, kind="control"), Stub("syngen/gentle@5", 2.0), Stub("freeu", 9.0)])
     rows = [{**row, "prompt": row["prompt"] + EVIL} for row in rows]
     found = report.report(rows, "image_reward", "hpsv2", 3.0)
     about = {"command": f"race {EVIL}", "model": "stub", "device": "cpu", "processes": 1, "asked": 6}
@@ -48,8 +46,10 @@ def test_the_table_has_every_entrant_with_the_reports_numbers(found):
     html = race.lines(found, "equal_time", "all", TITLES)
     rows = re.findall(r'<tr class="\w+"><th scope="row">(.*?)</th>(.*?)</tr>', html)
     assert {unescape(name) for name, _ in rows} == {
-        "Unmasked", "SynGen, gentle, guidance 5", 'freeu <span class="badge warn">over budget</span>',
-    }  # fmt: skip
+        "Unmasked",
+        "SynGen, gentle, guidance 5",
+        'freeu <span class="badge warn">over budget</span>',
+    }
     lines = {line["entrant"]: line for line in found["equal_time"] if line["group"] == "all"}
     for row in tables(html)["race_equal_time_all"]:
         assert float(row["correct"]) == lines[row["entrant"]]["correct"]
@@ -80,9 +80,7 @@ def test_a_curve_ends_where_the_report_says(found):
 
 def classes(found):
     """The class of every entrant's row in the table."""
-    rows = re.findall(
-        r'<tr class="(\w+)"><th scope="row">(.*?)[ <]', race.lines(found, "equal_time", "all", {})
-    )
+    rows = re.findall(r'<tr class="(\w+)"><th scope="row">(.*?)[ <]', race.lines(found, "equal_time", "all", {}))
     return {name: look for look, name in rows}
 
 
@@ -121,13 +119,9 @@ def test_a_race_of_before_entrants_had_a_kind_is_drawn_by_those_of_the_methods(t
     for name in found["curves"]:
         assert race._look(places[name]) == looks[SPECS[race_words.method(name)].kind]
     assert all(
-        f'<span class="{look}">{race_words.KINDS[kind]}' in race.curves(found, {})
-        for kind, look in looks.items()
+        f'<span class="{look}">{race_words.KINDS[kind]}' in race.curves(found, {}) for kind, look in looks.items()
     )
-    rows = [
-        {key: value for key, value in row.items() if key != "kind"}
-        for row in raced(tmp_path, [Stub("plain")])
-    ]
+    rows = [{key: value for key, value in row.items() if key != "kind"} for row in raced(tmp_path, [Stub("plain")])]
     (line, *_) = report.report(rows, "image_reward", "hpsv2", 3.0)["equal_time"]
     assert line["kind"] == "control"
 
@@ -165,9 +159,7 @@ def test_what_came_out_follows_from_the_intervals():
         line("best", 0.1, 0.2, True),
     ]
     told = race._verdict({"equal_time": lines, "prompts": 9}, TITLES)
-    assert (
-        told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
-    )
+    assert told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
     told = race._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
     assert told.endswith(
         "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
@@ -206,14 +198,10 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
         before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
         tab.get_by_label("Equal U-Net calls").check()
-        tab.wait_for_function(
-            "text => document.querySelector('#race-lines').innerText !== text", arg=before[1]
-        )
+        tab.wait_for_function("text => document.querySelector('#race-lines').innerText !== text", arg=before[1])
         tab.get_by_label("Prompts", exact=True).click()
         tab.get_by_role("option", name="binding").click()
-        tab.wait_for_function(
-            "text => document.querySelector('#race-lines h4').innerText !== text", arg=before[0]
-        )
+        tab.wait_for_function("text => document.querySelector('#race-lines h4').innerText !== text", arg=before[0])
         last = found["shown"][-1]
         first = tab.locator("#race-sheet img").first.get_attribute("src")
         tab.get_by_label("Pictures of").click()

@@ -74,9 +74,7 @@ def test_11_what_nobody_foresaw_is_a_reference_into_the_log(lab, monkeypatch, ca
     monkeypatch.setattr(studio._library, "load", broken)
     success, output = call(inside, "compare", "a red cube", "", 1, "tiny", "plain", "")
     assert not success
-    reference = re.fullmatch(r"Something failed \(ref (\w+)\)\. The log has the details\.", output["error"])[
-        1
-    ]
+    reference = re.fullmatch(r"Something failed \(ref (\w+)\)\. The log has the details\.", output["error"])[1]
     assert any(reference in record.getMessage() for record in caplog.records)
 
 
@@ -196,9 +194,13 @@ def test_18_fields_of_the_page_are_checked_on_the_server_too(inside):
 
 
 ROUTES = [
-    "/config", "/gradio_api/info", "/gradio_api/file=/etc/passwd", "/gradio_api/queue/data?session_hash=a",
-    "/gradio_api/deep_link?session_hash=a", "/monitoring",
-]  # fmt: skip
+    "/config",
+    "/gradio_api/info",
+    "/gradio_api/file=/etc/passwd",
+    "/gradio_api/queue/data?session_hash=a",
+    "/gradio_api/deep_link?session_hash=a",
+    "/monitoring",
+]
 
 
 def test_20_nothing_is_told_without_the_password(outside):

@@ -49,15 +49,11 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
         FieldCard(name="tiny", kind="bool", default=False, help="faster", cost=True),
     ]
     html = form(made, OF, {"updates": "Turns"}, key="set")
-    assert re.search(
-        r'<input type="number" id="set-updates"[^>]* value="15" step="1" min="0" max="1000">', html
-    )
+    assert re.search(r'<input type="number" id="set-updates"[^>]* value="15" step="1" min="0" max="1000">', html)
     assert re.search(r'id="set-scale"[^>]* value="0.5" step="any" min="1e-05" max="1.0">', html)
     assert re.search(r'id="set-last"[^>]* value=""', html)
     assert re.search(r'<select id="set-noise".*<option>a</option><option selected>b</option>', html)
-    assert re.search(
-        r'<select id="set-judge"[^>]* data-usual="null"><option value=""></option><option>a', html
-    )
+    assert re.search(r'<select id="set-judge"[^>]* data-usual="null"><option value=""></option><option>a', html)
     assert re.search(r'<input type="text" id="set-layers"', html) and "<img" not in html
     assert re.search(r'<input type="checkbox" id="set-keep"[^>]* checked>', html)
     assert '<label for="set-updates">Turns</label>' in html and '<label for="set-scale">Scale</label>' in html
@@ -178,12 +174,8 @@ def test_a_wrong_value_is_refused_in_one_sentence_and_an_emptied_number_is_the_p
 
 
 @needs_browser
-@pytest.mark.parametrize(
-    ("width", "columns", "theme"), [(390, 1, "light"), (1400, 2, "dark"), (1400, 2, "light")]
-)
-def test_two_columns_where_there_is_room_and_every_field_is_readable_and_in_reach(
-    chromium, lab, width, columns, theme
-):
+@pytest.mark.parametrize(("width", "columns", "theme"), [(390, 1, "light"), (1400, 2, "dark"), (1400, 2, "light")])
+def test_two_columns_where_there_is_room_and_every_field_is_readable_and_in_reach(chromium, lab, width, columns, theme):
     context = chromium.new_context(viewport={"width": width, "height": 844})
     tab = context.new_page()
     tab.set_default_timeout(SOON)

@@ -40,9 +40,12 @@ def variant(default):
 
 RANK = FieldCard(name="rank", kind="int", default=4, help="rank of the additions", low=1, high=64)
 MASKS = RecipeCard(
-    name="mask_generator", title="Masks", summary="Masks <learn>.", method="maskunet_trained",
+    name="mask_generator",
+    title="Masks",
+    summary="Masks <learn>.",
+    method="maskunet_trained",
     presets={"tabletop": (steps(400), variant("light")), "quick": (steps(4), variant("live"))},
-)  # fmt: skip
+)
 LORA = RecipeCard(
     name="lora",
     title="LoRA",
@@ -52,9 +55,13 @@ LORA = RecipeCard(
 )
 TAKES = controls.taking(cards.of_methods(SPECS.values()))
 FIGURES = {
-    "removed": 0.1, "expected": 0.2, "distance_time": 0.3, "distance_sample": 0.4,
-    "held_out_loss_change": -1.0, "held_out_error": 0.5,
-}  # fmt: skip
+    "removed": 0.1,
+    "expected": 0.2,
+    "distance_time": 0.3,
+    "distance_sample": 0.4,
+    "held_out_loss_change": -1.0,
+    "held_out_error": 0.5,
+}
 
 
 class Fake:
@@ -93,9 +100,7 @@ def tab(*states):
 
 
 def event(step, **more):
-    return TrainEvent(
-        step=step, steps=4, loss=1.0 / step, learning_rate=1e-3, seconds=1.0, seconds_left=12.0, **more
-    )
+    return TrainEvent(step=step, steps=4, loss=1.0 / step, learning_rate=1e-3, seconds=1.0, seconds_left=12.0, **more)
 
 
 def state(phase="training", steps=1, **more):
@@ -217,18 +222,14 @@ def test_what_was_trained_is_offered_where_a_method_takes_it():
     ],
 )
 def test_a_request_names_what_was_trained(method, trained, settings):
-    asked = controls.request(
-        controls.Values("a cube", "", 1, "tabletop", method, "", trained=trained, takes=TAKES)
-    )
+    asked = controls.request(controls.Values("a cube", "", 1, "tabletop", method, "", trained=trained, takes=TAKES))
     assert asked.settings == settings
 
 
 def test_without_trainings_the_page_has_no_such_tab(library, tmp_path):
     studio = Studio(tmp_path / "runs", library=library)
     try:
-        labels = {
-            block.label for block in page.build(studio, {}).blocks.values() if isinstance(block, gr.Tab)
-        }
+        labels = {block.label for block in page.build(studio, {}).blocks.values() if isinstance(block, gr.Tab)}
         assert studio.training is None and "Compare" in labels and words.TRAIN not in labels
     finally:
         studio.close()

@@ -81,10 +81,7 @@ def test_the_largest_perplexity_is_accepted():
 
 @pytest.mark.parametrize(("kind", "n", "least"), [("t-SNE", 3, 4), ("UMAP", 3, 4), ("PCA", 2, 3)])
 def test_too_few_images_are_refused(kind, n, least):
-    assert (
-        obstacle(kind, n, 1)
-        == f"{kind} needs at least {least} images, and there are {n}. Add images to a set."
-    )
+    assert obstacle(kind, n, 1) == f"{kind} needs at least {least} images, and there are {n}. Add images to a set."
 
 
 def test_umap_is_asked_for_with_the_perplexity_as_neighbors(monkeypatch):

@@ -22,11 +22,7 @@ NAMES = {*methods.SPECS, *rewards.SPECS, *KINDS, *MASKS} - {
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.stem)
 def test_no_plot_names_a_plug_in(path):
     tree = ast.parse(path.read_text())
-    texts = {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert not {text for text in texts if text.removeprefix("reward_") in NAMES}
 
 

@@ -25,9 +25,7 @@ log = logging.getLogger(__name__)
 SECONDS = ("iteration", *PHASES, "collecting", "picture")
 
 
-def picture(
-    of: Size, variant: Variant, model: DiffusionModel, rewards: WeightedRewards, seed: int
-) -> dict[str, float]:
+def picture(of: Size, variant: Variant, model: DiffusionModel, rewards: WeightedRewards, seed: int) -> dict[str, float]:
     """Make one picture, or the beginning of one.
 
     Returns:
@@ -38,9 +36,7 @@ def picture(
     """
     clock, began = Clock(seconds_on(model.device)), time.perf_counter()
     replayed = model.replayable  # a replay reads no clock in its midst
-    event = watch(
-        of, variant, *((model, rewards) if replayed else clocked(model, rewards, clock)), clock, seed
-    )
+    event = watch(of, variant, *((model, rewards) if replayed else clocked(model, rewards, clock)), clock, seed)
     passed, count = time.perf_counter() - began, len(clock.iterations)
     counted = clock.iterations if of.whole else as_of_a_picture(*clock.iterations[:2])
     iteration = mean(sum(each.values()) for each in counted)
@@ -49,10 +45,13 @@ def picture(
         watch(of.short(updates=6), variant, *clocked(model, rewards, laps), laps, seed)
         counted = laps.iterations[2:]
     return {
-        "iteration": iteration, **{phase: mean(each[phase] for each in counted) for phase in PHASES},
-        "collecting": clock.collecting / count, "picture": passed - clock.collecting, "iterations": count,
+        "iteration": iteration,
+        **{phase: mean(each[phase] for each in counted) for phase in PHASES},
+        "collecting": clock.collecting / count,
+        "picture": passed - clock.collecting,
+        "iterations": count,
         "reward": event.rewards["total"],
-    }  # fmt: skip
+    }
 
 
 def watch(
@@ -119,9 +118,7 @@ def run(library: Library, name: str, rounds: int) -> dict[str, Any]:
     if library.device.type == "cuda":
         peaks = [memory.of_a_gpu(of, variant, model, rewards) for variant in timed]
     found: dict[str, list[dict[str, float]]] = {variant.name: [] for variant in timed}
-    counted = [
-        flops.of_variant(of, variant, model, rewards) for variant in timed if of.whole
-    ]  # warms up, too
+    counted = [flops.of_variant(of, variant, model, rewards) for variant in timed if of.whole]  # warms up, too
     for number in range(rounds):
         for variant in timed:
             made = picture(of, variant, model, rewards, number)

@@ -118,9 +118,7 @@ class ClockedReward:
         return scores
 
 
-def clocked(
-    model: DiffusionModel, rewards: WeightedRewards, clock: Clock
-) -> tuple[ClockedModel, WeightedRewards]:
+def clocked(model: DiffusionModel, rewards: WeightedRewards, clock: Clock) -> tuple[ClockedModel, WeightedRewards]:
     """The same networks, with a clock that they read."""
     parts = {name: (ClockedReward(reward, clock), weight) for name, (reward, weight) in rewards.parts.items()}
     own = {field.name: getattr(model, field.name) for field in fields(model)}

@@ -19,9 +19,7 @@ from maskunet.rewards.base import WeightedRewards
 TERA = 1e12
 
 
-def of_variant(
-    size: Size, variant: Variant, model: DiffusionModel, rewards: WeightedRewards
-) -> dict[str, float]:
+def of_variant(size: Size, variant: Variant, model: DiffusionModel, rewards: WeightedRewards) -> dict[str, float]:
     """Operations of a step's second update, in 10^12, by phase; a multiplication and an addition are two."""
     with FlopCounterMode(display=False) as counter:
         clock = Clock(counter.get_total_flops)

@@ -16,9 +16,13 @@ from maskunet.rewards.hpsv2 import HPSv2
 from maskunet.rewards.image_reward import PUBLISHED_TOKENS, ImageReward
 
 VAE = {
-    "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "latent_channels": 4, "sample_size": 512,
-    "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4,
-}  # fmt: skip
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 512,
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
 TEXT = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 
 
@@ -32,9 +36,7 @@ class Tokenizer:
         return SimpleNamespace(input_ids=clip.tokenizer(TOKENS)(prompts))
 
 
-def stable_diffusion(
-    pixels: int, device: torch.device, dtype: torch.dtype
-) -> tuple[DiffusionModel, WeightedRewards]:
+def stable_diffusion(pixels: int, device: torch.device, dtype: torch.dtype) -> tuple[DiffusionModel, WeightedRewards]:
     """The model with a tiny decoder, and its rewards, frozen; about 10 GB in float32.
 
     Args:
@@ -70,10 +72,12 @@ def published_rewards(device: torch.device, dtype: torch.dtype) -> WeightedRewar
         judge.to(dtype).eval().requires_grad_(False)
     config = dict(blip.FULL_SIZE)
     image_reward = ImageReward(judges[0], _words(), config, device=device, dtype=dtype)
-    return WeightedRewards({
-        "image_reward": (image_reward, SPECS["image_reward"].weight),
-        "hpsv2": (HPSv2(judges[1], clip.tokenizer(), device, dtype), SPECS["hpsv2"].weight),
-    })  # fmt: skip
+    return WeightedRewards(
+        {
+            "image_reward": (image_reward, SPECS["image_reward"].weight),
+            "hpsv2": (HPSv2(judges[1], clip.tokenizer(), device, dtype), SPECS["hpsv2"].weight),
+        }
+    )
 
 
 def _words() -> Any:

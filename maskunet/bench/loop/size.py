@@ -45,9 +45,7 @@ class Size:
         """The same with so many updates of one step, of which the last need not move anything."""
         return replace(self, steps=1, settings={"early_steps": 0, "updates": updates})
 
-    def run(
-        self, variant: Variant, model: DiffusionModel, rewards: WeightedRewards, seed: int
-    ) -> Iterator[StepEvent]:
+    def run(self, variant: Variant, model: DiffusionModel, rewards: WeightedRewards, seed: int) -> Iterator[StepEvent]:
         """The variant's events for one picture, or the beginning of one."""
         request = Request(prompt=PROMPT, seed=seed, steps=self.steps, previews=False)
         work = variant.run

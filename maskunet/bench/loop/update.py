@@ -45,8 +45,7 @@ def update(
             model.clock.lap("forward")
             model.clock.turn()
         masks = {
-            name: straight_through(value, noise[name].detach(), dtype=model.dtype)
-            for name, value in logits.items()
+            name: straight_through(value, noise[name].detach(), dtype=model.dtype) for name, value in logits.items()
         }
         output = classifier_free(masked.decode(features, masks), model.guidance)
         x0, _ = model.schedule.x0_eps(output, x_t, 999)

@@ -211,9 +211,12 @@ class MethodOptions(SamplingOptions):
     method: str = option("maskunet_free", f"{METHODS}; python -m maskunet methods describes them")
     preset: str = option("", "of the method; its first one if left out")
     set: dict[str, Any] = option(
-        {}, "of the method; python -m maskunet methods METHOD lists them", metavar="KEY=VALUE",
-        read=key_value, repeat=dict,
-    )  # fmt: skip
+        {},
+        "of the method; python -m maskunet methods METHOD lists them",
+        metavar="KEY=VALUE",
+        read=key_value,
+        repeat=dict,
+    )
     seed: int = option(0)
 
     def request(self, prompt: str, **more: Any) -> "Request":
@@ -233,6 +236,4 @@ class MethodOptions(SamplingOptions):
 class BatchOptions(MethodOptions):
     """How many pictures at once; above 1 they differ by rounding from those made alone."""
 
-    batch: int = option(
-        1, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0
-    )
+    batch: int = option(1, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from maskunet.encoders.pixels import from_uint8, standardized
-from maskunet.encoders.pretrained import from_folder, tokenizer_from  # fmt: skip
+from maskunet.encoders.pretrained import from_folder, tokenizer_from
 from maskunet.evaluation.benchmarks.base import BenchmarkSpec, Judgment, Network, Row, Score, by_prompt, place
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.prompts import dependencies, lexicon, rules
@@ -118,9 +118,7 @@ class Questions:
         ).input_ids.to(self._device)
         tokens[:, 0] = self._question
         asked = self._network.text_encoder(input_ids=tokens, encoder_hidden_states=seen).last_hidden_state
-        answer = self._network.text_decoder(
-            input_ids=tokens.new_tensor([[self._answer]]), encoder_hidden_states=asked
-        )
+        answer = self._network.text_decoder(input_ids=tokens.new_tensor([[self._answer]]), encoder_hidden_states=asked)
         return float(answer.logits[0, 0, self._yes_no].softmax(0)[0])
 
     def _prepared(self, pixels: np.ndarray) -> Tensor:
@@ -149,9 +147,7 @@ def check(prompts: Sequence[Prompt]) -> None:
     """
     for prompt in prompts:
         if not phrases_of(prompt.text):
-            raise ValueError(
-                f"{place(prompt)} has no noun phrase to ask for. Take it out, or name a thing in it."
-            )
+            raise ValueError(f"{place(prompt)} has no noun phrase to ask for. Take it out, or name a thing in it.")
 
 
 def load(folders: Mapping[str, Path], device: torch.device, prompts: Sequence[Prompt]) -> Judge:
@@ -171,11 +167,8 @@ def summarize(rows: Sequence[Row]) -> list[Score]:
         values = by_prompt(of_task)
         low, high = bootstrap(values)
         scores.append(
-            Score(
-                name=task, value=sum(values) / len(values), low=low, high=high,
-                n=len(of_task), prompts=len(values),
-            )
-        )  # fmt: skip
+            Score(name=task, value=sum(values) / len(values), low=low, high=high, n=len(of_task), prompts=len(values))
+        )
     return scores
 
 

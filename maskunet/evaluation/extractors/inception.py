@@ -35,9 +35,7 @@ def load(weights: Path | None, device: torch.device) -> Extractor:
     def compute(images: Tensor) -> Tensor:
         return inception.pool_features(network, images)
 
-    return Extractor(
-        name=SPEC.name, weights=fingerprint(network), size=inception.SIZE, device=device, compute=compute
-    )
+    return Extractor(name=SPEC.name, weights=fingerprint(network), size=inception.SIZE, device=device, compute=compute)
 
 
 def _file(weights: Path | None) -> Path:

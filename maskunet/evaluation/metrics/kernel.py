@@ -14,9 +14,7 @@ BLOCK = 512  # rows of the kernel matrix at once
 
 def squared_mmd(features: np.ndarray, reference: np.ndarray) -> float:
     """The unbiased estimate from tables (N, D) and (M, D) with at least 2 rows each."""
-    return float(
-        _over_subsets(features, reference, np.ones((1, len(features))), np.ones((1, len(reference))))[0]
-    )
+    return float(_over_subsets(features, reference, np.ones((1, len(features))), np.ones((1, len(reference))))[0])
 
 
 def _over_subsets(x: np.ndarray, y: np.ndarray, of_x: np.ndarray, of_y: np.ndarray) -> np.ndarray:
@@ -27,9 +25,7 @@ def _over_subsets(x: np.ndarray, y: np.ndarray, of_x: np.ndarray, of_y: np.ndarr
     return within - 2 * _sums(x, y, of_x, of_y) / (n * m)
 
 
-def _sums(
-    x: np.ndarray, y: np.ndarray, of_x: np.ndarray, of_y: np.ndarray, distinct: bool = False
-) -> np.ndarray:
+def _sums(x: np.ndarray, y: np.ndarray, of_x: np.ndarray, of_y: np.ndarray, distinct: bool = False) -> np.ndarray:
     """The kernel summed over all pairs of each subset; `distinct` leaves out an image with itself."""
     total = np.zeros(len(of_x))
     for start in range(0, len(x), BLOCK):

@@ -73,9 +73,7 @@ def entrant(name: str, methods: Mapping[str, MethodSpec] = SPECS) -> Entrant:
     spec = method_of(method, methods)
     spec.settings(preset)
     if part and not spec.takes:
-        raise ValueError(
-            f"“{name}” names a trained part, “{part}”, but {method} uses none. Leave “:{part}” out."
-        )
+        raise ValueError(f"“{name}” names a trained part, “{part}”, but {method} uses none. Leave “:{part}” out.")
     try:
         scale = float(guidance) if guidance else None
     except ValueError:

@@ -46,14 +46,16 @@ def report(rows: Rows, optimized: str, held_out: str, seconds: float) -> dict[st
     calls = min(_mean_cost(in_time[name], "unet_calls") for name in fair or in_time)
     in_calls = {name: within(mine, "unet_calls", calls) for name, mine in by_entrant.items()}
     return {
-        "optimized": optimized, "held_out": held_out, "seconds": seconds, "calls": calls,
-        "prompts": len({row["number"] for row in rows}), "kinds": KINDS,
+        "optimized": optimized,
+        "held_out": held_out,
+        "seconds": seconds,
+        "calls": calls,
+        "prompts": len({row["number"] for row in rows}),
+        "kinds": KINDS,
         "equal_time": compared(in_time, "seconds", seconds, optimized, held_out),
         "equal_calls": compared(in_calls, "unet_calls", calls, optimized, held_out),
-        "curves": {
-            name: curve(mine, seconds, optimized, held_out) for name, mine in by_entrant.items()
-        },
-    }  # fmt: skip
+        "curves": {name: curve(mine, seconds, optimized, held_out) for name, mine in by_entrant.items()},
+    }
 
 
 def complete(rows: Rows) -> list[Mapping[str, Any]]:
@@ -100,9 +102,7 @@ def compared(
             line = {"group": group, "entrant": name, "kind": kinds[name], **_alone(mine, optimized, held_out)}
             line["over_budget"] = spent > TOO_LONG * per_prompt
             line["against"] = {
-                other: paired(
-                    mine, [row for row in picked[other] if row["task"] in tasks], optimized, held_out
-                )
+                other: paired(mine, [row for row in picked[other] if row["task"] in tasks], optimized, held_out)
                 for other in references(name, picked)
             }
             lines.append(line)
@@ -120,14 +120,15 @@ def references(name: str, entrants: Sequence[str] | Mapping[str, Any]) -> list[s
 def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
     right = sum(row["correct"] for row in rows)
     low, high = wilson(right, len(rows))
-    mean = {
-        what: sum(row[what] for row in rows) / len(rows) for what in ("seconds", "unet_calls", "pictures")
-    }
+    mean = {what: sum(row[what] for row in rows) / len(rows) for what in ("seconds", "unet_calls", "pictures")}
     return {
-        "n": len(rows), "correct": right / len(rows), "correct_low": low, "correct_high": high,
+        "n": len(rows),
+        "correct": right / len(rows),
+        "correct_low": low,
+        "correct_high": high,
         **{what: sum(row["rewards"][what] for row in rows) / len(rows) for what in (optimized, held_out)},
         **mean,
-    }  # fmt: skip
+    }
 
 
 def paired(mine: Rows, others: Rows, optimized: str, held_out: str) -> dict[str, Any]:

@@ -63,8 +63,9 @@ def sheet(folder: Path, prompts: Sequence[Mapping[str, Any]], score: str) -> dic
         "correct": np.array([[lane["correct"] for lane in each["lanes"]] for each in prompts]),
         "scores": np.array([[lane["rewards"][score] for lane in each["lanes"]] for each in prompts]),
         "prompts": [each["prompt"] for each in prompts],
-        "entrants": [lane["entrant"] for lane in prompts[0]["lanes"]], "score": score,
-    }  # fmt: skip
+        "entrants": [lane["entrant"] for lane in prompts[0]["lanes"]],
+        "score": score,
+    }
 
 
 def _paths(folder: Path, each: Mapping[str, Any]) -> list[Path]:

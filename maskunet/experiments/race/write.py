@@ -51,13 +51,17 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     optimized, held_out = found["optimized"], found["held_out"]
     tasks = list(dict.fromkeys(line["group"] for line in found["equal_time"]))
     parts = [
-        "# The race: what a method gives for the same time", "",
+        "# The race: what a method gives for the same time",
+        "",
         f"Made by `{about['command']}` on {about['model']} ({about['device']}, {about['processes']} "
         f"process{'es' if about['processes'] > 1 else ''}). Optimized: {optimized}. Held out: {held_out} and the "
-        f"checker. {found['prompts']} of {about['asked']} prompts are finished.", "",
-        NOTES, "",
-        f"## Equal time: {found['seconds']:g} s for each prompt", "",
-    ]  # fmt: skip
+        f"checker. {found['prompts']} of {about['asked']} prompts are finished.",
+        "",
+        NOTES,
+        "",
+        f"## Equal time: {found['seconds']:g} s for each prompt",
+        "",
+    ]
     for group in reversed(tasks):
         parts += _table(found, "equal_time", group)
     parts += [f"## Equal U-Net calls: {found['calls']:.0f} for each prompt", ""]

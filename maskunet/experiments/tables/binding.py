@@ -69,11 +69,15 @@ TABLES = {
         source="MaskUNet (CVPR 2025), Table 3",
         benchmark="geneval",
         tasks={
-            "single_object": "single", "two_object": "two", "counting": "counting", "colors": "colors",
-            "position": "position", "color_attr": "color_attribution",
+            "single_object": "single",
+            "two_object": "two",
+            "counting": "counting",
+            "colors": "colors",
+            "position": "position",
+            "color_attr": "color_attribution",
         },
     ),
-}  # fmt: skip
+}
 
 
 def make(
@@ -131,12 +135,16 @@ def summarize(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> list[di
     lines = []
     for name in names:
         mine = [by_row[name][key] for key in common]
-        lines.append({
-            "row": name, "paper": dict(table.paper().get(table.rows()[name], {})),
-            "tasks": _shares(table, mine), "against": _against(mine, [by_row[PLAIN][key] for key in common]),
-            "seconds": sum(row["seconds"] for row in mine) / len(mine),
-            "calls": sum(row["unet_calls"] for row in mine) / len(mine),
-        })  # fmt: skip
+        lines.append(
+            {
+                "row": name,
+                "paper": dict(table.paper().get(table.rows()[name], {})),
+                "tasks": _shares(table, mine),
+                "against": _against(mine, [by_row[PLAIN][key] for key in common]),
+                "seconds": sum(row["seconds"] for row in mine) / len(mine),
+                "calls": sum(row["unet_calls"] for row in mine) / len(mine),
+            }
+        )
     return lines
 
 
@@ -162,6 +170,10 @@ def _against(mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any
     low, high = bootstrap(gains)
     fixed, broken = gains.count(1), gains.count(-1)
     return {
-        "value": sum(gains) / len(gains), "low": low, "high": high, "fixed": fixed, "broken": broken,
+        "value": sum(gains) / len(gains),
+        "low": low,
+        "high": high,
+        "fixed": fixed,
+        "broken": broken,
         "p": sign_test(fixed, broken),
-    }  # fmt: skip
+    }

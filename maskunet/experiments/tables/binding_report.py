@@ -65,8 +65,9 @@ def _cells(line: Mapping[str, Any], titles: Sequence[str]) -> list[str]:
     against = ["", "", ""]
     if line["row"] != PLAIN:
         against = [
-            f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})", f"{gain['fixed']} / {gain['broken']}",
+            f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})",
+            f"{gain['fixed']} / {gain['broken']}",
             f"{gain['p']:.3f}",
-        ]  # fmt: skip
+        ]
     values = [f"{share['value']:.2f} ({share['low']:.2f} to {share['high']:.2f})" for share in shares]
     return [f"`{line['row']}`", *values, *against, f"{line['calls']:.0f}", f"{line['seconds']:.1f}"]

@@ -72,9 +72,7 @@ def make(
             if should_stop():
                 return
             for name, part in _parts(row, seed, out):
-                yield from _sample(
-                    row, world, budget, seed, out / "pictures" / name, part, share, should_stop
-                )
+                yield from _sample(row, world, budget, seed, out / "pictures" / name, part, share, should_stop)
                 if should_stop():
                     return
 

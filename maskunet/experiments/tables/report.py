@@ -72,11 +72,7 @@ def markdown(spec: TableSpec, lines: Sequence[Mapping[str, Any]], about: Mapping
 def _cells(line: Mapping[str, Any], papers: Sequence[str], plain: bool) -> list[str]:
     change = "" if plain else _number(line, "change", "+.1f", " %")
     removed = "" if line["removed"] is None else f"{line['removed']:.2%}"
-    kernel = {
-        key: None if value is None else 1000 * value
-        for key, value in line.items()
-        if key.startswith("kernel")
-    }
+    kernel = {key: None if value is None else 1000 * value for key, value in line.items() if key.startswith("kernel")}
     return [
         line["title"], str(line["step"] or ""), removed, _number(line, "held_out", "+.2f", " %"),
         _number(line, "frechet", ".3f"), change,
@@ -108,7 +104,9 @@ def _of_what(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     if first["n"] < ENOUGH:
         text += f" With fewer than {ENOUGH:,} pictures the distance itself is too large; compare rows only."
     if first["real"] is not None:
-        text += f" Of the same number of real pictures against the other real ones it is {_number(first, 'real', '.3f')}."
+        text += (
+            f" Of the same number of real pictures against the other real ones it is {_number(first, 'real', '.3f')}."
+        )
     return text
 
 

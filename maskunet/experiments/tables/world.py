@@ -90,10 +90,7 @@ def _captions(seed: int, n: int) -> list[Prompt]:
     first = FIRST_SHARD + 1 + SHARDS * seed
     rng = np.random.default_rng((3, seed))
     scenes = (scene for shard in range(first, first + -(-n // SHARD)) for scene in training_scenes(shard))
-    return [
-        Prompt(f"{i:05d}", caption(scene, rng))
-        for i, (scene, _) in enumerate(zip(scenes, range(n), strict=False))
-    ]
+    return [Prompt(f"{i:05d}", caption(scene, rng)) for i, (scene, _) in enumerate(zip(scenes, range(n), strict=False))]
 
 
 def _renders() -> features.Pictures:
@@ -129,9 +126,7 @@ def coco(
     """
     reference = features.read_folder(coco, "COCO")
     known = [
-        Prompt(Path(file).stem, text)
-        for file, text in zip(reference.files, reference.captions, strict=True)
-        if text
+        Prompt(Path(file).stem, text) for file, text in zip(reference.files, reference.captions, strict=True) if text
     ]
     if not known:
         raise ValueError(

@@ -80,9 +80,7 @@ def fit(
 
 def _average(ema: nn.Module, module: nn.Module, decay: float) -> None:
     with torch.no_grad():
-        pairs = [
-            (a, b) for a, b in zip(ema.parameters(), module.parameters(), strict=True) if b.requires_grad
-        ]
+        pairs = [(a, b) for a, b in zip(ema.parameters(), module.parameters(), strict=True) if b.requires_grad]
         torch._foreach_lerp_([a for a, _ in pairs], [b.detach() for _, b in pairs], 1 - decay)
         for a, b in zip(ema.buffers(), module.buffers(), strict=True):
             a.copy_(b)
@@ -103,9 +101,13 @@ def _resume(folder: Path, module, ema, optimizer, generator) -> tuple[int, float
 
 def _save(folder: Path, module, ema, optimizer, generator, step, elapsed, row) -> None:
     state = {
-        "module": module.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(), "step": step, "elapsed": elapsed,
-    }  # fmt: skip
+        "module": module.state_dict(),
+        "ema": ema.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "generator": generator.get_state(),
+        "step": step,
+        "elapsed": elapsed,
+    }
     with whole.file(folder / "state.pt") as fresh:
         torch.save(state, fresh)
     new = not (folder / "log.csv").exists()

@@ -25,9 +25,12 @@ FRESH_SHARD = 9_002  # a seed that no training and no checkpoint report has used
 GUIDANCE_SEED, CARD_SEED = 3, 1
 START = ("a red cube and a blue sphere", 7)  # prompt and seed that the page's controls begin with
 VARIANTS = (  # seed, method, preset
-    (2, "maskunet_free", "official"), (1, "maskunet_free", "improved"), (1, "random_mask", "start"),
-    (1, "random_mask", "window"), (1, "random_mask", "magnitude"),
-)  # fmt: skip
+    (2, "maskunet_free", "official"),
+    (1, "maskunet_free", "improved"),
+    (1, "random_mask", "start"),
+    (1, "random_mask", "window"),
+    (1, "random_mask", "magnitude"),
+)
 
 
 def _loaded() -> "Loaded":
@@ -55,9 +58,7 @@ def guidance_curve(docs: Path, n: int) -> None:
         rows = list(evaluate(loaded, request, tasks="all", n=n, seed=GUIDANCE_SEED, split="train"))
         right = sum(row["correct"] for row in rows)
         low, high = wilson(right, len(rows))
-        curve.append(
-            {"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high}
-        )
+        curve.append({"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high})
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
     best = _best(curve)
     command = f"python -m maskunet tabletop guidance --n {n}"
@@ -80,9 +81,7 @@ def _draw(curve: list[dict[str, float]], best: float, path: Path) -> None:
     figure = Figure(figsize=(5.5, 3), layout="constrained")
     axes = figure.add_subplot()
     scales = [point["guidance"] for point in curve]
-    axes.fill_between(
-        scales, [p["low"] for p in curve], [p["high"] for p in curve], color="#0f766e", alpha=0.18
-    )
+    axes.fill_between(scales, [p["low"] for p in curve], [p["high"] for p in curve], color="#0f766e", alpha=0.18)
     axes.plot(scales, [p["correct"] for p in curve], color="#0f766e", marker="o", markersize=4)
     axes.axvline(best, color="#888", linewidth=0.8)
     axes.set(xlabel="guidance scale", ylabel="share correct", ylim=(0, 1))
@@ -124,10 +123,12 @@ def judges(loaded: "Loaded", count: int = 500) -> dict[str, Any]:
     vae, scenes = loaded.model.vae, data.training_scenes(FRESH_SHARD)[:count]
     pictures = render(scenes).float() / 255
     with torch.no_grad():
-        back = torch.cat([
-            (vae.decode(vae.encode(x * 2 - 1).latent_dist.mean).sample / 2 + 0.5).clamp(0, 1)
-            for x in pictures.split(20)
-        ])  # fmt: skip
+        back = torch.cat(
+            [
+                (vae.decode(vae.encode(x * 2 - 1).latent_dist.mean).sample / 2 + 0.5).clamp(0, 1)
+                for x in pictures.split(20)
+            ]
+        )
     return {
         "n": count,
         "psnr": psnr(vae, pictures * 2 - 1),

@@ -34,8 +34,11 @@ def write(folder: Path) -> str:
         "Each folder here was made by `python -m maskunet evaluate --method M --preset P --tasks all --n 8 --seed 1 "
         "--out docs/results/evaluations/NAME` on one thread of a CPU that did other work beside, so the seconds are for orientation; "
         "this page by `python -m maskunet tabletop results`. “Correct” is the checker's word, which nothing optimizes; the reward is what the training-free method optimizes, so it must "
-        "rise and proves nothing by itself.\n\n" + evaluate.table(lines, "method")
-        + "\n\nThe same prompts and noise, picture by picture:\n\n" + "\n".join(pairs) + "\n"
-    )  # fmt: skip
+        "rise and proves nothing by itself.\n\n"
+        + evaluate.table(lines, "method")
+        + "\n\nThe same prompts and noise, picture by picture:\n\n"
+        + "\n".join(pairs)
+        + "\n"
+    )
     whole.write(folder / "README.md", text)
     return text

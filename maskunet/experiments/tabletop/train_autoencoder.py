@@ -28,9 +28,7 @@ def build() -> torch.nn.Module:
     return vae.to(memory_format=torch.channels_last)
 
 
-def train(
-    folder: Path, scenes: Path, *, minutes: float, shards: int, decoder_only: bool = False
-) -> torch.nn.Module:
+def train(folder: Path, scenes: Path, *, minutes: float, shards: int, decoder_only: bool = False) -> torch.nn.Module:
     """Train for some minutes and save the averaged model in diffusers' format.
 
     Args:

@@ -15,9 +15,7 @@ from maskunet.tabletop.scenes import Scene, mirrored
 BATCH = 32
 
 
-def train(
-    folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: float, shards: int
-) -> nn.Module:
+def train(folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: float, shards: int) -> nn.Module:
     """Train for some minutes and save the checker; half of each batch are reconstructions, if given."""
     plain, images = data.load(scenes, 0, shards)
     decoded = None
@@ -47,9 +45,7 @@ def train(
         checker.save(ema, folder / "checker")
         return checker.agreement(ema, held_out, pictures)
 
-    return fit(
-        module, loss, folder / "checker_state", minutes=minutes, learning_rate=2e-3, on_checkpoint=report
-    )
+    return fit(module, loss, folder / "checker_state", minutes=minutes, learning_rate=2e-3, on_checkpoint=report)
 
 
 def jitter(x: Tensor, generator: torch.Generator) -> Tensor:

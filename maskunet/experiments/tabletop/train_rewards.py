@@ -150,9 +150,7 @@ def train(
 
     def report(ema: nn.Module) -> dict[str, float]:
         save(ema["network"])
-        return {
-            "held_out": accuracy(lambda i, t: score(ema["network"], i, t)[0], pixels, questions, in_batch)
-        }
+        return {"held_out": accuracy(lambda i, t: score(ema["network"], i, t)[0], pixels, questions, in_batch)}
 
     fit(both, loss, folder, minutes=minutes, learning_rate=learning_rate, on_checkpoint=report)
 
@@ -166,9 +164,7 @@ def held_out(count: int = 500) -> tuple[Tensor, list[tuple[str, str]]]:
 
 
 @torch.no_grad()
-def accuracy(
-    score: Callable, images: Tensor, questions: list[tuple[str, str]], in_batch: bool = False
-) -> float:
+def accuracy(score: Callable, images: Tensor, questions: list[tuple[str, str]], in_batch: bool = False) -> float:
     """How often the true caption scores higher than the hard negative, in [0, 1]."""
     right = 0
     for start in range(0, len(images), 50):
@@ -225,10 +221,12 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
     def save(ema: nn.Module) -> None:
         # As published, scores are standard normal: here over fresh renders with a true and a false caption.
         with torch.no_grad():
-            raw = torch.cat([
-                score(ema, pixels[i : i + 50], [text for pair in questions[i : i + 50] for text in pair])[0]
-                for i in range(0, len(pixels), 50)
-            ])  # fmt: skip
+            raw = torch.cat(
+                [
+                    score(ema, pixels[i : i + 50], [text for pair in questions[i : i + 50] for text in pair])[0]
+                    for i in range(0, len(pixels), 50)
+                ]
+            )
         scaled = {**config, "mean": float(raw.mean()), "std": float(raw.std())}
         image_reward.save(folder / "rewards", ema, scaled, words)
 

@@ -15,9 +15,11 @@ BATCH, HELD_OUT = 8, 64
 WIDTH, BLOCKS = 24, (3, 3, 1, 0)
 # The format asks for an encoder; nothing here uses it, so it is as small as can be, and all zeros.
 CONFIG = {
-    "decoder_block_out_channels": (WIDTH,) * 4, "num_decoder_blocks": BLOCKS,
-    "encoder_block_out_channels": (4,) * 4, "num_encoder_blocks": (0,) * 4,
-}  # fmt: skip
+    "decoder_block_out_channels": (WIDTH,) * 4,
+    "num_decoder_blocks": BLOCKS,
+    "encoder_block_out_channels": (4,) * 4,
+    "num_encoder_blocks": (0,) * 4,
+}
 
 
 def build() -> torch.nn.Module:
@@ -51,9 +53,7 @@ def train(folder: Path, *, minutes: float, shards: int) -> torch.nn.Module:
         return {"psnr": signal_to_noise(y, _signed(pictures[-HELD_OUT:]))}
 
     state = folder / "tiny_decoder"
-    return fit(
-        tiny, loss, state, minutes=minutes, learning_rate=2e-3, weight_decay=1e-4, on_checkpoint=report
-    )
+    return fit(tiny, loss, state, minutes=minutes, learning_rate=2e-3, weight_decay=1e-4, on_checkpoint=report)
 
 
 def examples(folder: Path, shards: int) -> tuple[Tensor, Tensor]:

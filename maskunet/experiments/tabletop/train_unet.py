@@ -135,9 +135,8 @@ def train(folder: Path, scenes: Path, latents: Path, *, minutes: float, shards: 
         return {}
 
     return fit(
-        pair, loss, folder / "unet", minutes=minutes, learning_rate=1.5e-3, ema_decay=0.9995,
-        on_checkpoint=report,
-    )  # fmt: skip
+        pair, loss, folder / "unet", minutes=minutes, learning_rate=1.5e-3, ema_decay=0.9995, on_checkpoint=report
+    )
 
 
 def export(pair: nn.Module, tokenizer, folder: Path, scale: float) -> None:

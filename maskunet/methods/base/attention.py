@@ -129,9 +129,7 @@ def binding_loss(maps: Tensor, groups: Sequence[TokenGroup], words: Sequence[int
     Returns:
         A scalar.
     """
-    log_p = (
-        maps.flatten(0, 1).float().clamp(min=torch.finfo(torch.float32).tiny).log().log_softmax(0).T
-    )  # (N, HW)
+    log_p = maps.flatten(0, 1).float().clamp(min=torch.finfo(torch.float32).tiny).log().log_softmax(0).T  # (N, HW)
 
     def apart(pairs: Sequence[tuple[int, int]]) -> Tensor:
         first, second = (log_p[list(side)] for side in zip(*pairs, strict=True))

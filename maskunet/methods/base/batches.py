@@ -14,9 +14,7 @@ from maskunet.rewards.base import WeightedRewards
 
 MOST = {"cpu": 4}  # more gain nothing there
 MOST_ELSEWHERE = 16
-VALUES = (
-    5_000  # that a guided U-Net call holds for each value of a latent; 4,200 counted on Stable Diffusion 1.5
-)
+VALUES = 5_000  # that a guided U-Net call holds for each value of a latent; 4,200 counted on Stable Diffusion 1.5
 SHARE = 0.5  # of the free memory that a batch may take
 
 

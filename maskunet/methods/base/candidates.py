@@ -14,9 +14,7 @@ from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
 
-def predict_x0(
-    model: DiffusionModel, x_t: Tensor, t: int, text: TextStates, scale: float, at_once: int
-) -> Tensor:
+def predict_x0(model: DiffusionModel, x_t: Tensor, t: int, text: TextStates, scale: float, at_once: int) -> Tensor:
     """x0 (N, C, H, W) as the plain U-Net predicts it for N latents of one prompt.
 
     Args:

@@ -52,15 +52,11 @@ class Sampling:
         """x0 (B, C, H, W) as the unmasked model predicts it."""
         return self.model.predict_x0(x_t, t, self.text, self.scale)
 
-    def events(
-        self, rewards: WeightedRewards, predict: Predict, second_order: bool
-    ) -> Iterator[tuple[int, StepEvent]]:
+    def events(self, rewards: WeightedRewards, predict: Predict, second_order: bool) -> Iterator[tuple[int, StepEvent]]:
         """Sample; of every picture, by its request's number, an event per step and the final one."""
         previews = any(request.previews for request in self.requests)
 
-        def look(
-            step: int, t: int, x_t: Tensor
-        ) -> Generator[tuple[int, StepEvent], None, tuple[Tensor, Tensor]]:
+        def look(step: int, t: int, x_t: Tensor) -> Generator[tuple[int, StepEvent], None, tuple[Tensor, Tensor]]:
             with torch.no_grad():
                 seen = predict(step, t, x_t)
                 shown = previews and step + 1 < len(self.pairs)  # the last step's x0 is the result

@@ -179,7 +179,7 @@ SPEC = MethodSpec(
         "paper": PAPER,
         "improved": IMPROVED,
         "improved_fast": replace(IMPROVED, tiny_decoder=True),
-    },  # fmt: skip
+    },
     run=run,
     parts=parts,
 )

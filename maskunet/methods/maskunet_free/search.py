@@ -183,8 +183,7 @@ class Search:
     def _masks(self, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
         dtype = self.model.dtype
         return {
-            name: mask.straight_through(each, noise.get(name, 0.0), dtype=dtype)
-            for name, each in self.logits.items()
+            name: mask.straight_through(each, noise.get(name, 0.0), dtype=dtype) for name, each in self.logits.items()
         }
 
     def _look(self, moves: bool) -> Callable[[Given], Look]:
@@ -228,9 +227,7 @@ def _read(look: Look) -> tuple[float, dict[str, float], dict[str, float]]:
     return loss, dict(zip(look.scored, scores, strict=True)), dict(zip(look.masks, kept, strict=True))
 
 
-def negative_reward(
-    aim: Tensor, scores: Mapping[str, Tensor], weights: Mapping[str, float], hinge: float
-) -> Tensor:
+def negative_reward(aim: Tensor, scores: Mapping[str, Tensor], weights: Mapping[str, float], hinge: float) -> Tensor:
     """The negative of Eq. 10, a scalar; above the hinge a reward that has one stops counting.
 
     Args:

@@ -98,9 +98,12 @@ class DiffusionModel:
     def encode_prompts(self, prompts: list[str]) -> TextStates:
         """Text states of B prompts, padded or truncated to the tokenizer's length."""
         tokens = self.tokenizer(
-            prompts, padding="max_length", truncation=True,
-            max_length=self.tokenizer.model_max_length, return_tensors="pt",
-        )  # fmt: skip
+            prompts,
+            padding="max_length",
+            truncation=True,
+            max_length=self.tokenizer.model_max_length,
+            return_tensors="pt",
+        )
         nn.Module.to(self.text_encoder, self.device)  # it may have been at rest
         return TextStates(self.text_encoder(tokens.input_ids.to(self.device))[0].to(self.dtype))
 

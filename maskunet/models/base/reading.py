@@ -33,8 +33,7 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
             loaded = kind.from_pretrained(str(path), local_files_only=True, **options)
     except Exception as error:
         raise ValueError(
-            f"The {what} cannot be read: it is incomplete, damaged or "
-            "not in safetensors format. Download it again."
+            f"The {what} cannot be read: it is incomplete, damaged or not in safetensors format. Download it again."
         ) from error
     if "output_loading_info" not in options:
         return loaded
@@ -43,7 +42,6 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
     lacking = [key for key in info["missing_keys"] if not key.endswith("position_ids")]
     if lacking:
         raise ValueError(
-            f"The {what} lacks {len(lacking)} of its weights, "
-            f"such as {sorted(lacking)[0]}. Download it again."
+            f"The {what} lacks {len(lacking)} of its weights, such as {sorted(lacking)[0]}. Download it again."
         )
     return module

@@ -60,9 +60,7 @@ class WeightedRewards:
         optimized: the weights that a method gives them, if these are others; they decide who needs a gradient.
     """
 
-    def __init__(
-        self, parts: Mapping[str, tuple[Reward, float]], optimized: Mapping[str, float] | None = None
-    ):
+    def __init__(self, parts: Mapping[str, tuple[Reward, float]], optimized: Mapping[str, float] | None = None):
         self._parts = dict(parts)
         self._optimized = {**self.weights, **(optimized or {})}
 

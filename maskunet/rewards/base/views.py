@@ -33,7 +33,5 @@ def shifts(
 
 def shifted_views(image: Tensor, drawn: Sequence[Shift]) -> Tensor:
     """The image (1, 3, H, W) and shifted, slightly noisy copies, (V, 3, H, W): harder to please by accident."""
-    moved = (
-        image.index_select(-2, one.rows).index_select(-1, one.columns) + 0.02 * one.noise for one in drawn
-    )
+    moved = (image.index_select(-2, one.rows).index_select(-1, one.columns) + 0.02 * one.noise for one in drawn)
     return torch.cat((image, *moved))

@@ -108,7 +108,5 @@ class RecipeSpec:
     makes: str
     presets: Mapping[str, Any]
     build: Callable[[DiffusionModel, Any], AbstractContextManager[Recipe]]
-    objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = (
-        diffusion.objective
-    )
+    objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = diffusion.objective
     needs_rewards: bool = False

@@ -37,9 +37,8 @@ def build(model: DiffusionModel, settings: LoraSettings) -> Iterator[Recipe]:
         with torch.random.fork_rng():  # peft draws from the global stream
             torch.manual_seed(settings.seed)
             config = peft.LoraConfig(
-                r=settings.rank, lora_alpha=settings.alpha, init_lora_weights="gaussian",
-                target_modules=list(TARGETS),
-            )  # fmt: skip
+                r=settings.rank, lora_alpha=settings.alpha, init_lora_weights="gaussian", target_modules=list(TARGETS)
+            )
             model.unet.add_adapter(config)
         added = {n: p for n, p in model.unet.named_parameters() if "lora_" in n}
         for p in added.values():

@@ -25,9 +25,7 @@ class MaskSettings(Settings, GeneratorSettings):
 
     def generator(self) -> GeneratorSettings:
         """The part that the generator knows."""
-        return GeneratorSettings(
-            **{each.name: getattr(self, each.name) for each in fields(GeneratorSettings)}
-        )
+        return GeneratorSettings(**{each.name: getattr(self, each.name) for each in fields(GeneratorSettings)})
 
 
 class Masked(nn.Module):
@@ -83,9 +81,7 @@ def measure(module: Masked, model: DiffusionModel, x0: Tensor, text: TextStates)
     }
 
 
-def _masks(
-    module: Masked, model: DiffusionModel, x0: Tensor, text: TextStates, t: int
-) -> tuple[Tensor, Tensor]:
+def _masks(module: Masked, model: DiffusionModel, x0: Tensor, text: TextStates, t: int) -> tuple[Tensor, Tensor]:
     """The deterministic masks (2, weights) at a timestep, and the mean keep probability."""
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(t)).to(x0)
     alpha_bar = model.schedule.alpha_bar(t)
@@ -96,9 +92,7 @@ def _masks(
         made = module.generator(block, features)
         masks.extend(each.flatten(1).float() for each in made.values())
         logits = module.generator.logits(block, features)
-        kept.extend(
-            mask.keep_probability(v, module.generator.settings.noise).flatten() for v in logits.values()
-        )
+        kept.extend(mask.keep_probability(v, module.generator.settings.noise).flatten() for v in logits.values())
         return made
 
     module.masked.decode(module.masked.encode(x_t, t, text), make)

@@ -19,9 +19,7 @@ def charts(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], *, stil
     """
     found = []
     for key, title, look in _curves(rows, titles):
-        points = [
-            (i, row[key]) for i, row in enumerate(rows) if row.get(key) is not None and not row["final"]
-        ]
+        points = [(i, row[key]) for i, row in enumerate(rows) if row.get(key) is not None and not row["final"]]
         if points:
             times = [row.get("timestep") for row in rows] if still else None
             found.append(line(title, points, _starts(rows), times, look))
@@ -82,9 +80,7 @@ def line(
         for i, v in (points if times else ())
     )
     head = f'<div class="head"><span>{escape(title)}</span><b>{_number(values[-1], look)}</b></div>'
-    about = (
-        f"{title} over {len(points)} updates, from {_number(values[0], look)} to {_number(values[-1], look)}"
-    )
+    about = f"{title} over {len(points)} updates, from {_number(values[0], look)} to {_number(values[-1], look)}"
     return (
         f'<div class="chart {look}">{head}'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(about, quote=True)}">'

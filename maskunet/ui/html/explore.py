@@ -27,8 +27,7 @@ def heat(run: Run, step: int, site: str | None) -> str:
             rows.append(f'<b class="group">{words.group(*group)}</b>')
         chosen = " on" if name == site else ""
         rows.append(
-            f'<button type="button" class="name{chosen}" data-site="{escape(name, quote=True)}">'
-            f"{role}</button>"
+            f'<button type="button" class="name{chosen}" data-site="{escape(name, quote=True)}">{role}</button>'
         )
         short = escape(label(stats, s), quote=True)
         rows += [
@@ -95,9 +94,7 @@ def weights(run: Run, step: int, site: str | None) -> str:
             row[share] = row[name] / total if total else 0.0
     series = [("share_of_all", words.ALL_WEIGHTS, "all"), ("share_of_removed", words.REMOVED, "a")]
     drawn = plots.bars(rows, series, xlabel=words.STANDARDIZED, ylabel=words.SHARE, ys=plots.percent)
-    return plots.framed(
-        f"{words.BY_VALUE}: {words.site(site)}", drawn, rows, "removed_weights", words.BY_VALUE_HINT
-    )
+    return plots.framed(f"{words.BY_VALUE}: {words.site(site)}", drawn, rows, "removed_weights", words.BY_VALUE_HINT)
 
 
 def ratios(run: Run, step: int, other: Run | None) -> str:
@@ -113,18 +110,15 @@ def dynamics(run: Run, step: int, site: str | None) -> list[str]:
     rows = [{**row, "number": row["step"] + 1} for row in SPECS["mask_dynamics"].table(run, site)]
     common = {"x": "number", "xlabel": words.STEP, "mark": step + 1}
     overlaps = [
-        ("overlap_before", words.STEP_BEFORE, "image"), ("overlap_first", words.FIRST_STEP, "b"),
+        ("overlap_before", words.STEP_BEFORE, "image"),
+        ("overlap_first", words.FIRST_STEP, "b"),
         ("chance_before", words.CHANCE, "all"),
-    ]  # fmt: skip
-    ratio = plots.lines(
-        rows, [("removed_ratio", words.REMOVED, "a")], ylabel=words.REMOVED, ys=plots.percent, **common
-    )
+    ]
+    ratio = plots.lines(rows, [("removed_ratio", words.REMOVED, "a")], ylabel=words.REMOVED, ys=plots.percent, **common)
     overlap = plots.lines(rows, overlaps, ylabel=words.OVERLAP, **common)
     found = [
         plots.framed(f"{words.RATIO}: {words.site(site)}", ratio, rows, "removed_ratio"),
-        plots.framed(
-            f"{words.OVERLAPS}: {words.site(site)}", overlap, rows, "mask_dynamics", words.OVERLAP_HINT
-        ),
+        plots.framed(f"{words.OVERLAPS}: {words.site(site)}", overlap, rows, "mask_dynamics", words.OVERLAP_HINT),
     ]
     if any(row["logit_mean"] is not None for row in rows):
         mean = plots.lines(rows, [("logit_mean", words.MEAN, "a")], ylabel=words.MEAN, floor=None, **common)

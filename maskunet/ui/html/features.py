@@ -57,9 +57,12 @@ def _about(plane: Plane, name: str) -> dict:
     n = len(plane.files[name])
     columns = _columns(n)
     return {
-        "name": name, "files": plane.files[name], "captions": plane.captions[name],
-        "columns": columns, "rows": math.ceil(n / columns),
-    }  # fmt: skip
+        "name": name,
+        "files": plane.files[name],
+        "captions": plane.captions[name],
+        "columns": columns,
+        "rows": math.ceil(n / columns),
+    }
 
 
 def _attribute(value: Any) -> str:

@@ -84,9 +84,7 @@ def counters(event: JobEvent) -> str:
         return ""
     if event.phase == "base":
         return f'<p class="counters">{words.PHASES["base"]}: step {step.step + 1} of {step.steps}</p>'
-    update = (
-        f", update {step.update + 1} of {max(step.updates, step.update + 1)}" if step.loss is not None else ""
-    )
+    update = f", update {step.update + 1} of {max(step.updates, step.update + 1)}" if step.loss is not None else ""
     return f'<p class="counters">Step {step.step + 1} of {step.steps}{update}, timestep {step.timestep}</p>'
 
 

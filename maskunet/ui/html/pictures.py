@@ -55,9 +55,7 @@ def figure(image: np.ndarray | None, caption: str, alt: str, size: int = PREVIEW
     return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def pair(
-    base: np.ndarray | None, result: np.ndarray | None, names: tuple[str, str], prompt: str, **kind
-) -> str:
+def pair(base: np.ndarray | None, result: np.ndarray | None, names: tuple[str, str], prompt: str, **kind) -> str:
     """Two pictures side by side."""
     left = figure(base, names[0], f"{names[0]}: {prompt}", **kind)
     right = figure(result, names[1], f"{names[1]}: {prompt}", **kind)

@@ -39,9 +39,7 @@ def framed(title: str, inside: str, rows: Rows, name: str, hint: str = "") -> st
 class Axes:
     """Maps values to the drawing; `x` and `y` give coordinates, `frame` the axes with their labels."""
 
-    def __init__(
-        self, x: tuple[float, float], y: tuple[float, float], right: float = RIGHT, height: float = HEIGHT
-    ):
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], right: float = RIGHT, height: float = HEIGHT):
         self.low, self.high = x
         self.floor, self.top = y
         self.width, self.height = WIDTH - LEFT - right, height - TOP - BOTTOM

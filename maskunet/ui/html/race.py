@@ -86,21 +86,16 @@ def curves(found: Mapping[str, Any], titles: Titles) -> str:
         (held_out, f"{titles.get(held_out, held_out)}, {race_words.HELD}", plots.number),
     )
     drawn = "".join(_panel(found, rows, *panel) for panel in panels)
-    names = [
-        (kind, race_words.KINDS.get(kind, kind), _look(place)) for place, kind in enumerate(found["kinds"])
-    ]
+    names = [(kind, race_words.KINDS.get(kind, kind), _look(place)) for place, kind in enumerate(found["kinds"])]
     return f'{plots.legend(names)}<div class="plots">{drawn}</div>'
 
 
 def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys: Any) -> str:
     kinds = places(found)
     named = [
-        (
-            name, _look(kinds[name]),
-            [(p["seconds"], p[what], p[f"{what}_low"], p[f"{what}_high"]) for p in points],
-        )
+        (name, _look(kinds[name]), [(p["seconds"], p[what], p[f"{what}_low"], p[f"{what}_high"]) for p in points])
         for name, points in found["curves"].items()
-    ]  # fmt: skip
+    ]
     drawn = plots.curves(named, xlabel=race_words.SECONDS, ylabel=label, mark=found["seconds"], ys=ys)
     return plots.framed(label.capitalize() if label.islower() else label, drawn, rows, f"race_{what}")
 
@@ -125,9 +120,11 @@ def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles, loo
     against = ["", "", "", ""]
     if plain is not None:
         against = [
-            _interval(plain, "correct", 100, "+.0f"), f"{plain['fixed']} / {plain['broken']}", f"{plain['p']:.2g}",
+            _interval(plain, "correct", 100, "+.0f"),
+            f"{plain['fixed']} / {plain['broken']}",
+            f"{plain['p']:.2g}",
             _interval(plain, held_out, 1, "+.3f"),
-        ]  # fmt: skip
+        ]
     cells = [
         _interval(line, "correct", 100, ".0f"), *against[:3], f"{line[found['optimized']]:.2f}",
         f"{line[held_out]:.3f}", against[3], f"{line['pictures']:.1f}", f"{line['seconds']:.1f}",

@@ -10,9 +10,7 @@ from maskunet.ui import words
 Cards = Sequence[FieldCard]
 
 
-def form(
-    cards: Cards, of: str, titles: Mapping[str, str], *, key: str, first: Sequence[str] | None = None
-) -> str:
+def form(cards: Cards, of: str, titles: Mapping[str, str], *, key: str, first: Sequence[str] | None = None) -> str:
     """The form; nothing for a preset without settings.
 
     Args:
@@ -39,9 +37,7 @@ def _fields(cards: Cards, titles: Mapping[str, str], key: str) -> str:
     """Numbers, choices and texts, then what is on or off, then what only changes what a run costs."""
     usual = [card for card in cards if not card.cost]
     values, switches = ([c for c in usual if (c.kind == "bool") == switch] for switch in (False, True))
-    drawn = "".join(
-        f'<div class="fields">{_each(mine, titles, key)}</div>' for mine in (values, switches) if mine
-    )
+    drawn = "".join(f'<div class="fields">{_each(mine, titles, key)}</div>' for mine in (values, switches) if mine)
     costs = _each([card for card in cards if card.cost], titles, key)
     if costs:
         drawn += f'<fieldset id="{key}-switches"><legend>{words.SWITCHES}</legend>{costs}</fieldset>'

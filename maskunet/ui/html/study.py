@@ -35,9 +35,7 @@ def section(folder: Path = FOLDER) -> str:
     )
 
 
-def _panel(
-    found: Mapping[str, Any], column: str, interval: str, title: str, level: float | None, ys: Any
-) -> str:
+def _panel(found: Mapping[str, Any], column: str, interval: str, title: str, level: float | None, ys: Any) -> str:
     """One curve per kind of mask; a row per ratio, a column per kind."""
     curves = list(dict.fromkeys(line["curve"] for line in found["summary"]))
     rows: dict[float, dict[str, Any]] = {}
@@ -45,9 +43,9 @@ def _panel(
         if column == "win_rate" and line["unchanged"] == line["n"]:
             continue  # nothing is removed: every picture is the plain one
         key = line["curve"]
-        rows.setdefault(line["removed"], {"removed": line["removed"], "n": line["n"]}).update({
-            key: line[column], f"{key}_low": line[f"{interval}_low"], f"{key}_high": line[f"{interval}_high"],
-        })  # fmt: skip
+        rows.setdefault(line["removed"], {"removed": line["removed"], "n": line["n"]}).update(
+            {key: line[column], f"{key}_low": line[f"{interval}_low"], f"{key}_high": line[f"{interval}_high"]}
+        )
     series = [(curve, curve, CLASSES[i % len(CLASSES)]) for i, curve in enumerate(curves)]
     level = found["plain"]["correct"] if column == "correct" else level
     table = [rows[ratio] for ratio in sorted(rows)]

@@ -69,17 +69,13 @@ def _held_out(rows: Rows, n: int) -> str:
 
 def _removed(rows: Rows) -> str:
     series = [("removed", words.AS_USED, "a"), ("expected", words.WHEN_DRAWN, "image")]
-    drawn = plots.lines(
-        rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.REMOVED, ys=plots.percent
-    )
+    drawn = plots.lines(rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.REMOVED, ys=plots.percent)
     return plots.framed(words.RATIO, drawn, rows, "removed", words.MASKS_HINT)
 
 
 def _distances(rows: Rows) -> str:
     series = [("distance_time", words.OVER_TIME, "a"), ("distance_sample", words.OVER_SAMPLES, "b")]
-    drawn = plots.lines(
-        rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.SHARE, ys=plots.percent
-    )
+    drawn = plots.lines(rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.SHARE, ys=plots.percent)
     return plots.framed(words.DISTANCES, drawn, rows, "distances", words.MASKS_HINT)
 
 

@@ -64,9 +64,7 @@ class Compare(Part):
             gr.HTML("", visible=False),
             gr.ImageSlider((base, run.result_image), visible=True),
             gr.HTML(under(names), visible=True),
-            gr.HTML(
-                pictures.pair(base, run.result_image, names, prompt, size=1024, kind="png"), visible=False
-            ),
+            gr.HTML(pictures.pair(base, run.result_image, names, prompt, size=1024, kind="png"), visible=False),
             gr.HTML(pictures.difference(run), visible=False),
             gr.Radio(value=words.VIEWS[0], visible=True),
             gr.HTML(pictures.facts(run, titles, stage.precomputed), visible=True),
@@ -156,9 +154,7 @@ def _picks(shelf: dict[str, Run]) -> tuple[tuple[gr.Button, str], ...]:
         first.setdefault(run.request.prompt, run_id)
     gr.HTML(f'<h4 class="picks">{words.PRECOMPUTED}</h4>')
     with gr.Row(elem_id="picks"):
-        return tuple(
-            (gr.Button(prompt, size="sm", min_width=120), run_id) for prompt, run_id in first.items()
-        )
+        return tuple((gr.Button(prompt, size="sm", min_width=120), run_id) for prompt, run_id in first.items())
 
 
 def under(names: tuple[str, str]) -> str:
@@ -170,9 +166,13 @@ def link(run: Run) -> str:
     """The query that fills in a page like this one; nothing is stored on the server for it."""
     r = run.request
     fields = {
-        "prompt": r.prompt, "negative_prompt": r.negative_prompt, "seed": r.seed, "model": r.model,
-        "method": r.method, "preset": r.preset,
-    }  # fmt: skip
+        "prompt": r.prompt,
+        "negative_prompt": r.negative_prompt,
+        "seed": r.seed,
+        "model": r.model,
+        "method": r.method,
+        "preset": r.preset,
+    }
     return "?" + urlencode({name: value for name, value in fields.items() if value != ""})
 
 

@@ -81,9 +81,7 @@ class Explore(Part):
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other], everything, **QUICK)
         self.run.input(opened, [self.run, self.other], stage, **LOUD)
-        self.other.input(
-            pin, [self.run, self.other, self.chosen], [self.said, self.linked, self.against], **LOUD
-        )
+        self.other.input(pin, [self.run, self.other, self.chosen], [self.said, self.linked, self.against], **LOUD)
         self.heat.select(
             select,
             [self.run, self.other],
@@ -99,14 +97,10 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
     """Draw the tab."""
     with gr.Row(elem_id="picker"):
         run = gr.Dropdown([], label=words.RUN_A, allow_custom_value=True, min_width=260)
-        other = gr.Dropdown(
-            [(words.NO_OTHER, "")], value="", label=words.RUN_B, allow_custom_value=True, min_width=260
-        )
+        other = gr.Dropdown([(words.NO_OTHER, "")], value="", label=words.RUN_B, allow_custom_value=True, min_width=260)
         upload = gr.UploadButton(words.UPLOAD, file_types=[".zip"], size="sm", scale=0, min_width=130)
     said = gr.HTML("")
-    heat = gr.HTML(
-        pictures.empty(words.EMPTY_EXPLORE), js_on_load=(HERE / "explore.js").read_text(), elem_id="heat"
-    )
+    heat = gr.HTML(pictures.empty(words.EMPTY_EXPLORE), js_on_load=(HERE / "explore.js").read_text(), elem_id="heat")
     linked_ = gr.HTML("", elem_id="linked")
     against = gr.HTML("", elem_id="against")
     strip = gr.HTML("", js_on_load=(HERE / "scrub.js").read_text(), elem_id="strip")

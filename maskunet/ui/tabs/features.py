@@ -54,9 +54,7 @@ class Features(Part):
         page.demo.load(self.offer, None, offered, **QUICK)
         self.sets.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
         self.most.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
-        fields = [
-            self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most,
-        ]  # fmt: skip
+        fields = [self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most]
         shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
         self.draw.click(self.follow, fields, shown, **LOUD)
         self.stop.click(self.end, None, None, **QUICK)
@@ -69,9 +67,13 @@ class Features(Part):
         refused = "".join(f'<p class="hint">{escape(card.reason)}</p>' for card in cards if card.reason)
         folders = any(not card.extractor for card in usable)
         return (
-            gr.HTML(visible=not usable), gr.Column(visible=bool(usable)), gr.Row(visible=bool(usable)),
-            gr.CheckboxGroup(choices=choices(usable), value=chosen), gr.Row(visible=folders), refused,
-        )  # fmt: skip
+            gr.HTML(visible=not usable),
+            gr.Column(visible=bool(usable)),
+            gr.Row(visible=bool(usable)),
+            gr.CheckboxGroup(choices=choices(usable), value=chosen),
+            gr.Row(visible=folders),
+            refused,
+        )
 
     def fit(self, sets: list[str], reference: str | None, most: float | None) -> tuple[Any, ...]:
         """The reference is one of the chosen sets; the perplexity is said to be what they allow."""
@@ -99,10 +101,12 @@ class Features(Part):
             for event in self.studio.draw(wanted, owner=request.session_hash):
                 plane, found = event.plane, event.measures
                 yield (
-                    skip, skip, views.status(event),
+                    skip,
+                    skip,
+                    views.status(event),
                     skip if plane is None else views.cloud(plane, precomputed),
                     skip if found is None else views.measures(found) if found.rows or event.phase == "done" else "",
-                )  # fmt: skip
+                )
         except ValueError as error:
             said = views.failed(str(error))
         yield gr.Button(interactive=True), gr.Button(visible=False), said, skip, skip
@@ -139,9 +143,7 @@ def build(page: "Page", tab: gr.Tab) -> Features:
                 info=words.EXTRACTOR_INFO,
                 min_width=220,
             )
-            most = gr.Number(
-                USUAL["most"], label=words.MOST, info=words.MOST_INFO, precision=0, min_width=180
-            )
+            most = gr.Number(USUAL["most"], label=words.MOST, info=words.MOST_INFO, precision=0, min_width=180)
         with gr.Row(elem_id="draw-row"):
             draw = gr.Button(words.DRAW, variant="primary", elem_id="draw")
             stop = gr.Button(words.STOP_DRAWING, variant="stop", visible=False, elem_id="stop-drawing")
@@ -149,9 +151,7 @@ def build(page: "Page", tab: gr.Tab) -> Features:
     refused = gr.HTML("")
     with gr.Row(visible=False) as shown:
         with gr.Column(scale=3, min_width=300):
-            cloud = gr.HTML(
-                pictures.empty(words.NOTHING_DRAWN), js_on_load=SCRIPT.read_text(), elem_id="cloud"
-            )
+            cloud = gr.HTML(pictures.empty(words.NOTHING_DRAWN), js_on_load=SCRIPT.read_text(), elem_id="cloud")
         with gr.Column(scale=2, min_width=280):
             measures = gr.HTML("", elem_id="measures")
     return Features(

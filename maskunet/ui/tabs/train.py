@@ -41,15 +41,11 @@ class Train(Part):
     def wire(self, page: "Page") -> None:
         """Keep the fields in step with the recipe, start, watch, stop, and offer what was trained."""
         c: controls.Controls = page.c
-        shown = [
-            self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves,
-        ]  # fmt: skip
+        shown = [self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves]
         offered = [[c.method, c.model, c.trained], c.trained]
         self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, self.changed], **QUICK)
         self.preset.input(self.new_preset, [self.recipe, self.preset], self.changed, **QUICK)
-        started = self.start.click(
-            self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **WATCHED
-        )
+        started = self.start.click(self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **WATCHED)
         started.success(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
         page.restored.then(self.offer, *offered, **QUICK)
         page.restored.then(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
@@ -73,9 +69,11 @@ class Train(Part):
     def begin(self, recipe: str, preset: str, name: str, changed: Any) -> tuple[Any, ...]:
         """Start, or tell why not."""
         asked = TrainRequest(
-            recipe=recipe, preset=preset, name=(name or "").strip(),
+            recipe=recipe,
+            preset=preset,
+            name=(name or "").strip(),
             settings=settings.changed(changed, f"{recipe}/{preset}"),
-        )  # fmt: skip
+        )
         self.studio.start(asked)
         hidden = gr.update(visible=False)
         return gr.Button(interactive=False), gr.Button(visible=True), "", hidden, gr.skip(), gr.skip(), "", ""
@@ -87,11 +85,13 @@ class Train(Part):
         for state in self.studio.follow():
             now = len(state.events), len(state.sheets) and max(state.sheets), state.base is not None
             yield (
-                gr.Button(interactive=state.over), gr.Button(visible=not state.over), views.status(state),
+                gr.Button(interactive=state.over),
+                gr.Button(visible=not state.over),
+                views.status(state),
                 *self._files(state),
                 views.samples(state) if now[1:] != seen[1:] else gr.skip(),
                 views.curves(state) if now[0] != seen[0] else gr.skip(),
-            )  # fmt: skip
+            )
             seen = now
 
     def _files(self, state: TrainState) -> tuple[Any, Any, Any]:
@@ -110,8 +110,9 @@ class Train(Part):
         names = self.studio.trained(method, model)
         return gr.Dropdown(
             choices=[(words.FIRST_TRAINED, ""), *((name, name) for name in names)],
-            value=chosen if chosen in names else "", visible=bool(names),
-        )  # fmt: skip
+            value=chosen if chosen in names else "",
+            visible=bool(names),
+        )
 
     def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
         """Put the newest training into the controls and go to Compare; `presets` by method."""
@@ -146,9 +147,13 @@ def build(page: "Page", tab: gr.Tab) -> Train:
                 min_width=140,
             )
             name = gr.Textbox(
-                "mine", label=words.TRAINING_NAME, info=words.TRAINING_NAME_INFO, max_lines=1, min_width=160,
+                "mine",
+                label=words.TRAINING_NAME,
+                info=words.TRAINING_NAME_INFO,
+                max_lines=1,
+                min_width=160,
                 elem_id="training-name",
-            )  # fmt: skip
+            )
         changed = settings.build(fields(first, preset), elem_id="train-settings")
         with gr.Row(elem_id="train-row"):
             start = gr.Button(words.START_TRAINING, variant="primary", elem_id="start-training")
@@ -159,9 +164,7 @@ def build(page: "Page", tab: gr.Tab) -> Train:
         log = gr.DownloadButton(words.DOWNLOAD_LOG, size="sm")
         use = gr.Button(words.USE_TRAINED, size="sm", elem_id="use-trained")
     samples, curves = gr.HTML("", elem_id="training-samples"), gr.HTML("", elem_id="training-curves")
-    return Train(
-        studio, recipe, presets, name, changed, start, stop, status, kept, archive, log, use, samples, curves
-    )
+    return Train(studio, recipe, presets, name, changed, start, stop, status, kept, archive, log, use, samples, curves)
 
 
 def fields(card: RecipeCard, preset: str) -> str:

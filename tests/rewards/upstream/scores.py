@@ -40,9 +40,13 @@ def image_reward(folder: Path) -> dict[str, list]:
     scorer.blip = nn.Module()
     scorer.blip.tokenizer = BertTokenizer(vocab_file=str(folder / "vocab.txt"))
     scorer.blip.visual_encoder = VisionTransformer(
-        img_size=BLIP["image_size"], patch_size=BLIP["patch_size"], embed_dim=BLIP["vision_width"],
-        depth=BLIP["vision_layers"], num_heads=BLIP["vision_heads"], drop_path_rate=0.1,
-    )  # fmt: skip
+        img_size=BLIP["image_size"],
+        patch_size=BLIP["patch_size"],
+        embed_dim=BLIP["vision_width"],
+        depth=BLIP["vision_layers"],
+        num_heads=BLIP["vision_heads"],
+        drop_path_rate=0.1,
+    )
     config = BertConfig.from_json_file(folder / "med_config.json")
     scorer.blip.text_encoder = BertModel(config=config, add_pooling_layer=False)
     scorer.blip.vision_proj = nn.Linear(BLIP["vision_width"], 8)

@@ -95,10 +95,14 @@ def summarize(rows: Sequence[Row]) -> list[Score]:
     shares = [_share(task, of_task) for task, of_task in tasks.items()]
     low, high = _interval(shares)
     overall = Score(
-        name="overall", value=float(np.mean([score.value for score in shares])), low=low, high=high,
-        n=len(rows), prompts=len({row.key for row in rows}),
+        name="overall",
+        value=float(np.mean([score.value for score in shares])),
+        low=low,
+        high=high,
+        n=len(rows),
+        prompts=len({row.key for row in rows}),
         note=f"Without {', '.join(lacking)}: not comparable with published figures." if lacking else "",
-    )  # fmt: skip
+    )
     return [*shares, overall]
 
 
@@ -114,9 +118,7 @@ def _interval(shares: Sequence[Score]) -> tuple[float, float]:
 
     Unlike a bootstrap it does not shrink to a point where a task has no correct picture.
     """
-    value, low, high = (
-        np.array([getattr(score, end) for score in shares]) for end in ("value", "low", "high")
-    )
+    value, low, high = (np.array([getattr(score, end) for score in shares]) for end in ("value", "low", "high"))
     below, above = np.linalg.norm(value - low), np.linalg.norm(high - value)
     mean = value.mean()
     return float(mean - below / len(shares)), float(mean + above / len(shares))

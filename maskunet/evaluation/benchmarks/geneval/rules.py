@@ -103,9 +103,7 @@ def _position(given: Any, place: int) -> tuple[str, int]:
             return side, target
     except (TypeError, ValueError):
         pass
-    raise ValueError(
-        f"“position” must be one of {', '.join(SIDES)} and the number of an earlier entry, not {given!r}"
-    )
+    raise ValueError(f"“position” must be one of {', '.join(SIDES)} and the number of an earlier entry, not {given!r}")
 
 
 def sure(things: Sequence[Thing], task: str) -> dict[str, list[Thing]]:
@@ -150,9 +148,7 @@ def judge(found: Things, demand: Demand, colors_of: ColorsOf) -> tuple[bool, str
     for clause in demand.include:
         things = found.get(clause.name, ())[: clause.count]
         reason = (
-            _too_few(things, clause)
-            or _wrong_color(things, clause, colors_of)
-            or _wrong_side(things, clause, matched)
+            _too_few(things, clause) or _wrong_color(things, clause, colors_of) or _wrong_side(things, clause, matched)
         )
         matched.append(() if reason else things)
         reasons += [reason] if reason else []
@@ -184,5 +180,7 @@ def _wrong_side(things: Sequence[Thing], clause: Clause, matched: Sequence[Seque
         return f"nothing found for {clause.name} to be {clause.side}"
     for is_on in (sides(thing, target) for thing in things for target in targets):
         if clause.side not in is_on:
-            return f"expected {clause.name} {clause.side} the other, found {' and '.join(sorted(is_on)) or 'neither side'}"
+            return (
+                f"expected {clause.name} {clause.side} the other, found {' and '.join(sorted(is_on)) or 'neither side'}"
+            )
     return ""

@@ -17,6 +17,4 @@ def load(weights: Path | None, device: torch.device) -> Extractor:
     )
 
 
-SPEC = ExtractorSpec(
-    name="dropped_extractor", title="Dropped extractor", summary="A picture's mean color.", load=load
-)
+SPEC = ExtractorSpec(name="dropped_extractor", title="Dropped extractor", summary="A picture's mean color.", load=load)
