@@ -4,6 +4,7 @@ import json
 import logging
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ log = logging.getLogger(__name__)
 SHARD = 1000
 
 
-def training_scenes(shard: int) -> list[Scene]:
+@lru_cache(maxsize=64)  # half a second to make, a megabyte to keep
+def training_scenes(shard: int) -> tuple[Scene, ...]:
     """The scenes of one shard; shard numbers are seeds, so any machine makes the same ones."""
     rng = np.random.default_rng((20_26, shard))
-    return [random_scene(rng) for _ in range(SHARD)]
+    return tuple(random_scene(rng) for _ in range(SHARD))
 
 
 def make(folder: Path, shards: int, workers: int = 2) -> None:

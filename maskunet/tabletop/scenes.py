@@ -4,6 +4,7 @@ World units: the table is the plane z = 0, x grows to the right, y away from the
 """
 
 from dataclasses import dataclass, replace
+from math import hypot
 
 import numpy as np
 
@@ -81,28 +82,24 @@ def _hidden(a: Thing, b: Thing) -> float:
     return shared / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))
 
 
-def _fits(scene: list[Thing]) -> bool:
-    for i, a in enumerate(scene):
-        for b in scene[:i]:
-            if np.hypot(a.x - b.x, a.y - b.y) < 1.05 * (a.radius + b.radius) or _hidden(a, b) > 0.12:
-                return False
-    return True
+def _placed(things: list[Thing], rng: np.random.Generator) -> Scene:
+    """The things where chance puts them, up to the first one that touches or hides another."""
+    spread = np.array((X_LIMIT, Y_LIMIT, np.pi))
+    placed: list[Thing] = []
+    for thing, (x, y, yaw) in zip(things, (2 * spread * rng.random((len(things), 3)) - spread).tolist(), strict=True):
+        one = Thing(thing.shape, thing.color, thing.texture, thing.size, x, y, yaw)
+        if any(hypot(x - b.x, y - b.y) < 1.05 * (one.radius + b.radius) or _hidden(one, b) > 0.12 for b in placed):
+            break
+        placed.append(one)
+    return tuple(placed)
 
 
 def place(things: list[Thing], rng: np.random.Generator, relation: str | None = None) -> Scene:
     """Put things on the table so that none hides another; `relation` binds the first to the second."""
     for attempt in range(2000):
-        placed = [
-            replace(
-                thing,
-                x=float(rng.uniform(-X_LIMIT, X_LIMIT)),
-                y=float(rng.uniform(-Y_LIMIT, Y_LIMIT)),
-                yaw=float(rng.uniform(-np.pi, np.pi)),
-            )
-            for thing in things
-        ]
-        if _fits(placed) and (relation is None or holds(relation, placed[0], placed[1])):
-            return tuple(placed)
+        placed = _placed(things, rng)
+        if len(placed) == len(things) and (relation is None or holds(relation, placed[0], placed[1])):
+            return placed
         if attempt % 200 == 199:  # crowded: large things give way
             things = [replace(thing, size="small") for thing in things]
     raise RuntimeError(f"no room for {len(things)} things")

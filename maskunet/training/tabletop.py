@@ -15,16 +15,16 @@ class Tabletop:
 
     Args:
         shards: of 1,000 scenes each. latents: a folder that `python -m maskunet tabletop latents` wrote,
-            which saves rendering and encoding.
+            which saves rendering and encoding. A shard is laid out when it is first asked for.
     """
 
     def __init__(self, shards: int = 8, latents: Path | None = None):
-        self.scenes = [scene for shard in range(shards) for scene in data.training_scenes(shard)]
+        self.shards = shards
         self.latents = [np.load(latents / f"{i:04d}.npy", mmap_mode="r") for i in range(shards)] if latents else []
         self.scale = float((latents / "scale.json").read_text()) if latents else 1.0
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return self.shards * data.SHARD
 
     def __call__(self, index: int, draw: int) -> Any:
         """See `maskunet.training.data.Pairs`."""
@@ -32,10 +32,11 @@ class Tabletop:
 
         rng = np.random.default_rng((7, draw))
         flipped = bool(rng.random() < 0.5)
-        scene = mirrored(self.scenes[index]) if flipped else self.scenes[index]
+        shard, place = divmod(index, data.SHARD)
+        scene = data.training_scenes(shard)[place]
+        scene = mirrored(scene) if flipped else scene
         text = caption(scene, rng)
         if self.latents:
-            shard, place = divmod(index, data.SHARD)
             return Pair(text, latents=self.latents[shard][place, int(flipped)].astype(np.float32) * self.scale)
         from maskunet.tabletop.render import render
 
