@@ -56,7 +56,7 @@ def test_the_judges_know_the_world(loaded):
 
 def test_things_colors_and_pairs_are_mostly_right(loaded):
     request = Request(prompt="-", method="plain")
-    rows = list(evaluate(loaded, request, tasks="single,two,colors", n=8, seed=77))
+    rows = list(evaluate(loaded, request, tasks="single,two,colors", n=8, seed=77, batch=8))
     right = {task: sum(r["correct"] for r in rows if r["task"] == task) for task in ("single", "two", "colors")}
     assert right["single"] >= 7
     assert right["colors"] >= 7
