@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from maskunet.experiments.picture_folder import Progress
 
 SHOWN = 3  # failures told at once; the folder holds all
-PROMPTS = "COCO's captions_val2014.json, GenEval's evaluation_metadata.jsonl, or a .txt with one per line"
+PROMPTS = "one per line, or .jsonl, .json, .csv or .tsv, as COCO's, GenEval's and PartiPrompts' are"
 FIRST = "only the first so many prompts; torchrun and accelerate launch take --n for one of theirs"
 
 
@@ -38,6 +38,8 @@ def run(options: Options) -> int:
     from maskunet.prompts import files
 
     prompts = files.read(options.prompts)[: options.first]
+    if note := files.several(prompts):
+        sys.stderr.write(f"{note}\n")
     request = options.request("-", negative_prompt=options.negative_prompt)
     method_of(request.method).settings(request.preset, request.settings)
     rank, world = machine.place()

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def run(options: Options) -> None:
     from maskunet.evaluation import features
     from maskunet.prompts import files
 
-    pictures = _with_captions(features.read_folder(options.folder), options.folder)
+    pictures = features.read_folder(options.folder)
     reference = options.reference and features.read_folder(options.reference)
     clip, missing = _clip_folder(options)
     made = files.made(options.folder)
@@ -48,7 +48,9 @@ def run(options: Options) -> None:
         "seed": options.seed,
         "made": made,
     }
-    about |= {"intervals": {}, "notes": [*pictures.notes, *missing]}
+    if pictures.captions_from:
+        about["captions"] = pictures.captions_from
+    about |= {"intervals": {}, "notes": [*pictures.notes, *(reference.notes if reference else ()), *missing]}
     scores = _against(options, pictures, reference, about) if reference else []
     if clip:
         scores.append(_clip_score(options, clip, pictures, about))
@@ -73,16 +75,6 @@ def _clip_folder(options: Options) -> tuple[Path | None, list[str]]:
         if not options.reference:
             raise ValueError(f"{error} Or give --reference, to measure distances alone.") from error
         return None, [f"The CLIP score was not measured. {error}"]
-
-
-def _with_captions(pictures: "Pictures", folder: Path) -> "Pictures":
-    """The pictures with the captions of the folder's metadata.jsonl, where it has one."""
-    from maskunet.prompts.files import captions
-
-    found = captions(folder)
-    if not found:
-        return pictures
-    return replace(pictures, captions=tuple(found.get(file, "") for file in pictures.files), notes=())
 
 
 def _against(options: Options, pictures: "Pictures", reference: "Pictures", about: dict[str, Any]) -> "list[Score]":
@@ -139,7 +131,7 @@ def save(out: Path, scores: "Sequence[Score]", about: Mapping[str, Any]) -> None
 
 def markdown(scores: "Sequence[Score]", about: Mapping[str, Any]) -> str:
     """The table, what the numbers are of, and how their intervals were made."""
-    names = ("reference", "extractor", "weights", "clip", "clip_weights", "seed")
+    names = ("reference", "extractor", "weights", "clip", "clip_weights", "captions", "seed")
     of = [f"{name.replace('_', ' ')}: {about[name]}" for name in names if name in about]
     made = [f"{name}: {about['made'][name]}" for name in MADE if name in about["made"]]
     lost = {name: len(about.get(key, ())) for key, name in SKIPPED.items()}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from maskunet.records.training import TrainEvent
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
-DATA = "tabletop, or a folder with metadata.jsonl, or a Parquet file with image and text"
+DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,8 @@ def run(options: Options) -> None:
     model, rewards = library.load_to_train(library.default, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(options.data, size, options.latents)
+    if machine.place()[0] == 0:
+        sys.stderr.writelines(f"{note}\n" for note in pairs.notes)
     events = loop.train(
         model, spec, settings, pairs, options.out,
         about=about, rewards=rewards, resume=options.resume, minutes=options.minutes or math.inf,

@@ -10,6 +10,7 @@ from pathlib import Path
 from maskunet.evaluation import features
 from maskunet.plugins import check
 from maskunet.records import Card, feature_set
+from maskunet.records.disk import pictures
 from maskunet.records.disk.shipped import shipped
 from maskunet.records.features import EXTRACTOR, RANGES, FeatureEvent, FeatureRequest, SetCard
 from maskunet.studio import features_process
@@ -199,7 +200,7 @@ def _pictures(path: Path) -> tuple[int, str]:
     """How many pictures a folder holds, and why it cannot be used if so."""
     try:
         # Annotations are not read here, as they take seconds; what is wrong with them is told by the drawing.
-        n = sum(p.suffix.lower() in features.SUFFIXES and p.name[0] != "." for p in path.iterdir())
+        n = len(pictures.listed(path))
         if not n:
             features.read_folder(path)
     except ValueError as error:
