@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskunet import plugins
-from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, bar, make_folder, option
+from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, bar, make_folder, option, seed_option
 
 if TYPE_CHECKING:
     from maskunet.evaluation.features import FeatureExtractor, Pictures, Progress
@@ -42,7 +42,7 @@ class Options(ExtractorOptions):
     reference: str | None = option(None, "name of the set to measure against; the first if left out")
     embedding: str = option("t-SNE", choices=EMBEDDINGS)
     perplexity: float | None = option(None, "30 if left out, or fewer with few images")
-    seed: int = option(0, "of the embedding and of the intervals")
+    seed: int = seed_option(0, "of the embedding and of the intervals")
     out: Path = option(help="folder for the tables and figures")
 
 

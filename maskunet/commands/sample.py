@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option, seed_option
 
 if TYPE_CHECKING:
     from maskunet.experiments.picture_folder import Progress
@@ -22,7 +22,7 @@ class Options(BatchOptions):
     first: int | None = option(None, FIRST, low=1, also="n", metavar="N")
     images_per_prompt: int = option(1, low=1)
     negative_prompt: str = option("", "what to steer away from")
-    seed: int = option(0, "each picture's own seed follows from it")
+    seed: int = seed_option(0, "each picture's own seed follows from it")
     batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)
     out: Path = option(help="folder for the pictures")
 

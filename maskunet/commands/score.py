@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, bar, command_line, make_folder, option
+from maskunet.commands.base import CommandSpec, bar, command_line, make_folder, option, seed_option
 from maskunet.commands.features import ExtractorOptions, extracted
 from maskunet.experiments.markdown import markdown_table
 
@@ -24,7 +24,7 @@ class Options(ExtractorOptions):
     folder: Path = option(help="of pictures, as sample makes it", positional=True)
     reference: Path | None = option(None, "of real pictures, as val2014", metavar="FOLDER")
     clip: Path | None = option(None, "a CLIP; one on this machine if left out", metavar="DIR")
-    seed: int = option(0, "of the intervals")
+    seed: int = seed_option(0, "of the intervals")
     out: Path = option(help="folder for score.json and score.md")
 
 

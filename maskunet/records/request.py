@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from maskunet.records.seed import seed_of
+
 MAX_PROMPT = 1000  # characters; every text encoder here truncates far below
-MAX_SEED = 2**32 - 1
 MAX_STEPS = 100
 MAX_GUIDANCE = 30.0
 MAX_SETTINGS = 64
@@ -23,7 +24,7 @@ class Request:
     Attributes:
         prompt: what to draw, 1 to 1,000 characters without control characters.
         negative_prompt: what to steer away from, may be empty.
-        seed: 0 to 2^32 - 1; the same seed means the same noise on every device.
+        seed: see `seed_of`; the same seed means the same noise on every device.
         model: name of a base model.
         method: name of a method.
         preset: name of one of the method's presets; empty for its default.
@@ -54,7 +55,6 @@ class Request:
     def __post_init__(self) -> None:
         _check_text("prompt", self.prompt, required=True)
         _check_text("negative prompt", self.negative_prompt, required=False)
-        _check_number("seed", self.seed, 0, MAX_SEED, whole=True)
         if self.steps is not None:
             _check_number("number of steps", self.steps, 1, MAX_STEPS, whole=True)
         if self.guidance is not None:
@@ -62,7 +62,7 @@ class Request:
         for kind in ("model", "method", "preset"):
             _check_name(kind, getattr(self, kind))
         _check_settings(self.settings)
-        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "seed", seed_of(self.seed))
         if self.steps is not None:
             object.__setattr__(self, "steps", int(self.steps))
 

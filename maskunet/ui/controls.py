@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
+from maskunet.records import MAX_STEPS, Card, Request
 from maskunet.ui import groups, settings, words
 from maskunet.ui.handlers import QUICK
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
 
+MAX_TYPED = 2**53 - 1  # of a seed: a browser's numbers are exact up to here
 CHIP_SCRIPT = """
 element.addEventListener('click', (event) => {
   const chip = event.target.closest('button[data-word]');
@@ -131,7 +132,7 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
     vocabulary = gr.HTML(chips(first), js_on_load=CHIP_SCRIPT, elem_id="vocabulary")
     binding, edited = groups.build(studio, method, words.PROMPT_PLACEHOLDER)
     with gr.Row(elem_id="seed-row"):
-        seed = gr.Number(label=words.SEED, value=7, precision=0, minimum=0, maximum=MAX_SEED, min_width=120)
+        seed = gr.Number(label=words.SEED, value=7, precision=0, minimum=-1, maximum=MAX_TYPED, min_width=120)
         shuffle = gr.Button(words.NEW_SEED, size="sm", min_width=90, scale=0)
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
@@ -213,7 +214,7 @@ def request(given: Values) -> Request:
     return Request(
         prompt=given.prompt or "",
         negative_prompt=given.negative or "",
-        seed=_whole(given.seed),
+        seed=given.seed,
         model=str(given.model),
         method=str(given.method),
         preset=str(given.preset or ""),

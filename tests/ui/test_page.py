@@ -352,8 +352,8 @@ def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(clie
     [
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": "x" * 2000}, "2,000 characters"),
-        ({"seed": -1}, "seed"),
-        ({"seed": 2**40}, "seed"),
+        ({"seed": -2}, "seed"),
+        ({"seed": 2**64}, "seed"),
         ({"seed": 1.5}, "whole number"),
         ({"model": "../etc"}, "must be a name"),
         ({"model": "sd99"}, "no model"),
@@ -365,6 +365,23 @@ def test_bad_calls_get_one_clear_sentence(client, change, sentence):
     with pytest.raises(Exception, match=sentence) as caught:
         client.predict(**{**ASK, **change})
     assert "Traceback" not in str(caught.value)
+
+
+def test_every_argument_but_the_prompt_has_a_default(client):
+    (endpoint,) = client.view_api(return_format="dict")["named_endpoints"].values()
+    asked = {one["parameter_name"]: one["parameter_has_default"] for one in endpoint["parameters"]}
+    assert [name for name, has_default in asked.items() if not has_default] == ["prompt"]
+
+
+@pytest.mark.parametrize(("given", "used"), [("8", 8), (2**64 - 1, 2**64 - 1), (str(2**64 - 1), 2**64 - 1), (8.0, 8)])
+def test_seeds_of_other_programs_are_taken(client, given, used):
+    assert client.predict("a cube", seed=given, method="plain", model="tiny")[2]["seed"] == used
+
+
+def test_a_caller_is_told_which_seed_was_drawn(client):
+    asked = {"prompt": "a cube", "method": "plain", "model": "tiny"}
+    drawn = {client.predict(**asked, seed=given)[2]["seed"] for given in (-1, "-1", None, "")}
+    assert len(drawn) > 1 and all(0 <= seed < 2**32 for seed in drawn)
 
 
 def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):

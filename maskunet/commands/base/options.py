@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from inspect import get_annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from maskunet.records import Request
 
 MODELS, METHODS = (", ".join(plugins.names(f"maskunet.{room}")) for room in ("models", "methods"))
+MAX_SEED = 2**64 - 1  # a test compares it with the records', which would bring NumPy
 READ = {"int": int, "float": float, "str": str, "Path": Path}  # a value from its text, by the field's type
 
 
@@ -170,15 +172,48 @@ def command_line(command: str, options: Options) -> str:
     return written(command, given, *positional)
 
 
+def seed_option(default: int = 0, help: str = "") -> Any:  # noqa: A002
+    """A seed; for -1 one is drawn, and told at once."""
+    about = f"{help}; -1 draws one" if help else "-1 draws one"
+    return option(default, about, low=0, high=MAX_SEED, read=_seed)
+
+
+def _seed(text: str) -> int:
+    from maskunet import machine
+    from maskunet.records.seed import RANDOM, seed_of
+
+    try:
+        found = seed_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from error
+    if text.strip() in RANDOM:
+        if machine.place()[1] > 1:
+            raise argparse.ArgumentTypeError("processes that share the work need the same seed; give one")
+        sys.stderr.write(f"The seed drawn is {found}.\n")
+    return found
+
+
 def key_value(text: str) -> tuple[str, Any]:
     """KEY=VALUE, a value that is JSON as what it says and any other as a text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"“{text}” is not KEY=VALUE")
     try:
-        return name, json.loads(value)
+        return name, json.loads(value, parse_float=_Written)
     except ValueError:
         return name, value
+
+
+class _Written(float):
+    """A number that is shown as it was written: a setting may turn out to be a text, such as 1.10."""
+
+    def __new__(cls, text: str) -> "_Written":
+        number = super().__new__(cls, text)
+        number._text = str(text)
+        return number
+
+    def __str__(self) -> str:
+        return self._text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +252,7 @@ class MethodOptions(SamplingOptions):
         read=key_value,
         repeat=dict,
     )
-    seed: int = option(0)
+    seed: int = seed_option()
 
     def request(self, prompt: str, **more: Any) -> "Request":
         """What is asked of the method.

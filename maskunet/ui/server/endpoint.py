@@ -20,11 +20,11 @@ def build(studio: Studio) -> None:
     with gr.Row(visible=False):
         inputs = [
             gr.Textbox(label="prompt"),
-            gr.Textbox(label="negative_prompt"),
-            gr.Number(label="seed", value=0),
+            gr.Textbox(label="negative_prompt", value=""),
+            gr.Textbox(label="seed", value="0"),  # a text holds 64 bits in any language, and numbers are taken too
             gr.Textbox(label="model", value=first.name),
             gr.Textbox(label="method", value=method),
-            gr.Textbox(label="preset"),
+            gr.Textbox(label="preset", value=""),
         ]
         outputs = [
             gr.Image(label="base", format="png", type="numpy"),
@@ -37,7 +37,7 @@ def build(studio: Studio) -> None:
     def compare(
         prompt: str,
         negative_prompt: str,
-        seed: float,
+        seed: str | None,
         model: str,
         method: str,
         preset: str,
@@ -83,6 +83,7 @@ def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, 
             "keep_ratio": run.keep_ratio,
             "unet_calls": run.unet_calls,
             "seconds": run.seconds,
+            "seed": run.request.seed,
             "run_id": run.id,
             "state": run.state,
         }
