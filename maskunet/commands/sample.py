@@ -88,6 +88,7 @@ def _the_end(last: "Progress", stopped: str, rank: int) -> list[str]:
         lines.append(
             f"Prompts that are longer than the text encoder reads, so that their ends were cut off: {last.cut:,}."
         )
+    lines += last.notes
     if last.complete:
         lines.append("The folder is complete: metadata.jsonl lists the pictures with their captions.")
     elif not stopped and last.done == last.total:

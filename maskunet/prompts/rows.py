@@ -48,10 +48,12 @@ def text_of(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise ValueError(f"There is no file “{path.name}”. Give one that is there.") from error
+        raise ValueError(
+            f"“{path.name}” cannot be read. Give a file of prompts; there is none of this name."
+        ) from error
     except OSError as error:
         what = "is a folder" if path.is_dir() else "cannot be read"
-        raise ValueError(f"“{path.name}” {what}. Give a file of texts.") from error
+        raise ValueError(f"“{path.name}” {what}. Give a file of prompts.") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,6 +10,8 @@ from typing import Any
 from maskunet.records.seed import seed_of
 
 MAX_PROMPT = 1000  # characters; every text encoder here truncates far below
+MAX_NEGATIVE = 2000  # such lists are copied whole from one program into the next
+BREAKS = "\n\t\x85"  # control characters that only part words or lines
 MAX_STEPS = 100
 MAX_GUIDANCE = 30.0
 MAX_SETTINGS = 64
@@ -23,7 +25,7 @@ class Request:
 
     Attributes:
         prompt: what to draw, 1 to 1,000 characters without control characters.
-        negative_prompt: what to steer away from, may be empty.
+        negative_prompt: what to steer away from, up to 2,000 characters, may be empty.
         seed: see `seed_of`; the same seed means the same noise on every device.
         model: name of a base model.
         method: name of a method.
@@ -53,8 +55,8 @@ class Request:
     keep_masks: bool = False
 
     def __post_init__(self) -> None:
-        _check_text("prompt", self.prompt, required=True)
-        _check_text("negative prompt", self.negative_prompt, required=False)
+        _check_text("prompt", self.prompt, MAX_PROMPT, required=True)
+        _check_text("negative prompt", self.negative_prompt, MAX_NEGATIVE, required=False)
         if self.steps is not None:
             _check_number("number of steps", self.steps, 1, MAX_STEPS, whole=True)
         if self.guidance is not None:
@@ -67,14 +69,14 @@ class Request:
             object.__setattr__(self, "steps", int(self.steps))
 
 
-def _check_text(name: str, text: Any, *, required: bool) -> None:
+def _check_text(name: str, text: Any, most: int, *, required: bool) -> None:
     if not isinstance(text, str):
         raise ValueError(f"The {name} must be text, not {type(text).__name__}.")
     if required and not text.strip():
         raise ValueError(f"The {name} is empty. Write what the picture should show.")
-    if len(text) > MAX_PROMPT:
-        raise ValueError(f"The {name} has {len(text):,} characters; allowed are {MAX_PROMPT:,}.")
-    if _has_control(text.replace("\n", "").replace("\t", "")):
+    if len(text) > most:
+        raise ValueError(f"The {name} has {len(text):,} characters; allowed are {most:,}.")
+    if _has_control(text.translate(dict.fromkeys(map(ord, BREAKS)))):
         raise ValueError(f"The {name} holds control characters. Remove them and try again.")
 
 

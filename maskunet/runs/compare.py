@@ -20,6 +20,7 @@ from maskunet.records import Request, Run, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.runs.draft import Draft
 from maskunet.runs.feature_maps import UpBlocks
+from maskunet.runs.fine_print import notes
 from maskunet.runs.recorder import Recorder, Stopped, Trace
 
 
@@ -55,6 +56,7 @@ def compare(
     settings = spec.settings(request.preset, request.settings)
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
+    record.fine_print = notes(model, rewards, record.request)
     with UpBlocks(model.unet) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})

@@ -101,7 +101,7 @@ def test_every_seed_of_a_command_takes_what_a_request_takes():
             lambda: generate.Options(out=Path("r"), prompt="x", replay=Path("y")),
             "exactly one of --prompt and",
         ),
-        (lambda: sample.run(sample.Options(prompts=Path("none.txt"), out=Path("r"))), "no file “none.txt”"),
+        (lambda: sample.run(sample.Options(prompts=Path("none.txt"), out=Path("r"))), "“none.txt” cannot"),
     ],
 )
 def test_in_a_notebook_a_mistake_is_a_value_error(wrong, says):

@@ -166,7 +166,9 @@ def test_what_is_malformed_is_named_by_its_number(file, content, said):
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(ValueError, match="There is no file “none.txt”"):
+    with pytest.raises(
+        ValueError, match=r"“none.txt” cannot be read. Give a file of prompts; there is none of this name"
+    ):
         files.read(tmp_path / "none.txt")
     with pytest.raises(ValueError, match="is a folder"):
         files.read(tmp_path)

@@ -64,6 +64,13 @@ def test_whole_numbers_given_as_floats_become_integers():
     assert (repr(request.seed), repr(request.steps)) == ("7", "15")
 
 
+def test_a_negative_prompt_may_be_longer_and_a_next_line_is_no_control_character():
+    assert len(Request(prompt="x", negative_prompt="lowres, " * 160).negative_prompt) == 1280
+    assert Request(prompt="a\x85b").prompt == "a\x85b"
+    with pytest.raises(ValueError, match="negative prompt has 2,001 characters; allowed are 2,000"):
+        Request(prompt="x", negative_prompt="y" * 2001)
+
+
 @pytest.mark.parametrize("given", ["7", " 7 ", "7.0", 7.0, "+7"])
 def test_a_seed_may_be_written_as_other_programs_do(given):
     assert repr(Request(prompt="x", seed=given).seed) == "7"

@@ -86,6 +86,7 @@ def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, 
             "seed": run.request.seed,
             "run_id": run.id,
             "state": run.state,
+            "note": run.note,
         }
         return base, (run.base_image, run.result_image, facts)
     if event.phase == "queued":
