@@ -15,7 +15,6 @@ from maskunet.ui.handlers import QUICK
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
 
-MAX_TYPED = 2**53 - 1  # of a seed: a browser's numbers are exact up to here
 CHIP_SCRIPT = """
 element.addEventListener('click', (event) => {
   const chip = event.target.closest('button[data-word]');
@@ -53,7 +52,7 @@ class Controls:
 
     prompt: gr.Textbox
     negative: gr.Textbox
-    seed: gr.Number
+    seed: gr.Textbox
     model: gr.Dropdown
     method: gr.Dropdown
     preset: gr.Dropdown
@@ -86,8 +85,8 @@ class Controls:
         ways = {card.name: card for card in methods}
         cards = {card.name: card for card in models}
 
-        def new_seed() -> int:
-            return random.randrange(1_000_000)  # noqa: NPY002 short enough to be read aloud
+        def new_seed() -> str:
+            return str(random.randrange(1_000_000))  # noqa: NPY002 short enough to be read aloud
 
         def new_method(method: str) -> tuple[Any, Any]:
             card = ways[method]
@@ -132,7 +131,8 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
     vocabulary = gr.HTML(chips(first), js_on_load=CHIP_SCRIPT, elem_id="vocabulary")
     binding, edited = groups.build(studio, method, words.PROMPT_PLACEHOLDER)
     with gr.Row(elem_id="seed-row"):
-        seed = gr.Number(label=words.SEED, value=7, precision=0, minimum=-1, maximum=MAX_TYPED, min_width=120)
+        # A text: a browser's numbers are exact up to 2^53 only. Empty or -1 draws one.
+        seed = gr.Textbox(label=words.SEED, value="7", max_lines=1, min_width=120)
         shuffle = gr.Button(words.NEW_SEED, size="sm", min_width=90, scale=0)
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False

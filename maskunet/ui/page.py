@@ -185,7 +185,7 @@ class Page:
         names = ("prompt", "negative_prompt", "seed", "model", "method", "preset")
         fields = [gr.skip() if query.get(name) is None else query[name] for name in names]
         if query.get("seed") is not None:
-            fields[2] = int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 16 else gr.skip()
+            fields[2] = query["seed"] if query["seed"].isdecimal() and len(query["seed"]) <= 20 else gr.skip()
         if query.get("model") not in {card.name for card in self.models}:
             fields[3] = gr.skip()
         method = query.get("method")

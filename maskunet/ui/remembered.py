@@ -14,7 +14,7 @@ class Remembered(TypedDict, total=False):
 
     id: str
     prompt: str
-    seed: int
+    seed: str  # a browser's numbers are exact up to 2^53 only
     model: str
     method: str
     state: str
@@ -24,7 +24,7 @@ class Remembered(TypedDict, total=False):
 
 def job(job_id: str, asked: Request) -> Remembered:
     """A job that was queued a moment ago."""
-    names = {"prompt": asked.prompt, "seed": asked.seed, "model": asked.model, "method": asked.method}
+    names = {"prompt": asked.prompt, "seed": str(asked.seed), "model": asked.model, "method": asked.method}
     return Remembered(id=job_id, **names)
 
 

@@ -259,7 +259,7 @@ def at_step(number: int, timestep: int) -> str:
     return f"step {number}, timestep {timestep}"
 
 
-def run(prompt: str, seed: int, method: str) -> str:
+def run(prompt: str, seed: int | str, method: str) -> str:
     """A run in a list."""
     short = prompt if len(prompt) <= 48 else f"{prompt[:47]}…"
     return f"{short}, seed {seed}, {method}"

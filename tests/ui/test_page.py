@@ -218,12 +218,22 @@ def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
 
 @needs_browser
 def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
-    tab = visit("?prompt=a+blue+cat&seed=123&method=random_mask&preset=light")
+    tab = visit("?prompt=a+blue+cat&seed=18446744073709551615&method=random_mask&preset=light")
     tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue cat'")
-    assert tab.get_by_label("Seed", exact=True).input_value() == "123"
+    assert tab.get_by_label("Seed", exact=True).input_value() == str(2**64 - 1)  # more than a browser counts exactly
     assert tab.get_by_label("Method").input_value() == "Random mask · control"
     status = lab[1].status()
     assert (status.running, status.waiting) == (0, 0)
+
+
+@needs_browser
+def test_an_empty_seed_draws_one_and_the_facts_say_which(visit):
+    tab = visit()
+    fill(tab, method="Random mask · control")
+    tab.get_by_label("Seed", exact=True).fill("")
+    generate(tab)
+    said = tab.locator("#facts .said").inner_text()
+    assert re.search(r"seed \d+\.", said) and not tab.complaints
 
 
 @needs_browser

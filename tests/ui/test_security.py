@@ -160,7 +160,7 @@ def test_17_an_upload_that_is_no_run_is_refused_in_a_sentence(inside, name):
     "values",
     [
         ("a", "", float("nan"), "tiny", "plain", ""),
-        ("a", "", "7", "tiny", "plain", ""),
+        ("a", "", "seven", "tiny", "plain", ""),
         ("a", "", [1], "tiny", "plain", ""),
         ("a", "", 2**70, "tiny", "plain", ""),
         ("a\0b", "", 1, "tiny", "plain", ""),
