@@ -50,7 +50,9 @@ def run(options: Options) -> None:
     }
     if pictures.captions_from:
         about["captions"] = pictures.captions_from
-    about |= {"intervals": {}, "notes": [*pictures.notes, *(reference.notes if reference else ()), *missing]}
+    notes = [*pictures.notes, *(reference.notes if reference else ())]
+    sys.stderr.writelines(f"{note}\n" for note in notes)
+    about |= {"intervals": {}, "notes": [*notes, *missing]}
     scores = _against(options, pictures, reference, about) if reference else []
     if clip:
         scores.append(_clip_score(options, clip, pictures, about))
@@ -92,7 +94,7 @@ def _against(options: Options, pictures: "Pictures", reference: "Pictures", abou
         "intervals": {metric.title: metric.interval for metric in metrics.SPECS.values()},
         "skipped": dict(found[0].skipped),
         "skipped_reference": dict(found[1].skipped),
-        "notes": [f"{spec.title}: {spec.summary}", *about["notes"]],
+        "notes": [f"{spec.title}: {spec.summary}", *about["notes"], *found[0].notes, *found[1].notes],
     }
     return metrics.measure(found[0].result.features, found[1].result.features, options.seed)
 
@@ -115,6 +117,7 @@ def _clip_score(options: Options, folder: Path, pictures: "Pictures", about: dic
         "clip": clip.title,
         "clip_weights": clip.weights,
         "skipped": dict(found.skipped),
+        "notes": [*about["notes"], *(note for note in found.notes if note not in about["notes"])],
         "intervals": {**about["intervals"], "CLIP score": clip_score.INTERVAL},
     }
     return clip_score.mean(values, options.seed, without=len(embedded.captions) - told)

@@ -89,7 +89,7 @@ def _the_end(event: "TrainEvent", stopped: str) -> list[str]:
     """What to know about a training that is over."""
     lines = [f"{stopped} What was reached at step {event.step} of {event.steps} is kept."] if stopped else []
     lines += [event.note] if event.note else []
-    return lines + [f"{n} pictures were left out: {reason}." for reason, n in event.skipped.items()]
+    return lines + event.left_out
 
 
 SPEC = CommandSpec(

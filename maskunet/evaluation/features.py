@@ -58,7 +58,7 @@ class Progress:
     Attributes:
         done, total: pictures looked at, and all; `cached`, those whose features were on disk.
         skipped: why, for each picture that could not be read.
-        result: the set, with the last one only.
+        result: the set, with the last one only, and `notes`, sentences on what is not as the files have it.
     """
 
     done: int
@@ -66,6 +66,7 @@ class Progress:
     cached: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     result: FeatureSet | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_folder(path: Path, name: str = "", annotations: Path | None = None) -> Pictures:
@@ -111,16 +112,19 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         ValueError: no picture could be read, or features are not finite.
     """
     total, cached, skipped = len(images.sources), 0, {}
-    kept, rows, thumbnails = [], [], []
+    kept, rows, thumbnails, changed = [], [], [], {}
     for start in range(0, total, BATCH):
         batch = []
         for i in range(start, min(start + BATCH, total)):
             try:
-                batch.append(_pixels(images.sources[i]))
+                changes: list[str] = []
+                batch.append(_pixels(images.sources[i], changes))
             except ValueError as error:
                 skipped[images.files[i]] = str(error)
             else:
                 kept.append(i)
+                for change in changes:
+                    changed.setdefault(change, []).append(images.files[i])
                 thumbnails.append(squared(batch[-1], THUMBNAIL))
         found, hits = _features(batch, extractor, cache)
         rows, cached = rows + found, cached + hits
@@ -137,16 +141,16 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         files=tuple(images.files[i] for i in kept),
         captions=tuple(images.captions[i] for i in kept),
     )
-    yield Progress(done=total, total=total, cached=cached, skipped=skipped, result=result)
+    notes = tuple(
+        f"{change}: {len(files):,} pictures of “{images.name}”, such as {files[0]}."
+        for change, files in changed.items()
+    )
+    yield Progress(done=total, total=total, cached=cached, skipped=skipped, result=result, notes=notes)
 
 
-def _pixels(source: Path | np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8.
-
-    Raises:
-        ValueError: not a picture; the reason as the end of a sentence.
-    """
-    return source if isinstance(source, np.ndarray) else pictures.read(source)
+def _pixels(source: Path | np.ndarray, changes: list[str] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8, see `pictures.read`."""
+    return source if isinstance(source, np.ndarray) else pictures.read(source, changes)
 
 
 def squared(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -28,7 +28,7 @@ class Pairs(Protocol):
     """A data set: `pairs(index, draw)` gives the same for the same numbers; `draw` fixes what is random.
 
     Raises ValueError with the reason, a few words, where a pair cannot be used. `notes` are sentences on what does not
-    fit together, or is left out.
+    fit together, or is left out. A method `name(index)` may say what a pair is called.
     """
 
     notes: tuple[str, ...]
@@ -79,6 +79,12 @@ class Feed:
     def skipped(self) -> Mapping[str, int]:
         """How many pairs met so far cannot be used, by reason."""
         return Counter(self.bad.values())
+
+    @property
+    def examples(self) -> Mapping[str, str]:
+        """What one of them is called, by reason."""
+        name = getattr(self.pairs, "name", "number {}".format)
+        return {reason: name(index) for index, reason in reversed(self.bad.items())}
 
     def __call__(self, number: int) -> Pair:
         """The pair of the number-th sample of the training, counted from 0.
@@ -146,6 +152,10 @@ class Folder:
         if not entry.text:
             raise ValueError(entry.lacks)
         return Pair(entry.text, _picture(path, self.size, draw))
+
+    def name(self, index: int) -> str:
+        """What a pair is called: its picture's file."""
+        return self.entries[index].file or f"entry {index + 1}"
 
 
 class Table:

@@ -80,6 +80,27 @@ def test_a_reason_tells_absent_from_damaged_from_unclear(tmp_path):
             pictures.read(tmp_path / name)
 
 
+def test_what_is_not_as_the_files_have_it_is_told(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "gray.png")
+    halves("RGBA", (255, 0, 255, 0), (255, 0, 0, 255)).save(tmp_path / "cut.png")
+    halves("RGBA", (255, 0, 255, 255), (255, 0, 0, 255)).save(tmp_path / "opaque.png")
+    first, second = halves("RGB", (0, 0, 0), (255, 0, 0)), halves("RGB", (0, 0, 0), (0, 255, 0))
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
+
+    class Mean:
+        name, weights, size = "mean", "0" * 64, 8
+
+        def __call__(self, images):
+            return images.mean((1, 2)).astype(np.float32)
+
+    *_, last = features.extract(features.read_folder(tmp_path, "mine"), Mean())
+    assert last.notes == (
+        "Transparent parts lie on white: 1 pictures of “mine”, such as cut.png.",
+        "Gray of 16 bits is scaled to 8: 1 pictures of “mine”, such as gray.png.",
+        "Of several pictures in a file the first is read: 1 pictures of “mine”, such as pages.tif.",
+    )
+
+
 def test_all_kinds_of_pictures_count_and_the_rest_is_named(tmp_path):
     kinds = ["PNG", "jpg", "jfif", "webp", "bmp", "gif", "tif", "tiff", "ppm"]
     for kind in kinds:

@@ -15,6 +15,9 @@ TEXTS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".md")  # may li
 MAX_PIXELS = 100_000_000  # of one picture
 DAMAGED = "is damaged or no picture"
 WHITE = (255, 255, 255)  # what lies behind transparent parts
+ON_WHITE = "Transparent parts lie on white"
+SCALED = "Gray of 16 bits is scaled to 8"
+FIRST = "Of several pictures in a file the first is read"
 
 
 def listed(folder: Path) -> list[Path]:
@@ -36,13 +39,14 @@ def left_out(names: Iterable[str], what: str) -> str:
     return f"{len(names):,} files {what} are left out (endings {kinds}), such as {names[0]}."
 
 
-def read(file: Path | Any) -> np.ndarray:
+def read(file: Path | Any, changes: list[str] | None = None) -> np.ndarray:
     """A picture as (H, W, 3) uint8: upright as the camera noted, 16-bit gray scaled to 8, transparent parts on white.
 
     Of a file with several pictures the first is read.
 
     Args:
         file: its path, or the open file.
+        changes: receives what is not as the file has it, as sentences without their end.
 
     Raises:
         ValueError: it cannot be read; the reason as the end of a sentence.
@@ -52,7 +56,11 @@ def read(file: Path | Any) -> np.ndarray:
     try:
         with Image.open(file) as image:
             if image.width * image.height <= MAX_PIXELS:
-                return np.array(_rgb(_upright(image), image.format))
+                rgb, told = _rgb(_upright(image), image.format)
+                several = (FIRST,) if getattr(image, "n_frames", 1) > 1 else ()
+                if changes is not None:
+                    changes += (*several, *told)
+                return np.array(rgb)
     except Image.DecompressionBombError:
         pass
     except FileNotFoundError as error:
@@ -78,15 +86,17 @@ def _upright(image: Any) -> Any:
         return image
 
 
-def _rgb(image: Any, kind: str) -> Any:
+def _rgb(image: Any, kind: str) -> tuple[Any, tuple[str, ...]]:
+    """The picture in RGB, and what was changed on the way."""
     from PIL import Image
 
     if image.mode == "F" or (image.mode == "I" and kind not in ("PNG", "PPM")):
         raise _Unclear("has numbers of 32 bits in place of colors; save it with 8 or 16")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
-        return Image.fromarray(np.round(levels.clip(0, 65535) / 257).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(np.round(levels.clip(0, 65535) / 257).astype(np.uint8)).convert("RGB"), (SCALED,)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (*WHITE, 255)), image).convert("RGB")
-    return image.convert("RGB")
+        on_white = Image.alpha_composite(Image.new("RGBA", image.size, (*WHITE, 255)), image).convert("RGB")
+        return on_white, (ON_WHITE,) if image.getextrema()[3][0] < 255 else ()
+    return image.convert("RGB"), ()
