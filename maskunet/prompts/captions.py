@@ -64,7 +64,7 @@ def read(folder: Path, files: Sequence[str], annotations: Path | None = None) ->
     """
     table = next((folder / name for name in TABLES if (folder / name).is_file()), None)
     if annotations is None and table is not None:
-        return _of_table(table)
+        return _of_table(table, files)
     if annotations := annotations or _annotations_of(folder):
         return _of_coco(annotations, files)
     entries = tuple(_beside(folder, files))
@@ -73,7 +73,7 @@ def read(folder: Path, files: Sequence[str], annotations: Path | None = None) ->
     return Captions("the .txt beside each", entries, _several("the .txt beside them", entries))
 
 
-def _of_table(path: Path) -> Captions:
+def _of_table(path: Path, files: Sequence[str]) -> Captions:
     entries = []
     for row in rows.rows(rows.text_of(path), path.name):
         found, file = rows.first_text(row), rows.first_of(row, FILES)
@@ -81,7 +81,11 @@ def _of_table(path: Path) -> Captions:
             entries.append(Entry(file, found.text, others=found.others))
         else:
             entries.append(Entry(file, "", f"{NONE} {rows.unnamed(row)}".strip().removesuffix(".")))
-    return Captions(path.name, tuple(entries), _several(f"“{path.name}”", entries))
+    notes = _several(f"“{path.name}”", entries)
+    listed = {entry.file for entry in entries}
+    if lost := [file for file in files if file not in listed]:
+        notes += (f"{len(lost):,} pictures are not listed in “{path.name}”, such as {lost[0]}.",)
+    return Captions(path.name, tuple(entries), notes)
 
 
 def _several(where: str, entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ def test_pictures_without_a_caption_are_counted_with_the_keys_that_are_there(fol
         {"file_name": "gone.png", "text": "gone"},
     ]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Image.new("RGB", (20, 20)).save(folder / "2.png")
+    assert Folder(folder, 16).notes == ("1 pictures are not listed in “metadata.jsonl”, such as 2.png.",)
     feed = Feed(Folder(folder, 16), seed=0)
     assert {feed(number).caption for number in range(6)} == {"a red cube"}
     assert set(feed.skipped) == {

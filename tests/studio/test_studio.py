@@ -24,10 +24,10 @@ from maskunet.rewards import SPECS as REWARDS
 from maskunet.runs import replay, run_folder
 from maskunet.studio import queue
 from maskunet.studio.studio import Studio
-from tests.support.tiny import tiny_unet
+from tests.support.tiny import tiny_tokenizer, tiny_unet
 
 WAIT = 60  # seconds; nothing here takes one, except where many programs share a core
-UNET = tiny_unet()
+UNET, TOKENIZER = tiny_unet(), tiny_tokenizer()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,13 @@ class FakeLibrary:
         if self.failure:
             raise self.failure
         model = SimpleNamespace(
-            name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype, guidance=3.5, unet=UNET
+            name="fake",
+            weights={"unet/x": "ab"},
+            device=self.device,
+            dtype=self.dtype,
+            guidance=3.5,
+            unet=UNET,
+            tokenizer=TOKENIZER,
         )
         return Loaded(model=model, rewards=None)
 
