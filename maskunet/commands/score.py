@@ -24,8 +24,8 @@ class Options(ExtractorOptions):
     folder: Path = option(help="of pictures, as sample makes it", positional=True)
     reference: Path | None = option(None, "of real pictures, as val2014", metavar="FOLDER")
     clip: Path | None = option(None, "a CLIP; one on this machine if left out", metavar="DIR")
-    seed: int = option(0, "of the intervals")
-    out: Path = option(help="folder for score.json and score.md")
+    seed: int = option(0, "of the intervals", low=0)
+    out: Path = option(writes="folder", help="folder for score.json and score.md")
 
 
 def run(options: Options) -> None:
