@@ -41,7 +41,7 @@ class Options(ExtractorOptions):
     )
     reference: str | None = option(None, "name of the set to measure against; the first if left out")
     embedding: str = option("t-SNE", choices=EMBEDDINGS)
-    perplexity: float | None = option(None, "30 if left out, or fewer with few images", low=1)
+    perplexity: float | None = option(None, "30 if left out, or fewer with few images")
     seed: int = option(0, "of the embedding and of the intervals", low=0)
     out: Path = option(writes="folder", help="folder for the tables and figures")
 

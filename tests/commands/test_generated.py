@@ -122,9 +122,8 @@ def wrong():
     """Every number and place of every command, with what it must refuse."""
     for name, spec in SPECS.items():
         for card, flag in declared(spec.options):
-            if card.kind in ("int", "float") and (
-                card.name != "seed" or card.low is not None
-            ):  # others: by the request
+            checked = card.low is not None or card.name in ("steps", "guidance")
+            if card.kind in ("int", "float") and checked:
                 bad = ["-1"] if card.kind == "int" else ["nan", "inf", "-1"]
                 bad += ["0"] * (card.low is not None and card.low > 0)
                 yield from ((name, card.name, value) for value in bad)
@@ -152,9 +151,13 @@ def test_numbers_and_places_that_cannot_be_are_refused_before_any_work(name, opt
     assert err.count("\n") == 1 and str(stops) not in err
 
 
+# What the request or, for perplexity, the number of pictures decides, also before the work.
+LATER = ("seed", "steps", "guidance", "perplexity")
+
+
 def test_every_number_says_how_small_it_may_be_and_every_place_what_is_made_there():
     for name, spec in SPECS.items():
         for card, flag in declared(spec.options):
-            if card.kind in ("int", "float") and card.name not in ("seed", "steps", "guidance"):
+            if card.kind in ("int", "float") and card.name not in LATER:
                 assert card.low is not None, (name, card.name)
             assert flag.writes if card.name == "out" else True, name

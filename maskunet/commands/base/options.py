@@ -118,9 +118,11 @@ def _check(card: plugins.FieldCard, called: str) -> None:
     """Refuse a number that is none or out of range, also among several, none of the choices, and no name of a file."""
     if isinstance(card.default, Path) and "\0" in str(card.default):
         raise UsageError(f"{called} is no name that a file can have")
-    for value in card.default if isinstance(card.default, tuple) else (card.default,):
-        kind = type(value).__name__ if card.kind == "tuple" else card.kind
-        if kind in ("int", "float") or card.choices:
+    several = card.kind == "tuple"
+    for value in card.default if several else (card.default,):
+        kind = type(value).__name__ if several else card.kind
+        bounded = several or (card.low, card.high) != (None, None)
+        if (kind in ("int", "float") and bounded) or card.choices:
             try:
                 plugins.check(replace(card, kind=kind), value, called)
             except ValueError as error:
