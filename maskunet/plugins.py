@@ -143,6 +143,6 @@ def check(card: FieldCard, value: Any, called: str = "") -> None:
     if card.high is None and card.low is not None and value < card.low:
         raise ValueError(f"{called} must be at least {card.low}.")
     if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
-        raise ValueError(f"{called} is {value}; allowed is {card.low} to {card.high}.")
+        raise ValueError(f"{called} is {value!s:.24}; allowed is {card.low} to {card.high}.")
     if card.choices and value not in card.choices:
         raise ValueError(f"{called} is {value!r:.60}; allowed is {', '.join(card.choices)}.")

@@ -24,7 +24,7 @@ class Options(DeviceOptions):
     images: Path = option(help="as sample makes it, or as GenEval and T2I-CompBench lay them", metavar="FOLDER")
     prompts: Path = option(help=PROMPTS, metavar="FILE")
     weights: Path | None = option(None, "folder of the benchmark's networks", metavar="DIR")
-    out: Path = option(help="folder for the tables")
+    out: Path = option(writes="folder", help="folder for the tables")
 
 
 def run(options: Options) -> None:

@@ -9,7 +9,7 @@ from maskunet.commands.base import CommandSpec, ModelOptions, option
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
-    port: int = option(7860, "that the page would use")
+    port: int = option(7860, "that the page would use", low=1, high=65535)
     runs: Path = option(Path("runs"), "where run folders would go")
 
 

@@ -16,7 +16,7 @@ class Options(BatchOptions):
         (), "an earlier evaluation to compare with, image by image", metavar="DIR", read=Path, repeat=tuple
     )
     split: str = option("test", choices=("test", "train"))
-    out: Path = option(help="folder for the tables")
+    out: Path = option(writes="folder", help="folder for the tables")
 
 
 def run(options: Options) -> None:

@@ -43,7 +43,7 @@ class Options(ExtractorOptions):
     embedding: str = option("t-SNE", choices=EMBEDDINGS)
     perplexity: float | None = option(None, "30 if left out, or fewer with few images")
     seed: int = seed_option(0, "of the embedding and of the intervals")
-    out: Path = option(help="folder for the tables and figures")
+    out: Path = option(writes="folder", help="folder for the tables and figures")
 
 
 def run(options: Options) -> None:

@@ -19,7 +19,7 @@ class Options(MethodOptions):
     negative_prompt: str = option("", "what to steer away from")
     keep_masks: bool = option(False, "save masks.safetensors too")
     no_base: bool = option(False, "do not make the plain picture")
-    out: Path = option(help="folder for the run")
+    out: Path = option(writes="folder", help="folder for the run")
 
 
 def run(options: Options) -> None:

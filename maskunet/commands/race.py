@@ -39,7 +39,7 @@ class Options(SamplingOptions):
     seed: int = seed_option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
     report_only: bool = option(False, "write the report of what is there")
-    out: Path = option(help="folder for rows, pictures and the report")
+    out: Path = option(writes="folder", help="folder for rows, pictures and the report")
 
 
 def run(options: Options) -> None:

@@ -24,7 +24,7 @@ class Options(BatchOptions):
     negative_prompt: str = option("", "what to steer away from")
     seed: int = seed_option(0, "each picture's own seed follows from it")
     batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)
-    out: Path = option(help="folder for the pictures")
+    out: Path = option(writes="folder", help="folder for the pictures")
 
 
 def run(options: Options) -> int:

@@ -25,7 +25,7 @@ class Options(ExtractorOptions):
     reference: Path | None = option(None, "of real pictures, as val2014", metavar="FOLDER")
     clip: Path | None = option(None, "a CLIP; one on this machine if left out", metavar="DIR")
     seed: int = seed_option(0, "of the intervals")
-    out: Path = option(help="folder for score.json and score.md")
+    out: Path = option(writes="folder", help="folder for score.json and score.md")
 
 
 def run(options: Options) -> None:

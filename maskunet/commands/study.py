@@ -48,7 +48,7 @@ class Options(SamplingOptions):
     seeds: int = option(1, "pictures per prompt", low=1)
     seed: int = seed_option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
-    out: Path = option(help="folder for rows, tables and figures")
+    out: Path = option(writes="folder", help="folder for rows, tables and figures")
 
 
 def run(options: Options) -> None:

@@ -32,7 +32,7 @@ class Options(ModelOptions):
     )
     minutes: float | None = option(None, "save and end after so long", low=0.001)
     resume: bool = option(False, "go on with the training in --out")
-    out: Path = option(help="folder for the trained part and its log")
+    out: Path = option(writes="folder", help="folder for the trained part and its log")
 
 
 def run(options: Options) -> None:

@@ -147,8 +147,8 @@ class Recorder:
             versions=versions(),
             weights=dict(self.weights),
             base_settings=asdict(self.base_settings) if base else {},
-            base_rewards=_finite(base.rewards) if base else {},
-            rewards=_finite(self.best.rewards),
+            base_rewards=_scored(base.rewards) if base else {},
+            rewards=_scored(self.best.rewards),
             keep_ratio=_keep_ratio(stats, self.best),
             unet_calls=last.unet_calls,
             base_unet_calls=base.unet_calls if base else 0,
@@ -190,6 +190,12 @@ class Recorder:
 
 def _finite(rewards: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in rewards.items() if math.isfinite(value)}
+
+
+def _scored(rewards: Mapping[str, float]) -> dict[str, float]:
+    """The rewards that are numbers; none where their sum is not, as then nothing was scored."""
+    finite = _finite(rewards)
+    return finite if "total" in finite else {}
 
 
 def _keep_ratio(stats: SiteStats | None, best: StepEvent) -> float:

@@ -81,7 +81,7 @@ def memory(free: float) -> Finding:
 
 def disk(free: float) -> Finding:
     """Whether free gigabytes are enough for the runs."""
-    more = f"The lab keeps its newest 200 runs, up to {DISK:g} GB of tabletop's."
+    more = f"The lab keeps 200 runs, up to {DISK:g} GB of tabletop's."
     return Finding("Disk", f"{free:.1f} GB are free where the runs go. {more}", free >= DISK)
 
 

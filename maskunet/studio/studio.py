@@ -42,7 +42,7 @@ class Studio:
     """Runs requests one at a time and tells any number of readers how they go.
 
     Args:
-        runs: folder of the run folders, made if absent; the newest 200 are kept.
+        runs: folder of the run folders, made if absent; 200 are kept, see `Shelf`.
         model: the default base model, or "auto" (see `Library`).
         weights: folder of the default model's weights, or None.
         device: "cuda", "mps", "cpu", or None for the best one here.
@@ -305,7 +305,7 @@ class Studio:
         """Save a run and remember how long it took."""
         if run.state == "done":
             self._usual[_effort(job.request)] = time.monotonic() - job.worked
-        self.shelf.keep(run)
+        self.shelf.keep(run, job.owner, job.address)
         return replace(run, masks=None, course=None)  # those are read from the disk when asked for
 
     def _tidy(self) -> None:

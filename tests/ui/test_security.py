@@ -134,7 +134,9 @@ def test_16_only_finished_runs_are_offered_from_the_disk_and_only_whole_names(la
     found = studio.shelf.folder / output["data"][2]["run_id"]
     assert inside.get(f"/gradio_api/file={found}/run.json").status_code == 200
     assert outside.get(f"/gradio_api/file={found}/run.json").status_code == 401
-    for path in (found, found.parent, f"{found}/../../x", f"{found}/nothing.json"):
+    listed = found.parent.with_name(f".{found.parent.name}.json")  # every run and who asked for it
+    assert listed.is_file()
+    for path in (found, found.parent, f"{found}/../../x", f"{found}/nothing.json", listed):
         assert inside.get(f"/gradio_api/file={path}").status_code in (403, 404)
 
 

@@ -60,8 +60,9 @@ class Explore(Part):
             return *linked(page.find(run_id), page.find(other), chosen), overlap(page, run_id, other)
 
         @told
-        def take(path: str, kept: list[Remembered], other: str) -> tuple[Any, ...]:
-            return follow(page.studio.shelf.take(Path(path)), kept, other)
+        def take(path: str, kept: list[Remembered], other: str, request: gr.Request) -> tuple[Any, ...]:
+            visitor = {"owner": request.session_hash, "address": request.client.host}
+            return follow(page.studio.shelf.take(Path(path), **visitor), kept, other)
 
         @told
         def figures(run_id: str) -> gr.DownloadButton:
