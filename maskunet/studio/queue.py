@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,24 +15,28 @@ ENDED = ("done", "stopped", "failed")
 KEEP_SECONDS = 1800  # how long an ended job stays in memory
 KEEP_ENDED = 64  # and how many of them at most
 KEPT = 4  # one of so many places in the queue is for addresses that have nothing waiting
+FOLLOWERS = 8  # readers of one job at once
 HEARTBEAT = 1.0  # seconds without news after which a reader hears of a job again, for its clock
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Job:
-    """One request and the newest event of it; changed under the queue's lock only.
+    """One piece of work for the device and the newest event of it; changed under the queue's lock only.
 
     Attributes:
+        work: does it, for the worker; the last phase and what readers are told besides.
         owner, address: who asks and where from.
         turn: when it is due, by the queue's count of turns.
         usual: seconds that an equal request took before, or None.
         reason: why the work must end after its current update, or empty.
         context: of whoever asked, in which the work is done.
+        followers: how many readers it has.
         asked, worked, ended: when it was asked for, begun and over, in seconds of one clock.
     """
 
-    id: str
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
     request: Request
+    work: Callable[["Job"], tuple[str, dict[str, Any]]] | None = None
     owner: str = ""
     address: str = ""
     turn: float = 0.0
@@ -44,6 +48,7 @@ class Job:
     run: Run | None = None
     message: str = ""
     reason: str = ""
+    followers: int = 0
     context: Context = field(default_factory=copy_context)
     asked: float = field(default_factory=time.monotonic)
     worked: float | None = None
@@ -111,17 +116,16 @@ class Queue:
         self._closed = False
         self._changed = threading.Condition()
 
-    def submit(self, request: Request, owner: str = "", address: str = "", usual: float | None = None) -> str:
-        """Give a request its place in the queue and return its job's id, 12 hexadecimal digits.
+    def submit(self, job: Job) -> str:
+        """Give a job its place in the queue and return its id, 12 hexadecimal digits.
 
         Raises:
             ValueError: the queue is full or closed, or this owner has a job already.
         """
         with self._changed:
             self._forget()
-            self._check(owner, address)
-            job = Job(id=secrets.token_hex(6), request=request, owner=owner, address=address, usual=usual)
-            job.turn = max([self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == address)])
+            self._check(job.owner, job.address)
+            job.turn = max([self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == job.address)])
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._waiting.sort(key=lambda one: one.turn)
@@ -163,17 +167,34 @@ class Queue:
         with self._changed:
             return self._jobs.get(job_id)
 
+    def now(self, job: Job) -> JobEvent:
+        """The job's newest event."""
+        with self._changed:
+            return job.event(*self._ahead(job))
+
     def follow(self, job: Job, after: int = 0) -> Iterator[JobEvent]:
-        """The job's events newer than number `after`, skipping what a slow reader missed."""
-        while True:
+        """The job's events newer than number `after`, skipping what a slow reader missed.
+
+        Raises:
+            ValueError: it has as many readers as it may.
+        """
+        with self._changed:
+            if job.followers >= FOLLOWERS:
+                raise ValueError(f"{FOLLOWERS} pages follow this already. Close one of them, then reload.")
+            job.followers += 1
+        try:
+            while True:
+                with self._changed:
+                    if job.number <= after and job.phase not in ENDED:
+                        self._changed.wait(HEARTBEAT)
+                    event = job.event(*self._ahead(job))
+                after = event.number
+                yield event
+                if event.phase in ENDED:
+                    return
+        finally:
             with self._changed:
-                if job.number <= after and job.phase not in ENDED:
-                    self._changed.wait(HEARTBEAT)
-                event = job.event(*self._ahead(job))
-            after = event.number
-            yield event
-            if event.phase in ENDED:
-                return
+                job.followers -= 1
 
     def _ahead(self, job: Job) -> tuple[int, float | None]:
         """How many jobs come before a waiting one, and the seconds until it is over, if they can be told.

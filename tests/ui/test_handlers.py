@@ -11,7 +11,7 @@ from maskunet.ui.handlers import told
 def refuse(asked: str, visitor: gr.Request) -> str:
     """Say no to some."""
     if asked == "no":
-        raise ValueError("<b>no</b> & no more.")
+        exec('raise ValueError("<b>no</b> & no more.")', {"__name__": "maskunet.any"})  # as a line of ours says it
     return asked
 
 
