@@ -59,7 +59,9 @@ class Blocks(gr.Blocks):
         try:
             return await super().preprocess_data(block_fn, inputs, *given, **named)
         except gr.Error as error:
-            raise gr.Error(escape(error.message) if is_fit(error.message) else UNFIT, print_exception=False) from None
+            # The list of choices, with whatever was sent, is no sentence.
+            said = error.message if is_fit(error.message) and not error.message.startswith("Value: ") else UNFIT
+            raise gr.Error(escape(said), print_exception=False) from None
         except Exception as error:
             place = re.search(r"index (\d+)", str(error))
             label = getattr(block_fn.inputs[int(place[1])], "label", "") if place else ""

@@ -104,7 +104,7 @@ class Compare(Part):
                 said = found(event.message) if event.phase == "done" else live.status(event)
                 yield gr.Button(interactive=over), gr.Button(visible=not over), said, job
 
-        def end(job: str) -> None:
+        def stop_check(job: str) -> None:
             with suppress(ValueError):  # it ended a moment ago
                 page.studio.stop(job)
 
@@ -114,7 +114,7 @@ class Compare(Part):
         checking = gr.State("")
         shown = [self.null, self.null_stop, self.null_said, checking]
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)
-        self.null_stop.click(end, checking, None, **QUICK)
+        self.null_stop.click(stop_check, checking, None, **QUICK)
         for button, run_id in self.picks:
             button.click(page.show, [gr.State(run_id), page.kept], [*page.staged(), page.shown], **QUEUED)
 

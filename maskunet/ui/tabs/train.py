@@ -114,7 +114,10 @@ class Train(Part):
 
     def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
         """Put the newest training into the controls and go to Compare; `presets` by method."""
-        request = next(self.studio.follow()).request
+        newest = next(self.studio.follow(), None)
+        if newest is None:
+            raise ValueError("Nothing was trained here yet.")
+        request = newest.request
         method, model = self._card(request.recipe).method, self.studio.model
         names = [(name, name) for name in self.studio.trained(method, model)]
         trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)
