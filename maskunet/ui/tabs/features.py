@@ -99,7 +99,7 @@ class Features(Part):
         said = skip
         try:
             wanted = asked(sets, reference, kind, perplexity, seed, extractor, most)
-            for event in self.studio.draw(wanted, owner=request.session_hash):
+            for event in self.studio.draw(wanted, request.session_hash, request.client.host):
                 plane, found = event.plane, event.measures
                 yield (
                     skip,
