@@ -46,10 +46,11 @@ class Blocks(gr.Blocks):
 
     async def process_api(self, *given: Any, **named: Any) -> dict[str, Any]:
         """Answer a call, or the next part of one; a call from gradio's queue waits for whoever is to hear the answer."""
-        call, begins = named.get("event_id"), named.get("iterator") is None
         try:
-            if call and begins and not await self.listeners.heard(named.get("session_hash") or call, call):
-                raise ValueError(NOBODY)
+            if named.get("iterator") is None and (call := named.get("event_id")):
+                address = getattr(getattr(named.get("request"), "client", None), "host", "")
+                if not await self.listeners.heard(address, named.get("session_hash") or call, call):
+                    raise ValueError(NOBODY)
             return await super().process_api(*given, **named)
         except Exception as error:
             raise _said(error) from None

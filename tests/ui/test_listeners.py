@@ -1,8 +1,10 @@
 """Nothing is done for nobody: floods that no one reads keep no one out, and work that no one can find is given back."""
 
+import asyncio
 import json
 import secrets
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 
@@ -13,6 +15,7 @@ from maskunet.methods import SPECS
 from maskunet.studio.queue import FOLLOWERS
 from maskunet.studio.studio import Studio
 from maskunet.ui.server import listeners
+from maskunet.ui.server.listeners import Listeners, Streams
 from tests.support.serving import served
 from tests.ui.test_security import call
 
@@ -187,3 +190,59 @@ def test_the_check_waits_in_line_and_can_be_stopped_from_the_page(client, studio
     assert client.post("/gradio_api/run/predict", json=body).status_code == 200
     said = "".join(map(str, chain(stream)))
     assert "Stopped on request." in said and busy(studio) == (1, 0)
+
+
+def test_a_page_follows_so_many_things_at_once():
+    ours = Listeners()
+    with ExitStack() as held:
+        for _ in range(listeners.FOLLOWING):
+            held.enter_context(ours.following("a"))
+        with pytest.raises(ValueError, match="follows 8 things already"), ours.following("a"):
+            pass
+        with ours.following("b"):
+            pass
+    with ours.following("a"):
+        pass
+
+
+def test_one_address_waits_for_so_many_readers_and_the_others_as_well(monkeypatch):
+    monkeypatch.setattr(listeners, "GRACE", 0.05)
+    monkeypatch.setattr(listeners, "UNHEARD", 2)
+
+    async def asked():
+        ours, began = Listeners(), time.monotonic()
+        calls = [asyncio.create_task(ours.heard("flood", f"a{i}")) for i in range(2)]
+        await asyncio.sleep(0)
+        assert not await ours.heard("flood", "a2") and time.monotonic() - began < 0.04  # refused at once
+        other = asyncio.create_task(ours.heard("other", "b", "call"))
+        await asyncio.sleep(0)
+        with ours.listening("call"):
+            assert await other and await ours.heard("flood", "call")
+        assert await asyncio.gather(*calls) == [False, False] and not ours._waiting
+
+    asyncio.run(asked())
+
+
+def test_who_opens_a_stream_and_takes_nothing_from_it_has_left(monkeypatch, grace):
+    async def followed():
+        ours, read = Listeners(), asyncio.Event()
+
+        async def answer(scope, receive, send):
+            await send({"type": "http.response.body", "body": b"data"})
+
+        async def send(message):
+            await read.wait()
+
+        scope = {"type": "http", "method": "GET", "path": "/gradio_api/queue/data", "query_string": b"session_hash=a"}
+        stream = asyncio.create_task(Streams(answer, ours)(scope, None, send))
+        await asyncio.sleep(0)
+        assert not ours.gone("a", "call") and ours.gone("b")
+        monkeypatch.setattr(listeners, "STALLED", -1.0)
+        assert ours.gone("a", "call")
+        read.set()
+        await stream
+        assert not ours.gone("a")  # it may be opened again
+        await asyncio.sleep(1.5 * GRACE)
+        assert ours.gone("a")
+
+    asyncio.run(followed())
