@@ -1,5 +1,6 @@
 """How the page's handlers answer: the options that its rooms share, and what is told of a refusal."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -58,6 +59,7 @@ class Blocks(gr.Blocks):
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *given: Any, **named: Any) -> list[Any]:
         """Take in what a page sent; what does not fit its field never reaches a handler."""
         try:
+            _check_characters(inputs)
             return await super().preprocess_data(block_fn, inputs, *given, **named)
         except gr.Error as error:
             # The list of choices, with whatever was sent, is no sentence.
@@ -119,7 +121,16 @@ def picked(event: gr.EventData) -> Mapping[str, Any]:
     """
     if not isinstance(event._data, Mapping):
         raise ValueError(UNFIT)
+    try:
+        _check_characters(event._data)
+    except UnicodeError:
+        raise ValueError(UNFIT) from None
     return event._data
+
+
+def _check_characters(sent: Any) -> None:
+    """Halves of characters, which JSON can hold, could not be sent back; a UnicodeError says that there are some."""
+    json.dumps(sent, ensure_ascii=False, default=str).encode()
 
 
 def _types(handler: Callable[..., Any]) -> dict[str, TypeAdapter]:

@@ -233,7 +233,7 @@ def test_any_handler_asked_for_anything_answers_or_says_what_is_wrong(ask, handl
         handler = handlers[number % len(handlers)]
         values = values[: len(handler["inputs"]) + number % 3 - 1]  # sometimes one too few, or one too many
         try:
-            json.dumps([values, event_data]).encode()
+            json.dumps([values, event_data])
         except (TypeError, ValueError):  # no client can send this
             return
         worked, output = answers(ask, handler, values, event_data, direct)
@@ -247,6 +247,14 @@ def test_any_handler_asked_for_anything_answers_or_says_what_is_wrong(ask, handl
     generated.drive(n, st.tuples(st.integers(0, 10**6), values, CLICK, st.booleans()), check)
     assert len(refused) > len(handlers) / 3  # not all were asked for what they can answer
     generated.assert_unchanged(model, before)
+
+
+def test_halves_of_characters_are_refused_in_a_sentence(ask, handlers):
+    handler = next(each for each in handlers if each["api_name"] == "add_word")
+    for prompt, click in (("\ud800", {"word": "a"}), ("a", {"word": "\ud800"}), ("a", [1])):
+        worked, output = answers(ask, handler, [prompt], click, direct=False)
+        assert not worked and "does not fit its field" in output["error"]
+    assert answers(ask, handler, ["a"], {"word": "cube"}, direct=False)[0]
 
 
 @amounts(20, 2000)
