@@ -14,6 +14,8 @@ with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+# Statistics for its monitoring, which is off: computed after each call, they would take a core from a busy page.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 prepare()
 
 PASSWORD = 8  # characters at least

@@ -11,7 +11,7 @@ import gradio as gr
 
 from maskunet.records import MAX_STEPS, Card, Request
 from maskunet.ui import groups, settings, words
-from maskunet.ui.handlers import QUICK
+from maskunet.ui.handlers import QUICK, picked
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
 
@@ -102,9 +102,9 @@ class Controls:
             reason = "" if card.available else f'<div class="status failed">{escape(card.reason)}</div>'
             return chips(card), reason
 
-        def add_word(prompt: str, event: gr.EventData) -> str:
-            word = str((event._data or {}).get("word", ""))[:30]
-            return f"{prompt.rstrip()} {word}".strip()
+        def add_word(prompt: str | None, event: gr.EventData) -> str:
+            word = str(picked(event).get("word", ""))[:30]
+            return f"{(prompt or '').rstrip()} {word}".strip()
 
         self.shuffle.click(new_seed, None, self.seed, **QUICK)
         self.method.input(new_method, self.method, [self.method, self.preset], **QUICK)

@@ -1,7 +1,10 @@
 """What a browser remembers of a job and of the runs that came of it: plain values that it may lose or change."""
 
+import secrets
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict  # the standard library's cannot be checked before Python 3.12
 
 from maskunet.records import Request, Run
 from maskunet.ui.html import pictures
@@ -20,6 +23,11 @@ class Remembered(TypedDict, total=False):
     state: str
     gain: float | None
     picture: str
+
+
+def owner(known: Any) -> str:
+    """The browser's id, or one for a browser that has none."""
+    return known if isinstance(known, str) and 0 < len(known) <= 64 else secrets.token_hex(8)
 
 
 def job(job_id: str, asked: Request) -> Remembered:

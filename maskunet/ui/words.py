@@ -35,6 +35,7 @@ COPY_LINK = "Copy link"
 LINK_COPIED = "Link copied"
 REPEAT = "Repeat this run elsewhere"
 NULL_MASK = "Check: mask of ones"
+STOP_CHECK = "Stop the check"
 NULL_MASK_INFO = (
     "Runs this prompt once plain and once through the mask machinery with every weight kept. "
     "The largest pixel difference must be 0."
@@ -169,6 +170,8 @@ DRAWING_PHASES = {
 PHASES = {
     "queued": "Waiting",
     "loading": "Loading the model",
+    "checking": "Checking",
+    "measuring": "Measuring",
     "base": "Unmasked",
     "result": "Masked",
     "done": "Done",

@@ -135,7 +135,7 @@ def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
     asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="random_mask", steps=2)
     over = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
     over |= {"model": asked.model, "method": asked.method}
-    *_, last = page.events(over)
+    *_, last = studio.events(over["id"])
     assert last.phase == "done" and set(map(str, page.begin(over, []))) == {str(nothing)}
     for job in ({}, {**over, "id": "0" * 12}, over):  # no value at all would empty the parts
         assert list(page.watch(job)) == [(nothing,) * 4]

@@ -179,7 +179,7 @@ def test_18_bounds_are_checked_on_the_server(inside, values):
 
 
 def test_18_fields_of_the_page_are_checked_on_the_server_too(inside):
-    usual = ["a", "", 1, "tiny", "plain", "usual", 15, 0, "", None]
+    usual = ["a", "", 1, "tiny", "plain", "", 15, 0, "", None, None, None]
     for field, value in (
         (6, 10**9),
         (6, -1),
@@ -191,8 +191,8 @@ def test_18_fields_of_the_page_are_checked_on_the_server_too(inside):
     ):
         values = [*usual]
         values[field] = value
-        success, _ = call(inside, "start", *values, secrets.token_hex(8))
-        assert not success, (field, value)
+        success, output = call(inside, "start", *values, secrets.token_hex(8))
+        assert not success and output["error"], (field, value)
 
 
 ROUTES = [

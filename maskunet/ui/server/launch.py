@@ -9,10 +9,11 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import page, words
 from maskunet.ui.server.door import Door
+from maskunet.ui.server.listeners import Streams
 from maskunet.ui.studio import Studio
 
-IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
-THREADS = 80  # more than the pages that follow jobs and the callers that wait, which hold one each
+# Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
+CALLS = 1000
 
 
 def launch(
@@ -36,7 +37,7 @@ def launch(
         options: of `gradio.Blocks.launch`.
     """
     demo = page.build(studio, shelf)
-    demo.queue(max_size=WAITING, default_concurrency_limit=IDLE, api_open=False)
+    demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
     demo.launch(
         server_name=host,
         server_port=port,
@@ -51,11 +52,11 @@ def launch(
         enable_monitoring=False,
         run_history=False,
         max_file_size="64mb",
-        max_threads=THREADS,
+        max_threads=CALLS,
         state_session_capacity=200,
         footer_links=["api", "settings"],
         app_kwargs={
-            "middleware": [Middleware(Door)],
+            "middleware": [Middleware(Door), Middleware(Streams, listeners=demo.listeners)],
             "openapi_url": None,
         },  # it would list routes before a login
         **options,
