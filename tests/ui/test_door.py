@@ -9,11 +9,9 @@ import pytest
 
 import app
 from maskunet.records import Request
-from maskunet.studio.studio import Studio
 from maskunet.ui.server import door, payload
 from maskunet.ui.server.launch import address
 from maskunet.ui.tabs import compare
-from tests.support.serving import SOON, needs_browser, served
 
 
 @pytest.fixture(autouse=True)
@@ -301,15 +299,3 @@ def test_the_host_is_told_by_named_proxies_only():
     assert knock(door.Door(None, ["10.0.0.1"]), **page)[0] == 200
     assert knock(door.Door(None, ["10.0.0.2"]), **page)[0] == 403
     assert knock(door.Door(None), **page)[0] == 403
-
-
-@needs_browser
-def test_a_page_that_does_not_reach_its_server_says_so(library, tmp_path, chromium):
-    # Where the page believes itself to be is another place than where it is.
-    with served(Studio(tmp_path / "runs", library=library), {}, root_path="http://192.0.2.1/lab") as url:
-        page = chromium.new_page()
-        page.goto(url, wait_until="commit")
-        note = page.locator("#astray")
-        note.wait_for(timeout=SOON)
-        assert "--root-path" in note.inner_text() and "http://192.0.2.1/lab" in note.inner_text()
-        page.close()

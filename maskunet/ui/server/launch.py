@@ -14,7 +14,6 @@ from maskunet.ui.server.door import Door
 from maskunet.ui.studio import Studio
 
 IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
-REACH = Path(__file__).with_name("reach.html")  # says on the page when its requests go astray
 THREADS = 80  # more than the pages that follow jobs and the callers that wait, which hold one each
 
 
@@ -53,7 +52,6 @@ def launch(
         auth_message=words.LOGIN if login else None,
         theme=page.theme(),
         css_paths=page.CSS,
-        head_paths=[REACH],
         root_path=root_path,
         allowed_paths=[str(runs.resolve())],
         show_error=False,
