@@ -5,6 +5,7 @@ from pathlib import Path
 
 from maskunet import Lab, Request
 from maskunet.experiments import study
+from maskunet.library.library import Loaded
 from maskunet.tabletop import checker
 from maskunet.tabletop.place import CHECKER
 from visualize import seed_grid
@@ -15,10 +16,10 @@ REQUEST = Request(prompt="-", model="tabletop")  # prompt and seed come from the
 
 def main(out: Path, request: Request = REQUEST) -> dict:
     lab = Lab("tabletop", device="cpu")
-    judge = checker.load(CHECKER)
+    loaded = Loaded(model=lab.model, rewards=lab.rewards, checker=checker.load(CHECKER))
     chosen = study.variants(["iid"], RATIOS, centers=())
     work = study.jobs(study.subjects(TASK, n=1, seeds=SEEDS), chosen)
-    rows, images = zip(*study.study(lab.model, lab.rewards, judge, request, work=work), strict=True)
+    rows, images = zip(*study.study(loaded, request, work=work), strict=True)
     found = study.summarize(rows)
     print(f"“{rows[0]['prompt']}”, {SEEDS} seeds\n{study.table(found)}")
     rewards, correct = ([row["rewards"]["total"] for row in rows], [row["correct"] for row in rows])

@@ -32,7 +32,7 @@ def run(options: Options) -> int:
     if lacking:
         sys.stdout.write(f"\n{lacking} of these must be set right first, marked with “!”.\n")
         return 1
-    sys.stdout.write("\nThe lab can be started: python app.py, or maskunet-lab if pip installed it\n")
+    sys.stdout.write("\nThe lab can be started: maskunet-lab if pip installed it, else python app.py\n")
     return 0
 
 

@@ -97,8 +97,8 @@ class DeviceWork:
                 if isinstance(item, StepEvent):
                     self._queue.publish(job, phase, item)
                     if far and (why := should_stop()):  # which the other process does not hear of
-                        return self._kept(self._shelf.cut_short(job.id, why))
-        return self._kept(item)
+                        return self._kept(job, self._shelf.cut_short(job.id, why))
+        return self._kept(job, item)
 
     def null_mask(self, job: Job) -> Ended:
         """Measure the largest pixel difference between plain and the same under masks of ones."""
@@ -142,7 +142,7 @@ class DeviceWork:
             methods=self._methods,
         )
 
-    def _kept(self, run: Run) -> Ended:
+    def _kept(self, job: Job, run: Run) -> Ended:
         self._shelf.keep(run, job.owner, job.address)
         # Masks and course are read from the disk when asked for.
         return run.state, {"run": replace(run, masks=None, course=None), "message": run.note}

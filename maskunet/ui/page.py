@@ -23,6 +23,7 @@ from maskunet.ui.tabs.base import Part, Stage
 CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside them, of its parts
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
+ADDRESS = "http://127.0.0.1:7860"  # where a page is found by default
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
 
 
@@ -46,9 +47,12 @@ def theme() -> gr.Theme:
     )
 
 
-def build(studio: Studio, shelf: dict[str, Run] | None = None) -> Blocks:
-    """Build the page over a Studio; `shelf` are the precomputed runs, by default the gallery's."""
-    page = Page(studio, gallery.load() if shelf is None else shelf)
+def build(studio: Studio, shelf: dict[str, Run] | None = None, address: str = ADDRESS) -> Blocks:
+    """Build the page over a Studio; `shelf` are the precomputed runs, by default the gallery's.
+
+    `address` is where programs find the page.
+    """
+    page = Page(studio, gallery.load() if shelf is None else shelf, address)
     with Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
         page.draw(demo)
         _still(demo)
@@ -69,13 +73,14 @@ class Page:
 
     Attributes:
         titles: of models, methods and rewards, by name. presets: of the methods.
+        address: where programs find the page.
         parts: what the tabs have drawn.
         shown: the id of the run on the stage. kept: the runs that this browser remembers.
         restored: the event after which the page has its browser's id and what its link says.
     """
 
-    def __init__(self, studio: Studio, shelf: dict[str, Run]):
-        self.studio, self.shelf = studio, shelf
+    def __init__(self, studio: Studio, shelf: dict[str, Run], address: str = ADDRESS):
+        self.studio, self.shelf, self.address = studio, shelf, address
         self.models, self.methods = studio.cards(), studio.methods()
         self.presets = {card.name: card.presets for card in self.methods}
         self.titles = {card.name: card.title for card in (*self.models, *self.methods, *studio.rewards())}

@@ -1,5 +1,7 @@
 """Serve the page: every launch argument, each chosen on purpose."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ def launch(
     share: bool = False,
     login: tuple[str, str] | None = None,
     shelf: dict[str, Run] | None = None,
+    proxies: Sequence[str] = (),
+    root_path: str = "",
     **options: Any,
 ) -> gr.Blocks:
     """Put the page over a studio on the network.
@@ -34,9 +38,12 @@ def launch(
         host, port: where it listens; any free port for None.
         share: whether gradio gives it a public link. login: the name and password that visitors must give.
         shelf: the precomputed runs, by default the gallery's.
+        proxies: addresses or networks of the reverse proxies that say who asks and where the page is.
+        root_path: the path, or whole address, where visitors find the page behind them.
         options: of `gradio.Blocks.launch`.
     """
-    demo = page.build(studio, shelf)
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe anyone on this computer; the door decides
+    demo = page.build(studio, shelf, address(host, port, root_path))
     demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
     demo.launch(
         server_name=host,
@@ -46,6 +53,7 @@ def launch(
         auth_message=words.LOGIN if login else None,
         theme=page.theme(),
         css_paths=page.CSS,
+        root_path=root_path,
         allowed_paths=[str(runs.resolve())],
         show_error=False,
         ssr_mode=False,
@@ -56,9 +64,18 @@ def launch(
         state_session_capacity=200,
         footer_links=["api", "settings"],
         app_kwargs={
-            "middleware": [Middleware(Door), Middleware(Streams, listeners=demo.listeners)],
+            "middleware": [Middleware(Door, proxies=proxies), Middleware(Streams, listeners=demo.listeners)],
             "openapi_url": None,
         },  # it would list routes before a login
         **options,
     )
     return demo
+
+
+def address(host: str, port: int | None, root_path: str = "") -> str:
+    """Where programs on this computer find the page, or visitors if `root_path` is a whole address."""
+    if root_path.startswith(("http://", "https://")):
+        return root_path.rstrip("/")
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    name = f"[{near}]" if ":" in near else near
+    return f"http://{name}:{port or 7860}{root_path.rstrip('/')}"

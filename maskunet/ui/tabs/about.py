@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    text = words.ABOUT.replace("{url}", "http://127.0.0.1:7860").replace("{model}", models[0].name)
+    text = words.ABOUT.replace("{url}", page.address).replace("{model}", models[0].name)
     gr.Markdown(text, elem_id="about")
     with gr.Accordion("Base models", open=True):
         for card in models:

@@ -77,7 +77,7 @@ class Compare(Part):
             else gr.DownloadButton(value=str(self.page.studio.shelf.zip(run.id)), visible=True),
             link(run),
             self.page.studio.command(run.request),
-            snippet(run),
+            snippet(run, self.page.address),
         )
 
     def moving(self) -> list[Any]:
@@ -195,12 +195,12 @@ def link(run: Run) -> str:
     return "?" + urlencode({name: value for name, value in fields.items() if value != ""})
 
 
-def snippet(run: Run) -> str:
-    """The Python client's call for this run."""
+def snippet(run: Run, address: str) -> str:
+    """The Python client's call for this run, of a page at that address."""
     r = run.request
     return (
         "from gradio_client import Client\n\n"
-        'client = Client("http://127.0.0.1:7860")\n'
+        f'client = Client("{address}")\n'
         "base, result, facts = client.predict(\n"
         f"    prompt={r.prompt!r}, negative_prompt={r.negative_prompt!r}, seed={r.seed},\n"
         f"    model={r.model!r}, method={r.method!r}, preset={r.preset!r}, api_name='/compare',\n)"
