@@ -1,5 +1,6 @@
 """What a person is told when something goes wrong: one clear sentence, and no path."""
 
+import dis
 import errno
 import logging
 import re
@@ -50,9 +51,10 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether the error was raised by a line of this project."""
+    """Whether a raise statement of this project raised the error; a math error in one of its lines is no sentence."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module.startswith(("maskunet.", "visualize."))
+    if trace is None or not trace.tb_frame.f_globals.get("__name__", "").startswith(("maskunet.", "visualize.")):
+        return False
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
