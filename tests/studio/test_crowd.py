@@ -37,7 +37,7 @@ def lab(library, tmp_path, request):
     places = HEAVY + browsers + clients + 1
     methods = {**SPECS, "slow": replace(SPECS["plain"], name="slow", title="Slow", run=slow)}
     studio = Studio(tmp_path / "runs", library=library, methods=methods, max_waiting=places)
-    with served(studio, {}) as url:
+    with served(studio, {}, proxies=["127.0.0.1"]) as url:
         yield url, studio, browsers, clients, places
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
@@ -205,22 +206,28 @@ def test_a_page_follows_so_many_things_at_once():
         pass
 
 
+def alone(work):
+    """Run it in a thread of its own: a browser of other tests has its event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
 def test_one_address_waits_for_so_many_readers_and_the_others_as_well(monkeypatch):
-    monkeypatch.setattr(listeners, "GRACE", 0.05)
+    monkeypatch.setattr(listeners, "GRACE", 1.0)
     monkeypatch.setattr(listeners, "UNHEARD", 2)
 
     async def asked():
         ours, began = Listeners(), time.monotonic()
         calls = [asyncio.create_task(ours.heard("flood", f"a{i}")) for i in range(2)]
         await asyncio.sleep(0)
-        assert not await ours.heard("flood", "a2") and time.monotonic() - began < 0.04  # refused at once
+        assert not await ours.heard("flood", "a2") and time.monotonic() - began < 0.8  # refused at once
         other = asyncio.create_task(ours.heard("other", "b", "call"))
         await asyncio.sleep(0)
         with ours.listening("call"):
             assert await other and await ours.heard("flood", "call")
         assert await asyncio.gather(*calls) == [False, False] and not ours._waiting
 
-    asyncio.run(asked())
+    alone(asked())
 
 
 def test_who_opens_a_stream_and_takes_nothing_from_it_has_left(monkeypatch, grace):
@@ -245,4 +252,4 @@ def test_who_opens_a_stream_and_takes_nothing_from_it_has_left(monkeypatch, grac
         await asyncio.sleep(1.5 * GRACE)
         assert ours.gone("a")
 
-    asyncio.run(followed())
+    alone(followed())
