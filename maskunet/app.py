@@ -1,9 +1,13 @@
 """Launch the lab: parse the flags, build the studio and the page. `maskunet-lab --help` lists the flags."""
 
 import argparse
+import errno
 import ipaddress
 import os
+import re
+import socket
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,9 +18,13 @@ with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+# Statistics for its monitoring, which is off: computed after each call, they would take a core from a busy page.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 prepare()
 
 PASSWORD = 8  # characters at least
+PATIENCE = 8  # seconds that work under way has to end in after Ctrl+C
+HOSTS = "--host takes an address of this computer: 127.0.0.1 for it alone, 0.0.0.0 for everyone who reaches it"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,8 +34,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="auto", help=f"{models}; auto chooses")
     parser.add_argument("--weights", type=Path, help="a Stable Diffusion folder to read instead")
     parser.add_argument("--device", help="cuda, mps or cpu; by default the best one here")
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1")
+    port = os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    parser.add_argument("--port", default=port, help="where it listens, from 1 to 65535; by default 7860")
+    behind = {"action": "append", "default": [], "metavar": "ADDRESS"}
+    parser.add_argument("--proxy", **behind, help="a reverse proxy that says who asks; see docs/proxies.md")
+    path = {"default": os.environ.get("GRADIO_ROOT_PATH", ""), "metavar": "/PATH"}
+    parser.add_argument("--root-path", **path, help="where visitors find the page behind the proxy")
     parser.add_argument("--share", action="store_true", help="a public link; needs --auth or --open")
     login = {"default": os.environ.get("MASKUNET_AUTH"), "metavar": "NAME:PASSWORD"}
     parser.add_argument("--auth", **login, help="ask visitors for this login; MASKUNET_AUTH hides it from ps")
@@ -35,6 +48,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
     parser.add_argument("--images", type=Path, help="folder whose folders of pictures the page may compare")
     args = parser.parse_args(argv)
+    _check_places(parser, args)
     space = "SPACE_ID" in os.environ  # public by its nature
     args.alone = not (args.share or space) and is_loopback(args.host)
     if not (args.alone or space or args.auth or args.open):
@@ -49,6 +63,54 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def _check_places(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """The port as a number, and that everything named can be there."""
+    if not (re.fullmatch("[0-9]{1,5}", args.port) and 1 <= int(args.port) <= 65535):
+        parser.error(f"--port (or GRADIO_SERVER_PORT) takes a number from 1 to 65535, not “{args.port}”")
+    args.port = int(args.port)
+    for proxy in args.proxy:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            parser.error(f"--proxy takes an address or a network, such as 127.0.0.1 or 10.0.0.0/8, not “{proxy}”")
+    if args.root_path and not re.fullmatch(r"(https?://[^/\s?#]+)?(/[^/\s?#]+)*/?", args.root_path):
+        parser.error(f"--root-path takes a path such as /lab, or a whole address, not “{args.root_path}”")
+    args.root_path = args.root_path.rstrip("/")
+    with suppress(OSError):  # a place that may not be looked into; the run folders say so
+        taken = next((p for p in (args.runs, *args.runs.parents) if p.exists()), args.runs)
+        if taken.exists() and not taken.is_dir():
+            parser.error(f"--runs takes a folder; “{taken.name}” is a file")
+
+
+def check_listening(host: str, port: int) -> None:
+    """See that the page can listen there, before anything is loaded.
+
+    Raises:
+        ValueError: it cannot; says why and what to give instead.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":  # as the server does: a port that was left a moment ago is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except (socket.gaierror, UnicodeError):
+        raise ValueError(f"There is no computer “{host}”; {HOSTS}.") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ValueError(f"Port {port} is in use; end what uses it, or give another one with --port.") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise ValueError(f"You may not listen at port {port}; give one of 1024 or more with --port.") from None
+        raise ValueError(f"This computer is not at “{host}”; {HOSTS}.") from None
+
+
+def go_direct() -> None:
+    """Forget the proxies of this environment: the page asks nobody but itself, which no proxy reaches."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this computer reaches that address."""
     try:
@@ -58,25 +120,57 @@ def is_loopback(host: str) -> bool:
 
 
 def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]:
-    """Start the lab; returns the gradio app and the studio."""
+    """Start the lab; returns the gradio app and the studio.
+
+    Raises:
+        ValueError: the model, the weights or the device are not here; says what to do.
+    """
     from maskunet.studio.studio import Studio
     from maskunet.ui.server.launch import launch as serve
 
     images, runs = args.images and args.images.resolve(), args.runs.resolve()
     # A visitor from elsewhere must not train here.
     studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone)
-    places = {"host": args.host, "port": args.port, "runs": runs}
+    first = studio.cards()[0]
+    if args.model != "auto" and not first.available:
+        studio.close()
+        raise ValueError(lacking(args.model, first.reason, bool(first.download_gb)))
+    places = {"host": args.host, "port": args.port, "runs": runs, "proxies": args.proxy, "root_path": args.root_path}
     return serve(studio, **places, share=args.share, login=args.login, **options), studio
+
+
+def lacking(model: str, reason: str, downloads: bool) -> str:
+    """Why the page is not opened with a model whose pictures it could not make."""
+    if not downloads:
+        return reason
+    both = f"python -m maskunet download {model}, then python -m maskunet download rewards"
+    return (
+        f"{reason.partition(' To download')[0]} To get all that {model} needs: {both}. --model tabletop needs nothing."
+    )
 
 
 def main() -> None:
     """Run until interrupted."""
+    args = arguments()
+    os.environ.pop("GRADIO_SERVER_PORT", None)  # was read; gradio stumbles over an empty one
+    if not args.share:  # a public link goes through them
+        go_direct()
     os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "maskunet-lab"))
     try:
-        _, studio = launch(arguments())  # returns when it is interrupted
+        check_listening(args.host, args.port)
+        page, studio = launch(args, prevent_thread_lock=True)
     except KeyboardInterrupt:
         raise SystemExit("Stopped while starting.") from None
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    # Work that does not end by itself, and readers that do not hang up, would hold the process.
+    last = threading.Timer(PATIENCE, os._exit, [0])
+    last.daemon = True
+    last.start()
     studio.close()
+    page.close()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """What a person is told when something goes wrong: one clear sentence, and no path."""
 
+import dis
 import errno
 import logging
 import re
 import secrets
 
-import torch
-
 logger = logging.getLogger(__name__)
 
+LONGEST = 1000  # characters that a person is told at once
 _PATH = re.compile(r"(^|[\s\"'“(=])(~|[A-Za-z]:)?[/\\]\w")
 
 
@@ -27,7 +27,7 @@ def foreseen(error: BaseException) -> str:
 
     A ValueError raised by a line of this project was written for a person and is passed on.
     """
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or _is_memory(error):
+    if _is_memory(error):
         return (
             "Out of memory: the picture was not finished. Close other programs that use this "
             "device, or choose a smaller model or fewer updates."
@@ -35,20 +35,26 @@ def foreseen(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "The disk is full. Free some space and try again."
     text = str(error)
-    if isinstance(error, ValueError) and _is_ours(error) and text and not _PATH.search(text):
-        return text
-    return ""
+    return text if isinstance(error, ValueError) and _is_ours(error) and is_fit(text) else ""
+
+
+def is_fit(text: str) -> bool:
+    """Whether a person may be told it: a few words without a path."""
+    return 0 < len(text) <= LONGEST and not _PATH.search(text)
 
 
 def _is_memory(error: BaseException) -> bool:
-    """The CPU's allocator raises a plain RuntimeError."""
+    """Torch has a kind of its own, by which it is known here without torch; its CPU allocator raises a RuntimeError."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
     return isinstance(error, RuntimeError) and "not enough memory" in str(error)
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether the error was raised by a line of this project."""
+    """Whether a raise statement of this project raised the error; a math error in one of its lines is no sentence."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module.startswith(("maskunet.", "visualize."))
+    if trace is None or not trace.tb_frame.f_globals.get("__name__", "").startswith(("maskunet.", "visualize.")):
+        return False
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]

@@ -131,7 +131,7 @@ class Lab:
         Args:
             method: as in a race, method/preset:part@guidance, such as "maskunet_free/improved" or "plain@2.5".
             tasks: names with commas between them, or "all".
-            seed: the same seed asks for the same prompts and noise, so that two evaluations can be paired.
+            seed: the same seed asks for the same prompts and noise, so that two evaluations can be paired; -1 draws one.
             steps: denoising steps; the default if None. settings: single values of the preset.
 
         Raises:
@@ -143,6 +143,7 @@ class Lab:
         from maskunet.experiments.race.entrants import entrant
         from maskunet.library.library import Loaded
         from maskunet.methods.base import filled
+        from maskunet.records import seed_of
         from maskunet.tabletop import checker
         from maskunet.tabletop.place import CHECKER
 
@@ -156,7 +157,7 @@ class Lab:
             request,
             tasks=tasks,
             n=n,
-            seed=seed,
+            seed=seed_of(seed),
             methods=self.methods,
         )
         with closing(self._begin(rows)):
@@ -179,7 +180,7 @@ class Lab:
         Args:
             recipe: a name in `maskunet.recipes.SPECS`, with a preset of it and single settings.
             out: folder for the trained part and its log; what lies in trained/MODEL/NAME is offered to the methods.
-            data: "tabletop", or a folder with metadata.jsonl, or a Parquet file with image and text.
+            data: "tabletop", or a folder of pictures with captions, or a Parquet file with image and text.
             latents: folder of cached latents of the tabletop scenes.
             minutes: save and end after so long.
             resume: go on with the training in `out`.

@@ -107,11 +107,20 @@ def chosen(presets: Mapping[str, Any], owner: str, preset: str = "", overrides: 
     if name not in presets:
         raise ValueError(f"{owner} has no preset “{name}”. It has: {', '.join(presets)}.")
     known = {card.name: card for card in cards(presets[name])}
+    given = {}
     for key, value in (overrides or {}).items():
         if key not in known:
             raise ValueError(f"{owner} has no setting “{key}”. It has: {', '.join(known)}.")
-        check(known[key], value)
-    return replace(presets[name], **(overrides or {}))
+        given[key] = _as_text(value) if known[key].kind == "str" else value
+        check(known[key], given[key])
+    return replace(presets[name], **given)
+
+
+def _as_text(value: Any) -> Any:
+    """A number, true or false as the text that looks like one, such as the name of a training that is called 3."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
 
 
 def check(card: FieldCard, value: Any, called: str = "") -> None:
@@ -134,6 +143,6 @@ def check(card: FieldCard, value: Any, called: str = "") -> None:
     if card.high is None and card.low is not None and value < card.low:
         raise ValueError(f"{called} must be at least {card.low}.")
     if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
-        raise ValueError(f"{called} is {value}; allowed is {card.low} to {card.high}.")
+        raise ValueError(f"{called} is {value!s:.24}; allowed is {card.low} to {card.high}.")
     if card.choices and value not in card.choices:
         raise ValueError(f"{called} is {value!r:.60}; allowed is {', '.join(card.choices)}.")

@@ -11,6 +11,7 @@ for one of all seeds, 16,843,009, the numbers of its noise. Another rule would g
 import numpy as np
 
 PER_RUN = 100_000  # pictures of a task before they are those of the next run's seed
+BITS_64 = 2**64  # torch's seeds are smaller, so what is larger begins anew
 
 
 def of_masks(seed: int, index: int = 0) -> int:
@@ -19,7 +20,7 @@ def of_masks(seed: int, index: int = 0) -> int:
     Args:
         seed: of the picture. index: of several draws from one seed, 0 to 254.
     """
-    return (seed << 8) + 1 + index
+    return ((seed << 8) + 1 + index) % BITS_64
 
 
 def of_candidates(seed: int, count: int) -> list[int]:
@@ -38,7 +39,7 @@ def of_prompt(seed: int, index: int, image: int = 0) -> int:
 
 def of_case(seed: int, index: int) -> int:
     """For the picture of a task's case, counted on from run to run: seed 1 has 100,000 to 199,999."""
-    return seed * PER_RUN + index
+    return (seed * PER_RUN + index) % BITS_64
 
 
 def of_sample(seed: int, number: int) -> int:

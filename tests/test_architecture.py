@@ -25,7 +25,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 NARROW = {
     "evaluation": ("maskunet.records", "maskunet.encoders", "maskunet.prompts", "maskunet.tabletop", "maskunet.plugins",
                    "maskunet.machine", "maskunet.failures", "maskunet.rewards"),
-    "ui": ("maskunet.records", "maskunet.plugins", "maskunet.runs.run_folder", "visualize"),
+    "ui": ("maskunet.records", "maskunet.plugins", "maskunet.failures", "maskunet.runs.run_folder", "visualize"),
     "app": ("maskunet.ui", "maskunet.studio", "maskunet.machine", "maskunet.plugins"),
 }  # fmt: skip
 HEAVY = {"diffusers", "transformers", "open_clip", "torchvision", "peft", "accelerate", "gradio", "spacy"}

@@ -44,6 +44,15 @@ def test_the_rules_give_the_numbers_they_have_always_given():
     assert (seeds.of_sample_masks(draw), seeds.of_sample_views(draw)) == (draw + 1, draw + 2)
 
 
+def test_every_rule_gives_seeds_that_torch_takes_for_every_seed_that_may_be_given():
+    for seed in (90_210, 2**32, 2**56, MAX_SEED):
+        rules = [seeds.of_masks(seed, 254), *seeds.of_candidates(seed, 3), seeds.of_prompt(seed, 9, 3)]
+        rules += [seeds.of_case(seed, 7), seeds.of_sample(seed, 5)]
+        assert all(0 <= one <= MAX_SEED and first(one) for one in rules)
+    assert seeds.of_case(90_210, 0) == 9_021_000_000
+    assert first(2**64 - 1) == first(2**32 - 1)
+
+
 # Where they do not meet
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from maskunet import app
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells what processes do")
 WAIT = 240  # seconds; a slow machine under load
@@ -55,6 +57,46 @@ def hears_ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture
+def busy():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def refused(monkeypatch, *flags):
+    """What a start that cannot be ends with."""
+    monkeypatch.setattr(sys, "argv", ["app.py", *flags])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    return str(ended.value)
+
+
+def test_a_start_that_cannot_be_ends_with_one_sentence(monkeypatch, busy, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    here, runs = ["--port", str(free_port())], ["--runs", str(tmp_path / "runs")]
+    wrong = {
+        f"Port {busy} is in use": ["--port", str(busy)],
+        "There is no computer “no.such.invalid”": [*here, "--host=no.such.invalid", "--open"],
+        "This computer is not at “192.0.2.1”": [*here, "--host=192.0.2.1", "--open"],
+        "There is no model “sdxl”": [*here, *runs, "--model=sdxl"],
+        "There is no device “tpu”": [*here, *runs, "--device=tpu"],
+        "holds no Stable Diffusion model": [*here, *runs, "--weights", str(tmp_path)],
+    }
+    for said, flags in wrong.items():
+        text = refused(monkeypatch, *flags)
+        assert said in text and "\n" not in text
+
+
+def test_a_model_that_is_not_here_is_no_page_over_another_ones_pictures(monkeypatch, tmp_path):
+    text = app.lacking("sd15", "It is not on this machine. To download it: x", True)
+    assert "download sd15, then python -m maskunet download rewards" in text and "download it: x" not in text
+    monkeypatch.setattr("maskunet.library.library.Library.missing", lambda *_: "It is not here.")
+    flags = ["--port", str(free_port()), "--runs", str(tmp_path / "runs"), "--device=cpu", "--model=sd15"]
+    assert "download sd15, then python -m maskunet download rewards" in refused(monkeypatch, *flags)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A lab in a process of its own: the process, its port, what its page is, and its CPU seconds so far."""
@@ -68,6 +110,9 @@ def lab(tmp_path_factory):
         "GRADIO_TEMP_DIR": str(home / "cache"),
         "CUDA_VISIBLE_DEVICES": "",
         "PYTHONUNBUFFERED": "1",
+        "GRADIO_SERVER_PORT": "",
+        "http_proxy": "http://192.0.2.1:1",
+        "all_proxy": "socks5://192.0.2.1:1",
     }
     environment.pop("HF_HUB_OFFLINE", None)
     command = [sys.executable, "-c", OFFLINE, "--port", str(port), "--runs", str(home / "runs")]
@@ -88,15 +133,20 @@ def wait_for_page(process, port, log):
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/config", timeout=WAIT).json()
+            return httpx.get(f"http://127.0.0.1:{port}/config", timeout=WAIT, trust_env=False).json()
         except httpx.ConnectError:
             time.sleep(0.1)
     raise AssertionError("no page")
 
 
+def page_text(page):
+    return "\n".join(str(each["props"].get("value")) for each in page["components"])
+
+
 def test_25_the_page_opens_without_gpu_network_or_weights_and_fetches_nothing(lab):
     *_, page, _, home = lab
     text = str(page)
+    assert f'Client("http://127.0.0.1:{lab[1]}")' in page_text(page)
     assert "Tabletop" in text and "not on this machine" in text  # Stable Diffusion, with its reason
     assert "FOREIGN" not in (home / "log").read_text()
     assert not (home / "hf").exists() or not list((home / "hf").rglob("*.safetensors"))

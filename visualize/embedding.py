@@ -18,6 +18,7 @@ CAVEATS = {
     "UMAP": "UMAP keeps who is near whom; distances, gaps and sizes of clusters mean nothing, so measure beside it.",
 }
 PERPLEXITY = 30.0  # where there are images enough
+SEEDS = 2**32  # as many as scikit-learn and UMAP know
 DIMENSIONS = 50  # t-SNE and UMAP see the first principal components (van der Maaten & Hinton 2008)
 # Okabe and Ito's colors, which color-blind eyes tell apart, without their yellow; the markers differ too.
 STYLES = tuple(zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"), "o^sDvP", strict=True))
@@ -58,7 +59,7 @@ def embed(
         features: (N, D) by name of the set, of one extractor.
         kind: "t-SNE", "PCA" or "UMAP".
         perplexity: about how many neighbors count, 1 to a third of all images; UMAP's `n_neighbors`.
-        seed: t-SNE and UMAP are random; the same seed gives the same plane.
+        seed: t-SNE and UMAP are random; the same seed gives the same plane, as does one 2^32 larger.
 
     Returns:
         (N, 2) by name of the set.
@@ -102,14 +103,14 @@ def _tsne(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     # noise on it, as nothing else is drawn: what changes with the seed is chance.
     start = _pca(features, perplexity, seed) / reduced[:, 0].std()
     start = 1e-4 * (start + 0.1 * np.random.default_rng(seed).normal(size=start.shape))
-    return TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(reduced)
+    return TSNE(perplexity=perplexity, init=start, random_state=seed % SEEDS).fit_transform(reduced)
 
 
 def _umap(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
     from umap import UMAP
 
     neighbors = max(2, round(perplexity))
-    return UMAP(n_neighbors=neighbors, random_state=seed).fit_transform(_components(features, DIMENSIONS))
+    return UMAP(n_neighbors=neighbors, random_state=seed % SEEDS).fit_transform(_components(features, DIMENSIONS))
 
 
 def table(points: Mapping[str, np.ndarray], files: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

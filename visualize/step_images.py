@@ -17,7 +17,7 @@ def table(run: Run) -> list[dict[str, Any]]:
     """
     if run.course is None:
         raise ValueError(NO_COURSE)
-    gap = np.abs(run.course.base.astype(int) - run.course.result).mean((1, 2, 3))
+    gap = np.abs(run.course.base.astype(np.int16) - run.course.result).mean((1, 2, 3))
     times = run.course.timesteps
     return [{"step": i, "timestep": t, "difference": float(gap[i])} for i, t in enumerate(times)]
 

@@ -32,7 +32,7 @@ class Options(DeviceOptions):
     part: str = option("loop", PART, choices=plugins.names("maskunet.bench"), positional=True)
     size: str | None = option(None, SIZE, choices=("tabletop", "sd15"))
     rounds: int = option(9, "how often each is timed, in turn", low=1)
-    out: Path | None = option(None, "the figures as JSON", metavar="FILE")
+    out: Path | None = option(None, "the figures as JSON", metavar="FILE", writes="file")
 
 
 def run(options: Options) -> None:

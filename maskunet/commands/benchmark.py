@@ -21,10 +21,10 @@ PROMPTS = "the benchmark's prompts as published: evaluation_metadata.jsonl, or c
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
     name: str = option(choices=plugins.names("maskunet.evaluation.benchmarks"), positional=True)
-    images: Path = option(help="as sample makes it", metavar="FOLDER")
+    images: Path = option(help="as sample makes it, or as GenEval and T2I-CompBench lay them", metavar="FOLDER")
     prompts: Path = option(help=PROMPTS, metavar="FILE")
     weights: Path | None = option(None, "folder of the benchmark's networks", metavar="DIR")
-    out: Path = option(help="folder for the tables")
+    out: Path = option(writes="folder", help="folder for the tables")
 
 
 def run(options: Options) -> None:
@@ -42,6 +42,7 @@ def run(options: Options) -> None:
     prompts = files.read(options.prompts)
     spec.check(prompts)
     pictures = benchmarks.pictures_of(options.images, prompts)
+    notes = [*filter(None, (files.several(prompts), benchmarks.left_out(options.images, pictures)))]
     made = files.made(options.images)
     # Mistakes so far were told at once; from here on it takes seconds.
     folders, device = benchmarks.find(spec, options.weights), machine.choose_device(options.device)
@@ -52,10 +53,11 @@ def run(options: Options) -> None:
         "benchmark": spec.name, "images": options.images.name, "prompts": options.prompts.name,
         "without_pictures": len(prompts) - len({row.key for row in rows}),
         "protocol": benchmarks.protocol(pictures, made), "made": made,
-        "networks": _hashes(folders), "interval": spec.interval,
+        "networks": _hashes(folders), "interval": spec.interval, "notes": notes,
         "device": device.type, "versions": versions(),
     }  # fmt: skip
     save(options.out, spec, rows, about)
+    sys.stderr.writelines(f"{note}\n" for note in notes)
     sys.stdout.writelines(f"{line}\n" for line in lines(spec.summarize(rows)))
 
 
@@ -132,7 +134,7 @@ def markdown(spec: "BenchmarkSpec", scores: "Sequence[Score]", about: Mapping[st
     protocols = {f"{ours}, here": about["protocol"], **spec.protocols}
     names = dict.fromkeys(name for protocol in protocols.values() for name in protocol)
     made = [(name, *(protocol.get(name, "") for protocol in protocols.values())) for name in names]
-    notes = [score.note for score in scores if score.note] + [spec.published_note]
+    notes = [*about.get("notes", ()), *(score.note for score in scores if score.note), spec.published_note]
     if missing := about["without_pictures"]:
         notes.insert(0, f"{missing:,} prompts of “{about['prompts']}” have no picture and are left out.")
     return (

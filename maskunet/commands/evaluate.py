@@ -4,19 +4,19 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option, seed_option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(BatchOptions):
     tasks: str = option("all", "task names with commas, or all")
     n: int = option(100, "images per task", low=1)
-    seed: int = option(1)
+    seed: int = seed_option(1)
     against: tuple[Path, ...] = option(
         (), "an earlier evaluation to compare with, image by image", metavar="DIR", read=Path, repeat=tuple
     )
     split: str = option("test", choices=("test", "train"))
-    out: Path = option(help="folder for the tables")
+    out: Path = option(writes="folder", help="folder for the tables")
 
 
 def run(options: Options) -> None:

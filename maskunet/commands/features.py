@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskunet import plugins
-from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, bar, make_folder, option
+from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, bar, make_folder, option, seed_option
 
 if TYPE_CHECKING:
     from maskunet.evaluation.features import FeatureExtractor, Pictures, Progress
@@ -42,8 +42,8 @@ class Options(ExtractorOptions):
     reference: str | None = option(None, "name of the set to measure against; the first if left out")
     embedding: str = option("t-SNE", choices=EMBEDDINGS)
     perplexity: float | None = option(None, "30 if left out, or fewer with few images")
-    seed: int = option(0, "of the embedding and of the intervals")
-    out: Path = option(help="folder for the tables and figures")
+    seed: int = seed_option(0, "of the embedding and of the intervals")
+    out: Path = option(writes="folder", help="folder for the tables and figures")
 
 
 def run(options: Options) -> None:
@@ -66,11 +66,12 @@ def run(options: Options) -> None:
     _perplexity(options, sum(len(one.files) for one in pictures))  # a mistake is told before the work
     extractor = networks.extractor(options.extractor, options.weights, options.device)
     make_folder(options.out)
-    found, skipped = [], {}
+    found, skipped, notes = [], {}, [note for one in pictures for note in one.notes]
     for one in pictures:
         last = extracted(one, extractor, extractors.cache_place())
         found.append(last.result)
         skipped[one.name] = dict(last.skipped)
+        notes += last.notes
     feature_set.save(found, options.out / "features.npz")
     about = {
         "extractor": extractor.name,
@@ -78,7 +79,7 @@ def run(options: Options) -> None:
         "reference": reference,
         "seed": options.seed,
         "sets": {one.name: {"n": len(one.files), "skipped": skipped[one.name]} for one in found},
-        "notes": [note for one in pictures for note in one.notes],
+        "notes": notes,
     }
     _measure(options, found, about)
     _embed(options, found)
@@ -155,6 +156,7 @@ def extracted(pictures: "Pictures", extractor: "FeatureExtractor", cache: Path) 
             sys.stderr.write(f"and {len(progress.skipped) - 3} more, all in the JSON file\n")
             break
         sys.stderr.write(f"Skipped: {file} {reason}.\n")
+    sys.stderr.writelines(f"{note}\n" for note in progress.notes)
     return progress
 
 

@@ -13,7 +13,7 @@ class Options(base.Options):
     run: Path = option(help="the folder of a run", positional=True)
     against: Path | None = option(None, "a second run, where a plot shows two", metavar="RUN")
     site: str | None = option(None, "one site's name, where a plot can show a single one; all by default")
-    out: Path = option(help="folder for the figures", metavar="DIR")
+    out: Path = option(writes="folder", help="folder for the figures", metavar="DIR")
 
 
 def run(options: Options) -> None:

@@ -19,7 +19,7 @@ class Options(MethodOptions):
     negative_prompt: str = option("", "what to steer away from")
     keep_masks: bool = option(False, "save masks.safetensors too")
     no_base: bool = option(False, "do not make the plain picture")
-    out: Path = option(help="folder for the run")
+    out: Path = option(writes="folder", help="folder for the run")
 
 
 def run(options: Options) -> None:
@@ -105,7 +105,7 @@ def _summary(run: "Run", out: Path) -> None:
         before, after = ("-" if value is None else f"{value:.4f}" for value in pair)
         lines.append(f"{name:14s} plain {before:>9s}   {run.request.method} {after:>9s}")
     lines.append(
-        f"removed {1 - run.keep_ratio:.2%} of the weights at the masked sites, "
+        f"seed {run.request.seed}, removed {1 - run.keep_ratio:.2%} of the weights at the masked sites, "
         f"{run.unet_calls} U-Net calls, {run.seconds:.1f} s"
     )
     sys.stdout.write("\n".join(lines) + "\n")

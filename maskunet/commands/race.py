@@ -15,6 +15,7 @@ from maskunet.commands.base import (
     make_folder,
     option,
     resumable,
+    seed_option,
 )
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ class Options(SamplingOptions):
     budget_seconds: float = option(5.0, "for each prompt and entrant", low=0.001)
     optimize: str = option("image_reward", "the reward that methods may use", choices=REWARDS)
     held_out: str | None = option(None, "the one that judges; the first other one if left out", choices=REWARDS)
-    seed: int = option(1, "which prompts, and the first noise")
+    seed: int = seed_option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
     report_only: bool = option(False, "write the report of what is there")
-    out: Path = option(help="folder for rows, pictures and the report")
+    out: Path = option(writes="folder", help="folder for rows, pictures and the report")
 
 
 def run(options: Options) -> None:

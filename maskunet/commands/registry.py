@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from maskunet import __version__
@@ -35,10 +36,17 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         from maskunet.failures import foreseen
 
-        if not (message := foreseen(error)):
+        if not (message := foreseen(error) or _of_a_file(error)):
             raise
         sys.stderr.write(f"{message}\n")
         return 2
+
+
+def _of_a_file(error: Exception) -> str:
+    """What the file system refused, with the file's name and not its place; empty for other errors."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str):
+        return ""
+    return f"“{Path(error.filename).name:.80}” cannot be read or written: {error.strerror}. Give another one."
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskunet.commands.base import BatchOptions, CommandSpec, bar, option
+from maskunet.commands.base import BatchOptions, CommandSpec, bar, option, seed_option
 
 if TYPE_CHECKING:
     from maskunet.experiments.picture_folder import Progress
 
 SHOWN = 3  # failures told at once; the folder holds all
-PROMPTS = "COCO's captions_val2014.json, GenEval's evaluation_metadata.jsonl, or a .txt with one per line"
+PROMPTS = "one per line, or .jsonl, .json, .csv or .tsv, as COCO's, GenEval's and PartiPrompts' are"
 FIRST = "only the first so many prompts; torchrun and accelerate launch take --n for one of theirs"
 
 
@@ -22,9 +22,9 @@ class Options(BatchOptions):
     first: int | None = option(None, FIRST, low=1, also="n", metavar="N")
     images_per_prompt: int = option(1, low=1)
     negative_prompt: str = option("", "what to steer away from")
-    seed: int = option(0, "each picture's own seed follows from it")
+    seed: int = seed_option(0, "each picture's own seed follows from it")
     batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)
-    out: Path = option(help="folder for the pictures")
+    out: Path = option(writes="folder", help="folder for the pictures")
 
 
 def run(options: Options) -> int:
@@ -38,6 +38,8 @@ def run(options: Options) -> int:
     from maskunet.prompts import files
 
     prompts = files.read(options.prompts)[: options.first]
+    if note := files.several(prompts):
+        sys.stderr.write(f"{note}\n")
     request = options.request("-", negative_prompt=options.negative_prompt)
     method_of(request.method).settings(request.preset, request.settings)
     rank, world = machine.place()
@@ -86,6 +88,7 @@ def _the_end(last: "Progress", stopped: str, rank: int) -> list[str]:
         lines.append(
             f"Prompts that are longer than the text encoder reads, so that their ends were cut off: {last.cut:,}."
         )
+    lines += last.notes
     if last.complete:
         lines.append("The folder is complete: metadata.jsonl lists the pictures with their captions.")
     elif not stopped and last.done == last.total:

@@ -3,11 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, bar, command_line, make_folder, option
+from maskunet.commands.base import CommandSpec, bar, command_line, make_folder, option, seed_option
 from maskunet.commands.features import ExtractorOptions, extracted
 from maskunet.experiments.markdown import markdown_table
 
@@ -24,8 +24,8 @@ class Options(ExtractorOptions):
     folder: Path = option(help="of pictures, as sample makes it", positional=True)
     reference: Path | None = option(None, "of real pictures, as val2014", metavar="FOLDER")
     clip: Path | None = option(None, "a CLIP; one on this machine if left out", metavar="DIR")
-    seed: int = option(0, "of the intervals")
-    out: Path = option(help="folder for score.json and score.md")
+    seed: int = seed_option(0, "of the intervals")
+    out: Path = option(writes="folder", help="folder for score.json and score.md")
 
 
 def run(options: Options) -> None:
@@ -37,7 +37,7 @@ def run(options: Options) -> None:
     from maskunet.evaluation import features
     from maskunet.prompts import files
 
-    pictures = _with_captions(features.read_folder(options.folder), options.folder)
+    pictures = features.read_folder(options.folder)
     reference = options.reference and features.read_folder(options.reference)
     clip, missing = _clip_folder(options)
     made = files.made(options.folder)
@@ -48,7 +48,11 @@ def run(options: Options) -> None:
         "seed": options.seed,
         "made": made,
     }
-    about |= {"intervals": {}, "notes": [*pictures.notes, *missing]}
+    if pictures.captions_from:
+        about["captions"] = pictures.captions_from
+    notes = [*pictures.notes, *(reference.notes if reference else ())]
+    sys.stderr.writelines(f"{note}\n" for note in notes)
+    about |= {"intervals": {}, "notes": [*notes, *missing]}
     scores = _against(options, pictures, reference, about) if reference else []
     if clip:
         scores.append(_clip_score(options, clip, pictures, about))
@@ -75,16 +79,6 @@ def _clip_folder(options: Options) -> tuple[Path | None, list[str]]:
         return None, [f"The CLIP score was not measured. {error}"]
 
 
-def _with_captions(pictures: "Pictures", folder: Path) -> "Pictures":
-    """The pictures with the captions of the folder's metadata.jsonl, where it has one."""
-    from maskunet.prompts.files import captions
-
-    found = captions(folder)
-    if not found:
-        return pictures
-    return replace(pictures, captions=tuple(found.get(file, "") for file in pictures.files), notes=())
-
-
 def _against(options: Options, pictures: "Pictures", reference: "Pictures", about: dict[str, Any]) -> "list[Score]":
     """Every metric on the extractor's features."""
     from maskunet.evaluation import extractors, metrics
@@ -100,7 +94,7 @@ def _against(options: Options, pictures: "Pictures", reference: "Pictures", abou
         "intervals": {metric.title: metric.interval for metric in metrics.SPECS.values()},
         "skipped": dict(found[0].skipped),
         "skipped_reference": dict(found[1].skipped),
-        "notes": [f"{spec.title}: {spec.summary}", *about["notes"]],
+        "notes": [f"{spec.title}: {spec.summary}", *about["notes"], *found[0].notes, *found[1].notes],
     }
     return metrics.measure(found[0].result.features, found[1].result.features, options.seed)
 
@@ -123,6 +117,7 @@ def _clip_score(options: Options, folder: Path, pictures: "Pictures", about: dic
         "clip": clip.title,
         "clip_weights": clip.weights,
         "skipped": dict(found.skipped),
+        "notes": [*about["notes"], *(note for note in found.notes if note not in about["notes"])],
         "intervals": {**about["intervals"], "CLIP score": clip_score.INTERVAL},
     }
     return clip_score.mean(values, options.seed, without=len(embedded.captions) - told)
@@ -139,7 +134,7 @@ def save(out: Path, scores: "Sequence[Score]", about: Mapping[str, Any]) -> None
 
 def markdown(scores: "Sequence[Score]", about: Mapping[str, Any]) -> str:
     """The table, what the numbers are of, and how their intervals were made."""
-    names = ("reference", "extractor", "weights", "clip", "clip_weights", "seed")
+    names = ("reference", "extractor", "weights", "clip", "clip_weights", "captions", "seed")
     of = [f"{name.replace('_', ' ')}: {about[name]}" for name in names if name in about]
     made = [f"{name}: {about['made'][name]}" for name in MADE if name in about["made"]]
     lost = {name: len(about.get(key, ())) for key, name in SKIPPED.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, SamplingOptions, bar, command_line, make_folder, option
+from maskunet.commands.base import CommandSpec, SamplingOptions, bar, command_line, make_folder, option, seed_option
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,9 +46,9 @@ class Options(SamplingOptions):
     tasks: str = option("all", "task names with commas, or all")
     n: int = option(10, "prompts per task", low=1)
     seeds: int = option(1, "pictures per prompt", low=1)
-    seed: int = option(1, "which prompts, and the first noise")
+    seed: int = seed_option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
-    out: Path = option(help="folder for rows, tables and figures")
+    out: Path = option(writes="folder", help="folder for rows, tables and figures")
 
 
 def run(options: Options) -> None:

@@ -53,12 +53,12 @@ class Options(ModelOptions):
     features: Path | None = option(None, "weights of the extractor: file or folder", metavar="PATH")
     clip: Path | None = option(None, "a CLIP for the CLIP score, beside COCO", metavar="DIR")
     latents: Path | None = option(None, "cached latents of the tabletop scenes", metavar="DIR")
-    guidance: float | None = option(None, "guidance scale; the model's, or the paper's 7.5")
-    steps: int = option(0, "optimizer steps of every row; the preset's if left out")
-    pictures: int | None = option(None, PICTURES_HELP, also="n", metavar="N")
+    guidance: float | None = option(None, "guidance scale; the model's, or the paper's 7.5", low=1, high=30)
+    steps: int = option(0, "optimizer steps of every row; the preset's if left out", low=0)
+    pictures: int | None = option(None, PICTURES_HELP, low=1, also="n", metavar="N")
     seeds: int = option(3, "trainings, or noises per prompt, of each row", low=1)
     set: dict[str, Any] = option({}, metavar="KEY=VALUE", read=key_value, repeat=dict)
-    out: Path = option(help="folder; give it again to go on")
+    out: Path = option(writes="folder", help="folder; give it again to go on")
 
 
 def run(options: Options) -> None:

@@ -176,11 +176,11 @@ STEPS = {
 @dataclass(frozen=True, kw_only=True)
 class Options(base.Options):
     step: str = option(choices=tuple(STEPS), positional=True)
-    folder: Path = option(Path("training"), "scenes, checkpoints, logs")
-    minutes: float = option(20.0, "time box of a training")
-    shards: int = option(20, "thousands of rendered scenes")
-    threads: int = option(0, "0 lets torch choose")
-    n: int = option(100, "images per task when measuring")
+    folder: Path = option(Path("training"), "scenes, checkpoints, logs", writes="folder")
+    minutes: float = option(20.0, "time box of a training", low=0.001)
+    shards: int = option(20, "thousands of rendered scenes", low=1)
+    threads: int = option(0, "0 lets torch choose", low=0, high=1024)
+    n: int = option(100, "images per task when measuring", low=1)
 
 
 def run(options: Options) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from maskunet.records.training import TrainEvent
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
-DATA = "tabletop, or a folder with metadata.jsonl, or a Parquet file with image and text"
+DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Options(ModelOptions):
     )
     minutes: float | None = option(None, "save and end after so long", low=0.001)
     resume: bool = option(False, "go on with the training in --out")
-    out: Path = option(help="folder for the trained part and its log")
+    out: Path = option(writes="folder", help="folder for the trained part and its log")
 
 
 def run(options: Options) -> None:
@@ -55,6 +55,8 @@ def run(options: Options) -> None:
     model, rewards = library.load_to_train(library.default, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(options.data, size, options.latents)
+    if machine.place()[0] == 0:
+        sys.stderr.writelines(f"{note}\n" for note in pairs.notes)
     events = loop.train(
         model, spec, settings, pairs, options.out,
         about=about, rewards=rewards, resume=options.resume, minutes=options.minutes or math.inf,
@@ -87,7 +89,7 @@ def _the_end(event: "TrainEvent", stopped: str) -> list[str]:
     """What to know about a training that is over."""
     lines = [f"{stopped} What was reached at step {event.step} of {event.steps} is kept."] if stopped else []
     lines += [event.note] if event.note else []
-    return lines + [f"{n} pictures were left out: {reason}." for reason, n in event.skipped.items()]
+    return lines + event.left_out
 
 
 SPEC = CommandSpec(

@@ -1,20 +1,18 @@
 """Pictures to features: read image folders, extract in batches with a cache on disk."""
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from maskunet.records.disk import whole
+from maskunet.prompts import captions
+from maskunet.records.disk import pictures, whole
 from maskunet.records.feature_set import THUMBNAIL, FeatureSet
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 BATCH = 32
-MAX_PIXELS = 50_000_000  # of one picture
 
 
 class FeatureExtractor(Protocol):
@@ -41,14 +39,15 @@ class Pictures:
     Attributes:
         files: what each is called.
         sources: where each is, or its pixels (H, W, 3) uint8, any size.
-        captions: one per picture, empty where unknown.
-        notes: sentences on what did not fit together.
+        captions: one per picture, empty where unknown; `captions_from`, the file they are from.
+        notes: sentences on what did not fit together, or is left out.
     """
 
     name: str
     files: tuple[str, ...]
     sources: tuple[Path | np.ndarray, ...]
     captions: tuple[str, ...]
+    captions_from: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -59,7 +58,7 @@ class Progress:
     Attributes:
         done, total: pictures looked at, and all; `cached`, those whose features were on disk.
         skipped: why, for each picture that could not be read.
-        result: the set, with the last one only.
+        result: the set, with the last one only, and `notes`, sentences on what is not as the files have it.
     """
 
     done: int
@@ -67,6 +66,7 @@ class Progress:
     cached: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     result: FeatureSet | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_folder(path: Path, name: str = "", annotations: Path | None = None) -> Pictures:
@@ -74,63 +74,29 @@ def read_folder(path: Path, name: str = "", annotations: Path | None = None) -> 
 
     Args:
         name: of the set; the folder's if left out.
-        annotations: a JSON file in the format of COCO's captions. None takes captions*.json of the
-            folder, or captions_FOLDER.json of a folder annotations/ beside it, as COCO comes.
+        annotations: a JSON file in the format of COCO's captions; else see `maskunet.prompts.captions`.
 
     Raises:
-        ValueError: no folder, no picture in it, or annotations that are not in this format.
+        ValueError: no folder, no picture in it, or captions that cannot be read.
     """
     if not path.is_dir():
         raise ValueError(f"“{path.name}” is no folder on this machine. Give a folder that holds pictures.")
-    sources = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+    sources = pictures.listed(path)
     if not sources:
         raise ValueError(
-            f"The folder “{path.name}” holds no pictures ({', '.join(SUFFIXES)}). Give the folder that holds "
-            "the files themselves; folders inside it are not searched."
+            f"The folder “{path.name}” holds no pictures ({', '.join(pictures.SUFFIXES)}). Give the folder that "
+            "holds the files themselves; folders inside it are not searched."
         )
     files = tuple(p.name for p in sources)
-    annotations = annotations or _annotations_of(path)
-    captions, notes = _captions(annotations, files) if annotations else ({}, ())
+    found = captions.read(path, files, annotations)
     return Pictures(
         name=name or path.resolve().name,
         files=files,
         sources=tuple(sources),
-        captions=tuple(captions.get(file, "") for file in files),
-        notes=notes,
+        captions=tuple(found.texts.get(file, "") for file in files),
+        captions_from=found.source,
+        notes=tuple(filter(None, (*found.notes, pictures.others(path)))),
     )
-
-
-def _annotations_of(path: Path) -> Path | None:
-    path = path.resolve()
-    beside = path.parent / "annotations" / f"captions_{path.name}.json"
-    return next(iter([*sorted(path.glob("captions*.json")), *([beside] if beside.is_file() else [])]), None)
-
-
-def _captions(path: Path, files: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The first caption of each file, and what did not match."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        pairs = [(entry["image_id"], str(entry["caption"])) for entry in content["annotations"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f"“{path.name}” is not in the format of COCO's captions: a JSON object with images (id, file_name) "
-            "and annotations (image_id, caption). Give such a file, or none."
-        ) from error
-    here, captions, ids = set(files), {}, dict.fromkeys(number for number, _ in pairs)
-    for number, caption in pairs:
-        if names.get(number) in here:
-            captions.setdefault(names[number], caption)
-    lost = [number for number in ids if names.get(number) not in here]
-    notes = []
-    if lost:
-        notes.append(
-            f"{len(lost):,} of {len(ids):,} image ids in “{path.name}” match no file of the folder, such as "
-            f"{lost[0]}. Check that the annotations are this folder's."
-        )
-    if bare := len(files) - len(captions):
-        notes.append(f"{bare:,} of {len(files):,} pictures have no caption in “{path.name}”.")
-    return captions, tuple(notes)
 
 
 def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = None) -> Iterator[Progress]:
@@ -146,16 +112,19 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         ValueError: no picture could be read, or features are not finite.
     """
     total, cached, skipped = len(images.sources), 0, {}
-    kept, rows, thumbnails = [], [], []
+    kept, rows, thumbnails, changed = [], [], [], {}
     for start in range(0, total, BATCH):
         batch = []
         for i in range(start, min(start + BATCH, total)):
             try:
-                batch.append(_pixels(images.sources[i]))
+                changes: list[str] = []
+                batch.append(_pixels(images.sources[i], changes))
             except ValueError as error:
                 skipped[images.files[i]] = str(error)
             else:
                 kept.append(i)
+                for change in changes:
+                    changed.setdefault(change, []).append(images.files[i])
                 thumbnails.append(squared(batch[-1], THUMBNAIL))
         found, hits = _features(batch, extractor, cache)
         rows, cached = rows + found, cached + hits
@@ -172,26 +141,16 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         files=tuple(images.files[i] for i in kept),
         captions=tuple(images.captions[i] for i in kept),
     )
-    yield Progress(done=total, total=total, cached=cached, skipped=skipped, result=result)
+    notes = tuple(
+        f"{change}: {len(files):,} pictures of “{images.name}”, such as {files[0]}."
+        for change, files in changed.items()
+    )
+    yield Progress(done=total, total=total, cached=cached, skipped=skipped, result=result, notes=notes)
 
 
-def _pixels(source: Path | np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8.
-
-    Raises:
-        ValueError: not a picture; the reason as the end of a sentence.
-    """
-    from PIL import Image, ImageOps
-
-    if isinstance(source, np.ndarray):
-        return source
-    try:
-        with Image.open(source) as picture:
-            if picture.width * picture.height <= MAX_PIXELS:
-                return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except Exception as error:  # each of the many formats breaks in its own way
-        raise ValueError("is damaged or no picture") from error
-    raise ValueError(f"has more than {MAX_PIXELS:,} pixels")
+def _pixels(source: Path | np.ndarray, changes: list[str] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8, see `pictures.read`."""
+    return source if isinstance(source, np.ndarray) else pictures.read(source, changes)
 
 
 def squared(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -104,7 +104,8 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
-    """Lines of a summary as a Markdown table; `what` is the title of their first column."""
+    """Lines of a summary as a Markdown table, without “all” of one; `what` is the title of their first column."""
+    lines = lines[:1] if len(lines) == 2 and lines[1]["task"] == "all" else lines
     head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
     rows = [
         (

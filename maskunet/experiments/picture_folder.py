@@ -20,9 +20,11 @@ from maskunet.methods.base import MethodSpec, filled
 from maskunet.methods.base.batches import fitting, together
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.files import METADATA, Prompt
+from maskunet.prompts.tokens import unread
 from maskunet.records import MAX_SEED, Request, StepEvent
 from maskunet.records.disk import whole
 from maskunet.rewards.base import WeightedRewards
+from maskunet.runs.fine_print import notes_on_many
 
 RECORD = "sample.json"
 FAILED = "failed"  # folder: why a picture could not be made, one text file each
@@ -37,7 +39,8 @@ class Progress:
         found: how many of them were there at the beginning.
         file: of the picture that was done last; empty at first.
         failed: why, by the file's name, for pictures that could not be made this time.
-        cut: prompts of the share that are longer than the text encoder reads.
+        cut: prompts of the share that are longer than the text encoder reads; `notes`, sentences on what else is cut,
+            read as letters or unknown.
         complete: whether all processes' pictures are there, and so the folder's metadata.jsonl.
     """
 
@@ -47,6 +50,7 @@ class Progress:
     file: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)
     cut: int = 0
+    notes: tuple[str, ...] = ()
     complete: bool = False
 
 
@@ -103,8 +107,12 @@ def sample(
     _begin(out, {**_about(model, request, spec, settings), **about})
     mine = [picture for i, picture in enumerate(every) if i // images_per_prompt % world == rank]
     missing = [picture for picture in mine if not (out / picture.file).exists()]
-    found, cut = len(mine) - len(missing), _cut(model, prompts[rank::world])
-    state = Progress(done=found, total=len(mine), found=found, cut=cut)
+    found, texts = len(mine) - len(missing), [prompt.text for prompt in prompts[rank::world]]
+    read = {
+        "cut": sum(bool(unread(text, model.tokenizer)) for text in texts),
+        "notes": notes_on_many(model, rewards, texts, request.negative_prompt),
+    }
+    state = Progress(done=found, total=len(mine), found=found, **read)
     yield state
 
     def make(some: Sequence[Picture]) -> list[np.ndarray] | None:
@@ -218,12 +226,6 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
         inner = _flat(value) if isinstance(value, dict) else {"": value}
         found |= {f"{name} {key}".strip(): each for key, each in inner.items()}
     return found
-
-
-def _cut(model: DiffusionModel, prompts: Sequence[Prompt]) -> int:
-    """How many prompts are longer than the text encoder reads, 77 tokens for CLIP's."""
-    most = model.tokenizer.model_max_length
-    return sum(len(model.tokenizer(prompt.text, verbose=False).input_ids) > most for prompt in prompts)
 
 
 def _images(

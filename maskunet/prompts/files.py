@@ -1,12 +1,13 @@
-"""Files of prompts as they are published: COCO's captions, T2I-CompBench's lists, GenEval's and image folders'."""
+"""Files of prompts as they are published: COCO's captions, T2I-CompBench's, GenEval's and PartiPrompts' lists."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TEXTS = ("prompt", "text", "caption")  # what a line of JSON may call it
+from maskunet.prompts import coco, rows
+
 METADATA = "metadata.jsonl"
 MADE = "sample.json"
 
@@ -19,45 +20,44 @@ class Prompt:
         key: what its pictures are named after: COCO's image id in 12 digits, elsewhere the place of its
             line, counted from 0 as GenEval does, in 5 digits.
         more: the rest of its record, such as GenEval's tag and include.
+        others: how many more texts its record has, of which this is the first.
     """
 
     key: str
     text: str
     more: Mapping[str, Any] = field(default_factory=dict)
+    others: int = field(default=0, compare=False)
 
 
 def read(path: Path) -> list[Prompt]:
     """The prompts of a file, in its order; COCO's by image id.
 
-    COCO's captions are JSON with `annotations`, of which each image's first by id is taken. Lines of JSON
-    have prompt, text or caption. A .txt, and what does not begin as JSON, has one prompt per line; blank
-    lines are skipped.
+    COCO's captions are JSON with `annotations`, of which each image's first by id is taken. Lines of JSON, the
+    entries of a list in JSON, and the rows of a .csv or .tsv with a header, as PartiPrompts', have prompt, text
+    or caption; an entry may also be a text, or have several of which the first is taken. A .txt, and what does
+    not begin as JSON, has one prompt per line; blank lines are skipped.
 
     Raises:
         ValueError: the file cannot be read, holds no prompt, or a line is malformed; names its number,
             counted from 1.
     """
-    text = _text(path)
-    if path.suffix.lower() == ".txt" or not text.lstrip().startswith(("{", "[")):
-        prompts = [Prompt(f"{i:05d}", line.strip()) for i, line in _lines(text)]
-    elif (annotations := _annotations(text)) is not None:
-        prompts = _coco(annotations, path.name)
+    text, kind = rows.text_of(path), path.suffix.lower()
+    begin = ("{", "[", '"') if kind in (".json", ".jsonl") else ("{", "[")
+    if kind == ".txt" or (kind not in rows.TABLES and not text.lstrip().startswith(begin)):
+        prompts = [Prompt(f"{i:05d}", line.strip()) for i, line in rows.lines(text)]
+    elif kind not in rows.TABLES and coco.is_coco(found := rows.loaded(text)):
+        prompts = _coco(found, path.name)
     else:
-        prompts = [_record(line, i, path.name) for i, line in _lines(text)]
+        prompts = [_prompt(row, path.name) for row in rows.rows(text, path.name)]
     if not prompts:
-        raise ValueError(f"“{path.name}” holds no prompt. It must have one per line, or be COCO's captions.")
+        raise ValueError(f"“{path.name}” holds no prompt. It must have one per line or row, or be COCO's captions.")
     return prompts
 
 
-def captions(folder: Path) -> dict[str, str]:
-    """The captions of a folder's pictures by file name, as its metadata.jsonl tells them; empty without one.
-
-    Raises:
-        ValueError: as `read`.
-    """
-    path = folder / METADATA
-    found = read(path) if path.is_file() else []
-    return {str(prompt.more["file_name"]): prompt.text for prompt in found if "file_name" in prompt.more}
+def several(prompts: Sequence[Prompt]) -> str:
+    """One sentence on prompts of which there were several to choose from, or empty."""
+    count = sum(prompt.others > 0 for prompt in prompts)
+    return f"{count:,} entries have several texts; the first of each is taken." if count else ""
 
 
 def made(folder: Path) -> dict[str, Any]:
@@ -78,59 +78,16 @@ def made(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"“{path.name}” cannot be read. Give a file of prompts.") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = content[: error.start].count(b"\n") + 1
-        raise ValueError(f"Line {number} of “{path.name}” is no UTF-8 text. Save the file as UTF-8.") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their place; str.splitlines would also cut at rarer characters."""
-    return ((i, line) for i, line in enumerate(text.split("\n")) if line.strip())
-
-
-def _annotations(text: str) -> Sequence[Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    annotations = found.get("annotations") if isinstance(found, dict) else None
-    return annotations if isinstance(annotations, list) else None
-
-
-def _coco(annotations: Sequence[Any], name: str) -> list[Prompt]:
-    first: dict[int, tuple[int, str]] = {}
-    for number, entry in enumerate(annotations, 1):
-        try:
-            image, own, caption = (entry[key] for key in ("image_id", "id", "caption"))
-            found = (int(own), caption.strip())
-            image = int(image)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"Annotation {number} of “{name}” is none of COCO's: it needs id, image_id and caption."
-            ) from error
-        first[image] = min(first.get(image, found), found)
+def _coco(found: Mapping[str, Any], name: str) -> list[Prompt]:
     return [
-        Prompt(f"{image:012d}", caption, {"image_id": image, "id": own})
-        for image, (own, caption) in sorted(first.items())
+        Prompt(f"{image:012d}", one.text, {"image_id": image, "id": one.id}, one.others)
+        for image, one in coco.first_captions(found, name).items()
     ]
 
 
-def _record(line: str, place: int, name: str) -> Prompt:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise ValueError(f"Line {place + 1} of “{name}” is no JSON object. Each line must be one.")
-    key = next((key for key in TEXTS if isinstance(row.get(key), str) and row[key].strip()), None)
-    if key is None:
-        raise ValueError(f"Line {place + 1} of “{name}” has no {', '.join(TEXTS[:-1])} or {TEXTS[-1]}.")
-    return Prompt(f"{place:05d}", row[key].strip(), {k: v for k, v in row.items() if k != key})
+def _prompt(row: rows.Row, name: str) -> Prompt:
+    found = rows.first_text(row)
+    if found is None:
+        raise ValueError(rows.lacking(row, name))
+    more = {key: value for key, value in row.values.items() if key != found.key}
+    return Prompt(f"{row.place:05d}", found.text, more, found.others)

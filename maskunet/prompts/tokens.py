@@ -35,6 +35,27 @@ class Located:
     cut: str = ""
 
 
+def unread(text: str, tokenizer: Any, limit: int | None = None) -> str:
+    """The end of a text that lies beyond what its reader takes, or nothing.
+
+    Args:
+        limit: tokens with the start and the end; the tokenizer's if left out.
+    """
+    limit = limit or tokenizer.model_max_length
+    tokens = tokenizer(text, verbose=False, return_offsets_mapping=tokenizer.is_fast)
+    if len(tokens.input_ids) <= limit:
+        return ""
+    if not tokenizer.is_fast:
+        return tokenizer.decode(tokens.input_ids[limit - 1 :], skip_special_tokens=True).strip()
+    return text[tokens.offset_mapping[limit - 2][1] :].strip()  # the last place is the end's
+
+
+def cut_note(reader: str, limit: int, rest: str, what: str = "") -> str:
+    """One sentence on what a reader with a limit does not see of a text, or empty if that is nothing."""
+    of = f" of {what}" if what else ""
+    return f"{reader} reads {limit} tokens{of}; cut off is “{shortened(rest)}”." if rest else ""
+
+
 def locate(groups: Sequence[Group], prompt: str, tokenizer: Any) -> Located:
     """Find the token positions of groups; a word may have several pieces.
 
@@ -53,7 +74,7 @@ def locate(groups: Sequence[Group], prompt: str, tokenizer: Any) -> Located:
     def pieces(word: Word) -> tuple[int, ...]:
         return tuple(i for i, (start, stop) in spans.items() if start < word.end and stop > word.start)
 
-    note = f"The text encoder reads {limit} tokens; cut off is “{shortened(cut)}”" if cut else ""
+    note = cut_note("The text encoder", limit, cut).removesuffix(".")
     if lost := [str(group) for group in groups if group not in inside]:
         note += f", and with it {'; '.join(lost)}"
     if not inside:

@@ -5,7 +5,6 @@ from maskunet.records.page import Card, JobEvent, Status
 from maskunet.records.request import (
     MAX_GUIDANCE,
     MAX_PROMPT,
-    MAX_SEED,
     MAX_SETTING,
     MAX_SETTINGS,
     MAX_STEPS,
@@ -13,6 +12,7 @@ from maskunet.records.request import (
     Request,
 )
 from maskunet.records.run import Run, StepEvent
+from maskunet.records.seed import MAX_SEED, seed_of
 
 __all__ = [
     "Card",
@@ -29,4 +29,5 @@ __all__ = [
     "Run",
     "Status",
     "StepEvent",
+    "seed_of",
 ]

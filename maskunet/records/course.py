@@ -1,5 +1,6 @@
 """What two pictures looked like on the way: a sheet of step pictures and the feature maps, on disk."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from maskunet.records.disk import untrusted
+from maskunet.records.request import MAX_STEPS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,14 +41,29 @@ def load(frames: Path, maps: Path) -> Course | None:
     """Read what `save` wrote, or None if there is nothing.
 
     Raises:
-        ValueError: the two files do not fit together or are damaged.
+        OSError, EOFError, zipfile.BadZipFile: one is missing or damaged.
+        ValueError: the two files do not fit together, or hold something else.
     """
     if not maps.is_file():
         return None
     found = untrusted.arrays(maps)
-    timesteps = tuple(int(t) for t in found["timesteps"])
-    blocks = {int(n.removeprefix("block_")): each for n, each in found.items() if n.startswith("block_")}
-    sheet = untrusted.pixels(frames, "WEBP")
-    height, width = sheet.shape[0] // 2, sheet.shape[1] // len(timesteps)
-    rows = sheet.reshape(2, height, len(timesteps), width, 3).swapaxes(1, 2)
-    return Course(timesteps=timesteps, base=rows[0], result=rows[1], maps=blocks)
+    times = found.pop("timesteps")
+    if times.ndim != 1 or times.dtype.kind not in "iu" or not 0 < len(np.unique(times)) == len(times) <= MAX_STEPS:
+        raise ValueError("The timesteps must be whole numbers, each once.")
+    blocks = {_block(name): each for name, each in found.items()}
+    if any(m.dtype != np.uint8 or m.ndim != 5 or m.shape[::4] != (2, 3) or 0 in m.shape for m in blocks.values()):
+        raise ValueError("The feature maps must be pictures of bytes.")
+    if any(each.shape[1] != len(times) for each in blocks.values()):
+        raise ValueError("Every step must have its feature maps.")
+    sheet = untrusted.pixels(frames, "WEBP", untrusted.MAX_SHEET)
+    if sheet.shape[0] % 2 or sheet.shape[1] % len(times):
+        raise ValueError("The sheet must hold two pictures of every step.")
+    height, width = sheet.shape[0] // 2, sheet.shape[1] // len(times)
+    rows = sheet.reshape(2, height, len(times), width, 3).swapaxes(1, 2)
+    return Course(timesteps=tuple(times.tolist()), base=rows[0], result=rows[1], maps=blocks)
+
+
+def _block(name: str) -> int:
+    if not re.fullmatch(r"block_\d{1,2}", name, re.ASCII):
+        raise ValueError(f"“{name:.40}” is no block's feature maps.")
+    return int(name.removeprefix("block_"))

@@ -1,14 +1,13 @@
 """A named set of pictures as features, and such sets on disk: one .npz without pickle, checked before use."""
 
 import json
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from maskunet.records.disk import whole
+from maskunet.records.disk import untrusted, whole
 
 THUMBNAIL = 48  # pixels
 MAX_BYTES = 2**30  # of a file, unpacked
@@ -102,24 +101,20 @@ def load(path: Path) -> tuple[FeatureSet, ...]:
         ValueError: not such a file, damaged, larger than 1 GB, or its parts do not fit together.
     """
     try:
-        with zipfile.ZipFile(path) as packed:
-            size = sum(member.file_size for member in packed.infolist())
-        if size > MAX_BYTES:
-            raise ValueError(f"it unpacks to {size / 2**30:.1f} GB; allowed is {MAX_BYTES / 2**30:.0f}.")
-        with np.load(path, allow_pickle=False) as arrays:
-            about = json.loads(bytes(arrays["about"]))
-            if about["format"] != FORMAT:
-                raise ValueError(f"its format is not {FORMAT}.")
-            sets = tuple(_set(i, one, arrays) for i, one in enumerate(about["sets"]))
-            check_alike(sets)
-            return sets
+        arrays = untrusted.arrays(path, MAX_BYTES)
+        about = json.loads(bytes(arrays["about"]))
+        if about["format"] != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}.")
+        sets = tuple(_set(i, one, arrays) for i, one in enumerate(about["sets"]))
+        check_alike(sets)
+        return sets
     except ValueError as error:
         raise ValueError(f"“{path.name}” holds no feature sets that can be used: {error}") from error
     except Exception as error:
         raise ValueError(f"“{path.name}” holds no feature sets that can be used: damaged.") from error
 
 
-def _set(i: int, about: dict, arrays: np.lib.npyio.NpzFile) -> FeatureSet:
+def _set(i: int, about: dict, arrays: Mapping[str, np.ndarray]) -> FeatureSet:
     return FeatureSet(
         name=str(about["name"]),
         features=arrays[f"features_{i}"],

@@ -41,8 +41,8 @@ class JobEvent:
 
     Attributes:
         job: 12 hexadecimal digits; also the id of the run it becomes.
-        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed"; of a run that an
-            earlier program did not finish, "interrupted".
+        phase: "queued", "loading", "base", "result", "done", "stopped" or "failed"; of other work than pictures
+            "checking" or "measuring"; of a run that an earlier program did not finish, "interrupted".
         ahead: jobs before this one while queued.
         number: counts the job's events from 1; events with the same number differ in time only.
         elapsed, remaining: seconds; `remaining` is None until it can be estimated.
@@ -50,7 +50,8 @@ class JobEvent:
         rows: `StepEvent.row` of all the method's events so far, also of those a reader missed.
         run: the finished run in phase "done"; in "interrupted" the best so far; in "stopped" too, or None
             if there was no picture yet.
-        message: one clear sentence, in phase "failed" what went wrong and what to do.
+        message: one clear sentence, in phase "failed" what went wrong and what to do; of other work than
+            pictures what was found.
     """
 
     job: str

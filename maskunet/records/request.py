@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from maskunet.records.seed import seed_of
+
 MAX_PROMPT = 1000  # characters; every text encoder here truncates far below
-MAX_SEED = 2**32 - 1
+MAX_NEGATIVE = 2000  # such lists are copied whole from one program into the next
+BREAKS = "\n\t\x85"  # control characters that only part words or lines
 MAX_STEPS = 100
 MAX_GUIDANCE = 30.0
 MAX_SETTINGS = 64
@@ -22,8 +25,8 @@ class Request:
 
     Attributes:
         prompt: what to draw, 1 to 1,000 characters without control characters.
-        negative_prompt: what to steer away from, may be empty.
-        seed: 0 to 2^32 - 1; the same seed means the same noise on every device.
+        negative_prompt: what to steer away from, up to 2,000 characters, may be empty.
+        seed: see `seed_of`; the same seed means the same noise on every device.
         model: name of a base model.
         method: name of a method.
         preset: name of one of the method's presets; empty for its default.
@@ -52,9 +55,8 @@ class Request:
     keep_masks: bool = False
 
     def __post_init__(self) -> None:
-        _check_text("prompt", self.prompt, required=True)
-        _check_text("negative prompt", self.negative_prompt, required=False)
-        _check_number("seed", self.seed, 0, MAX_SEED, whole=True)
+        _check_text("prompt", self.prompt, MAX_PROMPT, required=True)
+        _check_text("negative prompt", self.negative_prompt, MAX_NEGATIVE, required=False)
         if self.steps is not None:
             _check_number("number of steps", self.steps, 1, MAX_STEPS, whole=True)
         if self.guidance is not None:
@@ -62,19 +64,19 @@ class Request:
         for kind in ("model", "method", "preset"):
             _check_name(kind, getattr(self, kind))
         _check_settings(self.settings)
-        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "seed", seed_of(self.seed))
         if self.steps is not None:
             object.__setattr__(self, "steps", int(self.steps))
 
 
-def _check_text(name: str, text: Any, *, required: bool) -> None:
+def _check_text(name: str, text: Any, most: int, *, required: bool) -> None:
     if not isinstance(text, str):
         raise ValueError(f"The {name} must be text, not {type(text).__name__}.")
     if required and not text.strip():
         raise ValueError(f"The {name} is empty. Write what the picture should show.")
-    if len(text) > MAX_PROMPT:
-        raise ValueError(f"The {name} has {len(text):,} characters; allowed are {MAX_PROMPT:,}.")
-    if _has_control(text.replace("\n", "").replace("\t", "")):
+    if len(text) > most:
+        raise ValueError(f"The {name} has {len(text):,} characters; allowed are {most:,}.")
+    if _has_control(text.translate(dict.fromkeys(map(ord, BREAKS)))):
         raise ValueError(f"The {name} holds control characters. Remove them and try again.")
 
 

@@ -18,7 +18,8 @@ class TrainEvent:
         seconds: since the training or its resumption began; seconds_left: estimated.
         figures: what the recipe measures, at checkpoints, such as the removed ratio.
         sheet: (H, W, 3) uint8 samples of fixed prompts, at checkpoints.
-        checkpoint: whether this step was saved. skipped: pictures left out so far, by reason.
+        checkpoint: whether this step was saved. skipped: pictures left out so far, by reason, and `examples`, one of
+            each.
         final: the last event; `note` says why if it came early.
     """
 
@@ -32,8 +33,15 @@ class TrainEvent:
     sheet: np.ndarray | None = None
     checkpoint: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, str] = field(default_factory=dict)
     final: bool = False
     note: str = ""
+
+    @property
+    def left_out(self) -> list[str]:
+        """One sentence per reason for which pictures were left out."""
+        told = {reason: f", such as {self.examples[reason]}" for reason in self.skipped if reason in self.examples}
+        return [f"{n} pictures were left out: {reason}{told.get(reason, '')}." for reason, n in self.skipped.items()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

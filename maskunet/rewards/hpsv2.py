@@ -25,7 +25,7 @@ class HPSv2:
 
     def __init__(self, network: nn.Module, tokenizer: Any, device: torch.device, dtype: torch.dtype):
         self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
-        self.size = network.visual.image_size[0]
+        self.size, self.length = network.visual.image_size[0], network.context_length
         self._text = PromptCache(self._encode)
 
     def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
@@ -35,6 +35,10 @@ class HPSv2:
         told = torch.stack([self._text(prompt) for prompt in prompts])
         # In float32: bfloat16 would round a cosine of 0.3 to steps of 0.002.
         return F.cosine_similarity(seen.float(), told, dim=-1)
+
+    def unread(self, prompt: str) -> str:
+        """What of a prompt lies beyond its `length` tokens, of which two are the start and the end."""
+        return self.tokenizer.decode(self.tokenizer.encode(prompt)[self.length - 2 :]).strip()
 
     def text_tower(self, prompt: str) -> list[nn.Module]:
         """What read this prompt, which is known now."""

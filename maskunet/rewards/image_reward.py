@@ -22,6 +22,7 @@ from maskunet.encoders.blip import (
 )
 from maskunet.encoders.pixels import normalized
 from maskunet.encoders.reading import GET_AGAIN, load_frozen, read_checkpoint, read_json
+from maskunet.prompts.tokens import unread
 from maskunet.rewards.base import PromptCache, RewardSpec
 
 MEAN, STD, MAX_LENGTH = 0.16717362830052426, 1.0333394966054072, 35
@@ -56,6 +57,10 @@ class ImageReward:
         attended = None if alike else pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
         raw = self.network(normalized(image, self.size).to(self.dtype), tokens, attended)
         return (raw.float() - self.mean) / self.std
+
+    def unread(self, prompt: str) -> str:
+        """What of a prompt lies beyond its `length` tokens."""
+        return unread(prompt, self.tokenizer, self.length)
 
     def _tokenize(self, prompt: str) -> Tensor:
         found = self.tokenizer(prompt, truncation=True, max_length=self.length).input_ids

@@ -20,6 +20,7 @@ from maskunet.records import Request, Run, StepEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.runs.draft import Draft
 from maskunet.runs.feature_maps import UpBlocks
+from maskunet.runs.fine_print import notes
 from maskunet.runs.recorder import Recorder, Stopped, Trace
 
 
@@ -55,6 +56,7 @@ def compare(
     settings = spec.settings(request.preset, request.settings)
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
+    record.fine_print = notes(model, rewards, record.request)
     with UpBlocks(model.unet) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
@@ -78,12 +80,28 @@ def compare(
     yield record.state, record.run()
 
 
-def null_mask(model: DiffusionModel, rewards: WeightedRewards, request: Request, plain: MethodSpec) -> float:
-    """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones."""
+def null_mask(
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+    request: Request,
+    plain: MethodSpec,
+    should_stop: Callable[[], str] = str,
+) -> float:
+    """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones.
+
+    Args:
+        should_stop: asked after every event; a sentence other than "" ends the work.
+
+    Raises:
+        Stopped: it was asked to stop.
+    """
 
     def picture(model: DiffusionModel) -> np.ndarray:
-        *_, last = plain.run(model, rewards, request, plain.settings())
-        return last.image.astype(int)
+        with closing(plain.run(model, rewards, request, plain.settings())) as events:
+            for event in events:
+                if not event.final and (why := should_stop()):
+                    raise Stopped(why)
+        return event.image.astype(int)
 
     request = replace(filled(request, plain, model), previews=False)
     with MaskedUNet(model.unet) as masked:

@@ -47,16 +47,22 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
 
 
 def archive(run: Run, folder: Path) -> Path:
-    """All of `write` in one zip under `folder`, made once per run; the newest 20 are kept."""
+    """All of `write` in one zip under `folder`, made once per run; the newest 20 are kept.
+
+    Raises:
+        ValueError: the disk is full, or may only be read.
+    """
     target = folder / f"maskunet-{run.id}-figures.zip"
-    if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole.part(folder.parent) as place, whole.file(target, place) as packed:
-            said = list(write(run, place / "figures"))
-            (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
-            shutil.make_archive(str(packed.with_suffix("")), "zip", place / "figures")
-    for old in sorted(folder.glob("*.zip"), key=lambda p: p.stat().st_mtime)[:-MAX_KEPT]:
-        old.unlink(missing_ok=True)
+    with whole.telling("figures"):
+        if not target.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole.part(folder.parent) as place, whole.file(target, place) as packed:
+                said = list(write(run, place / "figures"))
+                (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
+                shutil.make_archive(str(packed.with_suffix("")), "zip", place / "figures")
+        others = (path for path in folder.glob("*.zip") if path != target)  # whatever the clock says of it
+        for old in sorted(others, key=lambda p: p.stat().st_mtime)[: 1 - MAX_KEPT]:
+            old.unlink(missing_ok=True)
     return target
 
 

@@ -1,7 +1,7 @@
 """Collect a method's events into a Run: numbers, the best picture, frames, feature maps, statistics."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -79,7 +79,11 @@ def _small(image: np.ndarray) -> np.ndarray:
 
 @dataclass(slots=True)
 class Recorder:
-    """Takes in what `compare` sees and makes the Run of it, also of what was stopped."""
+    """Takes in what `compare` sees and makes the Run of it, also of what was stopped.
+
+    Attributes:
+        fine_print: sentences on how the prompts are read. note: on what happened since.
+    """
 
     id: str
     request: Request
@@ -88,6 +92,7 @@ class Recorder:
     weights: Mapping[str, str]
     state: str = "done"
     note: str = ""
+    fine_print: Sequence[str] = ()
     base: Trace | None = None
     base_settings: Any = None
     trace: Trace = field(default_factory=Trace)
@@ -142,8 +147,8 @@ class Recorder:
             versions=versions(),
             weights=dict(self.weights),
             base_settings=asdict(self.base_settings) if base else {},
-            base_rewards=_finite(base.rewards) if base else {},
-            rewards=_finite(self.best.rewards),
+            base_rewards=_scored(base.rewards) if base else {},
+            rewards=_scored(self.best.rewards),
             keep_ratio=_keep_ratio(stats, self.best),
             unet_calls=last.unet_calls,
             base_unet_calls=base.unet_calls if base else 0,
@@ -152,11 +157,16 @@ class Recorder:
             rows=tuple(self.rows),
             result_image=self.best.image,
             base_image=base.image if base else None,
-            note=self.note,
+            note=self._notes(),
             course=self._course(),
             stats=stats,
             masks=self._mask_set(),
         )
+
+    def _notes(self) -> str:
+        """All there is to know; what the method has said in more words is not said again."""
+        others = [each for each in self.fine_print if each.removesuffix(".") not in self.note]
+        return " ".join(filter(None, [self.note, *others]))
 
     def _course(self) -> Course | None:
         """The step pictures and feature maps of both, at the steps that both have."""
@@ -180,6 +190,12 @@ class Recorder:
 
 def _finite(rewards: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in rewards.items() if math.isfinite(value)}
+
+
+def _scored(rewards: Mapping[str, float]) -> dict[str, float]:
+    """The rewards that are numbers; none where their sum is not, as then nothing was scored."""
+    finite = _finite(rewards)
+    return finite if "total" in finite else {}
 
 
 def _keep_ratio(stats: SiteStats | None, best: StepEvent) -> float:

@@ -3,13 +3,10 @@
 A picture's PNG holds what determines it (no times, no id), so that a replay gives the same bytes.
 """
 
-import csv
-import errno
 import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,7 @@ from maskunet.records import MaskSet, Run, course, mask_set, site_stats
 from maskunet.records.disk import untrusted, whole
 from maskunet.records.site_stats import SiteStats
 from maskunet.records.table import csv_text
-from maskunet.runs import replay
+from maskunet.runs import check, replay
 
 FILES = (
     "base.png", "result.png", "run.json", "steps.csv", "masks.safetensors", "sites.npz", "sites.csv", "steps.webp",
@@ -38,7 +35,7 @@ def write(run: Run, folder: Path) -> Path:
         ValueError: the disk is full, the place cannot be written, or `folder` holds other files.
     """
     check_place(folder)
-    with _disk_errors(), whole.folder(folder) as fresh:
+    with whole.telling("run"), whole.folder(folder) as fresh:
         _write_files(run, fresh)
     return folder
 
@@ -113,24 +110,26 @@ def read(folder: Path) -> Run:
     folder = whole.standing(folder)
     try:
         record = replay.parse((folder / RECORD).read_bytes())
-        replay.check_types(record, Run)
-        with (folder / STEPS).open(newline="", encoding="utf-8") as file:
-            rows = tuple({k: _value(v) for k, v in row.items()} for row in csv.DictReader(file))
+        check.check_types(record)
         base = untrusted.pixels(folder / BASE, "PNG") if (folder / BASE).is_file() else None
         stats, note = _read_stats(folder)
         record["note"] = " ".join(filter(None, (record.get("note"), note)))
         known = {f.name for f in fields(Run)}
-        return Run(
+        run = Run(
             **{name: value for name, value in record.items() if name in known - {"request"}},
             request=replay.request_of(record),
-            rows=rows,
+            rows=untrusted.rows(folder / STEPS),
             base_image=base,
             result_image=untrusted.pixels(folder / RESULT, "PNG"),
             stats=stats,
             course=course.load(folder / FRAMES, folder / MAPS),
         )
-    except (OSError, EOFError, TypeError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        check.check(run)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an old or a stranger's file does to those who read it
         raise ValueError(f"The run “{folder.name}” is incomplete or damaged.") from error
+    return run
 
 
 def _read_stats(folder: Path) -> tuple[SiteStats | None, str]:
@@ -158,34 +157,32 @@ def unzip(path: Path, folder: Path) -> Run:
     Raises:
         ValueError: no such zip, larger than a run can be, or it holds no complete run.
     """
-    refused = ValueError("This file is no run that was downloaded here. Give the .zip of “Download run”.")
-    try:
-        with whole.part(folder) as place, zipfile.ZipFile(path) as archive:
-            entries = [e for e in archive.infolist() if Path(e.filename).name in FILES]
-            if sum(entry.file_size for entry in entries) > MAX_ZIP or len(entries) > len(FILES):
-                raise refused
-            fresh = place / "run"
-            fresh.mkdir()
-            for entry in entries:  # by its last name only: a zip cannot say where its files go
-                (fresh / Path(entry.filename).name).write_bytes(archive.read(entry))
-            run = read(fresh)
-            masks(fresh)
-            if not re.fullmatch("[0-9a-f]{12}", run.id):
-                raise refused
-            if not (folder / run.id).exists():
-                fresh.rename(folder / run.id)
-    except Exception as error:  # whatever a stranger's file does to those who read it
-        raise refused from error
+    with whole.telling("run"), whole.part(folder) as place:
+        run = _unpacked(path, place / "run")
+        if not (folder / run.id).exists():
+            (place / "run").rename(folder / run.id)
     return run
 
 
-def _value(text: str | None) -> Any:
-    if text in ("True", "False"):
-        return text == "True"
-    if not text:
-        return None
-    number = float(text)
-    return int(number) if re.fullmatch(r"-?\d+", text) else number
+def _unpacked(path: Path, fresh: Path) -> Run:
+    refused = ValueError("This file is no run that was downloaded here. Give the .zip of “Download run”.")
+    try:
+        with untrusted.archive(path, MAX_ZIP) as archive:
+            entries = [e for e in archive.infolist() if Path(e.filename).name in FILES]
+            if len(entries) > len(FILES):
+                raise refused
+            fresh.mkdir()
+            for entry in entries:  # by its last name only: a zip cannot say where its files go
+                (fresh / Path(entry.filename).name).write_bytes(archive.read(entry))
+        run = read(fresh)
+        masks(fresh)
+        if not re.fullmatch("[0-9a-f]{12}", run.id) or ((fresh / SITES).is_file() and run.stats is None):
+            raise refused
+    except Exception as error:  # whatever a stranger's file does to those who read it
+        if whole.is_full(error):
+            raise
+        raise refused from error
+    return run
 
 
 def run_zip(folder: Path) -> Path:
@@ -200,19 +197,8 @@ def run_zip(folder: Path) -> Path:
     if target.is_file():
         return target
     # Stored, not deflated: pictures and packed bits do not get smaller.
-    with _disk_errors(), whole.file(target, folder.parent) as fresh, zipfile.ZipFile(fresh, "w") as archive:
+    with whole.telling("run"), whole.file(target, folder.parent) as fresh, zipfile.ZipFile(fresh, "w") as archive:
         for name in FILES:
             if (folder / name).is_file():
                 archive.write(folder / name, f"{target.stem}/{name}")
     return target
-
-
-@contextmanager
-def _disk_errors():
-    """Turn what the disk can do to us into one sentence without a path."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ValueError("The disk is full: the run was not saved. Free some space.") from error
-        raise ValueError("The run cannot be written to its folder. Give another place.") from error

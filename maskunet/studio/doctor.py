@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -20,6 +20,7 @@ from maskunet.machine import versions
 from maskunet.methods import SPECS
 from maskunet.models import SPECS as MODELS
 from maskunet.records import Request
+from maskunet.runs.recorder import Stopped
 
 # GB: tabletop with its page holds 1.5, and a run of it takes 1 MB on the disk and its zip another, 200 times.
 MEMORY, DISK = 2.0, 0.5
@@ -81,7 +82,7 @@ def memory(free: float) -> Finding:
 
 def disk(free: float) -> Finding:
     """Whether free gigabytes are enough for the runs."""
-    more = f"The lab keeps its newest 200 runs, up to {DISK:g} GB of tabletop's."
+    more = f"The lab keeps 200 runs, up to {DISK:g} GB of tabletop's."
     return Finding("Disk", f"{free:.1f} GB are free where the runs go. {more}", free >= DISK)
 
 
@@ -106,12 +107,21 @@ def rewards() -> Finding:
     return Finding("Rewards", "Those for Stable Diffusion are here.")
 
 
-def speed(library: Library) -> Finding:
-    """Make a few steps with the default model and say how long pictures will take."""
+def speed(library: Library, should_stop: Callable[[], str] = str) -> Finding:
+    """Make a few steps with the default model and say how long pictures will take.
+
+    Args:
+        should_stop: asked after every step; a sentence other than "" ends the work.
+
+    Raises:
+        Stopped: it was asked to stop.
+    """
     try:
         loaded = library.load(library.default)
-        step = _seconds(loaded, "plain", steps=3)
-        update = _seconds(loaded, "maskunet_free", steps=1)
+        step = _seconds(loaded, "plain", 3, should_stop)
+        update = _seconds(loaded, "maskunet_free", 1, should_stop)
+    except Stopped:
+        raise
     except Exception as error:
         return Finding("Speed", f"{library.default} does not work here. {sentence(error)}", False)
     official = SPECS["maskunet_free"].settings("official")
@@ -127,13 +137,17 @@ def speed(library: Library) -> Finding:
     )
 
 
-def _seconds(loaded: Loaded, method: str, steps: int) -> float:
+def _seconds(loaded: Loaded, method: str, steps: int, should_stop: Callable[[], str]) -> float:
     """The shortest time between two events of a method; the first one warms up."""
     settings: dict[str, Any] = {} if method == "plain" else {"updates": 3, "early_steps": 0}
     request = Request(prompt=PROMPT, model=loaded.model.name, method=method, steps=steps, previews=False)
     spec = SPECS[method]
     with closing(spec.run(loaded.model, loaded.rewards, request, spec.settings("", settings))) as events:
-        times = [event.seconds for event in islice(events, 3)]
+        times = []
+        for event in islice(events, 3):
+            times.append(event.seconds)
+            if why := should_stop():
+                raise Stopped(why)
     return min(after - before for before, after in pairwise(times))
 
 

@@ -1,6 +1,5 @@
 """The studio's part for features: which sets of pictures there are, and drawings of them, each in its own process."""
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,14 +9,17 @@ from pathlib import Path
 from maskunet.evaluation import features
 from maskunet.plugins import check
 from maskunet.records import Card, feature_set
+from maskunet.records.disk import pictures
 from maskunet.records.disk.shipped import shipped
 from maskunet.records.features import EXTRACTOR, RANGES, FeatureEvent, FeatureRequest, SetCard
 from maskunet.studio import features_process
 from maskunet.studio.features_process import Source
 from maskunet.studio.process import Process
+from maskunet.studio.queue import ENDED, Job, Queue
 
 COMPUTED = shipped("examples/features")
-AT_ONCE = 2  # drawings; the others wait
+AT_ONCE, WAITING = 2, 8  # drawings; the others wait in fair order
+LIMIT = 3600.0  # seconds of one drawing
 TICK = 0.5  # seconds without news after which an event comes for the clock
 NOT_PICTURES = "annotations"  # the folder beside COCO's pictures that holds their captions
 DIED = "The work ended before it was done, most likely for lack of memory. Take fewer pictures."
@@ -47,8 +49,7 @@ class FeatureStudio:
         if images is not None and not images.is_dir():
             raise ValueError(f"“{images.name}” is no folder. --images takes one that holds folders of pictures.")
         self._computed, self._images, self._device, self._cache = computed, images, device, cache
-        self._places = threading.BoundedSemaphore(AT_ONCE)
-        self._drawings: dict[threading.Event, str] = {}  # what stops each, and whose it is
+        self._queue = Queue(WAITING, AT_ONCE)
 
     def sets(self) -> list[SetCard]:
         """The precomputed sets, then the folders; also those that cannot be used, with the reason."""
@@ -61,60 +62,53 @@ class FeatureStudio:
         specs = sorted(SPECS.values(), key=lambda spec: spec.name != EXTRACTOR)
         return [Card(name=one.name, title=one.title, summary=one.summary) for one in specs]
 
-    def draw(self, request: FeatureRequest, owner: str = "") -> Iterator[FeatureEvent]:
+    def draw(self, request: FeatureRequest, owner: str = "", address: str = "") -> Iterator[FeatureEvent]:
         """Draw sets. Without news an event comes twice a second, for the clock.
 
         Closing the iterator ends the work at once; after `stop` it ends by itself.
 
         Args:
-            owner: who asks, for `stop`.
+            owner: who asks, for `stop`; one drawing at a time for each owner, any number for "".
+            address: where from; the order is fair between addresses, see `Queue`.
 
         Raises:
-            ValueError: a set does not exist, they do not compare, or the work failed; one sentence.
+            ValueError: a set does not exist, they do not compare, all places are taken, or the work failed or
+                took too long; one sentence.
         """
         sources, asked = self._resolved(request)
-        stopped = threading.Event()
-        self._drawings[stopped] = owner
+        job = Job(request=request, owner=owner, address=address)
+        self._queue.submit(job)
         try:
-            yield from self._in_turn(sources, asked, stopped)
+            while not self._queue.begins(job, TICK):
+                if job.phase in ENDED:
+                    yield FeatureEvent(phase="stopped")
+                    return
+                yield FeatureEvent(phase="waiting", seconds=time.monotonic() - job.asked)
+            yield from self._followed(sources, asked, job)
         finally:
-            del self._drawings[stopped]
+            self._queue.stop(job, "Over.")  # where it still waits
+            self._queue.publish(job, "done")
 
     def stop(self, owner: str) -> None:
         """End the drawings of this owner within half a second."""
-        for stopped, whose in list(self._drawings.items()):
-            if whose == owner:
-                stopped.set()
+        for job in self._queue.of(owner):
+            self._queue.stop(job, "Stopped on request.")
 
     def close(self) -> None:
         """End all drawings."""
-        for stopped in list(self._drawings):
-            stopped.set()
+        self._queue.close("Stopped because the program was closed.")
 
-    def _in_turn(
-        self, sources: Sequence[Source], request: FeatureRequest, stopped: threading.Event
-    ) -> Iterator[FeatureEvent]:
-        began = time.monotonic()
-        while not self._places.acquire(timeout=TICK):
-            if stopped.is_set():
-                yield FeatureEvent(phase="stopped")
-                return
-            yield FeatureEvent(phase="waiting", seconds=time.monotonic() - began)
-        try:
-            yield from self._followed(sources, request, stopped)
-        finally:
-            self._places.release()
-
-    def _followed(
-        self, sources: Sequence[Source], request: FeatureRequest, stopped: threading.Event
-    ) -> Iterator[FeatureEvent]:
+    def _followed(self, sources: Sequence[Source], request: FeatureRequest, job: Job) -> Iterator[FeatureEvent]:
         """Start the process and pass on what it says."""
         process = Process(features_process.serve, sources, request, self._device, self._cache, died=DIED)
         event, began = FeatureEvent(phase="starting"), time.monotonic()
+        begun = began
         try:
             yield event
             for said in process.told(TICK):
-                if stopped.is_set():
+                if time.monotonic() - begun > LIMIT:
+                    raise ValueError(f"The drawing took longer than {LIMIT / 60:g} minutes. Take fewer pictures.")
+                if job.reason:
                     yield FeatureEvent(phase="stopped")
                     return
                 before = event.phase, event.name
@@ -199,7 +193,7 @@ def _pictures(path: Path) -> tuple[int, str]:
     """How many pictures a folder holds, and why it cannot be used if so."""
     try:
         # Annotations are not read here, as they take seconds; what is wrong with them is told by the drawing.
-        n = sum(p.suffix.lower() in features.SUFFIXES and p.name[0] != "." for p in path.iterdir())
+        n = len(pictures.listed(path))
         if not n:
             features.read_folder(path)
     except ValueError as error:

@@ -93,7 +93,7 @@ def _read(
                 counted = {"done": progress.done, "total": progress.total}
                 yield FeatureEvent(phase="extracting", name=source.title, **counted)
             found[source.title] = progress.result
-            notes += [*said, *_skipped(source.title, progress)]
+            notes += [*said, *_skipped(source.title, progress), *progress.notes]
     return [found[source.title] for source in sources], tuple(notes)
 
 

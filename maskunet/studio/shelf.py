@@ -1,8 +1,12 @@
-"""The run folders of one server, by id: the newest are kept, any can be read, downloaded or brought."""
+"""The run folders of one server, by id: any can be read, downloaded or brought; of many, some must go."""
 
+import json
 import re
+import threading
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from maskunet.records import MaskSet, Run
@@ -11,8 +15,19 @@ from maskunet.runs import figures, run_folder
 from maskunet.runs.draft import Draft
 from maskunet.runs.recorder import Stopped
 
-MAX_RUNS = 200  # run folders kept on the disk; the oldest go first
+MAX_RUNS = 200  # run folders that were made here
+MAX_UPLOADS = 50  # run folders that were brought
 RUN_ID = re.compile("[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A run on the shelf: whose it is, and whether it was brought rather than made here."""
+
+    id: str
+    owner: str = ""
+    address: str = ""
+    brought: bool = False
 
 
 def checked(run_id: str) -> str:
@@ -29,6 +44,11 @@ def checked(run_id: str) -> str:
 class Shelf:
     """Every method raises ValueError, one sentence, for a malformed id or a run that is not here.
 
+    Which runs are new is known by the order in which they came, not by a clock. It lies in a list beside the
+    folder, from where nothing is served. One that the list does not have, as of an earlier version, counts as
+    older than all it has. What takes memory, to read a run, to draw one or to check one that is brought, is done
+    one at a time.
+
     Args:
         folder: of the run folders, of this server alone; made when the first run is kept. What a killed
             server left in it is put right.
@@ -36,7 +56,11 @@ class Shelf:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        whole.tidy(self.folder)
+        self._list = self.folder.with_name(f".{self.folder.name}.json")
+        self._one = threading.RLock()
+        with suppress(OSError):  # of a folder that may only be read; what is written later is told
+            whole.tidy(self.folder)
+        self._kept = self._listed()
 
     def draft(self, run_id: str) -> Draft:
         """Keeps the best so far of a run until the run itself is kept."""
@@ -53,26 +77,28 @@ class Shelf:
         except ValueError as error:
             raise Stopped(why) from error
 
-    def keep(self, run: Run) -> None:
-        """Save a run and make room on the disk."""
-        run_folder.write(run, self.folder / run.id)
-        self._make_room()
+    def keep(self, run: Run, owner: str = "", address: str = "") -> None:
+        """Save a run and make room on the disk.
 
-    def _make_room(self) -> None:
-        saved = [p for p in self.folder.iterdir() if RUN_ID.fullmatch(p.name)]
-        for old in sorted(saved, key=lambda p: p.stat().st_mtime)[:-MAX_RUNS]:
-            with suppress(OSError):  # another attempt follows with the next run
-                whole.remove(old)
+        Args:
+            owner, address: who asked for it and where from, see `first_to_go`.
+        """
+        run_folder.write(run, self.folder / run.id)
+        with self._one:
+            self._kept = [*self._strays(run.id), *self._kept]  # such as what a failed run left
+            self._add(Kept(id=run.id, owner=owner, address=address))
 
     def read(self, run_id: str) -> Run:
         """A run, without its masks."""
         if not (self.folder / checked(run_id)).is_dir():
-            raise ValueError(f"This run is not here any more: the newest {MAX_RUNS} are kept.")
-        return run_folder.read(self.folder / run_id)
+            raise ValueError(f"This run is not here any more: {MAX_RUNS} are kept.")
+        with self._one:
+            return run_folder.read(self.folder / run_id)
 
     def masks(self, run_id: str) -> MaskSet | None:
         """The masks it kept, or None."""
-        return run_folder.masks(self.folder / checked(run_id))
+        with self._one:
+            return run_folder.masks(self.folder / checked(run_id))
 
     def numbers(self, run_id: str) -> Path:
         """Its steps.csv: one row per update."""
@@ -82,13 +108,72 @@ class Shelf:
         """One zip of its files."""
         return run_folder.run_zip(self.folder / checked(run_id))
 
-    def take(self, archive: Path) -> str:
-        """Keep a run that was downloaded as a zip, here or elsewhere, and return its id."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        run_id = run_folder.unzip(archive, self.folder).id
-        self._make_room()
-        return run_id
+    def take(self, archive: Path, owner: str = "", address: str = "") -> str:
+        """Keep a run that was downloaded as a zip, here or elsewhere, and return its id.
+
+        It takes the place of other runs that were brought, never of one made here.
+
+        Args:
+            owner, address: who brings it and where from, see `first_to_go`.
+        """
+        with self._one:
+            with whole.telling("run"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            before = {path.name for path in self._folders()}
+            run_id = run_folder.unzip(archive, self.folder).id
+            if run_id not in before:
+                self._add(Kept(id=run_id, owner=owner, address=address, brought=True))
+            return run_id
 
     def figures(self, run: Run) -> Path:
         """One zip of every plot of a run, which may be none of these, and the numbers behind each."""
-        return figures.archive(run, self.folder / ".figures")
+        with self._one:
+            return figures.archive(run, self.folder / ".figures")
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if RUN_ID.fullmatch(path.name)]
+
+    def _strays(self, *but: str) -> list[Kept]:
+        """Run folders that are not listed, those changed longest ago first."""
+        known = {kept.id for kept in self._kept} | {*but}
+        strays = [path for path in self._folders() if path.name not in known]
+        return [Kept(id=path.name) for path in sorted(strays, key=lambda path: path.stat().st_mtime)]
+
+    def _listed(self) -> list[Kept]:
+        """What the list of an earlier program says, the oldest first; nothing if there is none or it is damaged."""
+        try:
+            return [Kept(**one) for one in json.loads(self._list.read_text("utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def _add(self, new: Kept) -> None:
+        """Put a run at the list's end, and let go of those that are too many of its kind."""
+        there = {path.name for path in self._folders()}
+        self._kept = [one for one in self._kept if one.id in there and one.id != new.id] + [new]
+        alike = [one for one in self._kept if one.brought == new.brought]
+        while len(alike) > (MAX_UPLOADS if new.brought else MAX_RUNS):
+            old = first_to_go(alike)
+            alike.remove(old)
+            with suppress(OSError):  # another attempt follows with the next run
+                whole.remove(self.folder / old.id)
+                self._kept.remove(old)
+        with suppress(OSError):  # then a later program goes by the folders' times
+            whole.write(self._list, json.dumps([asdict(one) for one in self._kept]))
+
+
+def first_to_go(kept: Sequence[Kept]) -> Kept:
+    """The oldest run of whoever has most: of the address with most of them, there of the owner with most.
+
+    Owners cost nothing to make up in a browser, and addresses do, so a flood from one address pushes out its own.
+    The newest run is never the one: it is last in its group, and alone in it only where every group has one.
+
+    Args:
+        kept: at least two, the oldest first.
+    """
+    return _of_most(_of_most(kept, "address"), "owner")[0]
+
+
+def _of_most(kept: Sequence[Kept], whose: str) -> list[Kept]:
+    """The runs of those who have most, several if they have as many."""
+    counts = Counter(getattr(one, whose) for one in kept)
+    return [one for one in kept if counts[getattr(one, whose)] == max(counts.values())]

@@ -1,48 +1,31 @@
 """The only door for a page: jobs one after another, plain data in and out, clear sentences."""
 
-import gc
-import logging
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
-from maskunet.failures import sentence
 from maskunet.library.library import Library
 from maskunet.machine import device_name
-from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
-from maskunet.models.base import DiffusionModel
 from maskunet.prompts.groups import parse
-from maskunet.records import Card, JobEvent, Request, Run, Status, StepEvent
+from maskunet.records import Card, JobEvent, Request, Run, Status
 from maskunet.runs.command_line import command_line
-from maskunet.runs.compare import compare, null_mask
-from maskunet.runs.recorder import Stopped, Trace
-from maskunet.studio import cards, doctor, zero_gpu
+from maskunet.studio import cards, doctor
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.queue import Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
-
-logger = logging.getLogger(__name__)
-
-MAX_RECENT = 32  # plain pictures, and durations, kept in memory
-KEEP_MASKS = 8 * 2**20  # bytes of packed masks below which a run keeps them unasked
+from maskunet.studio.work import DeviceWork, Ended
 
 
 class Studio:
     """Runs requests one at a time and tells any number of readers how they go.
 
     Args:
-        runs: folder of the run folders, made if absent; the newest 200 are kept.
+        runs: folder of the run folders, made if absent; 200 are kept, see `Shelf`.
         model: the default base model, or "auto" (see `Library`).
         weights: folder of the default model's weights, or None.
         device: "cuda", "mps", "cpu", or None for the best one here.
@@ -81,15 +64,8 @@ class Studio:
         self.features = FeatureStudio(images=images, device=str(self._library.device))
         place = Place(model=self._library.default, weights=weights, device=str(self._library.device))
         self.training = TrainStudio(place) if trains else None
-        self._methods, self._limit = methods, limit_seconds
-        self._queue = Queue(max_waiting)
-        self._bases: dict[tuple, Trace] = _Recent()
-        self._usual: dict[tuple, float] = _Recent()
-        self._computing = threading.Lock()  # one at a time on the device, by any route
-        self._lent = None
-        if zero_gpu.is_here():  # its models must be loaded before the page is launched
-            self._warm_up()
-            self._lent = zero_gpu.lent(self._pictures, lambda asked, _: zero_gpu.loan(self._usual.get(_effort(asked))))
+        self._methods, self._queue = methods, Queue(max_waiting)
+        self._device = DeviceWork(self._library, self.shelf, methods, queue=self._queue, limit=limit_seconds)
         # diffusers imports it, and it silences a warning of its own: not reliably in the worker's thread, since
         # Python's warning filters are shared, and gradio puts them back while the page is built.
         import_module("requests")
@@ -141,7 +117,43 @@ class Studio:
         """
         self._library.find(request.model)
         method_of(request.method, self._methods).settings(request.preset, request.settings)
-        return self._queue.submit(request, owner, address, self._usual.get(_effort(request)))
+        return self._submit(self._device.pictures, request, owner, address)
+
+    def null_mask(self, request: Request, owner: str = "", address: str = "") -> str:
+        """Queue the control, and return its job's id: plain, and the same under masks of ones.
+
+        The last event's message says the largest pixel difference, 0 to 255; 0 if putting masks on changes
+        nothing by itself. Arguments and what is raised are those of `start`.
+        """
+        self._library.find(request.model)
+        return self._submit(self._device.null_mask, request, owner, address)
+
+    def speed(self, owner: str = "", address: str = "") -> str:
+        """Queue a measurement of how long pictures of the default model take here, and return its job's id.
+
+        The last event's message says it, see `doctor.speed`. Arguments and what is raised are those of `start`;
+        it is refused too where the device is only lent.
+        """
+        if self._device.is_lent:
+            raise ValueError("A shared GPU is lent for pictures only; their times are under each of them.")
+        asked = Request(prompt=doctor.PROMPT, model=self._library.default, method="plain")
+        return self._submit(self._device.speed, asked, owner, address)
+
+    def _submit(self, work: Callable[[Job], Ended], request: Request, owner: str, address: str) -> str:
+        job = Job(request=request, work=work, owner=owner, address=address, usual=self._device.usual(work, request))
+        return self._queue.submit(job)
+
+    def now(self, job: str) -> JobEvent:
+        """The newest event of a job; for the id of a saved run the run.
+
+        Raises:
+            ValueError: no such job or run.
+        """
+        known = self._queue.get(checked(job))
+        if known is not None:
+            return self._queue.now(known)
+        run = self.run(job)
+        return JobEvent(job=job, phase=run.state, rows=run.rows, run=run, message=run.note)
 
     def events(self, job: str, after: int = 0) -> Iterator[JobEvent]:
         """Follow a job from any moment on; several readers may, each at its own pace.
@@ -154,14 +166,13 @@ class Studio:
             after: number of the last event that the reader has seen.
 
         Raises:
-            ValueError: no such job or run.
+            ValueError: no such job or run, or too many follow it already.
         """
         known = self._queue.get(checked(job))
         if known is not None:
             yield from self._queue.follow(known, after)
-            return
-        run = self.run(job)
-        yield JobEvent(job=job, phase=run.state, rows=run.rows, run=run, message=run.note)
+        else:
+            yield self.now(job)
 
     def stop(self, job: str) -> None:
         """End a job after its current update; the best so far becomes its run.
@@ -185,50 +196,10 @@ class Studio:
             raise ValueError("This run is still being made.")
         return self.shelf.read(run_id)
 
-    def null_mask(self, request: Request) -> float:
-        """The control: largest pixel difference between plain and the same under masks of ones.
-
-        Returns:
-            0 to 255; 0 if putting masks on changes nothing by itself.
-
-        Raises:
-            ValueError: as `start`, or the model is busy with someone's picture for a minute.
-        """
-        self._library.find(request.model)
-        with self._alone():
-            loaded = self._library.load(request.model)
-            return null_mask(loaded.model, loaded.rewards, request, self._methods["plain"])
-
     def machine(self) -> list[tuple[str, str]]:
         """What this machine has besides the base models, see `cards`: names and sentences of `doctor.look`."""
         findings = doctor.look(self._library, self.shelf.folder)
         return [(found.name, found.said) for found in findings if found.name != doctor.WEIGHTS]
-
-    def speed(self) -> str:
-        """How long pictures of the default model take here, from a few steps; see `doctor.speed`.
-
-        Raises:
-            ValueError: the model is busy with someone's picture for a minute, or its device is only lent.
-        """
-        if self._lent is not None:
-            raise ValueError("A shared GPU is lent for pictures only; their times are under each of them.")
-        with self._alone():
-            return doctor.speed(self._library).said
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Nothing else computes meanwhile; what fails is said in a sentence."""
-        if not self._computing.acquire(timeout=60):
-            raise ValueError("The model is busy with a picture. Try again when it is done.")
-        message = ""
-        try:
-            yield
-        except Exception as error:
-            message = sentence(error)
-        finally:
-            self._computing.release()
-        if message:
-            raise ValueError(message)
 
     def close(self) -> None:
         """End all work after its current update and let go of the models."""
@@ -239,99 +210,9 @@ class Studio:
         self._worker.join(timeout=60)
         self._library.clear()
 
-    def _warm_up(self) -> None:
-        """Load the default model before anyone asks: the first preview comes sooner."""
-        try:
-            with self._computing:
-                self._library.load(self._library.default)
-        except Exception as error:  # told to whoever asks for this model
-            logger.info("The default model was not loaded: %s", error)
-
     def _work(self) -> None:
-        self._warm_up()
+        self._device.warm_up()
         while (job := self._queue.next()) is not None:
-            phase, news = "failed", {}
-            try:
-                with self._computing:
-                    run = job.context.run(self._make, job)
-                phase, news = run.state, {"run": run, "message": run.note}
-            except Stopped as error:
-                phase, news = "stopped", {"message": str(error)}
-            except Exception as error:
-                news = {"message": sentence(error)}
-            self._tidy()  # after the except block, which would keep the failed work's tensors alive
+            phase, news = self._device.do(job)
+            self._device.tidy()
             self._queue.publish(job, phase, **news)
-
-    def _make(self, job: Job) -> Run:
-        """Make the pictures and save them."""
-        if not self._library.is_loaded(job.request.model):
-            self._queue.publish(job, "loading")
-        self._library.load(job.request.model)
-        job.worked = time.monotonic()
-        deadline = job.worked + self._limit
-
-        def should_stop() -> str:
-            late = time.monotonic() > deadline
-            return job.reason or late * f"Stopped at the limit of {self._limit:g} seconds."
-
-        if why := should_stop():
-            raise Stopped(why)
-        far = self._lent is not None
-        pictures = self._lent(job.request, job.id) if far else self._pictures(job.request, job.id, should_stop)
-        with closing(pictures):
-            for phase, item in pictures:
-                if isinstance(item, StepEvent):
-                    self._queue.publish(job, phase, item)
-                    if far and (why := should_stop()):  # which the other process does not hear of
-                        return self._keep(job, self.shelf.cut_short(job.id, why))
-        return self._keep(job, item)
-
-    def _pictures(
-        self, request: Request, run_id: str, should_stop: Callable[[], str] = str
-    ) -> Iterator[tuple[str, StepEvent | Run]]:
-        loaded = self._library.load(request.model)
-        yield from compare(
-            loaded.model,
-            loaded.rewards,
-            _with_masks(request, loaded.model),
-            bases=self._bases,
-            should_stop=should_stop,
-            run_id=run_id,
-            draft=self.shelf.draft(run_id),
-            methods=self._methods,
-        )
-
-    def _keep(self, job: Job, run: Run) -> Run:
-        """Save a run and remember how long it took."""
-        if run.state == "done":
-            self._usual[_effort(job.request)] = time.monotonic() - job.worked
-        self.shelf.keep(run)
-        return replace(run, masks=None, course=None)  # those are read from the disk when asked for
-
-    def _tidy(self) -> None:
-        gc.collect()
-        if self._library.device.type == "cuda":
-            with suppress(RuntimeError):  # a broken device must not end the worker
-                torch.cuda.empty_cache()
-
-
-def _with_masks(request: Request, model: DiffusionModel) -> Request:
-    """Small models' masks are kept unasked, so that the explorer can lay two runs over each other."""
-    weights = sum(site.weights for site in find_sites(model.unet))
-    small = weights / 8 * (request.steps or model.steps) <= KEEP_MASKS
-    return replace(request, keep_masks=request.keep_masks or small)
-
-
-def _effort(request: Request) -> tuple:
-    """What decides how long a request takes."""
-    settings = tuple(sorted(request.settings.items()))
-    return request.model, request.method, request.preset, request.steps, settings
-
-
-class _Recent(OrderedDict):
-    """A dictionary that keeps only the entries added last."""
-
-    def __setitem__(self, key: object, value: object) -> None:
-        super().__setitem__(key, value)
-        while len(self) > MAX_RECENT:
-            self.popitem(last=False)

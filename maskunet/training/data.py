@@ -1,6 +1,5 @@
 """Pictures with captions for training: by number, so that any process draws the same ones."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-CAPTION_COLUMNS = ("text", "caption")
+from maskunet.prompts import captions, rows
+from maskunet.records.disk import pictures
+
 HELD_OUT = 64  # pairs, at most
 TRIES = 100  # neighbors asked before a data set counts as broken
 
@@ -26,8 +27,11 @@ class Pair:
 class Pairs(Protocol):
     """A data set: `pairs(index, draw)` gives the same for the same numbers; `draw` fixes what is random.
 
-    Raises ValueError with the reason, a few words, where a pair cannot be used.
+    Raises ValueError with the reason, a few words, where a pair cannot be used. `notes` are sentences on what does not
+    fit together, or is left out. A method `name(index)` may say what a pair is called.
     """
+
+    notes: tuple[str, ...]
 
     def __len__(self) -> int: ...
 
@@ -76,6 +80,12 @@ class Feed:
         """How many pairs met so far cannot be used, by reason."""
         return Counter(self.bad.values())
 
+    @property
+    def examples(self) -> Mapping[str, str]:
+        """What one of them is called, by reason."""
+        name = getattr(self.pairs, "name", "number {}".format)
+        return {reason: name(index) for index, reason in reversed(self.bad.items())}
+
     def __call__(self, number: int) -> Pair:
         """The pair of the number-th sample of the training, counted from 0.
 
@@ -107,37 +117,45 @@ class Feed:
 
 
 class Folder:
-    """A folder of pictures with a metadata.jsonl of `file_name` and `text`, as Hugging Face's image folders.
+    """A folder of pictures with captions, as Hugging Face's image folders, kohya's or COCO's.
 
     Args:
         size: side of the square that the model is trained on, in pixels.
 
+    Attributes:
+        notes: sentences on what does not fit together, or is left out.
+
     Raises:
-        ValueError: no metadata.jsonl, or a line of it is no JSON object.
+        ValueError: there are no captions, or they cannot be read.
     """
 
     def __init__(self, folder: Path, size: int):
         self.folder, self.size = folder, size
-        path = folder / "metadata.jsonl"
-        if not path.is_file():
+        found = captions.read(folder, [path.name for path in pictures.listed(folder)])
+        if not found.entries:
             raise ValueError(
-                f"“{folder.name}” has no metadata.jsonl. It must hold one JSON object per picture, with "
-                "file_name and text."
+                f"“{folder.name}” has no metadata.jsonl or metadata.csv with file_name and text, no .txt beside its "
+                "pictures and no captions of COCO's. Give a folder whose pictures have captions."
             )
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        self.rows = [_row(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+        self.entries = found.entries
+        self.notes = tuple(filter(None, (*found.notes, pictures.others(folder))))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.entries)
 
     def __call__(self, index: int, draw: int) -> Pair:
         """See `Pairs`; half of the pictures are mirrored."""
-        row = self.rows[index]
-        name = str(row.get("file_name", ""))
-        path = (self.folder / name).resolve()
-        if not name or not path.is_relative_to(self.folder.resolve()):
+        entry = self.entries[index]
+        path = (self.folder / entry.file).resolve()
+        if not entry.file or not path.is_relative_to(self.folder.resolve()):
             raise ValueError("no file name within the folder")
-        return Pair(_caption(row), _picture(path, self.size, draw))
+        if not entry.text:
+            raise ValueError(entry.lacks)
+        return Pair(entry.text, _picture(path, self.size, draw))
+
+    def name(self, index: int) -> str:
+        """What a pair is called: its picture's file."""
+        return self.entries[index].file or f"entry {index + 1}"
 
 
 class Table:
@@ -146,6 +164,8 @@ class Table:
     Raises:
         ValueError: the file cannot be read or lacks a column; or pyarrow is not installed.
     """
+
+    notes = ()
 
     def __init__(self, path: Path, size: int):
         self.size = size
@@ -158,7 +178,7 @@ class Table:
         except Exception as error:
             raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
         columns = self.file.column_names
-        if "image" not in columns or not set(CAPTION_COLUMNS) & set(columns):
+        if "image" not in columns or not set(rows.TEXTS) & {column.lower() for column in columns}:
             raise ValueError(f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text.")
 
     def __len__(self) -> int:
@@ -176,21 +196,11 @@ class Table:
         return Pair(_caption(row), _picture(io.BytesIO(stored), self.size, draw))
 
 
-def _row(line: str, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict):
-        raise ValueError(f"Line {number} of metadata.jsonl is no JSON object.")
-    return row
-
-
 def _caption(row: dict[str, Any]) -> str:
-    found = next((row[name] for name in CAPTION_COLUMNS if row.get(name)), None)
-    if not isinstance(found, str) or not found.strip():
-        raise ValueError("no caption")
-    return found.strip()
+    found = rows.first_text(rows.Row(0, "", row))
+    if found is None:
+        raise ValueError(captions.NONE)
+    return found.text
 
 
 def _picture(file: Any, size: int, draw: int) -> np.ndarray:
@@ -198,9 +208,9 @@ def _picture(file: Any, size: int, draw: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(file) as image:
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
-    except Exception as error:
-        raise ValueError("damaged picture") from error
-    pixels = np.asarray(square)
+        pixels = pictures.read(file)
+    except ValueError as error:
+        reason = str(error)
+        raise ValueError("damaged picture" if reason == pictures.DAMAGED else f"a picture that {reason}") from error
+    pixels = np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS))
     return pixels[:, ::-1] if draw % 2 else pixels

@@ -140,7 +140,7 @@ class _Training:
             cut = late and self.step < self.total
             event = TrainEvent(
                 step=self.step, steps=self.total, loss=loss, learning_rate=rate, seconds=seconds,
-                seconds_left=left, checkpoint=due, skipped=self.feed.skipped, final=final,
+                seconds_left=left, checkpoint=due, skipped=self.feed.skipped, final=final, examples=self.feed.examples,
                 note=f"The {minutes:g} minutes were over at step {self.step} of {self.total}." if cut else "",
                 **measured,
             )  # fmt: skip

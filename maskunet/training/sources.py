@@ -9,14 +9,14 @@ def find(name: str, size: int, latents: Path | None = None) -> tuple[Pairs, dict
     """The pictures of a source, and what a resumed training must find again.
 
     Args:
-        name: in `SOURCES`, or the path of a folder with metadata.jsonl or of a Parquet file.
+        name: in `SOURCES`, or the path of a folder of pictures with captions or of a Parquet file.
         size: side of the model's pictures in pixels.
         latents: folder of cached latents, for a source that has them.
 
     Raises:
         ValueError: there is no such source, or it cannot be read; says what is allowed.
     """
-    pairs = SOURCES[name](latents) if name in SOURCES else _of_path(Path(name), size, latents)
+    pairs = SOURCES[name](size, latents) if name in SOURCES else _of_path(Path(name), size, latents)
     about = {"data": name if name in SOURCES else Path(name).name, "examples": len(pairs)}
     return pairs, {**about, "latents": latents is not None}
 
@@ -28,12 +28,19 @@ def _of_path(path: Path, size: int, latents: Path | None) -> Pairs:
         return Folder(path, size)
     if path.is_file():
         return Table(path, size)
-    raise ValueError(f"“{path.name}” is neither {', '.join(SOURCES)}, nor a folder, nor a Parquet file.")
+    raise ValueError(
+        f"“{path.name}” is not there: it is neither {', '.join(SOURCES)}, nor a folder, nor a Parquet file."
+    )
 
 
-def _tabletop(latents: Path | None) -> Pairs:
-    from maskunet.training.tabletop import Tabletop
+def _tabletop(size: int, latents: Path | None) -> Pairs:
+    from maskunet.training.tabletop import PIXELS, Tabletop
 
+    if size != PIXELS:
+        raise ValueError(
+            f"The tabletop's pictures have {PIXELS} x {PIXELS} pixels and this base model's {size} x {size}. "
+            "Give a folder of pictures with captions, or train the model tabletop."
+        )
     try:
         return Tabletop(latents=latents)
     except FileNotFoundError as error:
@@ -43,4 +50,4 @@ def _tabletop(latents: Path | None) -> Pairs:
 
 
 SOURCES = {"tabletop": _tabletop}
-"""What makes the pairs of a source, from its folder of cached latents or None, by name."""
+"""What makes the pairs of a source, from the picture's size and its folder of cached latents or None, by name."""

@@ -9,6 +9,8 @@ from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption
 from maskunet.tabletop.scenes import mirrored
 
+PIXELS = 128  # along an edge of its pictures
+
 
 class Tabletop:
     """Scenes of the first shards; every draw words the caption anew, and every other one mirrors the scene.
@@ -17,6 +19,8 @@ class Tabletop:
         shards: of 1,000 scenes each. latents: a folder that `python -m maskunet tabletop latents` wrote,
             which saves rendering and encoding. A shard is laid out when it is first asked for.
     """
+
+    notes = ()
 
     def __init__(self, shards: int = 8, latents: Path | None = None):
         self.shards = shards
@@ -40,4 +44,4 @@ class Tabletop:
             return Pair(text, latents=self.latents[shard][place, int(flipped)].astype(np.float32) * self.scale)
         from maskunet.tabletop.render import render
 
-        return Pair(text, image=render([scene])[0].permute(1, 2, 0).numpy())
+        return Pair(text, image=render([scene], PIXELS)[0].permute(1, 2, 0).numpy())

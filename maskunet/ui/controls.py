@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from maskunet.records import MAX_SEED, MAX_STEPS, Card, Request
+from maskunet.records import MAX_STEPS, Card, Request
 from maskunet.ui import groups, settings, words
-from maskunet.ui.handlers import QUICK
+from maskunet.ui.handlers import QUICK, picked
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
 
@@ -52,7 +52,7 @@ class Controls:
 
     prompt: gr.Textbox
     negative: gr.Textbox
-    seed: gr.Number
+    seed: gr.Textbox
     model: gr.Dropdown
     method: gr.Dropdown
     preset: gr.Dropdown
@@ -85,8 +85,8 @@ class Controls:
         ways = {card.name: card for card in methods}
         cards = {card.name: card for card in models}
 
-        def new_seed() -> int:
-            return random.randrange(1_000_000)  # noqa: NPY002 short enough to be read aloud
+        def new_seed() -> str:
+            return str(random.randrange(1_000_000))  # noqa: NPY002 short enough to be read aloud
 
         def new_method(method: str) -> tuple[Any, Any]:
             card = ways[method]
@@ -102,9 +102,9 @@ class Controls:
             reason = "" if card.available else f'<div class="status failed">{escape(card.reason)}</div>'
             return chips(card), reason
 
-        def add_word(prompt: str, event: gr.EventData) -> str:
-            word = str((event._data or {}).get("word", ""))[:30]
-            return f"{prompt.rstrip()} {word}".strip()
+        def add_word(prompt: str | None, event: gr.EventData) -> str:
+            word = str(picked(event).get("word", ""))[:30]
+            return f"{(prompt or '').rstrip()} {word}".strip()
 
         self.shuffle.click(new_seed, None, self.seed, **QUICK)
         self.method.input(new_method, self.method, [self.method, self.preset], **QUICK)
@@ -131,7 +131,8 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
     vocabulary = gr.HTML(chips(first), js_on_load=CHIP_SCRIPT, elem_id="vocabulary")
     binding, edited = groups.build(studio, method, words.PROMPT_PLACEHOLDER)
     with gr.Row(elem_id="seed-row"):
-        seed = gr.Number(label=words.SEED, value=7, precision=0, minimum=0, maximum=MAX_SEED, min_width=120)
+        # A text: a browser's numbers are exact up to 2^53 only. Empty or -1 draws one.
+        seed = gr.Textbox(label=words.SEED, value="7", max_lines=1, min_width=120)
         shuffle = gr.Button(words.NEW_SEED, size="sm", min_width=90, scale=0)
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
@@ -213,7 +214,7 @@ def request(given: Values) -> Request:
     return Request(
         prompt=given.prompt or "",
         negative_prompt=given.negative or "",
-        seed=_whole(given.seed),
+        seed=given.seed,
         model=str(given.model),
         method=str(given.method),
         preset=str(given.preset or ""),

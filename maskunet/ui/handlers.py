@@ -1,44 +1,159 @@
 """How the page's handlers answer: the options that its rooms share, and what is told of a refusal."""
 
-from collections.abc import Callable, Iterator
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from functools import wraps
 from html import escape
-from inspect import isgeneratorfunction
-from typing import Any
+from inspect import isgeneratorfunction, signature
+from typing import Any, get_type_hints
 
 import gradio as gr
+from gradio.context import LocalContext
+from pydantic import TypeAdapter, ValidationError
+
+from maskunet.failures import is_fit, sentence
+from maskunet.ui.server.listeners import Listeners
 
 _PLAIN = {"api_visibility": "private", "show_progress": "hidden"}
 
-# At once, beside the queue.
+# At once, beside gradio's queue.
 QUICK = _PLAIN | {"queue": False}
-# What may refuse goes through the queue: without it gradio does not show the sentence.
-LOUD = _PLAIN | {"concurrency_limit": 8}
-# What goes on as long as its job does, on so many pages at once.
-WATCHED = _PLAIN | {"concurrency_limit": 32}
-# One after the other, as they take the device.
-ALONE = _PLAIN | {"concurrency_limit": 1}
+# What may refuse goes through gradio's queue: without it gradio does not show the sentence. Nobody waits in it, since
+# it is not fair: what is for the device waits in the studio's, and everything else is done at once.
+QUEUED = _PLAIN | {"concurrency_limit": None}
+
+NOBODY = "Nobody listens to the answer, so the work was not begun or has been given up. Ask again."
+UNFIT = "A value that was sent does not fit its field, or one is missing. Reload the page and try again."
 
 
-def told(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler, whose ValueErrors are told on the page as they are, with nothing of them taken for HTML."""
+class Blocks(gr.Blocks):
+    """A page whose handlers work for those who listen, and whose every refusal is a sentence.
+
+    Attributes:
+        listeners: to be fed by `server.listeners.Streams`.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.listeners = Listeners()
+
+    def guard(self) -> None:
+        """Make every handler answer as `told` does; when all are there."""
+        for event in self.fns.values():
+            if event.fn is not None:
+                event.fn = told(event.fn, self.listeners)
+
+    async def process_api(self, *given: Any, **named: Any) -> dict[str, Any]:
+        """Answer a call, or the next part of one; a call from gradio's queue waits for whoever is to hear the answer."""
+        try:
+            if named.get("iterator") is None and (call := named.get("event_id")):
+                address = getattr(getattr(named.get("request"), "client", None), "host", "")
+                if not await self.listeners.heard(address, named.get("session_hash") or call, call):
+                    raise ValueError(NOBODY)
+            return await super().process_api(*given, **named)
+        except Exception as error:
+            raise _said(error) from None
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *given: Any, **named: Any) -> list[Any]:
+        """Take in what a page sent; what does not fit its field never reaches a handler."""
+        try:
+            _check_characters(inputs)
+            return await super().preprocess_data(block_fn, inputs, *given, **named)
+        except gr.Error as error:
+            # The list of choices, with whatever was sent, is no sentence.
+            said = error.message if is_fit(error.message) and not error.message.startswith("Value: ") else UNFIT
+            raise gr.Error(escape(said), print_exception=False) from None
+        except Exception as error:
+            place = re.search(r"index (\d+)", str(error))
+            label = getattr(block_fn.inputs[int(place[1])], "label", "") if place else ""
+            unfit = f"The value of “{label}” does not fit its field. Change it and try again." if label else UNFIT
+            raise gr.Error(escape(unfit), print_exception=False) from None
+
+
+def told(handler: Callable[..., Any], listeners: Listeners | None = None) -> Callable[..., Any]:
+    """The handler, with its arguments checked against their types, and its refusals told as they are.
+
+    Nothing of a refusal is taken for HTML. What nobody foresaw is logged, and its reference told. A generator is
+    closed when nobody listens any more; it yields None now and then where there is nothing to tell.
+    """
+    types = _types(handler)
 
     @wraps(handler)
     def answer(*given: Any, **named: Any) -> Any:
         try:
+            _check(types, signature(handler).bind(*given, **named).arguments)
             return handler(*given, **named)
-        except ValueError as error:
+        except Exception as error:
             raise _said(error) from error
 
     @wraps(handler)
     def answers(*given: Any, **named: Any) -> Iterator[Any]:
         try:
-            yield from handler(*given, **named)
-        except ValueError as error:
+            _check(types, signature(handler).bind(*given, **named).arguments)
+            made = handler(*given, **named)
+            for value in made if listeners is None else _attended(made, listeners):
+                if value is not None:
+                    yield value
+        except Exception as error:
             raise _said(error) from error
 
     return answers if isgeneratorfunction(handler) else answer
 
 
-def _said(error: ValueError) -> gr.Error:
-    return gr.Error(escape(str(error)), print_exception=False)
+def _attended(made: Iterator[Any], listeners: Listeners) -> Iterator[Any]:
+    """What a generator yields, as long as somebody listens to the call that it answers."""
+    call, visitor = LocalContext.event_id.get(None), LocalContext.request.get(None)
+    session = getattr(visitor, "session_hash", None) or call or ""
+    with listeners.following(session), closing(made):
+        for value in made:
+            if call and listeners.gone(session, call):
+                raise ValueError(NOBODY)
+            yield value
+
+
+def picked(event: gr.EventData) -> Mapping[str, Any]:
+    """What a component of our own says was clicked.
+
+    Raises:
+        ValueError: something else was sent.
+    """
+    if not isinstance(event._data, Mapping):
+        raise ValueError(UNFIT)
+    try:
+        _check_characters(event._data)
+    except UnicodeError:
+        raise ValueError(UNFIT) from None
+    return event._data
+
+
+def _check_characters(sent: Any) -> None:
+    """Halves of characters, which JSON can hold, could not be sent back; a UnicodeError says that there are some."""
+    json.dumps(sent, ensure_ascii=False, default=str).encode()
+
+
+def _types(handler: Callable[..., Any]) -> dict[str, TypeAdapter]:
+    """How to check what comes from a browser, by the argument's name."""
+    hints = {name: kind for name, kind in get_type_hints(handler).items() if name != "return"}
+    ours = (gr.Request, gr.EventData, Any)  # gradio makes the first two
+    return {name: TypeAdapter(kind) for name, kind in hints.items() if kind not in ours}
+
+
+def _check(types: Mapping[str, TypeAdapter], given: Mapping[str, Any]) -> None:
+    for name, kind in types.items():
+        if name not in given:
+            continue
+        try:
+            kind.validate_python(given[name], strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, (name, *first["loc"])))
+            raise ValueError(
+                f"{first['msg'].replace('Input', f'“{place}”', 1)}. Reload the page and try again."
+            ) from None
+
+
+def _said(error: Exception) -> gr.Error:
+    """As gradio tells it on the page."""
+    return error if isinstance(error, gr.Error) else gr.Error(escape(sentence(error)), print_exception=False)

@@ -1,7 +1,6 @@
 """The page: a header, the controls, and the tabs that are found; the run on the stage, and the job that goes on."""
 
 import math
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ import gradio as gr
 from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
 from maskunet.ui import controls, gallery, groups, remembered, tabs, words
-from maskunet.ui.handlers import QUICK, WATCHED, told
+from maskunet.ui.handlers import QUEUED, QUICK, Blocks
 from maskunet.ui.html import live
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint
@@ -24,6 +23,7 @@ from maskunet.ui.tabs.base import Part, Stage
 CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside them, of its parts
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
+ADDRESS = "http://127.0.0.1:7860"  # where a page is found by default
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
 
 
@@ -47,12 +47,16 @@ def theme() -> gr.Theme:
     )
 
 
-def build(studio: Studio, shelf: dict[str, Run] | None = None) -> gr.Blocks:
-    """Build the page over a Studio; `shelf` are the precomputed runs, by default the gallery's."""
-    page = Page(studio, gallery.load() if shelf is None else shelf)
-    with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
+def build(studio: Studio, shelf: dict[str, Run] | None = None, address: str = ADDRESS) -> Blocks:
+    """Build the page over a Studio; `shelf` are the precomputed runs, by default the gallery's.
+
+    `address` is where programs find the page.
+    """
+    page = Page(studio, gallery.load() if shelf is None else shelf, address)
+    with Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE) as demo:
         page.draw(demo)
         _still(demo)
+        demo.guard()
     return demo
 
 
@@ -69,13 +73,14 @@ class Page:
 
     Attributes:
         titles: of models, methods and rewards, by name. presets: of the methods.
+        address: where programs find the page.
         parts: what the tabs have drawn.
         shown: the id of the run on the stage. kept: the runs that this browser remembers.
         restored: the event after which the page has its browser's id and what its link says.
     """
 
-    def __init__(self, studio: Studio, shelf: dict[str, Run]):
-        self.studio, self.shelf = studio, shelf
+    def __init__(self, studio: Studio, shelf: dict[str, Run], address: str = ADDRESS):
+        self.studio, self.shelf, self.address = studio, shelf, address
         self.models, self.methods = studio.cards(), studio.methods()
         self.presets = {card.name: card.presets for card in self.methods}
         self.titles = {card.name: card.title for card in (*self.models, *self.methods, *studio.rewards())}
@@ -111,10 +116,10 @@ class Page:
             self.start,
             [*c.inputs(), self.owner],
             [self.job, self.owner, c.status, c.generate],
-            **WATCHED,
+            **QUEUED,
         )
         self._follow(started.success)
-        c.stop.click(self.stop, self.job, c.status, **WATCHED)
+        c.stop.click(self.stop, self.job, c.status, **QUICK)  # which never waits
         fields = [self.owner, *self.link_fields()]
         self.restored = self.demo.load(self.restore, [self.owner], fields, **QUICK)
         self._follow(self.restored.then)
@@ -131,9 +136,9 @@ class Page:
         every = [c.status, c.generate, c.stop, self.head, *self.staged(), self.shown, self.kept]
         moving = [c.status, self.head, *(each for part in self.parts for each in part.moving())]
         self.unchanged, self.unmoved = (gr.skip(),) * len(every), (gr.skip(),) * len(moving)
-        begun = after(self.begin, [self.job, self.kept], every, **WATCHED)
-        watched = begun.then(self.watch, self.job, moving, **WATCHED)
-        watched.then(self.end, [self.job, self.kept], every, **WATCHED)
+        begun = after(self.begin, [self.job, self.kept], every, **QUEUED)
+        watched = begun.then(self.watch, self.job, moving, **QUEUED)
+        watched.then(self.end, [self.job, self.kept], every, **QUEUED)
 
     def staged(self) -> list[Any]:
         """The components of all tabs that follow the stage."""
@@ -160,11 +165,10 @@ class Page:
         items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
         return f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div><ul>{items}</ul></header>"
 
-    @told
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
         *fields, owner = values
-        owner = owner or secrets.token_hex(8)
+        owner = remembered.owner(owner)
         asked = controls.request(controls.Values(*fields))
         if asked.preset not in self.presets.get(asked.method, ()):
             asked = replace(asked, preset="")  # the method changed a moment ago: its default
@@ -172,20 +176,23 @@ class Page:
         started = '<div class="status">…</div>'
         return remembered.job(job_id, asked), owner, started, gr.Button(interactive=False)
 
-    @told
     def stop(self, job: Remembered) -> str:
-        """Ask the job to end after its current update."""
-        self.studio.stop(job["id"])
-        return '<div class="status" role="status">Stopping after this update…</div>'
+        """Ask the job to end after its current update; beside gradio's queue, which tells no refusals."""
+        said = "Stopping after this update…"
+        try:
+            self.studio.stop(job.get("id", ""))
+        except ValueError as error:
+            said = escape(str(error))
+        return f'<div class="status" role="status">{said}</div>'
 
-    def restore(self, owner: str, request: gr.Request) -> tuple[Any, ...]:
+    def restore(self, owner: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Give this browser an id, and fill in what its link says; nothing runs."""
         query = dict(request.query_params) if request else {}
-        owner = owner or secrets.token_hex(8)
+        owner = remembered.owner(owner)
         names = ("prompt", "negative_prompt", "seed", "model", "method", "preset")
         fields = [gr.skip() if query.get(name) is None else query[name] for name in names]
         if query.get("seed") is not None:
-            fields[2] = int(query["seed"]) if query["seed"].isdecimal() and len(query["seed"]) < 11 else gr.skip()
+            fields[2] = query["seed"] if query["seed"].isdecimal() and len(query["seed"]) <= 20 else gr.skip()
         if query.get("model") not in {card.name for card in self.models}:
             fields[3] = gr.skip()
         method = query.get("method")
@@ -199,7 +206,7 @@ class Page:
 
     def begin(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
         """Make room for a job that goes on, also after a reload; without any job, the first precomputed pair."""
-        event = next(self.events(job), None)
+        event = self.now(job)
         if event is None:
             return self.idle(kept)
         return self.unchanged if live.over(event) else self.moment(event, self.watcher(job), kept)
@@ -207,7 +214,7 @@ class Page:
     def watch(self, job: Remembered) -> Iterator[tuple[Any, ...]]:
         """Show a job from now to its end; what became of it is for `end`."""
         watcher, shown = self.watcher(job), -math.inf
-        for event in self.events(job):
+        for event in self.studio.events(job["id"]) if self.now(job) else ():
             first = watcher.see(event)
             due = first or live.over(event) or time.monotonic() - shown >= PACE
             if due and event.run is None:
@@ -219,15 +226,15 @@ class Page:
 
     def end(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
         """Put what became of a job on the stage."""
-        event = next(self.events(job), None)
+        event = self.now(job)
         return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
 
-    def events(self, job: Remembered) -> Iterator[JobEvent]:
-        """A job's events from now on; none if there is no job, or it is gone."""
+    def now(self, job: Remembered) -> JobEvent | None:
+        """A job's newest event; None if there is no job, or it is gone."""
         try:
-            yield from self.studio.events(job["id"]) if job else ()
+            return self.studio.now(job["id"]) if job.get("id") else None
         except ValueError:
-            return
+            return None
 
     def watcher(self, job: Remembered) -> live.Watcher:
         """What follows this job, or none."""
@@ -280,7 +287,6 @@ class Page:
         folder = gallery.folder(run_id) if run_id in self.shelf else None
         return self.studio.shelf.masks(run_id) if folder is None else run_folder.masks(folder)
 
-    @told
     def show(self, run_id: str, kept: list[Remembered]) -> tuple[Any, ...]:
         """Put a run on the stage: the values of `staged` and `shown`."""
         stage = Stage(run=self.found(run_id), precomputed=run_id in self.shelf, kept=kept)

@@ -1,7 +1,10 @@
 """What a browser remembers of a job and of the runs that came of it: plain values that it may lose or change."""
 
+import secrets
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict  # the standard library's cannot be checked before Python 3.12
 
 from maskunet.records import Request, Run
 from maskunet.ui.html import pictures
@@ -14,7 +17,7 @@ class Remembered(TypedDict, total=False):
 
     id: str
     prompt: str
-    seed: int
+    seed: str  # a browser's numbers are exact up to 2^53 only
     model: str
     method: str
     state: str
@@ -22,9 +25,14 @@ class Remembered(TypedDict, total=False):
     picture: str
 
 
+def owner(known: Any) -> str:
+    """The browser's id, or one for a browser that has none."""
+    return known if isinstance(known, str) and 0 < len(known) <= 64 else secrets.token_hex(8)
+
+
 def job(job_id: str, asked: Request) -> Remembered:
     """A job that was queued a moment ago."""
-    names = {"prompt": asked.prompt, "seed": asked.seed, "model": asked.model, "method": asked.method}
+    names = {"prompt": asked.prompt, "seed": str(asked.seed), "model": asked.model, "method": asked.method}
     return Remembered(id=job_id, **names)
 
 

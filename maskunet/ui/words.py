@@ -35,6 +35,7 @@ COPY_LINK = "Copy link"
 LINK_COPIED = "Link copied"
 REPEAT = "Repeat this run elsewhere"
 NULL_MASK = "Check: mask of ones"
+STOP_CHECK = "Stop the check"
 NULL_MASK_INFO = (
     "Runs this prompt once plain and once through the mask machinery with every weight kept. "
     "The largest pixel difference must be 0."
@@ -43,7 +44,7 @@ PRECOMPUTED = "Precomputed"
 EMPTY_PAIR = "No picture yet. Press “Generate both”."
 EMPTY_OPTIMIZE = "Start a run with a MaskUNet method to watch every update here."
 EMPTY_HISTORY = "Your runs will be listed here."
-HISTORY_NOTE = "The list is kept in this browser, the pictures by the server, which keeps its newest 200 runs."
+HISTORY_NOTE = "The list is kept in this browser, the pictures by the server, which keeps 200 runs."
 OPEN = "Open"
 DELETE = "Remove from list"
 GONE = "The server has no such run any more; it may have been restarted."
@@ -169,6 +170,8 @@ DRAWING_PHASES = {
 PHASES = {
     "queued": "Waiting",
     "loading": "Loading the model",
+    "checking": "Checking",
+    "measuring": "Measuring",
     "base": "Unmasked",
     "result": "Masked",
     "done": "Done",
@@ -259,7 +262,7 @@ def at_step(number: int, timestep: int) -> str:
     return f"step {number}, timestep {timestep}"
 
 
-def run(prompt: str, seed: int, method: str) -> str:
+def run(prompt: str, seed: int | str, method: str) -> str:
     """A run in a list."""
     short = prompt if len(prompt) <= 48 else f"{prompt[:47]}…"
     return f"{short}, seed {seed}, {method}"

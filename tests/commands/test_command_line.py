@@ -171,8 +171,8 @@ def test_the_command_line_of_a_request_makes_this_very_request(given, judge, tmp
         (["--prompt", ""], "prompt is empty"),
         (["--prompt", "a" * 10_000], "10,000 characters"),
         (["--prompt", "a\x07b"], "control characters"),
-        (["--prompt", "x", "--seed", "-1"], "seed is -1"),
-        (["--prompt", "x", "--seed", "one"], "invalid int value"),
+        (["--prompt", "x", "--seed", "-2"], "seed is -2"),
+        (["--prompt", "x", "--seed", "one"], "seed must be a number"),
         (["--prompt", "x", "--steps", "0"], "steps is 0"),
         (["--prompt", "x", "--guidance", "nan"], "guidance scale must be a number"),
         (["--prompt", "x", "--set", "updates"], "is not KEY=VALUE"),
@@ -251,15 +251,27 @@ def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(judge, tmp_path,
             return [[] for _ in image]
 
     monkeypatch.setattr("maskunet.tabletop.checker.load", lambda folder: Blind())
-    words = ["evaluate", "--method=plain", "--steps=2", "--tasks=single", "--n=3", "--seed=1"]
-    assert main([*words, "--out", str(tmp_path)]) == 0
+    words = ["evaluate", "--method=plain", "--steps=2", "--tasks=single", "--n=3"]
+    assert main([*words, "--seed=1", "--out", str(tmp_path)]) == 0
     table = capsys.readouterr().out
-    assert "| single | 3 | 0.000 | 0.000 to" in table
+    assert "| single | 3 | 0.000 | 0.000 to" in table and "| all |" not in table
+    for seed in ("90210", str(2**64 - 1), "-1"):
+        assert main([*words, "--n=1", f"--seed={seed}", "--out", str(tmp_path / seed)]) == 0
+    drawn = json.loads((tmp_path / "-1" / "evaluation.json").read_text())["about"]["seed"]
+    assert f"The seed drawn is {drawn}." in capsys.readouterr().err and drawn >= 0
     saved = json.loads((tmp_path / "evaluation.json").read_text())
     assert len(saved["rows"]) == 3
     assert saved["about"]["request"]["method"] == "plain"
     assert (saved["about"]["request"]["steps"], saved["about"]["seed"]) == (2, 1)
     assert "prompt" not in saved["about"]["request"]
+
+
+def test_a_drawn_seed_is_told_and_kept(judge, tmp_path, capsys):
+    assert generate(tmp_path / "a", *QUICK, "--no-base", "--seed", "-1") == 0
+    run = json.loads((tmp_path / "a" / "run.json").read_text())
+    seed = run["request"]["seed"]
+    said = capsys.readouterr()
+    assert f"The seed drawn is {seed}." in said.err and f"seed {seed}" in said.out
 
 
 def test_download_needs_an_agreement(monkeypatch, capsys):

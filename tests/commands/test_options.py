@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from maskunet import plugins
+from maskunet import plugins, records
 from maskunet.commands import SPECS, base, generate, race, registry, sample
-from maskunet.commands.base import CommandSpec, UsageError, command_line, option
-from maskunet.commands.base.options import declared
+from maskunet.commands.base import CommandSpec, UsageError, command_line, key_value, option
+from maskunet.commands.base.options import MAX_SEED, declared
 from maskunet.methods import SPECS as METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,26 @@ def test_a_flag_may_have_two_names_and_may_be_given_twice(monkeypatch):
     words = ["sample", "--prompts=p", "--out=o", "--n", "3", "--set", "a=1", "--set", "b=no", "--set", "a=2"]
     options = given(words, monkeypatch)
     assert (options.first, options.set) == (3, {"a": 2, "b": "no"})
+
+
+def test_a_setting_that_is_a_text_stays_as_it_was_written():
+    @dataclass(frozen=True)
+    class Settings:
+        name: str = plugins.setting("", "of a training")
+        rate: float = plugins.setting(1.0, "of learning")
+
+    for text in ("3", "1.10", "1e3", "true", "-0.50", "007", '"3"'):
+        given = dict([key_value(f"name={text}"), key_value("rate=1e-3")])
+        settings = plugins.chosen({"only": Settings()}, "x", overrides=given)
+        assert (settings.name, settings.rate) == (text.strip('"'), 0.001)
+        assert json.loads(json.dumps(given))["rate"] == 0.001
+
+
+def test_every_seed_of_a_command_takes_what_a_request_takes():
+    assert MAX_SEED == records.MAX_SEED
+    kinds = [spec.options for spec in SPECS.values()]
+    limits = {card.high for kind in kinds for card, _ in declared(kind) if card.name == "seed"}
+    assert limits == {MAX_SEED}
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,20 @@ def test_what_is_no_recipe_and_no_data_is_refused(train, capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     assert train("lora", data=tmp_path / "empty") == 2
     assert "has no metadata.jsonl" in capsys.readouterr().err
+    assert train("lora", data="tabletop") == 2
+    said = capsys.readouterr().err
+    assert "The tabletop's pictures have 128 x 128 pixels and this base model's 16 x 16. Give a folder" in said
+
+
+def test_what_is_left_out_is_counted_and_named_in_the_end(train, pictures, capsys):
+    (pictures / "0.png").write_bytes(b"no picture")
+    (pictures / "1.png").unlink()
+    (pictures / "raw.heic").write_bytes(b"")
+    assert train("lora", "--set", "steps=4") == 0
+    said = capsys.readouterr().err
+    assert "1 files of other kinds in “pictures” are left out (endings .heic), such as raw.heic." in said
+    assert "1 pictures were left out: damaged picture, such as 0.png." in said
+    assert "1 pictures were left out: a picture that is not there, such as 1.png." in said
 
 
 def test_a_parquet_file_like_laion_arts_is_read_and_its_faults_are_counted(tmp_path):

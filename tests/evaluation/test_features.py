@@ -15,6 +15,7 @@ from maskunet.evaluation.features import BATCH, extract, read_folder
 from maskunet.failures import foreseen
 from maskunet.library import networks
 from maskunet.records import feature_set
+from maskunet.records.disk import pictures
 from maskunet.records.feature_set import THUMBNAIL, FeatureSet
 from tests.support.tiny_rewards import write_small
 
@@ -143,7 +144,7 @@ def test_bad_pictures_are_skipped_and_named(tmp_path, monkeypatch):
     (folder / "a.jpg").write_text("no picture")
     (folder / "b.png").mkdir()
     write(folder, 1, size=(300, 300), start=9)
-    monkeypatch.setattr(features, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1000)
     progress = last(read_folder(folder), Corners())
     assert progress.skipped == {
         "000000000001.png": "is damaged or no picture",

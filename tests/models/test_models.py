@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -181,9 +182,44 @@ def other_text_width(folder):
     UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
 
 
+def rewritten(folder, part, **values):
+    path = next((folder / part).glob("*config.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def without_signal(folder):
+    rewritten(folder, "scheduler", rescale_betas_zero_snr=True)
+
+
+def no_size(folder):
+    rewritten(folder, "unet", sample_size=[8, 0])
+
+
+def distilled(folder):
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    UNet2DConditionModel.from_config({**unet.config, "time_cond_proj_dim": 8}).save_pretrained(folder / "unet")
+
+
+def no_number(folder):
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    state = load_file(path)
+    state["decoder.conv_out.bias"][0] = float("nan")
+    save_file(state, path, metadata={"format": "pt"})
+
+
+def pointers(folder):
+    path = folder / "text_encoder" / "model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
+        (without_signal, "ends in nothing but noise .* set v_prediction"),
+        (no_size, r"The sample_size of “my-model” is \[8, 0\]"),
+        (distilled, "takes? the guidance scale as an input"),
+        (no_number, "vae of “my-model” has weights that are no numbers, such as decoder.conv_out.bias"),
+        (pointers, "text_encoder of “my-model” is a Git LFS pointer .* git lfs pull"),
         (empty, "is not a Stable Diffusion folder: it has no unet, vae, text_encoder, tokenizer"),
         (without_unet, "it has no unet. Give the folder that holds model_index.json"),
         (truncated_unet, "unet of “my-model” cannot be read"),
@@ -203,6 +239,49 @@ def test_a_damaged_or_foreign_folder_is_one_sentence_without_a_path(folder, dama
         load(folder)
     assert str(folder.parent) not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("variant", ["fp16", "non_ema"])
+@pytest.mark.parametrize("sharded", [False, True])
+def test_any_variant_of_the_weights_is_read_where_there_is_no_other(folder, originals, variant, sharded):
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    unet.save_pretrained(folder / "unet", variant=variant, max_shard_size="100KB" if sharded else "10GB")
+    assert all(variant in path.name for path in (folder / "unet").glob("*.safetensors"))
+    read, whole = (load(each).unet.state_dict() for each in (folder, originals["sd15"]))
+    assert read.keys() == whole.keys() and all(torch.equal(read[name], whole[name]) for name in whole)
+
+
+def test_a_schedule_that_ends_in_nothing_but_noise_is_sampled_as_diffusers_does(tmp_path):
+    folder = tiny_sd_folder(tmp_path / "zero", prediction="v_prediction")
+    without_signal(folder)
+    model = load(folder)
+    theirs = DPMSolverMultistepScheduler.from_pretrained(folder, subfolder="scheduler")
+    assert model.schedule.alpha_bar(999) == pytest.approx(float(theirs.alphas_cumprod[-1]), rel=1e-6)
+    request = Request(prompt="a red cube", seed=1, steps=3, guidance=2.0)
+    *_, last = METHODS["plain"].run(model, Zero(), request, METHODS["plain"].settings())
+    assert last.image.std() > 0
+
+
+@pytest.mark.parametrize(("size", "shape"), [([8, 12], (16, 24, 3)), (None, (128, 128, 3))])
+def test_pictures_have_the_size_of_the_configuration(folder, size, shape):
+    rewritten(folder, "unet", sample_size=size)
+    request = Request(prompt="a red cube", seed=1, steps=1)
+    *_, last = METHODS["plain"].run(load(folder), Zero(), request, METHODS["plain"].settings())
+    assert last.image.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("part", "told"), [("vae", "The decoder (vae) made no number"), ("unet", "The U-Net's latents")]
+)
+def test_a_picture_that_is_no_number_is_no_result(folder, part, told):
+    model = load(folder)
+    next(iter(getattr(model, part).parameters())).data.fill_(float("nan"))
+    if part == "vae":
+        model.vae.decoder.conv_out.bias.data.fill_(float("nan"))
+    request = Request(prompt="a red cube", seed=1, steps=1, previews=False)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        list(METHODS["plain"].run(model, Zero(), request, METHODS["plain"].settings()))
 
 
 class Bomb:

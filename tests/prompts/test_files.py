@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from maskunet.prompts import files
+from maskunet.prompts import captions, files
 from maskunet.prompts.files import Prompt
 
 
@@ -67,8 +67,77 @@ def test_an_image_folders_captions_are_prompts_and_are_found_by_file(file, tmp_p
         Prompt("00000", "blue", {"file_name": "b.png"}),
         Prompt("00002", "red", {"file_name": "a.png"}),
     ]
-    assert files.captions(tmp_path) == {"b.png": "blue", "a.png": "red"}
-    assert files.captions(tmp_path / "none") == {}
+    assert captions.read(tmp_path, []).texts == {"b.png": "blue", "a.png": "red"}
+    assert captions.read(tmp_path / "none", []).texts == {}
+
+
+PARTI = (
+    "Prompt\tCategory\tChallenge\tNote\n"
+    'a sign that says "Deep Learning"\tArts\tBasic\t\n\n'
+    '"G I G G L E" painted, on a wall\tArts\tWriting & Symbols\tDALL-E\n'
+)
+
+
+def test_partiprompts_and_other_tables_are_read_by_their_header(file):
+    found = files.read(file("\ufeff" + PARTI.replace("\n", "\r\n"), "PartiPrompts.tsv"))
+    assert [prompt.text for prompt in found] == ['a sign that says "Deep Learning"', '"G I G G L E" painted, on a wall']
+    assert [prompt.key for prompt in found] == ["00000", "00001"] and found[1].more["Category"] == "Arts"
+    quoted = 'id,CAPTION\n1,"a cube, red"\n2,"she said ""hi""\nand left"\n'
+    assert [prompt.text for prompt in files.read(file(quoted, "a.csv"))] == ["a cube, red", 'she said "hi"\nand left']
+    assert files.read(file("id;text\n1;a cube, red\n", "excel.csv"))[0].text == "a cube, red"
+    assert files.read(file("id\ttext\n1\ta cube, red\n", "tabs.csv"))[0].text == "a cube, red"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["a red cube", "a blue sphere"]',
+        '[{"prompt": "a red cube"}, {"Text": "a blue sphere"}]',
+        '{"prompts": ["a red cube", {"caption": "a blue sphere"}]}',
+        '"a red cube"\n"a blue sphere"',
+        '{"prompt": ["a red cube", "a red box"]}\n{"captions": ["", "a blue sphere"]}',
+    ],
+)
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl"])
+def test_lists_and_lines_of_texts_or_objects_are_read(file, content, name):
+    found = files.read(file("\ufeff" + content, name))
+    assert found[0].text == "a red cube" and found[1].text == "a blue sphere"
+
+
+def test_of_several_texts_the_first_is_taken_and_it_is_said(file):
+    found = files.read(file('{"text": ["a cube", "a box"]}\n{"text": "a cone"}', "a.jsonl"))
+    assert files.several(found) == "1 entries have several texts; the first of each is taken."
+    assert files.several(found[1:]) == ""
+    assert files.several(files.read(file(coco((1, 2, "a"), (2, 2, "b")), "coco.json")))
+
+
+def test_rarer_line_ends_within_json_end_no_line(file):
+    found = files.read(file('{"text": "a\u2028b"}\n{"text": "c\x85d"}\n', "a.jsonl"))
+    assert [prompt.text for prompt in found] == ["a\u2028b", "c\x85d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "a.csv",
+            "id,name\n1,cube\n",
+            "“a.csv” has the columns id, name. Its first line must name prompt, text or cap",
+        ),
+        ("a.csv", "prompt\na cube, red\n", "Line 2 of “a.csv” has 2 cells, but the header 1. .*quotation marks"),
+        ("a.csv", 'prompt\n"a cube\n', "quotation marks of “a.csv” do not pair"),
+        ("a.csv", "prompt\n\n", "holds no prompt"),
+        ("a.csv", "prompt,id\n,3\n", "Line 2 of “a.csv” has no prompt, text or caption. It has the keys prompt, id"),
+        ("a.tsv", "", "has no columns"),
+        ("a.json", '["a", 3]', "Entry 2 of “a.json” is no JSON object"),
+        ("a.json", '["a",]', "“a.json” is no valid JSON"),
+        ("a.jsonl", '{"additional_feature": "a"}', "no prompt, text or caption. It has the keys additional_feature."),
+        ("a.csv", b"prompt\na caf\xe9\n", "Line 2 of “a.csv” is no UTF-8 text"),
+    ],
+)
+def test_what_a_table_or_list_lacks_is_said(file, name, content, said):
+    with pytest.raises(ValueError, match=said):
+        files.read(file(content, name))
 
 
 @pytest.mark.parametrize(
@@ -97,5 +166,9 @@ def test_what_is_malformed_is_named_by_its_number(file, content, said):
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(ValueError, match=r"“none.txt” cannot be read. Give a file of prompts"):
+    with pytest.raises(
+        ValueError, match=r"“none.txt” cannot be read. Give a file of prompts; there is none of this name"
+    ):
         files.read(tmp_path / "none.txt")
+    with pytest.raises(ValueError, match="is a folder"):
+        files.read(tmp_path)

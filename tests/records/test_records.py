@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,11 +21,15 @@ from maskunet.records import MAX_PROMPT, Request, StepEvent
         ({"prompt": "\ud800"}, "control characters"),
         ({"prompt": 7}, "must be text"),
         ({"prompt": "x", "negative_prompt": "y\x07"}, "negative prompt holds control"),
-        ({"prompt": "x", "seed": -1}, "seed is -1"),
-        ({"prompt": "x", "seed": 2**32}, "seed is 4,294,967,296"),
+        ({"prompt": "x", "seed": -2}, "seed is -2"),
+        ({"prompt": "x", "seed": 2**64}, "seed is 18,446,744,073,709,551,616"),
+        ({"prompt": "x", "seed": 10**400}, "seed is a number of more than 20 digits"),
         ({"prompt": "x", "seed": math.nan}, "seed must be a number"),
         ({"prompt": "x", "seed": True}, "seed must be a number"),
-        ({"prompt": "x", "seed": "7"}, "seed must be a number"),
+        ({"prompt": "x", "seed": "seven"}, "seed must be a number"),
+        ({"prompt": "x", "seed": "1.5"}, "whole number"),
+        ({"prompt": "x", "seed": "9" * 5000}, "seed must be a number"),
+        ({"prompt": "x", "seed": [7]}, "seed must be a number"),
         ({"prompt": "x", "seed": 1.5}, "whole number"),
         ({"prompt": "x", "steps": 0}, "steps is 0; allowed is 1 to 100"),
         ({"prompt": "x", "steps": 101}, "steps is 101"),
@@ -57,6 +62,26 @@ def test_html_and_any_script_are_ordinary_text(prompt):
 def test_whole_numbers_given_as_floats_become_integers():
     request = Request(prompt="x", seed=7.0, steps=15.0)
     assert (repr(request.seed), repr(request.steps)) == ("7", "15")
+
+
+def test_a_negative_prompt_may_be_longer_and_a_next_line_is_no_control_character():
+    assert len(Request(prompt="x", negative_prompt="lowres, " * 160).negative_prompt) == 1280
+    assert Request(prompt="a\x85b").prompt == "a\x85b"
+    with pytest.raises(ValueError, match="negative prompt has 2,001 characters; allowed are 2,000"):
+        Request(prompt="x", negative_prompt="y" * 2001)
+
+
+@pytest.mark.parametrize("given", ["7", " 7 ", "7.0", 7.0, "+7"])
+def test_a_seed_may_be_written_as_other_programs_do(given):
+    assert repr(Request(prompt="x", seed=given).seed) == "7"
+    assert Request(prompt="x", seed=str(2**64 - 1)).seed == 2**64 - 1
+
+
+@pytest.mark.parametrize("given", [-1, "-1", None, "", " ", -1.0])
+def test_a_seed_that_stands_for_any_is_drawn_once(given):
+    drawn = [Request(prompt="x", seed=given) for _ in range(8)]
+    assert len({request.seed for request in drawn}) > 1 and all(0 <= request.seed < 2**32 for request in drawn)
+    assert replace(drawn[0], prompt="y").seed == drawn[0].seed
 
 
 def test_a_row_is_plain_json_even_with_a_reward_that_is_not_a_number():

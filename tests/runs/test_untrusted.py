@@ -1,7 +1,9 @@
 """Runs that somebody made to do harm: refused in one sentence, nothing unpacked, nothing kept, nothing rendered."""
 
+import errno
 import io
 import json
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -110,9 +112,86 @@ def no_request(files):
     files[run_folder.RECORD] = changed(files, request={"prompt": ["a"]})
 
 
+def with_arrays(name, file, **changes):
+    """Spoils one of the files of arrays; a change is a function of the good array."""
+
+    def spoil(files):
+        good = dict(np.load(io.BytesIO(files[file])))
+        files[file] = npz(**{key: changes.get(key, lambda a: a)(each) for key, each in good.items()})
+
+    spoil.__name__ = name
+    return spoil
+
+
+def with_record(name, **entries):
+    def spoil(files):
+        files[run_folder.RECORD] = changed(files, **entries)
+
+    spoil.__name__ = name
+    return spoil
+
+
+def with_table(name, old, new):
+    def spoil(files):
+        files[run_folder.STEPS] = files[run_folder.STEPS].replace(old, new)
+
+    spoil.__name__ = name
+    return spoil
+
+
+def long_table(files):
+    files[run_folder.STEPS] = b"step,final\n" + b"0,\n" * (untrusted.MAX_ROWS + 1)
+
+
+def another_size(files):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 4)).save(file, "png")
+    files[run_folder.BASE] = file.getvalue()
+
+
+def claimed_array(files):
+    """A header that says 64 GB over 8 bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (2**33,)})
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("timesteps.npy", header.getvalue() + bytes(8))
+    files[run_folder.MAPS] = packed.getvalue()
+
+
+KEPT_NO_MORE = [
+    with_record("no_total", rewards={"image_reward": 1.0}),
+    with_record("no_total_of_the_base", base_rewards={"image_reward": 1.0}),
+    with_record("nan", seconds=float("nan")),
+    with_record("infinite", rewards={"total": float("inf")}),
+    with_record("400_digits", rewards={"total": 10**400}),
+    with_record("400_digits_in_a_count", unet_calls=10**400),
+    with_record("more_than_all", keep_ratio=1.5),
+    with_record("unknown_state", state="running"),
+    with_record("nested_setting", settings={"a": {"b": 1}}),
+    with_table("nan_in_a_row", b"0.25", b"nan"),
+    with_table("text_in_a_row", b"0.25", b"red"),
+    with_table("400_digits_in_a_row", b"0.25", b"1" * 400),
+    with_table("a_fraction_for_a_step", b"0,1,", b"0.5,1,"),
+    with_table("an_open_quote", b"0,0,", b'"0,0,'),
+    with_table("no_step", b"step,", b"stop,"),
+    with_arrays("text_for_timesteps", run_folder.MAPS, timesteps=lambda a: a.astype(str)),
+    with_arrays("rank_of_timesteps", run_folder.MAPS, timesteps=lambda a: a[None]),
+    with_arrays("rank_of_maps", run_folder.MAPS, block_1=lambda a: a[0]),
+    with_arrays("floats_for_maps", run_folder.MAPS, block_1=lambda a: a.astype(float)),
+    with_arrays("nan_for_counts", run_folder.SITES, removed=lambda a: a * np.nan),
+    with_arrays("text_for_counts", run_folder.SITES, weights=lambda a: a.astype(str)),
+    with_arrays("infinite_std", run_folder.SITES, std=lambda a: a + np.inf),
+    with_arrays("rank_of_histogram", run_folder.SITES, histogram=lambda a: a[0]),
+    with_arrays("more_shared_than_removed", run_folder.SITES, shared_first=lambda a: a + 1),
+    long_table, another_size, claimed_array,
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
+        *KEPT_NO_MORE,
         pixel_bomb, larger_pixel_bomb, another_format, array_bomb, pickled_array, damaged_masks, markup_for_a_number,
         list_for_the_id, path_for_the_id, huge_record, no_request,
     ],
@@ -145,12 +224,12 @@ def test_a_zip_of_damaged_data_is_refused(files, tmp_path):
 
 
 def test_a_good_run_is_taken_with_its_files_only_and_makes_room(run, files, tmp_path, monkeypatch):
-    monkeypatch.setattr("maskunet.studio.shelf.MAX_RUNS", 1)
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_UPLOADS", 1)
     shelf = Shelf(tmp_path / "runs")
-    shelf.keep(replace(run, id="f" * 12))
+    shelf.take(zipped(files | {run_folder.RECORD: changed(files, id="f" * 12)}, tmp_path / "b.zip"))
     files["../../evil.py"] = files["sites.py"] = b"import os"
     assert shelf.take(zipped(files, tmp_path / "a.zip")) == run.id
-    assert [path.name for path in shelf.folder.iterdir()] == [run.id]
+    assert [path.name for path in shelf.folder.iterdir() if path.is_dir()] == [run.id]
     assert {path.name for path in (shelf.folder / run.id).iterdir()} < {*run_folder.FILES}
     assert not list(tmp_path.rglob("evil.py"))
 
@@ -173,3 +252,69 @@ def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     for html in shown:
         assert "<img src=x" not in html
     assert any("&lt;img src=x" in html for html in shown)
+
+
+def test_a_zip_with_a_long_list_of_files_is_refused_before_it_is_read(files, tmp_path, monkeypatch):
+    more = {f"{number:x}": b"" for number in range(2000)}
+    path = zipped(files | more, tmp_path / "a.zip")
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(ValueError, match="no run"):
+        Shelf(tmp_path / "runs").take(path)
+
+
+def test_a_disk_that_may_only_be_read_is_said_without_a_path(run, files, tmp_path, monkeypatch):
+    """As root a folder's rights do not count, so the system call itself is made to refuse."""
+    path = zipped(files, tmp_path / "a.zip")
+    shelf = Shelf(tmp_path / "runs")
+    shelf.keep(replace(run, id="f" * 12))
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    for work in (lambda: shelf.take(path), lambda: shelf.keep(run), lambda: shelf.figures(run)):
+        with pytest.raises(ValueError, match="may only be read") as error:
+            work()
+        assert str(tmp_path) not in str(error.value)
+
+
+def test_one_large_picture_at_a_time_stays_within_a_memory_limit(run, tmp_path):
+    """The largest pictures that are kept: read, compared and drawn."""
+    edge = int(untrusted.MAX_PIXELS**0.5)
+    large = np.zeros((edge, edge, 3), np.uint8)
+    shelf = Shelf(tmp_path / "runs")
+    shelf.keep(replace(run, base_image=large, result_image=large))
+    tracemalloc.start()
+    found = shelf.read(run.id)
+    pictures.difference(found)
+    still(found, {})
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 250e6
+
+
+def no_steps(files):
+    files[run_folder.MAPS] = npz(timesteps=np.zeros(0, int))
+
+
+def broken_stream(files):
+    """A zip that is whole, but for the compressed bytes in it."""
+    data = bytearray(files[run_folder.MAPS])
+    data[80:120] = bytes(40)
+    files[run_folder.MAPS] = bytes(data)
+
+
+def not_a_table(files):
+    files[run_folder.STEPS] = b'step,final\n"0'
+
+
+@pytest.mark.parametrize("spoil", [no_steps, broken_stream, not_a_table, long_table, another_size])
+def test_an_old_folder_that_is_damaged_in_any_way_is_one_sentence(files, spoil, tmp_path):
+    spoil(files)
+    folder = tmp_path / "runs" / "0123456789ab"
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    with pytest.raises(ValueError, match="incomplete or damaged") as error:
+        Shelf(folder.parent).read(folder.name)
+    assert str(tmp_path) not in str(error.value)

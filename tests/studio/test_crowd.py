@@ -1,6 +1,8 @@
 """Many at once: each gets their own picture, all wait in fair order and know it, and one cannot keep out the rest."""
 
 import re
+import statistics
+import threading
 import time
 from dataclasses import replace
 from urllib.parse import quote
@@ -13,7 +15,9 @@ from maskunet.methods import SPECS
 from maskunet.records import Request
 from maskunet.runs import run_folder
 from maskunet.studio.studio import Studio
+from tests.support.hostile import Honest, Hostile
 from tests.support.serving import SOON, needs_browser, served
+from tests.support.soak import resident
 
 WAIT = 240  # seconds; a slow machine under load
 PACE = 5.0  # seconds that a step of the slow method takes, without work for the machine
@@ -33,7 +37,7 @@ def lab(library, tmp_path, request):
     places = HEAVY + browsers + clients + 1
     methods = {**SPECS, "slow": replace(SPECS["plain"], name="slow", title="Slow", run=slow)}
     studio = Studio(tmp_path / "runs", library=library, methods=methods, max_waiting=places)
-    with served(studio, {}) as url:
+    with served(studio, {}, proxies=["127.0.0.1"]) as url:
         yield url, studio, browsers, clients, places
 
 
@@ -166,3 +170,37 @@ def test_a_caller_that_dies_gives_the_device_back(lab):
             next(line for line in lines.iter_lines() if '"result"' in line)
             assert studio.status().running == 1
     soon(lambda: studio.status().running == 0)
+
+
+@pytest.mark.parametrize(
+    ("clients", "seconds"), [(2, 8), pytest.param(8, 1800, marks=pytest.mark.long)], ids=["short", "long"]
+)
+@pytest.mark.parametrize("lab", [(0, 14)], indirect=True)
+def test_honest_visitors_are_served_beside_one_who_means_harm(lab, clients, seconds):
+    """Floods, abandoned streams, uploads and wrong types from one address; pictures and stops from the others."""
+    url, studio, *_ = lab
+    over, before, stops = threading.Event(), resident(), []
+    honest = [Honest(url, f"10.8.0.{i}", over) for i in range(clients)]
+    hostile = Hostile(url, "10.9.0.9", over)
+    for one in (*honest, hostile):
+        one.start()
+    began = time.monotonic()
+    with httpx.Client(base_url=url, timeout=WAIT) as raw:
+        index = hostile.known["stop"]["id"]
+        while time.monotonic() - began < seconds:
+            time.sleep(1)
+            asked = time.monotonic()
+            body = {"data": [{"id": "0" * 12}], "fn_index": index, "session_hash": "honest"}
+            assert raw.post("/gradio_api/run/predict", json=body).status_code == 200
+            stops.append(time.monotonic() - asked)
+    over.set()
+    for one in (*honest, hostile):
+        one.join(WAIT)
+        assert not one.is_alive() and not one.fault, one.fault
+    assert {end for one in honest for end in one.ends} == {"complete: "}
+    waits = [wait for one in honest for wait in one.waits]
+    # A fair share: of as many turns as there are addresses, one.
+    turn = (time.monotonic() - began) / max(len(waits), len(finished(studio)))
+    assert statistics.median(waits) < 2 * (clients + 1) * turn, (statistics.median(waits), turn, hostile.done)
+    assert max(stops) < 2 and resident() - before < 1500, (max(stops), resident() - before)
+    assert set(hostile.done) == {"unread", "dropped", "upload", "wrong", "posted"}

@@ -186,6 +186,30 @@ def test_stop_ends_the_drawings_of_one_owner_and_close_those_of_all(studio, tmp_
     assert not children()
 
 
+def test_drawings_wait_in_fair_order_in_so_many_places_and_end_at_a_limit(studio, tmp_path, monkeypatch):
+    save(tmp_path / "computed" / "large.npz", clusters("large", 3000))
+    asked = request("large/large", embedding="t-SNE")
+    running = [studio.draw(asked, f"heavy {i}", "10.0.0.1") for i in range(2)]
+    assert [next(one).phase for one in running] == ["starting"] * 2
+    with pytest.raises(ValueError, match="in the making already"):
+        next(studio.draw(asked, "heavy 0", "10.0.0.9"))
+    waiting = [studio.draw(request("toy/real"), f"heavy {i}", "10.0.0.1") for i in range(2, 8)]
+    assert [next(one).phase for one in waiting] == ["waiting"] * 6
+    with pytest.raises(ValueError, match="The last 2 places in the queue are for others"):
+        next(studio.draw(asked, "one more", "10.0.0.1"))
+    light = studio.draw(request("toy/real"), "light", "10.0.0.2")
+    assert next(light).phase == "waiting"
+    running[0].close()
+    assert next(waiting[0]).phase == "waiting" and next(light).phase == "starting"  # who had none goes first
+    for one in (*running, *waiting, light):
+        one.close()
+    assert not children() and studio._queue.counts() == (0, 0)
+    monkeypatch.setattr("maskunet.studio.features.LIMIT", 0.0)
+    with pytest.raises(ValueError, match="took longer than 0 minutes"):
+        list(studio.draw(asked))
+    assert not children()
+
+
 def test_what_fails_in_the_process_is_told_in_its_own_sentence(studio, tmp_path):
     photos = tmp_path / "images" / "photos"
     (photos / "captions.json").write_text("no captions")

@@ -7,7 +7,7 @@ import pytest
 
 from maskunet.records import Request
 from maskunet.studio import queue
-from maskunet.studio.queue import Queue
+from maskunet.studio.queue import Job, Queue
 
 ASK = Request(prompt="a red cube")
 
@@ -19,7 +19,7 @@ class Line:
         self.queue, self.names = Queue(max_waiting), {}
 
     def ask(self, name, address="", owner="", usual=None):
-        self.names[self.queue.submit(ASK, owner, address, usual)] = name
+        self.names[self.queue.submit(Job(request=ASK, owner=owner, address=address, usual=usual))] = name
 
     def take(self):
         """Take the next job; its name."""
@@ -142,3 +142,17 @@ def test_one_job_of_each_owner_wherever_from(line):
         line.ask("b", "elsewhere", "anna")
     line.work()
     line.ask("c", "elsewhere", "anna")
+
+
+def test_so_many_may_follow_a_job_and_each_that_leaves_makes_room(line):
+    line.ask("a")
+    job = line.queue.get(next(iter(line.names)))
+    readers = [line.queue.follow(job) for _ in range(queue.FOLLOWERS)]
+    for reader in readers:
+        next(reader)
+    with pytest.raises(ValueError, match=f"{queue.FOLLOWERS} pages follow this already"):
+        next(line.queue.follow(job))
+    assert line.queue.now(job).phase == "queued"  # a look is no following
+    readers[0].close()
+    del readers[1]
+    assert [next(line.queue.follow(job)).phase for _ in range(3)] == ["queued"] * 3

@@ -24,10 +24,10 @@ from maskunet.rewards import SPECS as REWARDS
 from maskunet.runs import replay, run_folder
 from maskunet.studio import queue
 from maskunet.studio.studio import Studio
-from tests.support.tiny import tiny_unet
+from tests.support.tiny import tiny_tokenizer, tiny_unet
 
 WAIT = 60  # seconds; nothing here takes one, except where many programs share a core
-UNET = tiny_unet()
+UNET, TOKENIZER = tiny_unet(), tiny_tokenizer()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +105,13 @@ class FakeLibrary:
         if self.failure:
             raise self.failure
         model = SimpleNamespace(
-            name="fake", weights={"unet/x": "ab"}, device=self.device, dtype=self.dtype, guidance=3.5, unet=UNET
+            name="fake",
+            weights={"unet/x": "ab"},
+            device=self.device,
+            dtype=self.dtype,
+            guidance=3.5,
+            unet=UNET,
+            tokenizer=TOKENIZER,
         )
         return Loaded(model=model, rewards=None)
 
@@ -258,8 +264,8 @@ def test_the_time_left_is_estimated_and_known_for_a_request_like_an_earlier_one(
 def test_never_two_jobs_at_once_by_any_route(studio, machine, monkeypatch):
     problems = []
     monkeypatch.setattr(
-        "maskunet.studio.studio.null_mask",
-        lambda model, rewards, request, plain: list(plain.run(model, rewards, request, Settings())),
+        "maskunet.studio.work.null_mask",
+        lambda model, rewards, request, plain, _: len(list(plain.run(model, rewards, request, Settings()))),
     )
 
     def attempt(i):
@@ -267,7 +273,7 @@ def test_never_two_jobs_at_once_by_any_route(studio, machine, monkeypatch):
             if i % 3:
                 finish(studio, studio.start(ask(seed=i), owner=f"visitor {i}"))
             else:
-                studio.null_mask(ask(seed=i))
+                finish(studio, studio.null_mask(ask(seed=i)))
         except ValueError as error:
             problems.append(str(error))
 
@@ -364,7 +370,7 @@ def test_stop_before_the_methods_first_picture_leaves_no_run(studio, machine, tm
 def test_the_time_limit_keeps_the_best_so_far(machine, tmp_path, monkeypatch):
     late = []
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * len(late))
-    monkeypatch.setattr("maskunet.studio.studio.time", clock)
+    monkeypatch.setattr("maskunet.studio.work.time", clock)
     machine.at[2, 1] = lambda: late.append(1)
     studio = open_studio(machine, tmp_path, limit_seconds=900)
     last = finish(studio, studio.start(ask(seed=20)))
@@ -655,16 +661,23 @@ def test_masks_are_saved_if_asked_for_and_belong_to_this_model(real, tiny_sd15, 
     bits = [unpack(masks.steps[t][name], shape) for t in masks.steps for name, shape in shapes.items()]
     kept = sum(float(b.sum()) for b in bits) / sum(b.numel() for b in bits)
     assert kept == pytest.approx(run.keep_ratio, abs=1e-6)
-    monkeypatch.setattr("maskunet.studio.studio.KEEP_MASKS", 0)  # as for a large model
+    monkeypatch.setattr("maskunet.studio.work.KEEP_MASKS", 0)  # as for a large model
     other = finish(real, real.start(ask(**REAL))).run
     assert not (tmp_path / "runs" / other.id / "masks.safetensors").exists()
 
 
+def gap(studio):
+    """The pixel difference that the control finds."""
+    last = finish(studio, studio.null_mask(ask(steps=3)))
+    assert last.phase == "done" and last.run is None
+    return float(re.fullmatch(r"Largest pixel difference: (\S+) of 255\.", last.message)[1])
+
+
 def test_masks_of_ones_change_no_pixel_and_a_fault_in_them_would_be_seen(real, monkeypatch):
-    assert real.null_mask(ask(steps=3)) == 0.0
+    assert gap(real) == 0.0
     decode = MaskedUNet.decode
     monkeypatch.setattr(MaskedUNet, "decode", lambda *args: decode(*args) + 0.3)
-    assert real.null_mask(ask(steps=3)) > 0
+    assert gap(real) > 0
     with pytest.raises(ValueError, match="no model “other”"):
         real.null_mask(ask(model="other"))
 
@@ -673,11 +686,41 @@ def test_the_machine_is_described_and_its_speed_measured_between_pictures(real, 
     found = dict(real.machine())
     assert set(found) == {"Versions", "Device", "Memory", "Disk", "Rewards"}
     assert found["Device"].startswith("CPU, ")
-    assert "a picture of 15 steps" in real.speed()
-    monkeypatch.setattr("maskunet.studio.doctor.speed", lambda library: 1 / 0)
-    with pytest.raises(ValueError):
-        real.speed()
-    assert real.null_mask(ask(steps=3)) == 0.0  # the model is free again
+    assert "a picture of 15 steps" in finish(real, real.speed()).message
+    monkeypatch.setattr("maskunet.studio.doctor.speed", lambda *given: 1 / 0)
+    assert finish(real, real.speed()).phase == "failed"
+    assert gap(real) == 0.0  # the model is free again
+
+
+def test_the_control_and_the_speed_wait_in_line_have_an_owner_and_can_be_stopped(machine, tmp_path):
+    machine.free = False
+    studio = open_studio(machine, tmp_path, max_waiting=2)
+    studio.start(ask(), owner="anna")
+    soon(lambda: studio.status().running == 1)
+    with pytest.raises(ValueError, match="in the making already"):
+        studio.null_mask(ask(), owner="anna")
+    control, speed = studio.null_mask(ask(steps=50), owner="ben"), studio.speed(owner="carl")
+    assert [studio.now(job).ahead for job in (control, speed)] == [1, 2]
+    with pytest.raises(ValueError, match="All 2 places in the queue are taken"):
+        studio.null_mask(ask(), owner="dora")
+    for job in (speed, control):
+        studio.stop(job)
+        assert finish(studio, job).phase == "stopped"
+    machine.gate.release(1000)
+    studio.close()
+
+
+def test_the_control_stops_when_asked_to_and_at_the_limit_of_time(real, tiny_sd15):
+    before = contents(tiny_sd15)
+    job = real.null_mask(ask(steps=100))
+    soon(lambda: real._queue.get(job).worked)
+    real.stop(job)
+    last = finish(real, job)
+    assert (last.phase, last.message) == ("stopped", "Stopped on request.")
+    real._device._limit = 0.01
+    last = finish(real, real.null_mask(ask(steps=100)))
+    assert (last.phase, last.message) == ("stopped", "Stopped at the limit of 0.01 seconds.")
+    assert_untouched(tiny_sd15, before)
 
 
 def test_the_plain_picture_uses_the_methods_solver(real):

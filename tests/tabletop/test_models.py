@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
 from maskunet.experiments.evaluate import evaluate
 from maskunet.experiments.tabletop import measure
@@ -40,6 +40,12 @@ def test_diffusers_own_pipeline_loads_and_samples_it():
         "a red cube", num_inference_steps=2, generator=torch.Generator().manual_seed(0), output_type="np"
     ).images[0]
     assert image.shape == (128, 128, 3)
+
+
+def test_whoever_loads_it_with_diffusers_samples_at_the_same_timesteps(loaded):
+    scheduler = DPMSolverMultistepScheduler.from_pretrained(WEIGHTS / "model", subfolder="scheduler")
+    scheduler.set_timesteps(15)
+    assert scheduler.timesteps.tolist() == [t for t, _ in loaded.model.schedule.linspace_pairs(15)]
 
 
 def test_the_first_up_block_has_no_attention_as_in_stable_diffusion(loaded):

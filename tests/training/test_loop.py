@@ -213,6 +213,7 @@ def test_bad_pictures_are_skipped_counted_and_replaced(tmp_path):
     assert {pair.caption for pair in found} == {"picture 0", "picture 3"}
     assert all(pair.image.shape == (16, 16, 3) for pair in found)
     assert set(feed.skipped) == {"damaged picture", "no caption", "no file name within the folder"}
+    assert feed.examples["damaged picture"] == "1.png" and feed.examples["no caption"] == "2.png"
 
 
 def test_each_epoch_shows_every_picture_once():

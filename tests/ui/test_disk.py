@@ -25,7 +25,7 @@ class Long:
 
 
 def test_23_a_caller_gets_one_preview_of_a_step_and_hears_of_every_place():
-    sent = list(endpoint._answers(Long(), "0123456789ab"))
+    sent = list(filter(None, endpoint._answers(Long(), "0123456789ab")))
     assert [facts["ahead"] for *_, facts in sent if facts["phase"] == "queued"] == [2, 1, 0]
     for phase in ("base", "result"):
         assert [facts["step"] for *_, facts in sent if facts["phase"] == phase] == [*range(1, STEPS + 1)]

@@ -1,12 +1,17 @@
 """Who gets in: the launch flags and the door before the page, without a page behind it."""
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 import app
-from maskunet.ui.server import door
+from maskunet.records import Request
+from maskunet.ui.server import door, payload
+from maskunet.ui.server.launch import address
+from maskunet.ui.tabs import compare
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +60,43 @@ def test_a_space_is_public_by_its_nature(monkeypatch):
     assert not app.arguments(["--host", "0.0.0.0"]).alone
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "80a", "", " ", "99999999999999", "7860.0"])
+def test_a_port_is_a_number_in_range(port, capsys, monkeypatch):
+    with pytest.raises(SystemExit):
+        app.arguments([f"--port={port}"])
+    assert "takes a number from 1 to 65535" in capsys.readouterr().err
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    if port:
+        with pytest.raises(SystemExit):
+            app.arguments([])
+        assert "GRADIO_SERVER_PORT" in capsys.readouterr().err
+    else:
+        assert app.arguments([]).port == 7860
+
+
+def test_the_places_that_are_named_can_be(tmp_path, capsys):
+    (tmp_path / "a.txt").touch()
+    wrong = [f"--runs={tmp_path / 'a.txt'}", f"--runs={tmp_path / 'a.txt' / 'b'}", "--proxy=nginx", "--root-path=lab"]
+    for flag in (*wrong, "--root-path=/a b", "--root-path=//a", "--proxy=10.0.0.0/99"):
+        with pytest.raises(SystemExit):
+            app.arguments([flag])
+        assert f"{flag.partition('=')[0]} takes a" in capsys.readouterr().err
+    for given, path in (("/lab/", "/lab"), ("/", ""), ("https://a.example/x", "https://a.example/x")):
+        args = app.arguments(["--root-path", given, "--proxy=127.0.0.1", "--proxy=10.0.0.0/8"])
+        assert (args.root_path, args.proxy) == (path, ["127.0.0.1", "10.0.0.0/8"])
+
+
+def test_programs_are_told_the_port_and_the_path_in_use():
+    run = SimpleNamespace(request=Request(prompt="a red cube"))
+    for place, url in (
+        (("0.0.0.0", 81), "http://127.0.0.1:81"),
+        (("::1", 81, "/lab"), "http://[::1]:81/lab"),
+        (("127.0.0.1", 81, "https://a.example/lab"), "https://a.example/lab"),
+    ):
+        assert address(*place) == url
+        assert f'Client("{url}")' in compare.snippet(run, url)
+
+
 # The door
 
 
@@ -67,6 +109,9 @@ def run(coroutine):
 def knock(gate, path="/gradio_api/queue/join", method="POST", answer=200, client="10.0.0.1", **headers):
     """The status of a request to an app that answers `answer`, and its headers."""
     sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"{}"}
 
     async def inside(scope, receive, send):
         await send({"type": "http.response.start", "status": answer, "headers": []})
@@ -84,7 +129,7 @@ def knock(gate, path="/gradio_api/queue/join", method="POST", answer=200, client
         "client": (client, 1),
         "headers": [(b"host", b"lab.example:7860"), *named],
     }
-    run(gate(scope, None, send))
+    run(gate(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
@@ -109,7 +154,25 @@ def gate():
 )
 def test_the_page_of_another_site_can_start_nothing(gate, headers, status):
     assert knock(gate, **headers)[0] == status
-    assert knock(gate, method="GET", **headers)[0] == 200
+    assert knock(gate, "/", method="GET", **headers)[0] == 200
+    for path in ("/logout", "/gradio_api/deep_link", "/gradio_api/queue/data", "/config"):
+        assert knock(gate, path, method="GET", **headers)[0] == status
+
+
+def test_a_logout_ends_one_session_only(gate):
+    asked = []
+
+    async def inside(scope, receive, send):
+        asked.append(scope["query_string"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/logout", "headers": [], "query_string": b"all_session=true"}
+    gate._app = inside
+    run(gate(scope, None, send))
+    assert asked == [b"all_session=false"]
 
 
 def wrong(gate, **more):
@@ -146,7 +209,8 @@ def test_many_tries_at_once_are_counted_before_they_are_answered(gate):
         answers.extend([message["status"]] if "status" in message else [])
 
     async def storm():
-        scope = {"type": "http", "method": "POST", "path": "/login", "client": ("a", 1), "headers": []}
+        form = [(b"content-type", b"application/x-www-form-urlencoded")]
+        scope = {"type": "http", "method": "POST", "path": "/login", "client": ("a", 1), "headers": form}
         await asyncio.gather(*(gate(scope, None, send) for _ in range(100)))
 
     gate._app = inside
@@ -155,8 +219,11 @@ def test_many_tries_at_once_are_counted_before_they_are_answered(gate):
 
 
 def test_no_address_is_fetched_for_anyone(gate):
-    for address in ("http://169.254.169.254/", "https://example.com/x", "HTTP://example.com"):
-        assert knock(gate, f"/gradio_api/file={address}", "GET")[0] == 403
+    addresses = ["http://169.254.169.254/", "https://example.com/x", "HTTP://example.com", " http://a", "ftp://a"]
+    for given in (*addresses, "//example.com/x", "http:/a", "example.com", "gopher:x"):
+        for route in ("/gradio_api/file=", "/file=", "/gradio_api/file/", "/gradio_api/proxy=", "/proxy="):
+            for method in ("GET", "HEAD"):
+                assert knock(gate, route + given, method)[0] == 403, route + given
     assert knock(gate, "/gradio_api/file=/tmp/http:/x", "GET")[0] == 200
 
 
@@ -167,3 +234,68 @@ def test_every_answer_keeps_the_browser_from_other_servers(gate):
             b"same-origin",
             b"nosniff",
         )
+
+
+def posted(gate, value):
+    """The status of a posted value, and what the app inside is given of it."""
+    got, sent = [], []
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+
+    async def receive():
+        return {"type": "http.request", "body": body}
+
+    async def inside(scope, receive, send):
+        got.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        sent.append(message)
+
+    gate._app = inside
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/queue/join", "headers": []}
+    run(gate(scope, receive, send))
+    return sent[0]["status"], got[0] if got else b""
+
+
+META = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["http://10.0.0.1/x", "HTTPS://a", "//a/b", "\\\\a\\b", "ftp://a", "data:x", " http://a"]
+)
+def test_no_file_in_a_payload_is_an_address(gate, elsewhere):
+    for file in ({"path": elsewhere, **META}, {"url": elsewhere, **META}, {"path": None, "url": elsewhere}):
+        for value in ({"data": [file]}, {"data": [{"a": [[{"b": file}]]}]}, [file], file):
+            assert posted(gate, value) == (403, b"")
+    status, got = posted(gate, {"data": [{"path": "/tmp/run.zip", "url": elsewhere, "size": 3, **META}]})
+    assert (status, json.loads(got)["data"][0]) == (200, {"path": "/tmp/run.zip", "url": None, "size": 3, **META})
+
+
+def test_other_payloads_go_in_as_they_are(gate):
+    for value in ({"data": ["see http://example.com", 1.5, None, {"id": "a"}]}, [], "http://a", {"path": "C:\\a"}):
+        status, got = posted(gate, value)
+        assert (status, json.loads(got)) == (200, value)
+    assert posted(gate, b"no json") == (200, b"no json")
+    assert posted(gate, b"[" * 200_000)[0] == 400
+    assert posted(gate, b" " * (payload.LIMIT + 1))[0] == 413
+
+
+# Proxies
+
+
+def test_who_asks_is_told_by_named_proxies_only():
+    stranger, named = door.Door(None), door.Door(None, ["10.0.0.0/8", "::1"])
+    tries = [wrong(stranger, x_forwarded_for=f"192.0.2.{i}") for i in range(7)]
+    assert tries == [400] * 5 + [429] * 2
+    assert [wrong(named, x_forwarded_for=f"192.0.2.{i}") for i in range(7)] == [400] * 7
+    # A visitor's own header comes before what the proxy adds.
+    tries = [wrong(named, x_forwarded_for=f"192.0.2.{i}, 198.51.100.1") for i in range(7)]
+    assert tries == [400] * 5 + [429] * 2
+    assert [wrong(named, client="203.0.113.1", x_forwarded_for=str(i)) for i in range(7)] == [400] * 5 + [429] * 2
+
+
+def test_the_host_is_told_by_named_proxies_only():
+    page = {"origin": "https://public.example", "x_forwarded_host": "public.example"}
+    assert knock(door.Door(None, ["10.0.0.1"]), **page)[0] == 200
+    assert knock(door.Door(None, ["10.0.0.2"]), **page)[0] == 403
+    assert knock(door.Door(None), **page)[0] == 403

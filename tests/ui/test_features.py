@@ -22,6 +22,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui.html import features as views
 from maskunet.ui.tabs import features
 from tests.evaluation.test_features import one_set
+from tests.support.said import refuse
 from tests.support.serving import SOON, needs_browser, served
 from tests.ui.test_explore import tables
 
@@ -193,8 +194,8 @@ class Cards:
     def sets(self):
         return list(self.cards)
 
-    def draw(self, request, owner):
-        raise ValueError(f"{len(request.sets)} sets & nothing else.")
+    def draw(self, request, owner, address):
+        refuse(f"{len(request.sets)} sets & nothing else.")
 
 
 def tab(*cards):
@@ -224,9 +225,8 @@ def test_the_perplexity_allowed_follows_the_chosen_sets():
 
 
 def test_a_refused_drawing_says_why_and_gives_the_button_back():
-    first, last = tab(REAL).follow(
-        ["a/real"], "a/real", "PCA", 30, 0, "tabletop", 50, SimpleNamespace(session_hash="me")
-    )
+    visitor = SimpleNamespace(session_hash="me", client=SimpleNamespace(host="10.0.0.1"))
+    first, last = tab(REAL).follow(["a/real"], "a/real", "PCA", 30, 0, "tabletop", 50, visitor)
     assert (first[0].interactive, first[1].visible) == (False, True)
     assert (last[0].interactive, last[1].visible) == (True, False)
     assert 'role="alert">1 sets &amp; nothing else.' in last[2]

@@ -1,7 +1,10 @@
 """Generated requests through every door: valid ones work, invalid ones get one clear sentence, nothing breaks."""
 
+import html
 import http.client
 import json
+import secrets
+from collections import Counter
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -143,7 +146,7 @@ ORDER = ("prompt", "negative_prompt", "seed", "model", "method", "preset")  # of
 @pytest.fixture(scope="module")
 def ask(library, model, tmp_path_factory):
     """A function that sends a request to a running page and gives the status and the text."""
-    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library, trains=True)
     with served(studio, {}) as url:
 
         def send(method, path, body=None):
@@ -195,7 +198,66 @@ def is_json(keywords):
     return keywords["method"] in ("plain", "random_mask", "freeu") or not isinstance(keywords["method"], str)
 
 
-@amounts(20, 200)
+@pytest.fixture(scope="module")
+def handlers(ask):
+    """The handlers of the page, private or not."""
+    return [each for each in json.loads(ask("GET", "/config")[1])["dependencies"] if each["backend_fn"]]
+
+
+WRONG = generated.RUBBISH.filter(lambda value: not isinstance(value, bytes))
+RIGHT = st.sampled_from(["a red cube", "tiny", "plain", "", 1, 0, None, [], {}, {"id": "0" * 12}, "0" * 12])
+KEPT = st.lists(st.dictionaries(st.sampled_from(["id", "prompt", "seed", "gain", "picture"]), WRONG, max_size=3))
+CLICK = st.none() | WRONG | st.fixed_dictionaries({"step": WRONG, "site": WRONG, "run": WRONG, "act": WRONG})
+
+
+def answers(ask, handler, values, event_data, direct):
+    """What a handler answers, beside gradio's queue or through it: whether it worked, and what it said."""
+    session = secrets.token_hex(6)
+    asked = {"data": values, "fn_index": handler["id"], "session_hash": session, "event_data": event_data}
+    if direct and not handler["queue"]:
+        status, text = ask("POST", "/gradio_api/run/predict", json.dumps(asked))
+        return status == 200, json.loads(text)
+    status, text = ask("POST", "/gradio_api/queue/join", json.dumps(asked))
+    assert status == 200, text
+    _, text = ask("GET", f"/gradio_api/queue/data?session_hash={session}")
+    told = [json.loads(line[5:]) for line in text.splitlines() if line.startswith("data:")]
+    return next((one["success"], one["output"]) for one in told if one["msg"] == "process_completed")
+
+
+@amounts(150, 2000)
+def test_any_handler_asked_for_anything_answers_or_says_what_is_wrong(ask, handlers, model, tmp_path, n):
+    before, refused = generated.weights_of(model), Counter()
+
+    def check(given):
+        number, values, event_data, direct = given
+        handler = handlers[number % len(handlers)]
+        values = values[: len(handler["inputs"]) + number % 3 - 1]  # sometimes one too few, or one too many
+        try:
+            json.dumps([values, event_data])
+        except (TypeError, ValueError):  # no client can send this
+            return
+        worked, output = answers(ask, handler, values, event_data, direct)
+        assert "Traceback" not in str(output) and "site-packages" not in str(output), handler["api_name"]
+        if not worked:
+            refused[handler["api_name"]] += 1
+            message = html.unescape(output["error"] or "")
+            generated.assert_clear(message, tmp_path)
+
+    values = st.lists(st.one_of(WRONG, RIGHT, KEPT), min_size=14, max_size=14)
+    generated.drive(n, st.tuples(st.integers(0, 10**6), values, CLICK, st.booleans()), check)
+    assert len(refused) > len(handlers) / 3  # not all were asked for what they can answer
+    generated.assert_unchanged(model, before)
+
+
+def test_halves_of_characters_are_refused_in_a_sentence(ask, handlers):
+    handler = next(each for each in handlers if each["api_name"] == "add_word")
+    for prompt, click in (("\ud800", {"word": "a"}), ("a", {"word": "\ud800"}), ("a", [1])):
+        worked, output = answers(ask, handler, [prompt], click, direct=False)
+        assert not worked and "does not fit its field" in output["error"]
+    assert answers(ask, handler, ["a"], {"word": "cube"}, direct=False)[0]
+
+
+@amounts(20, 2000)
 def test_no_bytes_and_no_path_make_the_server_show_its_inside_or_stop_answering(ask, n):
     paths = st.sampled_from([CALL, f"{CALL}/x", "/gradio_api/queue/join", "/gradio_api/upload", "/config", "/%00"])
     files = st.sampled_from(["/gradio_api/file=/etc/passwd", "/gradio_api/file=../app.py", "/gradio_api/file=%2Fetc"])
@@ -205,6 +267,7 @@ def test_no_bytes_and_no_path_make_the_server_show_its_inside_or_stop_answering(
         status, text = ask(*request)
         assert "Traceback" not in text and "site-packages" not in text and "root:" not in text, text
         assert status != 500 or text == "Internal Server Error"
+        assert text or status < 400
 
     generated.drive(n, st.tuples(st.sampled_from(["GET", "POST", "PUT"]), paths | files, bodies), check)
     event, data = called(ask, ["a red cube", "", 1, "tiny", "plain", ""])

@@ -22,4 +22,4 @@ def test_the_first_is_of_the_prompt_seed_and_method_that_the_page_begins_with(li
 
     first = next(iter(gallery.load().values())).request
     given = (value("Prompt"), value("Seed"), value("Method"), value("Preset"))
-    assert given == (first.prompt, first.seed, first.method, first.preset)
+    assert given == (first.prompt, str(first.seed), first.method, first.preset)

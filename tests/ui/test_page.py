@@ -135,7 +135,7 @@ def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
     asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="random_mask", steps=2)
     over = {"id": studio.start(asked, owner="o", address="a"), "prompt": asked.prompt}
     over |= {"model": asked.model, "method": asked.method}
-    *_, last = page.events(over)
+    *_, last = studio.events(over["id"])
     assert last.phase == "done" and set(map(str, page.begin(over, []))) == {str(nothing)}
     for job in ({}, {**over, "id": "0" * 12}, over):  # no value at all would empty the parts
         assert list(page.watch(job)) == [(nothing,) * 4]
@@ -218,12 +218,22 @@ def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
 
 @needs_browser
 def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
-    tab = visit("?prompt=a+blue+cat&seed=123&method=random_mask&preset=light")
+    tab = visit("?prompt=a+blue+cat&seed=18446744073709551615&method=random_mask&preset=light")
     tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue cat'")
-    assert tab.get_by_label("Seed", exact=True).input_value() == "123"
+    assert tab.get_by_label("Seed", exact=True).input_value() == str(2**64 - 1)  # more than a browser counts exactly
     assert tab.get_by_label("Method").input_value() == "Random mask · control"
     status = lab[1].status()
     assert (status.running, status.waiting) == (0, 0)
+
+
+@needs_browser
+def test_an_empty_seed_draws_one_and_the_facts_say_which(visit):
+    tab = visit()
+    fill(tab, method="Random mask · control")
+    tab.get_by_label("Seed", exact=True).fill("")
+    generate(tab)
+    said = tab.locator("#facts .said").inner_text()
+    assert re.search(r"seed \d+\.", said) and not tab.complaints
 
 
 @needs_browser
@@ -352,8 +362,8 @@ def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(clie
     [
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": "x" * 2000}, "2,000 characters"),
-        ({"seed": -1}, "seed"),
-        ({"seed": 2**40}, "seed"),
+        ({"seed": -2}, "seed"),
+        ({"seed": 2**64}, "seed"),
         ({"seed": 1.5}, "whole number"),
         ({"model": "../etc"}, "must be a name"),
         ({"model": "sd99"}, "no model"),
@@ -365,6 +375,23 @@ def test_bad_calls_get_one_clear_sentence(client, change, sentence):
     with pytest.raises(Exception, match=sentence) as caught:
         client.predict(**{**ASK, **change})
     assert "Traceback" not in str(caught.value)
+
+
+def test_every_argument_but_the_prompt_has_a_default(client):
+    (endpoint,) = client.view_api(return_format="dict")["named_endpoints"].values()
+    asked = {one["parameter_name"]: one["parameter_has_default"] for one in endpoint["parameters"]}
+    assert [name for name, has_default in asked.items() if not has_default] == ["prompt"]
+
+
+@pytest.mark.parametrize(("given", "used"), [("8", 8), (2**64 - 1, 2**64 - 1), (str(2**64 - 1), 2**64 - 1), (8.0, 8)])
+def test_seeds_of_other_programs_are_taken(client, given, used):
+    assert client.predict("a cube", seed=given, method="plain", model="tiny")[2]["seed"] == used
+
+
+def test_a_caller_is_told_which_seed_was_drawn(client):
+    asked = {"prompt": "a cube", "method": "plain", "model": "tiny"}
+    drawn = {client.predict(**asked, seed=given)[2]["seed"] for given in (-1, "-1", None, "")}
+    assert len(drawn) > 1 and all(0 <= seed < 2**32 for seed in drawn)
 
 
 def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):

@@ -20,8 +20,10 @@ from maskunet.studio.studio import Studio
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
 from maskunet.ui import controls, page, words
+from maskunet.ui.handlers import told
 from maskunet.ui.html import train as views
 from maskunet.ui.tabs import train
+from tests.support.said import refuse
 from tests.support.serving import SOON, needs_browser, served
 from tests.ui.test_explore import tables
 from tests.ui.test_settings import drawn
@@ -77,7 +79,7 @@ class Fake:
 
     def start(self, request):
         if request.name == "taken":
-            raise ValueError("“taken” & nothing else.")
+            refuse("“taken” & nothing else.")
         self.asked.append(request)
 
     def follow(self):
@@ -134,7 +136,7 @@ def test_what_the_fields_hold_is_asked_and_refusals_are_passed_on():
     )
     assert second.settings == {} and third.settings == {"steps": 8}
     with pytest.raises(gr.Error, match=r"“taken” &amp; nothing else\."):
-        shown.begin("lora", "tabletop", "taken", {})
+        told(shown.begin)("lora", "tabletop", "taken", {})
 
 
 def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():

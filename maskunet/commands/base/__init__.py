@@ -12,6 +12,7 @@ from maskunet.commands.base.options import (
     command_line,
     key_value,
     option,
+    seed_option,
 )
 from maskunet.commands.base.progress import bar, follow, make_folder, resumable
 
@@ -31,4 +32,5 @@ __all__ = [
     "make_folder",
     "option",
     "resumable",
+    "seed_option",
 ]

@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from inspect import get_annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from maskunet.records import Request
 
 MODELS, METHODS = (", ".join(plugins.names(f"maskunet.{room}")) for room in ("models", "methods"))
+MAX_SEED = 2**64 - 1  # a test compares it with the records', which would bring NumPy
 READ = {"int": int, "float": float, "str": str, "Path": Path}  # a value from its text, by the field's type
 
 
@@ -48,6 +51,7 @@ class Flag:
     read: Callable[[str], Any] | None
     repeat: type | None
     one_of: str
+    writes: str
 
     def names(self, name: str) -> list[str]:
         """As argparse takes them, the one that is written first."""
@@ -68,6 +72,7 @@ def option(
     read: Callable[[str], Any] | None = None,
     repeat: type | None = None,
     one_of: str = "",
+    writes: str = "",
 ) -> Any:
     """A field of a command's options.
 
@@ -77,10 +82,11 @@ def option(
         read: makes the value from its text, in place of the field's type.
         repeat: tuple or dict, which all uses of the flag together make.
         one_of: of the options that have this in common exactly one must be given.
+        writes: "folder" or "file", if that is what the command makes there.
     """
     flag = Flag(
         required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
-        repeat=repeat, one_of=one_of,
+        repeat=repeat, one_of=one_of, writes=writes,
     )  # fmt: skip
     kept = {"default_factory": repeat} if default == {} else {"default": default}
     about = {"help": help, "low": low, "high": high, "choices": choices}
@@ -89,10 +95,11 @@ def option(
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a command can be told; each command's own extend these.
+    """What a command can be told; each command's own extend these. Every mistake that can be seen is told here.
 
     Raises:
-        UsageError: a value that its option does not allow, or none or several of those that exclude each other.
+        UsageError: a value that its option does not allow, such as no number or a place where nothing can be
+            written, or none or several of those that exclude each other.
     """
 
     def __post_init__(self) -> None:
@@ -101,18 +108,52 @@ class Options:
             called = flag.names(card.name)[0]
             if flag.one_of:
                 groups.setdefault(flag.one_of, {})[called] = card.default
-            if card.choices or (card.low, card.high) != (None, None):
-                _check(card, called)
+            _check(card, called)
+            if flag.writes and card.default is not None:
+                _check_place(card.default, flag.writes, called)
         for given in groups.values():
             if sum(value is not None for value in given.values()) != 1:
                 raise UsageError(f"exactly one of {' and '.join(given)} must be given")
 
 
 def _check(card: plugins.FieldCard, called: str) -> None:
+    """Refuse a number that is none or out of range, also among several, none of the choices, and no name of a file."""
+    if isinstance(card.default, Path) and "\0" in str(card.default):
+        raise UsageError(f"{called} is no name that a file can have")
+    several = card.kind == "tuple"
+    for value in card.default if several else (card.default,):
+        kind = type(value).__name__ if several else card.kind
+        bounded = several or (card.low, card.high) != (None, None)
+        if (kind in ("int", "float") and bounded) or card.choices:
+            try:
+                plugins.check(replace(card, kind=kind), value, called)
+            except ValueError as error:
+                raise UsageError(str(error).removesuffix(".")) from error
+
+
+def _check_place(path: Path, what: str, called: str) -> None:
+    """Refuse a place where the file system would, before hours of work are spent."""
+    path = path.absolute()
     try:
-        plugins.check(card, card.default, called)
-    except ValueError as error:
-        raise UsageError(str(error).removesuffix(".")) from error
+        there = next(place for place in (path, *path.parents) if _stands(place))
+    except (OSError, ValueError) as error:  # such as too long a name
+        raise UsageError(f"“{path.name:.80}” cannot be made a {what}; give another {called}") from error
+    if what == "file" and path.is_dir():
+        raise UsageError(f"“{path.name}” is a folder; give {called} the name of a file")
+    if what == "file" and there == path:
+        there = path.parent
+    if not there.is_dir():
+        raise UsageError(f"“{path.name}” cannot be made a {what}; give another {called}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"nothing may be written to “{there.name or there}”; give another {called}")
+
+
+def _stands(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def declared(options: Any) -> list[tuple[plugins.FieldCard, Flag]]:
@@ -170,15 +211,48 @@ def command_line(command: str, options: Options) -> str:
     return written(command, given, *positional)
 
 
+def seed_option(default: int = 0, help: str = "") -> Any:  # noqa: A002
+    """A seed; for -1 one is drawn, and told at once."""
+    about = f"{help}; -1 draws one" if help else "-1 draws one"
+    return option(default, about, low=0, high=MAX_SEED, read=_seed)
+
+
+def _seed(text: str) -> int:
+    from maskunet import machine
+    from maskunet.records.seed import RANDOM, seed_of
+
+    try:
+        found = seed_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removesuffix(".")) from error
+    if text.strip() in RANDOM:
+        if machine.place()[1] > 1:
+            raise argparse.ArgumentTypeError("processes that share the work need the same seed; give one")
+        sys.stderr.write(f"The seed drawn is {found}.\n")
+    return found
+
+
 def key_value(text: str) -> tuple[str, Any]:
     """KEY=VALUE, a value that is JSON as what it says and any other as a text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"“{text}” is not KEY=VALUE")
     try:
-        return name, json.loads(value)
+        return name, json.loads(value, parse_float=_Written)
     except ValueError:
         return name, value
+
+
+class _Written(float):
+    """A number that is shown as it was written: a setting may turn out to be a text, such as 1.10."""
+
+    def __new__(cls, text: str) -> "_Written":
+        number = super().__new__(cls, text)
+        number._text = str(text)
+        return number
+
+    def __str__(self) -> str:
+        return self._text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +277,12 @@ class SamplingOptions(ModelOptions):
     steps: int | None = option(None, "denoising steps")
     guidance: float | None = option(None, "guidance scale; the model's if left out")
 
+    def __post_init__(self) -> None:
+        from maskunet.records import Request
+
+        Request(prompt="-", steps=self.steps, guidance=self.guidance)  # which knows what is allowed
+        super().__post_init__()
+
 
 @dataclass(frozen=True, kw_only=True)
 class MethodOptions(SamplingOptions):
@@ -217,7 +297,7 @@ class MethodOptions(SamplingOptions):
         read=key_value,
         repeat=dict,
     )
-    seed: int = option(0)
+    seed: int = seed_option()
 
     def request(self, prompt: str, **more: Any) -> "Request":
         """What is asked of the method.

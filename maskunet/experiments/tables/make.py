@@ -19,7 +19,6 @@ from maskunet.experiments.tables.world import World
 from maskunet.methods import method_for
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import chosen
-from maskunet.prompts.files import captions
 from maskunet.training import checkpoint, loop
 from maskunet.training.recipes import SPECS as RECIPES
 
@@ -205,8 +204,7 @@ def _real_distance(reference: np.ndarray, n: int, seed: int) -> float | None:
 def _pictures(folder: Path) -> features.Pictures:
     if not (folder / picture_folder.METADATA).exists():
         raise ValueError(f"Pictures of “{folder.name}” are missing. Give the same command again to go on.")
-    pictures, texts = features.read_folder(folder, folder.name), captions(folder)
-    return replace(pictures, captions=tuple(texts[file] for file in pictures.files))
+    return features.read_folder(folder, folder.name)
 
 
 def _step(name: str) -> int | None:

@@ -128,7 +128,7 @@ def coco(
     known = [
         Prompt(Path(file).stem, text) for file, text in zip(reference.files, reference.captions, strict=True) if text
     ]
-    if not known:
+    if not known or not reference.captions_from.startswith("captions"):  # COCO's files are called so
         raise ValueError(
             f"No caption of “{coco.name}” was found. COCO's lie in annotations/captions_{coco.name}.json beside it."
         )

@@ -27,7 +27,7 @@ UNET = {
 SCHEDULER = {
     "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
     "num_train_timesteps": 1000, "prediction_type": "epsilon", "clip_sample": False,
-    "set_alpha_to_one": False, "steps_offset": 1,
+    "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "linspace",
 }  # fmt: skip
 
 

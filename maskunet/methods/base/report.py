@@ -72,8 +72,17 @@ class Reporter:
             **plain,
         )
 
-    def last(self, image: Tensor, rewards: Mapping[str, Tensor]) -> StepEvent:
-        """Report the result: the last event of every method."""
+    def last(self, image: Tensor, rewards: Mapping[str, Tensor], x0: Tensor | None = None) -> StepEvent:
+        """Report the result: the last event of every method.
+
+        Args:
+            x0: the latents it was decoded from, to tell which network failed.
+
+        Raises:
+            ValueError: the picture is not a number; a black one would pass for a result.
+        """
+        if not image.isfinite().all():
+            raise ValueError(_no_number(self.model, x0))
         return self(self.step, self.timestep, image=image, rewards=rewards, best=True, final=True)
 
     def _count(
@@ -84,6 +93,17 @@ class Reporter:
         if self._collector is None:
             self._collector = Collector(self.model.unet, find_sites(self.model.unet))
         return self._collector(int(timestep), used, logits)
+
+
+def _no_number(model: DiffusionModel, x0: Tensor | None) -> str:
+    """What to say of a picture that is not a number."""
+    latents = x0 is not None and bool(x0.isfinite().all())
+    network = "The decoder (vae) made no number of good latents" if latents else "The U-Net's latents are no numbers"
+    half = model.dtype == torch.float16
+    advice = (
+        "It overflows in half precision: use weights made for it" if half else "Its weights are damaged; take others"
+    )
+    return f"{network}, so there is no picture. {advice}."
 
 
 def _kept(stats: SiteStats) -> dict[str, float]:
@@ -109,4 +129,4 @@ def finish(
 ) -> StepEvent:
     """Decode and score the final latents: the last event of every method."""
     image = model.decode(x0)
-    return report.last(image, rewards(image, [request.prompt]))
+    return report.last(image, rewards(image, [request.prompt]), x0)

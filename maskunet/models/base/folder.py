@@ -13,6 +13,8 @@ from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES, read_networ
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import file_hash
 
+LEAST_SIGNAL = 2**-24  # alpha_bar where a schedule has none, in diffusers' DPM-Solver++, too
+
 
 def from_folder(
     folder: Path,
@@ -38,19 +40,16 @@ def from_folder(
         module.to(device).eval().requires_grad_(False)
     scheduler, unet, vae = parts["scheduler"], parts["unet"], parts["vae"]
     suit(unet, vae)
-    size, own = unet.config.sample_size, folder / "tiny_decoder"
+    own = folder / "tiny_decoder"
     return DiffusionModel(
         name=name,
         unet=unet,
         vae=vae,
         text_encoder=parts["text_encoder"],
         tokenizer=parts["tokenizer"],
-        schedule=Schedule(
-            alphas_cumprod=scheduler.alphas_cumprod.clone(),
-            prediction_type=scheduler.config.prediction_type,
-        ),
+        schedule=_schedule(folder, scheduler),
         latent_scale=vae.config.scaling_factor,
-        latent_shape=(unet.config.in_channels, size, size),
+        latent_shape=(unet.config.in_channels, *_latent_size(folder, unet.config.sample_size)),
         guidance=guidance,
         steps=steps,
         device=device,
@@ -59,6 +58,28 @@ def from_folder(
         trained=trained_file.by_kind(_beside(folder)),
         tiny_decoder=own if own.is_dir() else tiny_decoder,
     )
+
+
+def _schedule(folder: Path, scheduler: Any) -> Schedule:
+    """The noise schedule; one that ends in nothing but noise stops just before it, as diffusers' DPM-Solver++ does."""
+    alphas, prediction = scheduler.alphas_cumprod.clone(), scheduler.config.prediction_type
+    if not ((alphas >= 0) & (alphas <= 1)).all():
+        raise ValueError(f"The noise schedule of “{folder.name}” leaves the range 0 to 1. Download the folder again.")
+    if alphas[-1] < LEAST_SIGNAL and prediction == "epsilon":
+        raise ValueError(
+            f"The noise schedule of “{folder.name}” ends in nothing but noise (rescale_betas_zero_snr), where noise "
+            "tells nothing of the picture, yet prediction_type is epsilon. Such models predict v: set v_prediction, or "
+            "rescale_betas_zero_snr to false, in scheduler/scheduler_config.json."
+        )
+    return Schedule(alphas_cumprod=alphas.clamp(min=LEAST_SIGNAL), prediction_type=prediction)
+
+
+def _latent_size(folder: Path, size: Any) -> tuple[int, int]:
+    """Height and width of the latents from a U-Net's configuration; old ones state none, which means 64."""
+    sides = tuple(size) if isinstance(size, list | tuple) else (64 if size is None else size,) * 2
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"The sample_size of “{folder.name}” is {size!r:.60}; allowed is a number above 0, or two.")
+    return sides
 
 
 def suit(unet: nn.Module, vae: nn.Module | None = None) -> None:
@@ -121,6 +142,11 @@ def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
         )
     # Absent from some configurations, which means "unlimited" to transformers.
     tokenizer.model_max_length = min(tokenizer.model_max_length, text.max_position_embeddings)
+    if unet.time_cond_proj_dim is not None:
+        raise ValueError(
+            f"“{folder.name}” was distilled to take the guidance scale as an input (LCM), which no method here gives. "
+            "Give a model that is guided as Stable Diffusion is."
+        )
     if (
         unet.cross_attention_dim != text.hidden_size
         or unet.addition_embed_type is not None

@@ -1,5 +1,6 @@
 """Read one network of a model's folder, checked."""
 
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ CONFIG_FILES = {
     "tokenizer": "tokenizer_config.json",
     "scheduler": "scheduler_config.json",
 }
+# What follows a weight file's name: nothing, a variant as in .fp16.safetensors, or the number of a shard, too.
+_WEIGHTS = re.compile(r"(?:\.(?P<whole>\w+))?(?:-\d+-of-\d+)?(?:\.(?P<sharded>\w+))?\.safetensors")
+_POINTER = b"version https://git-lfs"
 TINY_DECODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 # While they load, diffusers and transformers put functions of their own into torch, for all threads. Two loads at
 # once could take back the wrong ones, and every network made from then on would be empty.
@@ -24,10 +28,13 @@ _LOADING = threading.Lock()
 
 
 def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -> Any:
-    weights = WEIGHT_FILES.get(path.name)
-    if weights and (path / f"{weights}.fp16.safetensors").is_file():
-        full = any((path / f"{weights}.safetensors{end}").is_file() for end in ("", ".index.json"))
-        options = options if full else {**options, "variant": "fp16"}
+    """Read a network, a tokenizer or a scheduler from its folder.
+
+    Raises:
+        ValueError: it is not there whole, in safetensors format and with numbers only; says what to do.
+    """
+    if path.name in WEIGHT_FILES:
+        options = {**options, **_variant(what, path, WEIGHT_FILES[path.name])}
     try:
         with _LOADING:
             loaded = kind.from_pretrained(str(path), local_files_only=True, **options)
@@ -44,4 +51,41 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
         raise ValueError(
             f"The {what} lacks {len(lacking)} of its weights, such as {sorted(lacking)[0]}. Download it again."
         )
+    broken = next((name for name, weight in module.named_parameters() if not weight.isfinite().all()), "")
+    if broken:
+        raise ValueError(
+            f"The {what} has weights that are no numbers, such as {broken}: it is damaged or badly merged. Take another."
+        )
     return module
+
+
+def _variant(what: str, path: Path, stem: str) -> dict[str, str]:
+    """Which of the kinds of weights that lie in a folder to read: the plain ones, else fp16, else what there is.
+
+    Raises:
+        ValueError: there are none in safetensors format, or only Git LFS pointers to them.
+    """
+    names = [file.name for file in path.iterdir() if file.name.startswith(stem)]
+    found = [file for name in names if (file := _WEIGHTS.fullmatch(name.removeprefix(stem)))]
+    if not found:
+        return _refused(what, path)
+    for file in found:
+        with (path / f"{stem}{file[0]}").open("rb") as begun:
+            if begun.read(len(_POINTER)) == _POINTER:
+                raise ValueError(
+                    f"The {what} is a Git LFS pointer and not the weights. Fetch them: git lfs pull, in its folder."
+                )
+    variants = {file["sharded"] or file["whole"] or "" for file in found}
+    chosen = next((each for each in ("", "fp16") if each in variants), min(variants))
+    return {"variant": chosen} if chosen else {}
+
+
+def _refused(what: str, path: Path) -> dict[str, str]:
+    pickles = sorted(file.name for file in path.iterdir() if file.suffix in (".bin", ".ckpt", ".pt", ".pth"))
+    if pickles:
+        raise ValueError(
+            f"The {what} is there as {pickles[0]} only, not in safetensors format. Such a file can run programs and is "
+            "not read. If you trust it, load the folder with diffusers and save it again: "
+            "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)."
+        )
+    return {}

@@ -1,20 +1,36 @@
-"""Files that a stranger may have made: how large they get is known before anything is unpacked."""
+"""Files that a stranger may have made: what they become is known before anything is unpacked."""
 
+import csv
+import math
+import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-MAX_PIXELS = 2**26  # of one picture; 200 MB as RGB
+MAX_PIXELS = 2**22  # of one picture, such as 2048 x 2048
+MAX_SHEET = 2**24  # pixels of all step pictures together
 MAX_ARRAYS = 2**26  # bytes of all arrays of one file together
+MAX_DIRECTORY = 2**16  # bytes of a zip's list of files: some hundred entries
+MAX_TABLE = 2**23  # bytes of a table
+MAX_ROWS = 2**14  # 100 steps of 100 updates need 10,100
+MAX_COLUMNS = 64
+MAX_NUMBER = 1e15  # of any number in a table
+_END = b"PK\x05\x06"  # a zip's last record, 22 bytes without a comment
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may take gigabytes to unpack a byte
+_NUMBERS = "biufU"  # NumPy's kinds of arrays that hold numbers or text
 
 
-def pixels(path: Path, kind: str) -> np.ndarray:
+def pixels(path: Path, kind: str, most: int = MAX_PIXELS) -> np.ndarray:
     """A picture as (H, W, 3) uint8.
 
     Args:
         kind: the only format that is read, such as "PNG".
+        most: its pixels at most.
 
     Raises:
         OSError: no such picture, or it is damaged.
@@ -22,22 +38,97 @@ def pixels(path: Path, kind: str) -> np.ndarray:
     """
     try:
         with Image.open(path, formats=(kind,)) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > most:
                 raise ValueError(f"{image.width:,} x {image.height:,} pixels are too many.")
             return np.array(image.convert("RGB"))
     except Image.DecompressionBombError as error:
         raise ValueError("The picture has too many pixels.") from error
 
 
-def arrays(path: Path) -> dict[str, np.ndarray]:
+@contextmanager
+def archive(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
+    """A zip whose list of files is measured before it is read, and its files before they are unpacked.
+
+    Args:
+        most: bytes that its files may have together, unpacked.
+
+    Raises:
+        OSError, zipfile.BadZipFile: no such file, or it is damaged.
+        ValueError: it lists too many files, they are too large, or packed in an unusual way.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(22, path.stat().st_size), 2)
+        end = file.read()
+        # Ours end in a record without a comment, and never need the form for more than 4 GB.
+        if not end.startswith(_END) or end[-2:] != b"\0\0":
+            raise zipfile.BadZipFile("no plain end of a zip")
+        if int.from_bytes(end[12:16], "little") > MAX_DIRECTORY:
+            raise ValueError("The zip lists too many files.")
+    with zipfile.ZipFile(path) as opened:
+        entries = opened.infolist()
+        if any(entry.compress_type not in _PLAIN or entry.flag_bits & 1 for entry in entries):
+            raise ValueError("The zip is packed in an unusual way.")
+        if (size := sum(entry.file_size for entry in entries)) > most:  # no more than this is ever unpacked
+            raise ValueError(f"The zip unpacks to {size:,} bytes; allowed are {most:,}.")
+        yield opened
+
+
+def arrays(path: Path, most: int = MAX_ARRAYS) -> dict[str, np.ndarray]:
     """All arrays of an .npz by name; objects, which would be pickled, are refused.
+
+    Args:
+        most: bytes of all together.
 
     Raises:
         OSError, EOFError, zipfile.BadZipFile: no such file, or it is damaged.
-        ValueError: it is too large, or no array.
+        ValueError: it is too large, or holds something else than arrays of numbers or text.
     """
-    with zipfile.ZipFile(path) as archive:  # no more than the size said here is ever unpacked
-        if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_ARRAYS:
-            raise ValueError(f"{size:,} bytes of arrays are too many.")
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    with archive(path, most) as opened:
+        return {entry.filename.removesuffix(".npy"): _array(opened, entry) for entry in opened.infolist()}
+
+
+def _array(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    """One array, whose header is compared with the bytes behind it before NumPy makes room."""
+    form = np.lib.format
+    with opened.open(entry) as file:
+        read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}.get(form.read_magic(file))
+        if read is None:
+            raise ValueError(f"{entry.filename:.40} is of another version.")
+        shape, _, dtype = read(file)
+    if dtype.kind not in _NUMBERS or math.prod(shape) * dtype.itemsize > entry.file_size:
+        raise ValueError(f"{entry.filename:.40} is no array of numbers, or cut off.")
+    with opened.open(entry) as file:
+        return form.read_array(file, allow_pickle=False)
+
+
+def rows(path: Path) -> tuple[dict[str, Any], ...]:
+    """The rows of a CSV with a header: numbers, True, False, and None where a cell is empty.
+
+    Raises:
+        OSError, csv.Error: no such file, or it is damaged.
+        ValueError: too many rows or columns, or a cell that is none of these.
+    """
+    if path.stat().st_size > MAX_TABLE:
+        raise ValueError("The table is too large.")
+    found = []
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file, strict=True)
+        names = table.fieldnames or ()
+        if len(names) > MAX_COLUMNS or len(set(names)) < len(names):
+            raise ValueError("The table has too many columns, or two of one name.")
+        for row in table:
+            if None in row or len(found) == MAX_ROWS:
+                raise ValueError("The table has too many rows, or a row of too many cells.")
+            found.append({name: _value(text) for name, text in row.items()})
+    return tuple(found)
+
+
+def _value(text: str | None) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    if not text:
+        return None
+    number = float(text)
+    if not abs(number) <= MAX_NUMBER:  # also where it is none
+        raise ValueError("A cell of the table is no number, or too large.")
+    return int(number) if re.fullmatch(r"-?\d+", text, re.ASCII) else number

@@ -1,5 +1,6 @@
 """Folders and files that are there whole or not at all, also when the program is killed while it writes or deletes."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -109,3 +110,30 @@ def tidy(place: Path) -> None:
         _settle(earlier)
     for left in place.glob(f"{PART}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Turn what the disk can do to us into one sentence without a path.
+
+    Args:
+        what: is written, such as "run".
+
+    Raises:
+        ValueError: the disk is full, or read-only, for example.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise ValueError(f"The disk is full: the {what} was not saved. Free some space.") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise ValueError(
+                f"The {what} cannot be written: its folder may only be read. Give another place."
+            ) from error
+        raise ValueError(f"The {what} cannot be written to its folder. Give another place.") from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there was no space left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

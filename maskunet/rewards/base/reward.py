@@ -88,6 +88,11 @@ class WeightedRewards:
             raise ValueError(f"There is no reward “{name}”. There are: {', '.join(self._parts)}.")
         return WeightedRewards({name: self._parts[name]})
 
+    def unread(self, prompt: str) -> dict[str, tuple[int, str]]:
+        """By reward that does not read all of a prompt: how many tokens it reads, and the rest."""
+        found = {n: (r.length, r.unread(prompt)) for n, (r, _) in self._parts.items() if hasattr(r, "unread")}
+        return {name: (length, rest) for name, (length, rest) in found.items() if rest}
+
     def text_towers(self, prompt: str) -> list[nn.Module]:
         """Networks that have read this prompt now and are of no more use for it, in the rewards that have such."""
         towers = (getattr(reward, "text_tower", None) for reward, _ in self._parts.values())

@@ -66,7 +66,7 @@ def difference(run: Run) -> str:
     """Where the two pictures of a run differ."""
     if run.base_image is None:
         return empty(words.EMPTY_PAIR)
-    gap = np.abs(run.result_image.astype(int) - run.base_image.astype(int))
+    gap = np.abs(run.result_image.astype(np.int16) - run.base_image)
     shown = figure(
         np.clip(gap * 3, 0, 255).astype(np.uint8),
         f"{words.DIFFERENCE_NOTE} Mean {gap.mean():.2f}, largest {gap.max()} of 255.",

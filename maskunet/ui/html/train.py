@@ -24,9 +24,7 @@ def status(state: TrainState) -> str:
     if state.over:
         said = f"{words.TRAINING_PHASES[state.phase]}. " if state.phase != "failed" else f"{state.message} "
         role = 'failed" role="alert' if state.phase == "failed" else '" role="status'
-        left_out = "".join(
-            f" {n} pictures were left out: {why}." for why, n in (event.skipped if event else {}).items()
-        )
+        left_out = "".join(f" {each}" for each in (event.left_out if event else []))
         said += words.kept(state.request.name, state.saved, steps) + left_out
         return f'<div class="status {role}">{escape(said)}</div>'
     left = f", about {words.seconds(event.seconds_left)} left" if event and state.phase == "training" else ""

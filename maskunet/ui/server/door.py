@@ -1,18 +1,24 @@
 """The door: what is refused before gradio sees it, and what every answer tells the browser."""
 
+import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-Message = MutableMapping[str, Any]
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from maskunet.ui.server.payload import Message, Refused, checked
+
 READING = ("GET", "HEAD", "OPTIONS")
 TRIES, PERIOD = 5, 60.0  # logins that may fail from one address within so many seconds
 MEMORY = 4096  # tries that are remembered, of all addresses together
 ELSEWHERE = "Another site's page may not do this. Open the lab itself."
 TIRED = f"{TRIES} logins failed. Try again in a minute."
 NO_PROXY = "Only files of the lab are served, no other addresses."
+FILE = re.compile(r"/file[=/](.*)", re.S)  # gradio's routes, the old one too
+HERE = re.compile(r"/(?!/)|[a-z]:[\\/]", re.I)  # a whole path on this machine
 # Gradio's page needs scripts and styles inside it; nothing of it may come from, or go to, another server.
 POLICY = (
     (b"content-security-policy", b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"),
@@ -26,20 +32,42 @@ class Door:
 
     It refuses what other sites' pages ask for in a visitor's name, passwords tried one after the other, and
     fetching addresses for others; and it keeps browsers from loading anything from another server.
+
+    Args:
+        app: the page.
+        proxies: addresses or networks of the reverse proxies whose X-Forwarded-For, -Proto and -Host are believed.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]]):
+    def __init__(self, app: Callable[..., Awaitable[None]], proxies: Sequence[str] = ()):
         self._app = app
+        self._proxies = [ip_network(each, strict=False) for each in proxies]
+        self._behind = ProxyHeadersMiddleware(self._enter, trusted_hosts=list(proxies))
         self._tries: deque[tuple[float, str]] = deque(maxlen=MEMORY)
 
     async def __call__(self, scope: Message, receive: Callable, send: Callable) -> None:
         """Answer with a refusal, or let the request through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
+        elif self._is_proxy(_address(scope)):
+            if host := _header(scope, b"x-forwarded-host").partition(",")[0].strip():
+                others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+                scope = {**scope, "headers": [(b"host", host.encode("latin-1")), *others]}
+            await self._behind(scope, receive, send)
+        else:
+            await self._enter(scope, receive, send)
+
+    async def _enter(self, scope: Message, receive: Callable, send: Callable) -> None:
         if refused := self._refused(scope):
             await _answer(send, *refused)
             return
+        if scope["path"].rstrip("/").endswith("/logout"):  # all visitors have the same name
+            scope = {**scope, "query_string": b"all_session=false"}
+        if scope["method"] not in READING and not _is_form(scope):
+            try:
+                receive = await checked(receive)
+            except Refused as refusal:
+                await _answer(send, *refusal.args)
+                return
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -50,10 +78,18 @@ class Door:
 
         await self._app(scope, receive, sent)
 
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            peer = ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in network for network in self._proxies)
+
     def _refused(self, scope: Message) -> tuple[int, str] | None:
-        if scope["method"] not in READING and _from_elsewhere(scope):
+        file = FILE.search(scope["path"])
+        if _from_elsewhere(scope) and not (scope["method"] in READING and _is_shown(scope["path"])):
             return 403, ELSEWHERE
-        if scope["path"].partition("/file=")[2].lower().startswith(("http:", "https:")):
+        if "/proxy=" in scope["path"] or (file and not HERE.match(file[1])):
             return 403, NO_PROXY
         if _is_login(scope) and self._is_tired(_address(scope)):
             return 429, TIRED
@@ -86,6 +122,16 @@ def _from_elsewhere(scope: Message) -> bool:
         return site not in ("same-origin", "none")
     origin = _header(scope, b"origin")
     return bool(origin) and urlsplit(origin).netloc != _header(scope, b"host")
+
+
+def _is_shown(path: str) -> bool:
+    """Whether a link from another site may lead there: the page and its files, nothing that does anything."""
+    return path in ("", "/") or bool(FILE.search(path))
+
+
+def _is_form(scope: Message) -> bool:
+    """Whether files or a login come in, which gradio reads piece by piece."""
+    return _header(scope, b"content-type").startswith(("multipart/form-data", "application/x-www-form-urlencoded"))
 
 
 def _is_login(scope: Message) -> bool:

@@ -1,17 +1,13 @@
 """The one public endpoint, /compare: streams previews, ends with both pictures and their numbers."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 
 from maskunet.records import JobEvent
 from maskunet.ui import controls
-from maskunet.ui.handlers import told
-from maskunet.ui.studio import Studio
-
-CALLERS = 24  # calls at once: more than the studio lets wait, so that none waits where the order is not fair
+from maskunet.ui.studio import Studio, answered
 
 
 def build(studio: Studio) -> None:
@@ -20,11 +16,11 @@ def build(studio: Studio) -> None:
     with gr.Row(visible=False):
         inputs = [
             gr.Textbox(label="prompt"),
-            gr.Textbox(label="negative_prompt"),
-            gr.Number(label="seed", value=0),
+            gr.Textbox(label="negative_prompt", value=""),
+            gr.Textbox(label="seed", value="0"),  # a text holds 64 bits in any language, and numbers are taken too
             gr.Textbox(label="model", value=first.name),
             gr.Textbox(label="method", value=method),
-            gr.Textbox(label="preset"),
+            gr.Textbox(label="preset", value=""),
         ]
         outputs = [
             gr.Image(label="base", format="png", type="numpy"),
@@ -33,14 +29,13 @@ def build(studio: Studio) -> None:
         ]
         button = gr.Button()
 
-    @told
     def compare(
-        prompt: str,
-        negative_prompt: str,
-        seed: float,
-        model: str,
-        method: str,
-        preset: str,
+        prompt: str | None,
+        negative_prompt: str | None,
+        seed: Any,
+        model: str | None,
+        method: str | None,
+        preset: str | None,
         caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Make the unmasked and the masked picture of a prompt from the same noise."""
@@ -49,26 +44,20 @@ def build(studio: Studio) -> None:
         job = studio.start(asked, owner=caller.session_hash or address, address=address)
         yield from _answers(studio, job)
 
-    button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=CALLERS)
+    button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=None)
 
 
-def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    """What a caller is sent of a job: one preview of a step, as each becomes a file.
+def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]] | None]:
+    """What a caller is sent of a job: one preview of a step, as each becomes a file; None without news.
 
     One who hangs up gives the device back, as nobody could find the job again.
     """
     base = told = None
-    try:
-        for event in studio.events(job):
-            base, output = _output(event, base)
-            news = event.phase, event.ahead, event.step and event.step.step
-            if output is not None and news != told:
-                told = news
-                yield output
-    except GeneratorExit:
-        with suppress(ValueError):  # it ended a moment ago
-            studio.stop(job)
-        raise
+    for event in answered(studio, job):
+        base, output = _output(event, base)
+        news = event.phase, event.ahead, event.step and event.step.step
+        yield None if news == told else output
+        told = news if output is not None else told
 
 
 def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, Any]] | None]:
@@ -83,8 +72,10 @@ def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, 
             "keep_ratio": run.keep_ratio,
             "unet_calls": run.unet_calls,
             "seconds": run.seconds,
+            "seed": run.request.seed,
             "run_id": run.id,
             "state": run.state,
+            "note": run.note,
         }
         return base, (run.base_image, run.result_image, facts)
     if event.phase == "queued":

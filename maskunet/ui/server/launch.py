@@ -1,5 +1,7 @@
 """Serve the page: every launch argument, each chosen on purpose."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import page, words
 from maskunet.ui.server.door import Door
+from maskunet.ui.server.listeners import Streams
 from maskunet.ui.studio import Studio
 
-IDLE, WAITING = 4, 64  # light handlers at once; requests in gradio's own queue
-THREADS = 80  # more than the pages that follow jobs and the callers that wait, which hold one each
+# Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
+CALLS = 1000
 
 
 def launch(
@@ -24,6 +27,8 @@ def launch(
     share: bool = False,
     login: tuple[str, str] | None = None,
     shelf: dict[str, Run] | None = None,
+    proxies: Sequence[str] = (),
+    root_path: str = "",
     **options: Any,
 ) -> gr.Blocks:
     """Put the page over a studio on the network.
@@ -33,10 +38,13 @@ def launch(
         host, port: where it listens; any free port for None.
         share: whether gradio gives it a public link. login: the name and password that visitors must give.
         shelf: the precomputed runs, by default the gallery's.
+        proxies: addresses or networks of the reverse proxies that say who asks and where the page is.
+        root_path: the path, or whole address, where visitors find the page behind them.
         options: of `gradio.Blocks.launch`.
     """
-    demo = page.build(studio, shelf)
-    demo.queue(max_size=WAITING, default_concurrency_limit=IDLE, api_open=False)
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe anyone on this computer; the door decides
+    demo = page.build(studio, shelf, address(host, port, root_path))
+    demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
     demo.launch(
         server_name=host,
         server_port=port,
@@ -45,19 +53,29 @@ def launch(
         auth_message=words.LOGIN if login else None,
         theme=page.theme(),
         css_paths=page.CSS,
+        root_path=root_path,
         allowed_paths=[str(runs.resolve())],
         show_error=False,
         ssr_mode=False,
         enable_monitoring=False,
         run_history=False,
         max_file_size="64mb",
-        max_threads=THREADS,
+        max_threads=CALLS,
         state_session_capacity=200,
         footer_links=["api", "settings"],
         app_kwargs={
-            "middleware": [Middleware(Door)],
+            "middleware": [Middleware(Door, proxies=proxies), Middleware(Streams, listeners=demo.listeners)],
             "openapi_url": None,
         },  # it would list routes before a login
         **options,
     )
     return demo
+
+
+def address(host: str, port: int | None, root_path: str = "") -> str:
+    """Where programs on this computer find the page, or visitors if `root_path` is a whole address."""
+    if root_path.startswith(("http://", "https://")):
+        return root_path.rstrip("/")
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    name = f"[{near}]" if ":" in near else near
+    return f"http://{name}:{port or 7860}{root_path.rstrip('/')}"

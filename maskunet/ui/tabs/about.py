@@ -1,12 +1,15 @@
 """The last tab: what the method does, what to believe, this machine, and how to call it from a program."""
 
+from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.ui import words
-from maskunet.ui.handlers import ALONE, QUICK, told
+from maskunet.ui import remembered, words
+from maskunet.ui.handlers import QUEUED, QUICK
+from maskunet.ui.html import live
+from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, TabSpec
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    text = words.ABOUT.replace("{url}", "http://127.0.0.1:7860").replace("{model}", models[0].name)
+    text = words.ABOUT.replace("{url}", page.address).replace("{model}", models[0].name)
     gr.Markdown(text, elem_id="about")
     with gr.Accordion("Base models", open=True):
         for card in models:
@@ -27,8 +30,16 @@ def build(page: "Page", tab: gr.Tab) -> Part:
         with gr.Row():
             measure = gr.Button(words.MEASURE, size="sm", scale=0, min_width=180)
         speed = gr.HTML()
+
+    def timing(owner: str | None, visitor: gr.Request) -> Iterator[tuple[Any, str]]:
+        job = studio.speed(owner=remembered.owner(owner), address=visitor.client.host)
+        for event in answered(studio, job):
+            over = event.phase in ("done", "stopped", "failed")
+            said = timed(event.message) if event.phase == "done" else live.status(event)
+            yield gr.Button(interactive=over), said
+
     tab.select(lambda: listed(studio.machine()), None, found, **QUICK)
-    measure.click(told(lambda: timed(studio.speed())), None, speed, **ALONE)
+    measure.click(timing, page.owner, [measure, speed], **QUEUED)
     return Part()
 
 

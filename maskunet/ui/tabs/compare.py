@@ -1,6 +1,7 @@
 """The Compare tab: the unmasked and the masked picture from the same noise, in three views."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from urllib.parse import urlencode
 import gradio as gr
 
 from maskunet.records import JobEvent, Run
-from maskunet.ui import controls, words
-from maskunet.ui.handlers import ALONE, QUICK, WATCHED, told
+from maskunet.ui import controls, remembered, words
+from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import live, pictures
+from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Compare(Part):
     client: gr.Code
     copy: gr.Button
     null: gr.Button
+    null_stop: gr.Button
     null_said: gr.HTML
     picks: tuple[tuple[gr.Button, str], ...]
 
@@ -74,7 +77,7 @@ class Compare(Part):
             else gr.DownloadButton(value=str(self.page.studio.shelf.zip(run.id)), visible=True),
             link(run),
             self.page.studio.command(run.request),
-            snippet(run),
+            snippet(run, self.page.address),
         )
 
     def moving(self) -> list[Any]:
@@ -92,18 +95,28 @@ class Compare(Part):
             slider, beside, gap = (gr.update(visible=view == name) for name in words.VIEWS)
             return [slider, slider, beside, gap]
 
-        @told
-        def check(*fields: Any) -> str:
-            gap = page.studio.null_mask(controls.request(controls.Values(*fields)))
-            said = f'<p class="said">Largest pixel difference: <b>{gap:g}</b> of 255.</p>'
-            return f'{said}<p class="hint">{words.NULL_MASK_INFO}</p>'
+        def check(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+            *fields, owner = values
+            asked = controls.request(controls.Values(*fields))
+            job = page.studio.null_mask(asked, owner=remembered.owner(owner), address=visitor.client.host)
+            for event in answered(page.studio, job):
+                over = event.phase in ("done", "stopped", "failed")
+                said = found(event.message) if event.phase == "done" else live.status(event)
+                yield gr.Button(interactive=over), gr.Button(visible=not over), said, job
+
+        def stop_check(job: str) -> None:
+            with suppress(ValueError):  # it ended a moment ago
+                page.studio.stop(job)
 
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
         self.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUICK)
         self.copy.click(None, self.query, None, js=COPY, api_visibility="private")
-        self.null.click(check, page.c.inputs(), self.null_said, **{**ALONE, "show_progress": "full"})
+        checking = gr.State("")
+        shown = [self.null, self.null_stop, self.null_said, checking]
+        self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)
+        self.null_stop.click(stop_check, checking, None, **QUICK)
         for button, run_id in self.picks:
-            button.click(page.show, [gr.State(run_id), page.kept], [*page.staged(), page.shown], **WATCHED)
+            button.click(page.show, [gr.State(run_id), page.kept], [*page.staged(), page.shown], **QUEUED)
 
 
 def build(page: "Page", tab: gr.Tab) -> Compare:
@@ -124,6 +137,7 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
         copy = gr.Button(words.COPY_LINK, size="sm")
         null = gr.Button(words.NULL_MASK, size="sm")
+        null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
     null_said = gr.HTML("", elem_id="null")
     picks = _picks(page.shelf)
     with gr.Accordion(words.REPEAT, open=False):
@@ -141,7 +155,7 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     query = gr.Textbox(visible=False)
     return Compare(
         page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
-        null_said, picks,
+        null_stop, null_said, picks,
     )  # fmt: skip
 
 
@@ -155,6 +169,11 @@ def _picks(shelf: dict[str, Run]) -> tuple[tuple[gr.Button, str], ...]:
     gr.HTML(f'<h4 class="picks">{words.PRECOMPUTED}</h4>')
     with gr.Row(elem_id="picks"):
         return tuple((gr.Button(prompt, size="sm", min_width=120), run_id) for prompt, run_id in first.items())
+
+
+def found(message: str) -> str:
+    """What the control of ones found."""
+    return f'<p class="said">{escape(message)}</p><p class="hint">{words.NULL_MASK_INFO}</p>'
 
 
 def under(names: tuple[str, str]) -> str:
@@ -176,12 +195,12 @@ def link(run: Run) -> str:
     return "?" + urlencode({name: value for name, value in fields.items() if value != ""})
 
 
-def snippet(run: Run) -> str:
-    """The Python client's call for this run."""
+def snippet(run: Run, address: str) -> str:
+    """The Python client's call for this run, of a page at that address."""
     r = run.request
     return (
         "from gradio_client import Client\n\n"
-        'client = Client("http://127.0.0.1:7860")\n'
+        f'client = Client("{address}")\n'
         "base, result, facts = client.predict(\n"
         f"    prompt={r.prompt!r}, negative_prompt={r.negative_prompt!r}, seed={r.seed},\n"
         f"    model={r.model!r}, method={r.method!r}, preset={r.preset!r}, api_name='/compare',\n)"

@@ -10,7 +10,7 @@ import gradio as gr
 
 from maskunet.records import Run
 from maskunet.ui import words
-from maskunet.ui.handlers import LOUD, QUICK, told
+from maskunet.ui.handlers import QUEUED, QUICK, picked
 from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures, plots, study
 from maskunet.ui.remembered import Remembered
@@ -42,28 +42,27 @@ class Explore(Part):
     def wire(self, page: "Page") -> None:
         """The run on the stage is the one explored, until another is picked."""
 
-        def follow(run_id: str, kept: list[Remembered], other: str) -> tuple[Any, ...]:
+        def follow(run_id: str | None, kept: list[Remembered], other: str | None) -> tuple[Any, ...]:
             options = choices(page, kept, run_id)
             found = gr.Dropdown(choices=options, value=run_id or None)
             return found, gr.Dropdown(choices=[(words.NO_OTHER, ""), *options]), *opened(run_id, other)
 
-        def opened(run_id: str, other: str) -> tuple[Any, ...]:
+        def opened(run_id: str | None, other: str | None) -> tuple[Any, ...]:
             run = page.find(run_id)
             chosen = {"step": last(run), "site": ""}
             return *views_of(run, page.find(other), chosen), overlap(page, run_id, other), chosen
 
-        def select(run_id: str, other: str, event: gr.EventData) -> tuple[str, str, dict]:
-            chosen = dict(event._data or {})
+        def select(run_id: str | None, other: str | None, event: gr.EventData) -> tuple[str, str, dict]:
+            chosen = {name: picked(event).get(name) for name in ("step", "site")}
             return *linked(page.find(run_id), page.find(other), chosen), chosen
 
-        def pin(run_id: str, other: str, chosen: dict) -> tuple[str, str, str]:
+        def pin(run_id: str | None, other: str | None, chosen: dict) -> tuple[str, str, str]:
             return *linked(page.find(run_id), page.find(other), chosen), overlap(page, run_id, other)
 
-        @told
-        def take(path: str, kept: list[Remembered], other: str) -> tuple[Any, ...]:
-            return follow(page.studio.shelf.take(Path(path)), kept, other)
+        def take(path: str, kept: list[Remembered], other: str | None, request: gr.Request) -> tuple[Any, ...]:
+            visitor = {"owner": request.session_hash, "address": request.client.host}
+            return follow(page.studio.shelf.take(Path(path), **visitor), kept, other)
 
-        @told
         def figures(run_id: str) -> gr.DownloadButton:
             file = page.studio.shelf.figures(page.found(run_id))
             return gr.DownloadButton(value=str(file), visible=True)
@@ -80,8 +79,8 @@ class Explore(Part):
         ]
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other], everything, **QUICK)
-        self.run.input(opened, [self.run, self.other], stage, **LOUD)
-        self.other.input(pin, [self.run, self.other, self.chosen], [self.said, self.linked, self.against], **LOUD)
+        self.run.input(opened, [self.run, self.other], stage, **QUEUED)
+        self.other.input(pin, [self.run, self.other, self.chosen], [self.said, self.linked, self.against], **QUEUED)
         self.heat.select(
             select,
             [self.run, self.other],
@@ -89,8 +88,8 @@ class Explore(Part):
             trigger_mode="always_last",
             **QUICK,
         )
-        self.upload.upload(take, [self.upload, page.kept, self.other], everything, **LOUD)
-        self.draw.click(figures, self.run, self.figures, **{**LOUD, "show_progress": "full"})
+        self.upload.upload(take, [self.upload, page.kept, self.other], everything, **QUEUED)
+        self.draw.click(figures, self.run, self.figures, **{**QUEUED, "show_progress": "full"})
 
 
 def build(page: "Page", tab: gr.Tab) -> Explore:
@@ -136,7 +135,10 @@ def views_of(run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...
 
 def choices(page: "Page", kept: Sequence[Remembered], run_id: str) -> list[tuple[str, str]]:
     """The runs that can be explored: this browser's, then the precomputed ones."""
-    mine = [(words.run(item["prompt"], item["seed"], item["method"]), item["id"]) for item in kept or []]
+    mine = [
+        (words.run(item.get("prompt", ""), item.get("seed", 0), item.get("method", "")), item.get("id", ""))
+        for item in kept
+    ]
     shelf = [
         (f"{words.PRECOMPUTED}: {words.run(r.request.prompt, r.request.seed, r.request.method)}", key)
         for key, r in page.shelf.items()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from maskunet.failures import sentence
 from maskunet.records.features import RANGES, FeatureRequest, SetCard
 from maskunet.ui import words
-from maskunet.ui.handlers import LOUD, QUICK
+from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import features as views
 from maskunet.ui.html import pictures
 from maskunet.ui.studio import FeatureStudio
@@ -56,7 +57,7 @@ class Features(Part):
         self.most.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
         fields = [self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most]
         shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
-        self.draw.click(self.follow, fields, shown, **LOUD)
+        self.draw.click(self.follow, fields, shown, **QUEUED)
         self.stop.click(self.end, None, None, **QUICK)
 
     def offer(self) -> tuple[Any, ...]:
@@ -75,7 +76,7 @@ class Features(Part):
             refused,
         )
 
-    def fit(self, sets: list[str], reference: str | None, most: float | None) -> tuple[Any, ...]:
+    def fit(self, sets: list[str] | None, reference: str | None, most: float | None) -> tuple[Any, ...]:
         """The reference is one of the chosen sets; the perplexity is said to be what they allow."""
         cards = [card for card in self.studio.sets() if card.key in (sets or ())]
         limit = USUAL["most"] if most is None else int(most)
@@ -88,8 +89,8 @@ class Features(Part):
         )
 
     def follow(
-        self, sets: list[str], reference: str, kind: str, perplexity: float, seed: float, extractor: str,
-        most: float, request: gr.Request,
+        self, sets: list[str] | None, reference: str | None, kind: str, perplexity: float | None, seed: float | None,
+        extractor: str, most: float | None, request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
         """Draw, and tell how far it is; the plane comes before the measures."""
         skip = gr.skip()
@@ -98,7 +99,7 @@ class Features(Part):
         said = skip
         try:
             wanted = asked(sets, reference, kind, perplexity, seed, extractor, most)
-            for event in self.studio.draw(wanted, owner=request.session_hash):
+            for event in self.studio.draw(wanted, request.session_hash, request.client.host):
                 plane, found = event.plane, event.measures
                 yield (
                     skip,
@@ -108,7 +109,7 @@ class Features(Part):
                     skip if found is None else views.measures(found) if found.rows or event.phase == "done" else "",
                 )
         except ValueError as error:
-            said = views.failed(str(error))
+            said = views.failed(sentence(error))
         yield gr.Button(interactive=True), gr.Button(visible=False), said, skip, skip
 
     def end(self, request: gr.Request) -> None:

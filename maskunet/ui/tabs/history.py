@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.ui import words
-from maskunet.ui.handlers import LOUD, told
+from maskunet.ui.handlers import QUEUED, picked
 from maskunet.ui.html import pictures
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
@@ -38,19 +38,18 @@ class History(Part):
         """Open and remove."""
         staged = page.staged()
 
-        @told
         def act(kept: list[Remembered], event: gr.EventData) -> tuple[Any, ...]:
-            asked = event._data or {}
+            asked = picked(event)
             run_id = str(asked.get("run", ""))
             if asked.get("act") == "remove":
-                left = [item for item in kept if item["id"] != run_id]
+                left = [item for item in kept if item.get("id") != run_id]
                 return *(grid(left) if part is self.grid else gr.skip() for part in staged), gr.skip(), left
             shown = page.show(run_id, kept)
             gr.Info("Opened in Compare and Optimize.")
             return *shown, gr.skip()
 
         outputs = [*staged, page.shown, page.kept]
-        self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **LOUD)
+        self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **QUEUED)
 
 
 def build(page: "Page", tab: gr.Tab) -> History:
@@ -68,19 +67,16 @@ def grid(kept: Sequence[Remembered]) -> str:
 
 
 def _card(item: Remembered) -> str:
-    run_id = escape(str(item["id"]), quote=True)
-    prompt = escape(str(item["prompt"]), quote=True)
-    gain = item.get("gain")
+    known = {name: escape(str(item.get(name, "")), quote=True) for name in ("id", "prompt", "model", "method", "seed")}
+    gain, state, picture = item.get("gain"), str(item.get("state", "done")), str(item.get("picture", ""))
     reward = "" if gain is None else f", reward {gain:+.2f}"
-    state = str(item.get("state", "done"))
     badge = "" if state == "done" else f" {pictures.cut_short(state)}"
-    picture = str(item["picture"]) if str(item["picture"]).startswith("data:image/jpeg;base64,") else ""
+    picture = escape(picture, quote=True) if picture.startswith("data:image/jpeg;base64,") else ""
     return (
-        f'<article><img src="{escape(picture, quote=True)}" alt="Result for: {prompt}">'
-        f"<div><p>{prompt}</p><small>{escape(str(item['model']))}, {escape(str(item['method']))}, "
-        f"seed {escape(str(item['seed']))}{reward}</small>{badge}"
-        f'<button type="button" data-run="{run_id}" data-act="open">{words.OPEN}</button>'
-        f'<button type="button" data-run="{run_id}" data-act="remove">{words.DELETE}</button></div></article>'
+        f'<article><img src="{picture}" alt="Result for: {known["prompt"]}">'
+        f"<div><p>{known['prompt']}</p><small>{known['model']}, {known['method']}, seed {known['seed']}{reward}</small>"
+        f'{badge}<button type="button" data-run="{known["id"]}" data-act="open">{words.OPEN}</button>'
+        f'<button type="button" data-run="{known["id"]}" data-act="remove">{words.DELETE}</button></div></article>'
     )
 
 

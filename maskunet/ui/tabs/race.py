@@ -35,14 +35,15 @@ def build(page: "Page", tab: gr.Tab) -> Part:
     lines = gr.HTML(views.lines(found, "equal_time", groups[0], titles), elem_id="race-lines")
     prompt = gr.Dropdown(prompts, value=prompts[0][1], label=race_words.PROMPT, elem_id="race-prompt")
     sheet = gr.HTML(views.sheet(found, prompts[0][1], titles), elem_id="race-sheet")
-    gr.on(
-        [budget.input, group.input],
-        lambda b, g: views.lines(found, b, g, titles),
-        [budget, group],
-        lines,
-        **QUICK,
-    )
-    prompt.input(lambda number: views.sheet(found, number, titles), prompt, sheet, **QUICK)
+
+    def equal(budget: str, group: str) -> str:
+        return views.lines(found, budget, group, titles)
+
+    def pictures_of(number: int) -> str:
+        return views.sheet(found, number, titles)
+
+    gr.on([budget.input, group.input], equal, [budget, group], lines, **QUICK)
+    prompt.input(pictures_of, prompt, sheet, **QUICK)
     return Part()
 
 

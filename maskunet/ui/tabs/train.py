@@ -8,7 +8,7 @@ import gradio as gr
 
 from maskunet.records.training import RecipeCard, TrainRequest, TrainState
 from maskunet.ui import controls, settings, words
-from maskunet.ui.handlers import QUICK, WATCHED, told
+from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import pictures
 from maskunet.ui.html import train as views
 from maskunet.ui.html.settings import form
@@ -45,10 +45,10 @@ class Train(Part):
         offered = [[c.method, c.model, c.trained], c.trained]
         self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, self.changed], **QUICK)
         self.preset.input(self.new_preset, [self.recipe, self.preset], self.changed, **QUICK)
-        started = self.start.click(self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **WATCHED)
-        started.success(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
+        started = self.start.click(self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **QUEUED)
+        started.success(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
         page.restored.then(self.offer, *offered, **QUICK)
-        page.restored.then(self.follow, None, shown, **WATCHED).then(self.offer, *offered, **QUICK)
+        page.restored.then(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
         self.stop.click(self.end, None, None, **QUICK)
         gr.on([c.method.input, c.model.input], self.offer, *offered, **QUICK)
         presets = gr.State({method: list(page.presets[method]) for method in page.presets})
@@ -65,8 +65,7 @@ class Train(Part):
         """The fields of a preset's settings."""
         return settings.anew(fields(self._card(recipe), preset))
 
-    @told
-    def begin(self, recipe: str, preset: str, name: str, changed: Any) -> tuple[Any, ...]:
+    def begin(self, recipe: str, preset: str, name: str | None, changed: Any) -> tuple[Any, ...]:
         """Start, or tell why not."""
         asked = TrainRequest(
             recipe=recipe,
@@ -100,12 +99,11 @@ class Train(Part):
             return gr.Row(visible=False), gr.skip(), gr.skip()
         return gr.Row(visible=True), str(self.studio.archive()), str(self.studio.log())
 
-    @told
     def end(self) -> None:
         """Ask the training to stop; `follow` shows how it does."""
         self.studio.stop()
 
-    def offer(self, method: str, model: str, chosen: str) -> gr.Dropdown:
+    def offer(self, method: str | None, model: str | None, chosen: str | None) -> gr.Dropdown:
         """What was trained here and fits the method, for the controls beside the tabs."""
         names = self.studio.trained(method, model)
         return gr.Dropdown(
@@ -116,7 +114,10 @@ class Train(Part):
 
     def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
         """Put the newest training into the controls and go to Compare; `presets` by method."""
-        request = next(self.studio.follow()).request
+        newest = next(self.studio.follow(), None)
+        if newest is None:
+            raise ValueError("Nothing was trained here yet.")
+        request = newest.request
         method, model = self._card(request.recipe).method, self.studio.model
         names = [(name, name) for name in self.studio.trained(method, model)]
         trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)

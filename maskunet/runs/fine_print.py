@@ -1,0 +1,57 @@
+"""What a person should know of how the prompts of a run, or of many, are read by the model and by its rewards."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from maskunet.models import SPECS as MODELS
+from maskunet.models.base import DiffusionModel
+from maskunet.prompts import fine_print
+from maskunet.prompts.tokens import cut_note
+from maskunet.records import Request
+from maskunet.rewards import SPECS as REWARDS
+from maskunet.rewards.base import WeightedRewards
+
+
+def notes(model: DiffusionModel, rewards: Any, request: Request) -> list[str]:
+    """Sentences on what of a request's prompts is cut, is read as letters, or is unknown."""
+    prompt, negative = request.prompt, request.negative_prompt
+    found = [
+        fine_print.encoder_note(prompt, model.tokenizer),
+        *_negative(model, negative),
+        *(cut_note(_title(name), *cut) for name, cut in _unread(rewards, prompt).items()),
+        *_words(model, [prompt, negative]),
+    ]
+    return [note for note in found if note]
+
+
+def notes_on_many(model: DiffusionModel, rewards: Any, prompts: Sequence[str], negative: str) -> tuple[str, ...]:
+    """The same of many prompts, without those that the text encoder cuts: they are counted elsewhere."""
+    cut = [name for prompt in prompts for name in _unread(rewards, prompt)]
+    found = [
+        *_negative(model, negative),
+        *(
+            f"Prompts of which {_title(name)} does not read the end: {cut.count(name):,}."
+            for name in dict.fromkeys(cut)
+        ),
+        *_words(model, [*prompts, negative]),
+    ]
+    return tuple(note for note in found if note)
+
+
+def _negative(model: DiffusionModel, negative: str) -> list[str]:
+    return [fine_print.encoder_note(negative, model.tokenizer, "the negative prompt")] if negative else []
+
+
+def _words(model: DiffusionModel, texts: Sequence[str]) -> list[str]:
+    vocabulary = MODELS[model.name].vocabulary if model.name in MODELS else {}  # only a small model has one
+    known = {word for kind in vocabulary.values() for name in kind for word in name.split()}
+    unknown = fine_print.unknown_note(texts, model.tokenizer, known) if known else ""
+    return [fine_print.literal_note(texts), unknown]
+
+
+def _unread(rewards: Any, prompt: str) -> dict[str, tuple[int, str]]:
+    return rewards.unread(prompt) if isinstance(rewards, WeightedRewards) else {}
+
+
+def _title(name: str) -> str:
+    return REWARDS[name].title if name in REWARDS else name

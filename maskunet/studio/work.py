@@ -1,0 +1,170 @@
+"""What is done on the device for a job: a pair of pictures, the control of ones, or this machine's speed."""
+
+import gc
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from maskunet.failures import sentence
+from maskunet.library.library import Library
+from maskunet.masks.sites import find_sites
+from maskunet.methods.base import MethodSpec
+from maskunet.models.base import DiffusionModel
+from maskunet.records import Request, Run, StepEvent
+from maskunet.runs.compare import compare, null_mask
+from maskunet.runs.recorder import Stopped, Trace
+from maskunet.studio import doctor, zero_gpu
+from maskunet.studio.queue import Job, Queue
+from maskunet.studio.shelf import Shelf
+
+logger = logging.getLogger(__name__)
+
+MAX_RECENT = 32  # plain pictures, and durations, kept in memory
+KEEP_MASKS = 8 * 2**20  # bytes of packed masks below which a run keeps them unasked
+
+Ended = tuple[str, dict[str, Any]]
+"""The last phase of a job, and what readers are told besides."""
+
+
+class DeviceWork:
+    """The kinds of work, each a function of a job, and what they share; for one thread.
+
+    Args:
+        queue: is told how the work goes. limit: seconds of one job.
+    """
+
+    def __init__(
+        self, library: Library, shelf: Shelf, methods: Mapping[str, MethodSpec], *, queue: Queue, limit: float
+    ):
+        self._library, self._shelf, self._methods = library, shelf, methods
+        self._queue, self._limit = queue, limit
+        self._bases: dict[tuple, Trace] = _Recent()
+        self._usual: dict[tuple, float] = _Recent()
+        self._lent = None
+        if zero_gpu.is_here():  # its models must be loaded before the page is launched
+            self.warm_up()
+            self._lent = zero_gpu.lent(self._compared, lambda asked, _: zero_gpu.loan(self.usual(self.pictures, asked)))
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether the device belongs to this program for single calls only."""
+        return self._lent is not None
+
+    def usual(self, work: Callable[[Job], Ended], request: Request) -> float | None:
+        """Seconds that an equal request took before, or None."""
+        return self._usual.get(_effort(work, request))
+
+    def warm_up(self) -> None:
+        """Load the default model before anyone asks: the first preview comes sooner."""
+        try:
+            self._library.load(self._library.default)
+        except Exception as error:  # told to whoever asks for this model
+            logger.info("The default model was not loaded: %s", error)
+
+    def do(self, job: Job) -> Ended:
+        """Do a job's work, in the context of whoever asked, and say how it ended, whatever happened."""
+        try:
+            phase, news = job.context.run(self._begun, job)
+        except Stopped as error:
+            return "stopped", {"message": str(error)}
+        except Exception as error:
+            return "failed", {"message": sentence(error)}
+        if phase == "done":
+            self._usual[_effort(job.work, job.request)] = time.monotonic() - job.worked
+        return phase, news
+
+    def tidy(self) -> None:
+        """Give back the memory of work that is over."""
+        gc.collect()
+        if self._library.device.type == "cuda":
+            with suppress(RuntimeError):  # a broken device must not end the worker
+                torch.cuda.empty_cache()
+
+    def pictures(self, job: Job) -> Ended:
+        """Make the plain picture and the method's, and save them as a run."""
+        should_stop = partial(self._why, job)
+        far = self._lent is not None
+        pictures = self._lent(job.request, job.id) if far else self._compared(job.request, job.id, should_stop)
+        with closing(pictures):
+            for phase, item in pictures:
+                if isinstance(item, StepEvent):
+                    self._queue.publish(job, phase, item)
+                    if far and (why := should_stop()):  # which the other process does not hear of
+                        return self._kept(job, self._shelf.cut_short(job.id, why))
+        return self._kept(job, item)
+
+    def null_mask(self, job: Job) -> Ended:
+        """Measure the largest pixel difference between plain and the same under masks of ones."""
+        self._queue.publish(job, "checking")
+        loaded = self._library.load(job.request.model)
+        should_stop = partial(self._why, job)
+        gap = null_mask(loaded.model, loaded.rewards, job.request, self._methods["plain"], should_stop)
+        return "done", {"message": f"Largest pixel difference: {gap:g} of 255."}
+
+    def speed(self, job: Job) -> Ended:
+        """Measure how long pictures of the default model take here, from a few steps; see `doctor.speed`."""
+        self._queue.publish(job, "measuring")
+        return "done", {"message": doctor.speed(self._library, partial(self._why, job)).said}
+
+    def _begun(self, job: Job) -> Ended:
+        if not self._library.is_loaded(job.request.model):
+            self._queue.publish(job, "loading")
+        self._library.load(job.request.model)
+        job.worked = time.monotonic()
+        if why := self._why(job):
+            raise Stopped(why)
+        return job.work(job)
+
+    def _why(self, job: Job) -> str:
+        """Why the work must end now, or nothing."""
+        late = time.monotonic() > job.worked + self._limit
+        return job.reason or late * f"Stopped at the limit of {self._limit:g} seconds."
+
+    def _compared(
+        self, request: Request, run_id: str, should_stop: Callable[[], str] = str
+    ) -> Iterator[tuple[str, StepEvent | Run]]:
+        loaded = self._library.load(request.model)
+        yield from compare(
+            loaded.model,
+            loaded.rewards,
+            _with_masks(request, loaded.model),
+            bases=self._bases,
+            should_stop=should_stop,
+            run_id=run_id,
+            draft=self._shelf.draft(run_id),
+            methods=self._methods,
+        )
+
+    def _kept(self, job: Job, run: Run) -> Ended:
+        self._shelf.keep(run, job.owner, job.address)
+        # Masks and course are read from the disk when asked for.
+        return run.state, {"run": replace(run, masks=None, course=None), "message": run.note}
+
+
+def _with_masks(request: Request, model: DiffusionModel) -> Request:
+    """Small models' masks are kept unasked, so that the explorer can lay two runs over each other."""
+    weights = sum(site.weights for site in find_sites(model.unet))
+    small = weights / 8 * (request.steps or model.steps) <= KEEP_MASKS
+    return replace(request, keep_masks=request.keep_masks or small)
+
+
+def _effort(work: Callable[[Job], Ended], request: Request) -> tuple:
+    """What decides how long a request takes."""
+    settings = tuple(sorted(request.settings.items()))
+    return work.__name__, request.model, request.method, request.preset, request.steps, settings
+
+
+class _Recent(OrderedDict):
+    """A dictionary that keeps only the entries added last."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        super().__setitem__(key, value)
+        while len(self) > MAX_RECENT:
+            self.popitem(last=False)

@@ -1,0 +1,134 @@
+"""Who listens: whose stream of answers is open, so that nothing is done, or goes on, for nobody."""
+
+import asyncio
+import math
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+GRACE = 5.0  # seconds within which a stream must be opened, or opened again
+FOLLOWING = 8  # things that one page or program may follow at once
+UNHEARD = 200  # calls of one address that nobody listens to yet
+STALLED = 30.0  # seconds after which who takes nothing more from a stream has left
+MEMORY = 4096  # streams that were closed
+
+# Gradio's streams of answers: of a session, and of a single call.
+_STREAM = re.compile(r"/queue/data/?$|/call/(?:v2/)?[^/]+/(?P<call>[^/]+)/?$")
+_SESSION = re.compile(rb"(?:^|&)session_hash=([^&]*)")
+
+
+class Listeners:
+    """What is known of open streams; a stream has the key of a session or of a single call.
+
+    Keys are opened, closed and waited for in the server's event loop, and asked for in any thread.
+    """
+
+    def __init__(self):
+        self._open: Counter[str] = Counter()
+        self._closed: dict[str, float] = {}  # when the last stream of a key was closed
+        self._sending: dict[str, float] = {}  # since when something is on its way to a key's reader
+        self._waiting: defaultdict[str, set[asyncio.Future]] = defaultdict(set)
+        self._unheard: Counter[str] = Counter()
+        self._following: Counter[str] = Counter()
+
+    async def heard(self, address: str, *keys: str) -> bool:
+        """Wait until somebody listens; False if nobody comes in time, or too many calls of an address wait for that."""
+        if any(self._open[key] for key in keys):
+            return True
+        if self._unheard[address] >= UNHEARD:
+            return False
+        opened = asyncio.get_running_loop().create_future()
+        with _counted(self._unheard, address):
+            for key in keys:
+                self._waiting[key].add(opened)
+            try:
+                await asyncio.wait_for(opened, GRACE)
+            except TimeoutError:
+                return False
+            finally:
+                for key in keys:
+                    self._waiting[key].discard(opened)
+                    if not self._waiting[key]:
+                        del self._waiting[key]
+        return True
+
+    def gone(self, *keys: str) -> bool:
+        """Whether whoever listened has left and did not come back in time, or takes nothing any more."""
+        now = time.monotonic()
+        if any(self._open[key] and now - self._sending.get(key, now) <= STALLED for key in keys):
+            return False
+        return now - max(self._closed.get(key, -math.inf) for key in keys) > GRACE
+
+    @contextmanager
+    def following(self, session: str) -> Iterator[None]:
+        """One thing more that a session follows.
+
+        Raises:
+            ValueError: it follows as many as it may.
+        """
+        if self._following[session] >= FOLLOWING:
+            raise ValueError(f"This page follows {FOLLOWING} things already. Wait for one of them, or reload the page.")
+        with _counted(self._following, session):
+            yield
+
+    @contextmanager
+    def listening(self, key: str) -> Iterator[None]:
+        """A stream of this key is open."""
+        try:
+            with _counted(self._open, key):
+                for opened in self._waiting.get(key, ()):
+                    if not opened.done():
+                        opened.set_result(None)
+                yield
+        finally:
+            self._closed.pop(key, None)  # so that the oldest come first
+            self._closed[key] = time.monotonic()
+            while len(self._closed) > MEMORY:
+                del self._closed[next(iter(self._closed))]
+
+    async def sent(self, key: str, sending: Awaitable[None]) -> None:
+        """Send a part of a stream; this takes as long as its reader takes nothing."""
+        self._sending[key] = time.monotonic()
+        try:
+            await sending
+        finally:
+            self._sending.pop(key, None)
+
+
+class Streams:
+    """ASGI middleware that tells `Listeners` which streams are open."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], listeners: Listeners):
+        self._app, self._listeners = app, listeners
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Callable, send: Callable) -> None:
+        """Pass everything through."""
+        if key := _key(scope):
+            with self._listeners.listening(key):
+                await self._app(scope, receive, lambda message: self._listeners.sent(key, send(message)))
+        else:
+            await self._app(scope, receive, send)
+
+
+@contextmanager
+def _counted(counts: Counter[str], key: str) -> Iterator[None]:
+    """One more of this key meanwhile."""
+    counts[key] += 1
+    try:
+        yield
+    finally:
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
+
+
+def _key(scope: MutableMapping[str, Any]) -> str:
+    """Of what session or call a request is the stream; empty for other requests."""
+    found = _STREAM.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+    if found is None:
+        return ""
+    session = _SESSION.search(scope["query_string"])
+    return found["call"] or (session[1].decode("latin-1") if session else "")

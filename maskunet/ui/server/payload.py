@@ -1,0 +1,67 @@
+"""What a program posts, read before gradio reads it: files are named by where they lie here, never by an address."""
+
+import json
+import re
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+LIMIT = 4 * 2**20  # bytes of a posted JSON; files are uploaded, which has a limit of its own
+LARGE = f"A request may have {LIMIT >> 20} MB; files are uploaded."
+DEEP = "This request is too deeply nested to be read."
+FOREIGN = "Only uploaded files can be used, no addresses."
+# A scheme of two letters at least (a drive has one), or the start of a network share. What is left is a path here,
+# whether it may be read or not, and gradio refuses the paths that it did not make.
+ADDRESS = re.compile(r"\s*(?:(?!file:)[a-z][a-z0-9+.-]+:|//|\\\\)", re.I)
+
+
+class Refused(ValueError):
+    """A payload that does not go in: the HTTP status and one sentence."""
+
+
+async def checked(receive: Callable) -> Callable:
+    """What is received, read to its end and given on without the addresses of files.
+
+    A browser sends the address of each file beside its path. The address is left out, as gradio would fetch it when a
+    handler gives the value back; what is passed on is what was read, so that nothing can be read in two ways.
+
+    Raises:
+        Refused: it is too large or too deep, or the path of a file is an address.
+    """
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":  # hung up
+            break
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > LIMIT:
+            raise Refused(413, LARGE)
+    try:
+        body = json.dumps(_without_addresses(json.loads(body))).encode()
+    except RecursionError:
+        raise Refused(400, DEEP) from None
+    except Refused:
+        raise
+    except ValueError:
+        pass  # no JSON: gradio says so
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return received
+
+
+def _without_addresses(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_addresses(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    path, url = value.get("path"), value.get("url")
+    if isinstance(path, str) and ADDRESS.match(path):
+        raise Refused(403, FOREIGN)
+    if isinstance(url, str):
+        if not isinstance(path, str):
+            raise Refused(403, FOREIGN)
+        value = value | {"url": None}
+    return {name: _without_addresses(each) for name, each in value.items()}

@@ -1,0 +1,107 @@
+"""The captions of a folder's pictures: wherever they are written, and the same ones for every command."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from maskunet.evaluation.features import read_folder
+from maskunet.prompts import captions, files
+from maskunet.training.data import Feed, Folder
+
+ROWS = [{"file_name": "0.png", "text": "a red cube"}, {"file_name": "1.png", "text": "a blue\u2028sphere\x85here"}]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "val"
+    place.mkdir()
+    for number in range(2):
+        Image.new("RGB", (20, 20), (200 * number, 0, 0)).save(place / f"{number}.png")
+    return place
+
+
+def coco(annotations, names=("0.png", "1.png")):
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    kept = [dict(zip(("id", "image_id", "caption"), one, strict=True)) for one in annotations]
+    return json.dumps({"images": images, "annotations": kept})
+
+
+def told(folder):
+    """The captions as measuring and training see them."""
+    measured = read_folder(folder)
+    trained = {entry.file: entry.text for entry in Folder(folder, 16).entries}
+    assert dict(zip(measured.files, measured.captions, strict=True)) == trained
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)),
+        ("metadata.jsonl", "\ufeff" + "\r\n".join(map(json.dumps, ROWS))),
+        ("metadata.jsonl", "\n".join(json.dumps({"image": r["file_name"], "Prompt": [r["text"], "x"]}) for r in ROWS)),
+        ("metadata.csv", "file_name,caption\n0.png,a red cube\n1.png,a blue\u2028sphere\x85here\n"),
+        ("captions_val.json", coco([(9, 0, "later"), (3, 0, "a red cube"), (5, 1, ROWS[1]["text"])])),
+        ("captions.json", "\ufeff" + coco([(9, 0, "later"), (3, 0, "a red cube"), (5, 1, ROWS[1]["text"])])),
+    ],
+)
+def test_every_command_reads_the_same_captions(folder, name, content):
+    (folder / name).write_bytes(content.encode())
+    assert told(folder) == {row["file_name"]: row["text"] for row in ROWS}
+
+
+def test_a_text_beside_each_picture_is_its_caption(folder):
+    (folder / "0.txt").write_bytes("\ufeffa red cube\r\na box\r\n".encode())
+    (folder / "1.caption").write_text("a blue sphere")
+    (folder / "README.txt").write_text("not a caption")
+    assert told(folder) == {"0.png": "a red cube", "1.png": "a blue sphere"}
+    assert Folder(folder, 16).notes == (
+        "1 pictures have several captions in the .txt beside them; the first is taken.",
+    )
+    (folder / "1.caption").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match="Line 1 of “1.caption” is no UTF-8 text. Save the file as UTF-8"):
+        Folder(folder, 16)
+
+
+def test_coco_gives_prompts_measures_and_trainings_one_caption(folder, tmp_path):
+    place = tmp_path / "annotations" / "captions_val.json"
+    place.parent.mkdir()
+    place.write_text(coco([(9, 0, "late"), (7, 0, "early"), (8, 1, "only")]))
+    assert [prompt.text for prompt in files.read(place)] == ["early", "only"]
+    assert told(folder) == {"0.png": "early", "1.png": "only"}
+    assert read_folder(folder).captions_from == "captions_val.json, the first of several by id"
+
+
+def test_latin_1_is_refused_alike_by_every_reader(folder):
+    (folder / "metadata.jsonl").write_bytes(b'{"file_name": "0.png", "text": "a"}\n{"text": "caf\xe9"}\n')
+    for reader in (
+        lambda: read_folder(folder),
+        lambda: Folder(folder, 16),
+        lambda: files.read(folder / "metadata.jsonl"),
+    ):
+        with pytest.raises(ValueError, match="Line 2 of “metadata.jsonl” is no UTF-8 text"):
+            reader()
+
+
+def test_pictures_without_a_caption_are_counted_with_the_keys_that_are_there(folder):
+    rows = [
+        ROWS[0],
+        {"file_name": "1.png", "additional_feature": "a sphere"},
+        {"file_name": "gone.png", "text": "gone"},
+    ]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Image.new("RGB", (20, 20)).save(folder / "2.png")
+    assert Folder(folder, 16).notes == ("1 pictures are not listed in “metadata.jsonl”, such as 2.png.",)
+    feed = Feed(Folder(folder, 16), seed=0)
+    assert {feed(number).caption for number in range(6)} == {"a red cube"}
+    assert set(feed.skipped) == {
+        "no caption under prompt, text or caption: it has the keys file_name, additional_feature",
+        "a picture that is not there",
+    }
+
+
+def test_a_folder_without_captions_says_where_they_are_looked_for(folder):
+    assert captions.read(folder, ["0.png"]).entries == ()
+    with pytest.raises(ValueError, match=r"has no metadata.jsonl or metadata.csv .* no .txt beside .* COCO's"):
+        Folder(folder, 16)

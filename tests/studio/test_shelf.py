@@ -1,0 +1,116 @@
+"""The runs that are kept: whoever brings or makes many displaces none of the others', and no clock is believed."""
+
+import json
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from maskunet.runs import run_folder
+from maskunet.studio import shelf as room
+from maskunet.studio.shelf import Kept, Shelf, first_to_go
+from tests.runs.test_run_folder import make
+
+FUTURE = time.time() + 1e8
+
+
+def named(number):
+    return f"{number:012x}"
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "MAX_RUNS", 4)
+    monkeypatch.setattr(room, "MAX_UPLOADS", 3)
+    return Shelf(tmp_path / "runs")
+
+
+@pytest.fixture
+def bring(tmp_path, shelf):
+    """Brings a run of that number."""
+
+    def bring(number, **whose):
+        folder = run_folder.write(replace(make(), id=named(number)), tmp_path / "made" / named(number))
+        return shelf.take(run_folder.run_zip(folder), **whose)
+
+    return bring
+
+
+def there(shelf):
+    return {int(path.name, 16) for path in shelf.folder.iterdir() if path.is_dir()}
+
+
+def keep(shelf, *numbers, **whose):
+    for number in numbers:
+        shelf.keep(replace(make(), id=named(number)), **whose)
+
+
+def test_uploads_displace_uploads_only(shelf, bring):
+    keep(shelf, 1, 2, 3, 4)
+    for number in range(100, 110):
+        assert bring(number) == named(number)
+    assert there(shelf) == {1, 2, 3, 4, 107, 108, 109}
+    keep(shelf, 5)
+    assert there(shelf) == {2, 3, 4, 5, 107, 108, 109}
+
+
+def test_who_makes_or_brings_many_pushes_out_only_their_own(shelf, bring):
+    keep(shelf, 1, address="a")
+    keep(shelf, *range(20, 30), address="b")
+    assert there(shelf) == {1, 27, 28, 29}
+    bring(100, address="a")
+    for number in range(200, 206):
+        bring(number, address="b", owner=str(number))
+    assert there(shelf) == {1, 27, 28, 29, 100, 204, 205}
+
+
+def test_of_one_address_the_browser_with_most_gives_way(shelf):
+    keep(shelf, 1, address="proxy", owner="a")
+    keep(shelf, *range(20, 30), address="proxy", owner="b")
+    assert there(shelf) == {1, 27, 28, 29}
+
+
+def test_a_run_brought_again_stays_where_it_is_and_one_made_here_is_not_taken_for_it(shelf, bring):
+    keep(shelf, 1)
+    before = (shelf.folder / named(1) / run_folder.RECORD).stat().st_ino
+    assert bring(1) == named(1)
+    for number in range(100, 105):
+        bring(number)
+    assert (shelf.folder / named(1) / run_folder.RECORD).stat().st_ino == before
+
+
+def test_no_clock_decides_which_run_is_new(shelf):
+    """Runs dated in the future are as good as a clock that was set back."""
+    for number in range(1, 5):
+        keep(shelf, number)
+        os.utime(shelf.folder / named(number), (FUTURE - number, FUTURE - number))
+    keep(shelf, 5)
+    assert there(shelf) == {2, 3, 4, 5}
+    keep(Shelf(shelf.folder), 6)
+    assert there(shelf) == {3, 4, 5, 6}
+
+
+def test_folders_of_an_earlier_version_are_older_than_what_is_made_now(shelf):
+    for number in range(1, 8):
+        folder = run_folder.write(replace(make(), id=named(number)), shelf.folder / named(number))
+        os.utime(folder, (FUTURE + number, FUTURE + number))
+    keep(Shelf(shelf.folder), 8)
+    assert there(shelf) == {5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"id": 3}]', '[{"id": "../../x"}]', '{"id": []}', "[null]"])
+def test_a_damaged_list_loses_no_run(shelf, text):
+    keep(shelf, 1, 2)
+    shelf.folder.with_name(".runs.json").write_text(text)
+    again = Shelf(shelf.folder)
+    keep(again, 3)
+    assert there(again) == {1, 2, 3}
+    assert [one["id"] for one in json.loads(shelf.folder.with_name(".runs.json").read_text())][-1] == named(3)
+
+
+def test_the_newest_is_never_the_first_to_go():
+    kept = [Kept(id=str(i), address=str(i % 5), owner=str(i % 3)) for i in range(30)]
+    for many in range(2, 30):
+        assert first_to_go(kept[:many]) != kept[many - 1]
+    assert first_to_go([Kept(id="1"), Kept(id="2", address="b")]).id == "1"
