@@ -271,9 +271,7 @@ def test_pictures_have_the_size_of_the_configuration(folder, size, shape):
     assert last.image.shape == shape
 
 
-@pytest.mark.parametrize(
-    ("part", "told"), [("vae", "The decoder (vae) made no number"), ("unet", "The U-Net's latents")]
-)
+@pytest.mark.parametrize(("part", "told"), [("vae", "The decoder (VAE) gave NaN"), ("unet", "The U-Net gave NaN")])
 def test_a_picture_that_is_no_number_is_no_result(folder, part, told):
     model = load(folder)
     next(iter(getattr(model, part).parameters())).data.fill_(float("nan"))

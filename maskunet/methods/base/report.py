@@ -96,14 +96,16 @@ class Reporter:
 
 
 def _no_number(model: DiffusionModel, x0: Tensor | None) -> str:
-    """What to say of a picture that is not a number."""
+    """Which network failed, and what to do."""
     latents = x0 is not None and bool(x0.isfinite().all())
-    network = "The decoder (vae) made no number of good latents" if latents else "The U-Net's latents are no numbers"
+    network = "The decoder (VAE)" if latents else "The U-Net"
     half = model.dtype == torch.float16
     advice = (
-        "It overflows in half precision: use weights made for it" if half else "Its weights are damaged; take others"
+        "It may overflow in half precision; use weights made for float16"
+        if half
+        else "Its weights may be damaged; use others"
     )
-    return f"{network}, so there is no picture. {advice}."
+    return f"{network} gave NaN or infinity, so there is no picture. {advice}."
 
 
 def _kept(stats: SiteStats) -> dict[str, float]:

@@ -68,7 +68,8 @@ def _variant(what: str, path: Path, stem: str) -> dict[str, str]:
     names = [file.name for file in path.iterdir() if file.name.startswith(stem)]
     found = [file for name in names if (file := _WEIGHTS.fullmatch(name.removeprefix(stem)))]
     if not found:
-        return _refused(what, path)
+        _refuse_pickles(what, path)
+        return {}
     for file in found:
         with (path / f"{stem}{file[0]}").open("rb") as begun:
             if begun.read(len(_POINTER)) == _POINTER:
@@ -80,7 +81,7 @@ def _variant(what: str, path: Path, stem: str) -> dict[str, str]:
     return {"variant": chosen} if chosen else {}
 
 
-def _refused(what: str, path: Path) -> dict[str, str]:
+def _refuse_pickles(what: str, path: Path) -> None:
     pickles = sorted(file.name for file in path.iterdir() if file.suffix in (".bin", ".ckpt", ".pt", ".pth"))
     if pickles:
         raise ValueError(
@@ -88,4 +89,3 @@ def _refused(what: str, path: Path) -> dict[str, str]:
             "not read. If you trust it, load the folder with diffusers and save it again: "
             "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)."
         )
-    return {}
