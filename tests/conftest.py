@@ -6,6 +6,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # as the program sets it
 os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that tests start, too
+os.environ["SSL_CERT_DIR"] = os.devnull  # no client of http here need read all certificates, .04 s each
+
+import gc
 
 import pytest
 import torch
@@ -19,6 +22,23 @@ def pytest_collection_modifyitems(items):
     """What takes long begins first, so that no core waits for another one at the end."""
     order = {room: number for number, room in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries_are_not_collected():
+    """Libraries come to 600,000 objects; without them a collection takes hundredths of a second."""
+    if len(gc.get_objects()) > 100_000:
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processes_are_forked():
+    """What the studio does in processes of its own begins at once, with its libraries; `test_process` really spawns."""
+    from maskunet.studio import process
+    from tests.support.fresh import FRESH
+
+    process.CONTEXT = FRESH
 
 
 @pytest.fixture(scope="session")

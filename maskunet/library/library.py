@@ -1,5 +1,6 @@
 """The base models of this machine: which there are, which comes first, each loaded once."""
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,7 @@ class Library:
         spec, (folder, rewards) = self.spec(name), self.find(name)
         while len(self._loaded) >= MAX_LOADED:
             self._loaded.pop(next(iter(self._loaded)))
+            gc.unfreeze()  # a program may have frozen what was there, this model too
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         model = load_model(spec, folder, self.device, self.dtype)

@@ -14,7 +14,7 @@ from typing import Any
 
 from maskunet import machine
 
-SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
+CONTEXT = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, and CUDA forbids it
 
 
 class Died(ValueError):
@@ -31,9 +31,9 @@ class Process:
 
     def __init__(self, serve: Callable[..., None], *arguments: Any, died: str):
         self._died = died
-        self._pipe, theirs = SPAWN.Pipe()
+        self._pipe, theirs = CONTEXT.Pipe()
         packed = pickle.dumps((serve, arguments))
-        self._process = SPAWN.Process(target=_begin, args=(theirs, packed), daemon=True)
+        self._process = CONTEXT.Process(target=_begin, args=(theirs, packed), daemon=True)
         self._process.start()
         theirs.close()
 

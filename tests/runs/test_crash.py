@@ -1,6 +1,5 @@
 """SIGKILL, for real: in the middle of a save at every touch of the disk, of a run, of a command, and under the page."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -28,14 +27,13 @@ from maskunet.studio.shelf import Shelf
 from maskunet.studio.studio import Studio
 from tests.runs.test_run_folder import PICTURE, make
 from tests.support import tiny_library
+from tests.support.fresh import FRESH
 from tests.support.killed import every_touch
 from tests.support.serving import SOON, needs_browser
 
 ROOT = Path(__file__).parents[2]
 WAIT = 120  # seconds; a slow machine under load
 LONG = Request(prompt="a red cube", model="tiny", seed=5, steps=50, settings={"updates": 2, "early_steps": 0})
-FRESH = multiprocessing.get_context("forkserver")  # a process of its own that need not import everything anew
-FRESH.set_forkserver_preload(["maskunet.studio.studio", "tests.support.tiny_library"])
 
 
 # In the middle of a save

@@ -10,12 +10,19 @@ import time
 import pytest
 
 from maskunet.machine import DEFAULTS, USERS
+from maskunet.studio import process
 from maskunet.studio.process import Died, Process, tell
 
 SOON = 60  # seconds; a slow machine under load
 DIED = "It died."
+SPAWNED = process.CONTEXT  # as this module is loaded before any test is run
 # What a library finds that is loaded with this module, in a process when its work is unpacked.
 FOUND = {name: os.environ.get(name) for name in DEFAULTS}
+
+
+@pytest.fixture(autouse=True)
+def really_spawned(monkeypatch):
+    monkeypatch.setattr(process, "CONTEXT", SPAWNED)
 
 
 def counting(pipe, last):
@@ -73,8 +80,8 @@ def start():
         return started[-1]
 
     yield start
-    for process in started:
-        process.close()
+    for one in started:
+        one.close()
     assert not multiprocessing.active_children()
 
 

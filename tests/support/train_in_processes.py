@@ -12,14 +12,15 @@ from maskunet.training.recipes import SPECS
 from tests.training.test_loop import ABOUT, Four, settings
 
 
-def main(folder, out, name):
+def main(folder, home, *names):
     torch.set_num_threads(1)
     model = from_folder(Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
-    spec = SPECS[name]
-    events = loop.train(model, spec, settings(spec, micro_batch=1), Four(), Path(out), about=ABOUT)
-    losses = [event.loss for event in events]
-    if torch.distributed.is_initialized():
-        (Path(out) / f"losses-{torch.distributed.get_rank()}.json").write_text(json.dumps(losses))
+    for name in names:
+        spec, out = SPECS[name], Path(home) / name
+        events = loop.train(model, spec, settings(spec, micro_batch=1), Four(), out, about=ABOUT)
+        losses = [event.loss for event in events]
+        if torch.distributed.is_initialized():
+            (out / f"losses-{torch.distributed.get_rank()}.json").write_text(json.dumps(losses))
 
 
 if __name__ == "__main__":

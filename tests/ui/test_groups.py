@@ -55,8 +55,8 @@ def wait_for_chips(tab, *wanted):
 
 @needs_browser
 def test_chips_follow_the_prompt_and_a_removed_one_is_not_used(chromium, studio):
-    with served(studio, {}) as url:
-        tab = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    with served(studio, {}) as url, chromium.new_context(viewport={"width": 1280, "height": 900}) as browser:
+        tab = browser.new_page()
         tab.set_default_timeout(SOON)
         tab.goto(url + "?prompt=a+green+cone")
         tab.wait_for_selector("#generate")

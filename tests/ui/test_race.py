@@ -188,8 +188,11 @@ def test_the_shipped_race_is_whole():
 
 @needs_browser
 def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
-    with served(Studio(tmp_path, library=library), {}) as url:
-        tab = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    with (
+        served(Studio(tmp_path, library=library), {}) as url,
+        chromium.new_context(viewport={"width": 1280, "height": 900}) as browser,
+    ):
+        tab = browser.new_page()
         tab.set_default_timeout(SOON)
         tab.goto(url)
         tab.get_by_role("tab", name="Race").click()

@@ -16,6 +16,7 @@ from maskunet.ui.studio import Studio
 
 # Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
 CALLS = 1000
+LOOK = 0.02  # seconds between looks at gradio's queue; its own thousand looks a second cost 6 % of a core, all day
 
 
 def launch(
@@ -45,6 +46,7 @@ def launch(
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe anyone on this computer; the door decides
     demo = page.build(studio, shelf, address(host, port, root_path))
     demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
+    demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = LOOK
     demo.launch(
         server_name=host,
         server_port=port,
