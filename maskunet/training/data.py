@@ -132,13 +132,14 @@ class Folder:
     def __init__(self, folder: Path, size: int):
         self.folder, self.size = folder, size
         found = captions.read(folder, [path.name for path in pictures.listed(folder)])
+        inside = pictures.inside(folder)
         if not found.entries:
             raise ValueError(
                 f"“{folder.name}” has no metadata.jsonl or metadata.csv with file_name and text, no .txt beside its "
-                "pictures and no captions of COCO's. Give a folder whose pictures have captions."
+                f"pictures and no captions of COCO's. {inside or 'Give a folder whose pictures have captions.'}"
             )
         self.entries = found.entries
-        self.notes = tuple(filter(None, (*found.notes, pictures.others(folder))))
+        self.notes = tuple(filter(None, (*found.notes, pictures.others(folder), inside)))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -169,14 +170,7 @@ class Table:
 
     def __init__(self, path: Path, size: int):
         self.size = size
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise ValueError("Reading Parquet needs pyarrow: pip install pyarrow.") from error
-        try:
-            self.file = parquet.read_table(path, memory_map=True)
-        except Exception as error:
-            raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
+        self.file = rows.parquet(path)
         columns = self.file.column_names
         if "image" not in columns or not set(rows.TEXTS) & {column.lower() for column in columns}:
             raise ValueError(f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text.")

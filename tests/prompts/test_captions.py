@@ -101,6 +101,38 @@ def test_pictures_without_a_caption_are_counted_with_the_keys_that_are_there(fol
     }
 
 
+def test_metadata_in_parquet_gives_measures_and_trainings_the_same_caption(folder):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pixels = [{"bytes": b"no picture", "path": "x"}] * 2
+    rows = {"file_name": ["1.png", "0.png"], "Text": ["a sphere", "a red cube"], "image": pixels, "n": [1, 2]}
+    parquet.write_table(arrow.table(rows), folder / "metadata.parquet")
+    assert told(folder) == {"0.png": "a red cube", "1.png": "a sphere"}
+    found = read_folder(folder)
+    assert found.captions_from == "metadata.parquet" and found.notes == ()
+    parquet.write_table(
+        arrow.table({"file_name": ["0.png"], "captions": [["one", "two"]]}), folder / "metadata.parquet"
+    )
+    assert Folder(folder, 16).notes == (
+        "1 pictures have several captions in “metadata.parquet”; the first is taken.",
+        "1 pictures are not listed in “metadata.parquet”, such as 1.png.",
+    )
+    (folder / "metadata.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="“metadata.parquet” cannot be read as Parquet"):
+        read_folder(folder)
+
+
+def test_kohyas_folders_inside_a_folder_are_named_as_not_searched(folder, tmp_path):
+    (tmp_path / "parent").mkdir()
+    folder.rename(tmp_path / "parent" / "10_cube")
+    (tmp_path / "parent" / "log").mkdir()
+    told = "Folders inside “parent” are not searched: 1 hold pictures, such as “10_cube”."
+    with pytest.raises(ValueError, match=told):
+        Folder(tmp_path / "parent", 16)
+    Image.new("RGB", (20, 20)).save(tmp_path / "parent" / "0.png")
+    (tmp_path / "parent" / "0.txt").write_text("a cube")
+    assert Folder(tmp_path / "parent", 16).notes == read_folder(tmp_path / "parent").notes == (told,)
+
+
 def test_a_folder_without_captions_says_where_they_are_looked_for(folder):
     assert captions.read(folder, ["0.png"]).entries == ()
     with pytest.raises(ValueError, match=r"has no metadata.jsonl or metadata.csv .* no .txt beside .* COCO's"):
