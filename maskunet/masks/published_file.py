@@ -6,17 +6,18 @@ are a `MaskGenerator` of the variant “official”.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from maskunet.encoders.reading import GET_AGAIN, no_number, read_checkpoint
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 
 NETWORKS, STRETCHES = "mask_generators.pth", "adapters.pth"  # as the published training calls them
 # The published names of a block's layers and of a site's, by ours.
 LAYERS = {"hidden": "conv_kernel_mask.0", "last": "conv_kernel_mask.2", "time": "proj_temb"}
 SITES = {"rows": "conv_in", "columns": "conv_out"}
+GIVE = f"Give the published training's {NETWORKS} and {STRETCHES}."
 IN = {NETWORKS: tuple(LAYERS.values()), STRETCHES: tuple(SITES.values())}
 
 
@@ -61,34 +62,15 @@ def _published_shape(ours: str, value: Tensor) -> tuple[int, ...]:
 
 
 def _state(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a file by their names; only numbers are read, so that nothing in it can run."""
-    if not path.is_file():
-        raise ValueError(f"“{path.name}” is not there. Give the published training's {NETWORKS} and {STRETCHES}.")
+    """The tensors of a file by their names; nothing in it can run."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError:
-        raise
-    except Exception as error:  # torch has as many kinds of them as a file has ways to be damaged
-        if "GLOBAL" in str(error):  # as it says of a class or a function, which would have to run
-            raise ValueError(
-                f"“{path.name}” holds more than numbers, which could run a program, so it is not read. If you trust "
-                "it, load it in Python and save its state_dict() alone."
-            ) from error
-        raise ValueError(
-            f"“{path.name}” was not written by torch.save, or it was cut off. Copy or download it again."
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(key, str) and _is_plain(v) for key, v in found.items()):
-        raise ValueError(f"“{path.name}” holds no state of a network. Give {NETWORKS} and {STRETCHES}.")
-    return found
-
-
-def _is_plain(value: Any) -> bool:
-    return (
-        isinstance(value, Tensor)
-        and value.is_floating_point()
-        and value.layout == torch.strided
-        and value.device.type == "cpu"
-    )
+        state = read_checkpoint(path)
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"Delete it. {GET_AGAIN}", GIVE).replace(GET_AGAIN, GIVE)) from error
+    plain = (v.is_floating_point() and v.layout == torch.strided and v.device.type == "cpu" for v in state.values())
+    if not all(plain):
+        raise ValueError(f"“{path.name}” holds other numbers than a network's weights. {GIVE}")
+    return state
 
 
 def _is(kind: str, names: Iterable[str]) -> bool:
@@ -114,8 +96,7 @@ def _check(path: Path, kind: str, state: Mapping[str, Tensor], shapes: Mapping[s
             f"“{path.name}” was made for another U-Net than this, or it is not whole: {what}. Choose the base model that "
             "it was trained on."
         )
-    broken = next((name for name, value in state.items() if not value.isfinite().all()), "")
-    if broken:
+    if broken := no_number(state.items()):
         raise ValueError(
             f"“{path.name}” holds values that are no numbers, such as in {broken}. Take an earlier checkpoint."
         )

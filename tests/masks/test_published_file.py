@@ -90,6 +90,8 @@ def spoil(networks, adapters, how):
         return {**networks, first: networks[first][:8]}, adapters
     if how == "whole numbers":
         return {**networks, first: networks[first].int()}, adapters
+    if how == "sparse":
+        return {**networks, first: networks[first].to_sparse()}, adapters
     if how == "program":
         return {**networks, "x": Program()}, adapters
     return {"list": [networks], "another network": {"conv.weight": torch.zeros(2)}}[how], adapters
@@ -104,9 +106,13 @@ def spoil(networks, adapters, how):
         ("more", "it has 9.proj_temb.weight, too"),
         ("nan", "“adapters.pth” holds values that are no numbers, such as in 1.attentions_0"),
         ("shape", "0.conv_kernel_mask.0.weight is 8 x 64 x 1 x 1 and not 64 x 64 x 1 x 1"),
-        ("whole numbers", "“mask_generators.pth” holds no state of a network"),
-        ("program", "“mask_generators.pth” holds more than numbers, which could run a program, so it is not read"),
-        ("list", "“mask_generators.pth” holds no state of a network"),
+        ("whole numbers", "“mask_generators.pth” holds other numbers than a network's weights"),
+        ("sparse", "“mask_generators.pth” holds other numbers than a network's weights"),
+        ("program", "“mask_generators.pth” holds Python objects besides tensors, which could run code, so it was not"),
+        (
+            "list",
+            "“mask_generators.pth” is no state dict: tensors by name were expected. Give the published training's",
+        ),
         ("another network", "“mask_generators.pth” is not what the published training calls mask_generators.pth"),
     ],
 )
@@ -138,12 +144,18 @@ def another_zip(path):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (cut_off, "was not written by torch.save, or it was cut off"),
-        (another_zip, "was not written by torch.save, or it was cut off"),
-        (a_pickle, "was not written by torch.save"),
-        (lambda path: path.write_bytes(b""), "was not written by torch.save, or it was cut off"),
-        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "was not written by torch.save"),
-        (lambda path: path.unlink(), "“adapters.pth” is not there"),
+        (cut_off, "is cut off or no checkpoint: its [0-9,]+ bytes cannot be read. Give the published training's"),
+        (another_zip, "is cut off or no checkpoint: its [0-9,]+ bytes cannot be read. Give the published training's"),
+        (a_pickle, "is cut off or no checkpoint"),
+        (
+            lambda path: path.write_bytes(b""),
+            "is cut off or no checkpoint: its [0-9,]+ bytes cannot be read. Give the published training's",
+        ),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "is cut off or no checkpoint"),
+        (
+            lambda path: path.unlink(),
+            "“adapters.pth” is missing. Give the published training's mask_generators.pth and adapters.pth.",
+        ),
     ],
 )
 def test_a_damaged_or_missing_file_is_refused_in_one_sentence(damage, says, tmp_path, monkeypatch):
