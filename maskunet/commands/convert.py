@@ -30,9 +30,10 @@ def run(options: Options) -> None:
     place = options.out / PART
     if place.exists():
         raise ValueError(f"“{options.out.name}” holds a trained part already. Give another --out.")
+    tensors = published_file.read(options.mask_generators, options.adapters)
     library = Library(options.model, options.weights, options.device)
     model = library.load_alone(library.default)
-    generator = published_file.read(options.mask_generators, options.adapters, model.unet)
+    generator = published_file.generator_of(tensors, model.unet)
     source = {path.name: file_hash(path) for path in (options.mask_generators, options.adapters)}
     generator_file.save(generator, place, {"model": model.name, "weights": model.weights, "source": source})
     sys.stdout.write(

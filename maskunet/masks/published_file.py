@@ -4,7 +4,7 @@ It keeps its networks and the layers that stretch their grids apart, each a stat
 are a `MaskGenerator` of the variant “official”.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,26 +21,49 @@ GIVE = f"Give the published training's {NETWORKS} and {STRETCHES}."
 IN = {NETWORKS: tuple(LAYERS.values()), STRETCHES: tuple(SITES.values())}
 
 
-def read(networks: Path, stretches: Path, unet: nn.Module) -> MaskGenerator:
-    """The published pair as one generator, on the CPU in float32 and in evaluation mode.
+def read(networks: Path, stretches: Path) -> dict[str, Tensor]:
+    """Both files' tensors by their published names.
 
     Args:
-        networks: `mask_generators.pth`. stretches: `adapters.pth`. unet: whose sites it is for.
+        networks: `mask_generators.pth`. stretches: `adapters.pth`.
 
     Raises:
-        ValueError: a file is no such state, holds more than numbers, is the other one, or was made for another U-Net;
-            says which and what to do.
+        ValueError: a file is no such state, holds more than a network's numbers, or is the other one; says which.
+    """
+    states = {NETWORKS: _state(networks), STRETCHES: _state(stretches)}
+    if _is(STRETCHES, states[NETWORKS]) and _is(NETWORKS, states[STRETCHES]):
+        raise ValueError(f"The two files are swapped. Give {NETWORKS} first and {STRETCHES} second.")
+    for path, (kind, state) in zip((networks, stretches), states.items(), strict=True):
+        if not _is(kind, state):
+            raise ValueError(f"“{path.name}” is not what the published training calls {kind}. Give that one instead.")
+        if broken := no_number(state.items()):
+            raise ValueError(
+                f"“{path.name}” holds values that are no numbers, in {broken}. Take an earlier checkpoint."
+            )
+    return states[NETWORKS] | states[STRETCHES]
+
+
+def generator_of(tensors: Mapping[str, Tensor], unet: nn.Module) -> MaskGenerator:
+    """What `read` returned as a generator, on the CPU in float32 and in evaluation mode.
+
+    Args:
+        unet: whose sites it is for.
+
+    Raises:
+        ValueError: it is not whole, or was made for another U-Net; says what differs.
     """
     generator = MaskGenerator(unet, GeneratorSettings(variant="official"))
-    names = {ours: published_name(ours, generator) for ours in generator.state_dict()}
-    shapes = {names[ours]: _published_shape(ours, value) for ours, value in generator.state_dict().items()}
-    states = {NETWORKS: (networks, _state(networks)), STRETCHES: (stretches, _state(stretches))}
-    if all(_is(other, states[kind][1]) for kind, other in ((NETWORKS, STRETCHES), (STRETCHES, NETWORKS))):
-        raise ValueError(f"The two files are swapped. Give {NETWORKS} first and {STRETCHES} second.")
-    tensors: dict[str, Tensor] = {}
-    for kind, (path, state) in states.items():
-        _check(path, kind, state, {name: shape for name, shape in shapes.items() if _is(kind, [name])})
-        tensors |= state
+    names = {mine: published_name(mine, generator) for mine in generator.state_dict()}
+    shapes = {names[mine]: _published_shape(mine, value) for mine, value in generator.state_dict().items()}
+    lacking, more = sorted(shapes.keys() - tensors.keys()), sorted(tensors.keys() - shapes.keys())
+    wrong = [name for name in shapes if name in tensors and tuple(tensors[name].shape) != shapes[name]]
+    if lacking or more or wrong:
+        lacks = f"it lacks {lacking[0]}" if lacking else f"it has {more[0]} besides" if more else ""
+        raise ValueError(
+            "The published mask generator was made for another U-Net than this, or it is not whole: "
+            f"{lacks or _sizes(wrong[0], tensors[wrong[0]].shape, shapes[wrong[0]])}. Choose the base model that it was "
+            "trained on."
+        )
     ours = {mine: tensors[name].reshape(generator.get_parameter(mine).shape).float() for mine, name in names.items()}
     generator.load_state_dict(ours)
     return generator.eval()
@@ -78,30 +101,6 @@ def _is(kind: str, names: Iterable[str]) -> bool:
     return any(f".{layer}." in name for name in names for layer in IN[kind])
 
 
-def _check(path: Path, kind: str, state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse what is not that file of this U-Net's generator, or no numbers."""
-    if not _is(kind, state):
-        raise ValueError(f"“{path.name}” is not what the published training calls {kind}. Give that file in its place.")
-    lacking, more = sorted(shapes.keys() - state.keys()), sorted(state.keys() - shapes.keys())
-    wrong = [name for name in shapes if name in state and tuple(state[name].shape) != shapes[name]]
-    if lacking or more or wrong:
-        what = (
-            f"it lacks {lacking[0]}"
-            if lacking
-            else f"it has {more[0]}, too"
-            if more
-            else _sizes(wrong[0], state, shapes)
-        )
-        raise ValueError(
-            f"“{path.name}” was made for another U-Net than this, or it is not whole: {what}. Choose the base model that "
-            "it was trained on."
-        )
-    if broken := no_number(state.items()):
-        raise ValueError(
-            f"“{path.name}” holds values that are no numbers, such as in {broken}. Take an earlier checkpoint."
-        )
-
-
-def _sizes(name: str, state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    has, needed = (" x ".join(map(str, shape)) for shape in (state[name].shape, shapes[name]))
+def _sizes(name: str, has: Sequence[int], needed: Sequence[int]) -> str:
+    has, needed = (" x ".join(map(str, shape)) for shape in (has, needed))
     return f"{name} is {has} and not {needed}"

@@ -10,10 +10,30 @@ import torch
 from torch.nn import functional as F
 
 from maskunet.masks import generator_file, published_file
+from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.mask import noise_like
 from tests.masks.test_generator import all_logits, all_masks, entering, stream
 from tests.masks.test_masked_unet import deep_unet, inputs
+from tests.masks.test_sites import full_size
 from tests.support.tiny import published_pair, published_state, tiny_unet
+
+
+def generator_of(paths, unet):
+    return published_file.generator_of(published_file.read(*paths), unet)
+
+
+def test_for_sd15_it_has_the_names_and_sizes_that_were_published():
+    generator = MaskGenerator(
+        full_size(cross_attention_dim=768, attention_head_dim=8), GeneratorSettings(variant="official")
+    )
+    state = generator.state_dict()
+    names = {published_file.published_name(mine, generator): tuple(value.shape) for mine, value in state.items()}
+    site = "attentions_2_transformer_blocks_0_attn2_to_out_0"
+    assert len(names) == 4 * 5 + 72 * 4
+    assert names["0.conv_kernel_mask.2.weight"] == (320 * 640, 64)
+    assert names["3.proj_temb.weight"] == (960, 1280)
+    assert (names[f"1.{site}.conv_in.weight"], names[f"1.{site}.conv_out.weight"]) == ((1280, 320), (1280, 640))
+    assert names["2.attentions_0_transformer_blocks_0_attn2_to_k.conv_out.weight"] == (768, 480)
 
 
 def by_the_published_formula(networks, adapters, block, features):
@@ -40,7 +60,7 @@ def by_the_published_formula(networks, adapters, block, features):
 @pytest.mark.parametrize("make", [tiny_unet, deep_unet])
 def test_its_masks_are_those_of_the_published_formula(make, like, tmp_path):
     unet = make(like)
-    generator = published_file.read(*published_pair(tmp_path, unet, seed=4), unet)
+    generator = generator_of(published_pair(tmp_path, unet, seed=4), unet)
     features = entering(unet, *inputs(like=like))
     logits, masks = all_logits(generator, features), all_masks(generator, features)
     for block, each in features.items():
@@ -61,7 +81,7 @@ def test_half_precision_and_a_files_round_trip_keep_it(tmp_path):
     paths = published_pair(tmp_path, unet)
     for path, state in zip(paths, published_state(unet), strict=True):
         torch.save({name: value.half() for name, value in state.items()}, path)
-    generator = published_file.read(*paths, unet)
+    generator = generator_of(paths, unet)
     assert {value.dtype for value in generator.state_dict().values()} == {torch.float32}
     generator_file.save(generator, tmp_path / "a.safetensors", {"model": "tiny", "weights": {}})
     again = generator_file.load(tmp_path / "a.safetensors", unet, {})
@@ -103,8 +123,8 @@ def spoil(networks, adapters, how):
         ("swapped", "The two files are swapped. Give mask_generators.pth first and adapters.pth second."),
         ("twice", "“adapters.pth” is not what the published training calls adapters.pth."),
         ("half", "it lacks 1.attentions_0_transformer_blocks_0_attn1_to_k.conv_out.bias"),
-        ("more", "it has 9.proj_temb.weight, too"),
-        ("nan", "“adapters.pth” holds values that are no numbers, such as in 1.attentions_0"),
+        ("more", "it has 9.proj_temb.weight besides"),
+        ("nan", "“adapters.pth” holds values that are no numbers, in 1.attentions_0"),
         ("shape", "0.conv_kernel_mask.0.weight is 8 x 64 x 1 x 1 and not 64 x 64 x 1 x 1"),
         ("whole numbers", "“mask_generators.pth” holds other numbers than a network's weights"),
         ("sparse", "“mask_generators.pth” holds other numbers than a network's weights"),
@@ -122,7 +142,7 @@ def test_what_is_not_the_pair_is_refused_in_one_sentence(how, says, tmp_path, mo
     for path, state in zip(paths, spoil(*published_state(unet), how), strict=True):
         torch.save(state, path)
     with pytest.raises(ValueError, match=re.escape(says)) as refused:
-        published_file.read(*paths, unet)
+        generator_of(paths, unet)
     assert "\n" not in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
     assert not (tmp_path / "ran").exists()
@@ -163,11 +183,11 @@ def test_a_damaged_or_missing_file_is_refused_in_one_sentence(damage, says, tmp_
     unet, paths = tiny_unet(), published_pair(tmp_path, tiny_unet())
     damage(paths[1])
     with pytest.raises(ValueError, match=says) as refused:
-        published_file.read(*paths, unet)
+        generator_of(paths, unet)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_pair_of_another_unet_is_refused(tmp_path):
     with pytest.raises(ValueError, match="was made for another U-Net than this"):
-        published_file.read(*published_pair(tmp_path, deep_unet()), tiny_unet())
+        generator_of(published_pair(tmp_path, deep_unet()), tiny_unet())
