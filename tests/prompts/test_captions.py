@@ -121,16 +121,38 @@ def test_metadata_in_parquet_gives_measures_and_trainings_the_same_caption(folde
         read_folder(folder)
 
 
-def test_kohyas_folders_inside_a_folder_are_named_as_not_searched(folder, tmp_path):
-    (tmp_path / "parent").mkdir()
-    folder.rename(tmp_path / "parent" / "10_cube")
-    (tmp_path / "parent" / "log").mkdir()
-    told = "Folders inside “parent” are not searched: 1 hold pictures, such as “10_cube”."
+REPEATS = "The numbers in the folders' names ask for repeats; here every picture counts once."
+
+
+def test_kohyas_folders_inside_a_folder_are_read_for_training(folder, tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    folder.rename(parent / "10_sks dog")
+    for name in ("3_cat", "other"):
+        (parent / name).mkdir()
+        Image.new("RGB", (20, 20), (9, 9, 9)).save(parent / name / "c.png")
+    (parent / "10_sks dog" / "1.txt").write_text("a red dog")
+    found = Folder(parent, 16)
+    texts = {entry.file: entry.text for entry in found.entries}
+    assert texts == {"10_sks dog/0.png": "sks dog", "10_sks dog/1.png": "a red dog", "3_cat/c.png": "cat"}
+    assert found.notes == (
+        "2 pictures have no caption; the name of their folder is taken.",
+        REPEATS,
+        "Folders inside “parent” are not searched: 1 hold pictures, such as “other”.",
+    )
+    assert [found(index, 0).image[0, 0, 0] for index in range(3)] == [0, 200, 9]
+
+
+def test_other_folders_inside_a_folder_are_named_as_not_searched(folder, tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    folder.rename(parent / "cube")
+    told = "Folders inside “parent” are not searched: 1 hold pictures, such as “cube”."
     with pytest.raises(ValueError, match=told):
-        Folder(tmp_path / "parent", 16)
-    Image.new("RGB", (20, 20)).save(tmp_path / "parent" / "0.png")
-    (tmp_path / "parent" / "0.txt").write_text("a cube")
-    assert Folder(tmp_path / "parent", 16).notes == read_folder(tmp_path / "parent").notes == (told,)
+        Folder(parent, 16)
+    Image.new("RGB", (20, 20)).save(parent / "0.png")
+    (parent / "0.txt").write_text("a cube")
+    assert Folder(parent, 16).notes == read_folder(parent).notes == (told,)
 
 
 def test_a_folder_without_captions_says_where_they_are_looked_for(folder):

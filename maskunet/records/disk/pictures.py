@@ -1,7 +1,7 @@
 """Pictures of people's own folders: which files are some, and each as every part of the lab sees it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,10 @@ def others(folder: Path) -> str:
     return left_out(sorted(p.name for p in found if p.is_file()), f"of other kinds in “{folder.name}”")
 
 
-def inside(folder: Path) -> str:
-    """One sentence on folders of pictures inside a folder, such as kohya's 10_name, which are not searched, or empty."""
-    found = sorted(
-        p for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and any(map(_is_picture, p.iterdir()))
-    )
+def inside(folder: Path, known: Collection[Path] = ()) -> str:
+    """One sentence on folders of pictures inside a folder, which are not searched, but for the known ones; or empty."""
+    folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p not in known)
+    found = [p for p in folders if any(map(_is_picture, p.iterdir()))]
     if not found:
         return ""
     return f"Folders inside “{folder.name}” are not searched: {len(found):,} hold pictures, such as “{found[0].name}”."
