@@ -87,32 +87,6 @@ def ddim_step(schedule: Schedule, x_t: Tensor, output: Tensor, t: int, t_prev: i
 
 
 def dpmpp_2m_step(
-    schedule: Schedule, x_t: Tensor, x0: Tensor, history: History, t: int, t_prev: int
-) -> tuple[Tensor, History]:
-    """One step of DPM-Solver++ 2M (Lu et al. 2022, Algorithm 2, midpoint); returns x_prev and history.
-
-    x_prev = (sigma_prev / sigma) x_t - alpha_prev (exp(-h) - 1) (x0 + (x0 - x0_old) / (2 r))
-    with h = lambda_prev - lambda, r = (lambda - lambda_old) / h, lambda = log(alpha / sigma).
-
-    Args:
-        x0: (B, C, H, W) predicted clean latents at t.
-        history: the previous step's (x0, t), or None for a first-order step. The last step, to
-            the clean end, is first order (it is x0 itself).
-    """
-    if t_prev < 0:
-        return x0, (x0, t)
-    alpha, sigma, log_snr = _alpha_sigma(schedule, t)
-    alpha_prev, sigma_prev, log_snr_prev = _alpha_sigma(schedule, t_prev)
-    h = log_snr_prev - log_snr
-    target = x0
-    if history is not None:
-        x0_old, t_old = history
-        r = (log_snr - _alpha_sigma(schedule, t_old)[2]) / h
-        target = x0 + (x0 - x0_old) / (2 * r)
-    return sigma_prev / sigma * x_t - alpha_prev * math.expm1(-h) * target, (x0, t)
-
-
-def stochastic_step(
     schedule: Schedule,
     x_t: Tensor,
     x0: Tensor,
@@ -120,16 +94,20 @@ def stochastic_step(
     t: int,
     t_prev: int,
     *,
-    eta: float,
-    noise: Tensor,
+    eta: float = 0.0,
+    noise: Tensor | None = None,
 ) -> tuple[Tensor, History]:
-    """One step of the stochastic DPM-Solver++ 2M (Lu et al. 2022, SDE); at eta 0 the deterministic one.
+    """One step of DPM-Solver++ 2M (Lu et al. 2022, Algorithm 2, midpoint, and its SDE form); returns x_prev and history.
 
-    x_prev = exp(-eta h) sigma_prev / sigma x_t + alpha_prev (1 - exp(-(1 + eta) h)) target
-    + sigma_prev sqrt(1 - exp(-2 eta h)) noise, with h and the target as in `dpmpp_2m_step`.
+    x_prev = (sigma_prev / sigma) exp(-eta h) x_t - alpha_prev (exp(-(1 + eta) h) - 1) (x0 + (x0 - x0_old) / (2 r))
+    + sigma_prev sqrt(1 - exp(-2 eta h)) noise
+    with h = lambda_prev - lambda, r = (lambda - lambda_old) / h, lambda = log(alpha / sigma).
 
     Args:
-        noise: standard normal, of x_t's shape.
+        x0: (B, C, H, W) predicted clean latents at t.
+        history: the previous step's (x0, t), or None for a first-order step. The last step, to
+            the clean end, is first order (it is x0 itself).
+        eta: how much of the noise, standard normal and of x_t's shape, the step adds; 0 is the deterministic step.
     """
     if t_prev < 0:
         return x0, (x0, t)
@@ -139,9 +117,12 @@ def stochastic_step(
     target = x0
     if history is not None:
         x0_old, t_old = history
-        target = x0 + (x0 - x0_old) / (2 * (log_snr - _alpha_sigma(schedule, t_old)[2]) / h)
+        r = (log_snr - _alpha_sigma(schedule, t_old)[2]) / h
+        target = x0 + (x0 - x0_old) / (2 * r)
     x_prev = math.exp(-eta * h) * sigma_prev / sigma * x_t - alpha_prev * math.expm1(-(1 + eta) * h) * target
-    return x_prev + sigma_prev * math.sqrt(-math.expm1(-2 * eta * h)) * noise, (x0, t)
+    if noise is not None:
+        x_prev = x_prev + sigma_prev * math.sqrt(-math.expm1(-2 * eta * h)) * noise
+    return x_prev, (x0, t)
 
 
 def _alpha_sigma(schedule: Schedule, t: int) -> tuple[float, float, float]:

@@ -42,6 +42,7 @@ def run(options: Options) -> None:
     from maskunet.methods import method_of
 
     spec = method_of(request.method)
+    request = replay.as_made(request, record.get("settings"), spec.presets)
     settings = spec.settings(request.preset, request.settings)
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.library.library import Library

@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"“{path.name}” is no state dict: tensors by name were expected. {GET_AGAIN}")
     return state
+
+
+def no_number(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """The name of the first tensor that holds NaN or an infinity, or nothing."""
+    return next((name for name, value in tensors if not _all_numbers(value)), "")
+
+
+def _all_numbers(value: Tensor) -> bool:
+    # Both ends are NaN where anything is. For the 860 million half-precision weights of Stable Diffusion's U-Net this
+    # takes a seventh of a second of a CPU's core, and isfinite, which writes as many numbers, seven.
+    return not value.is_floating_point() or not value.numel() or bool(torch.stack(value.aminmax()).isfinite().all())
 
 
 def read_json(path: Path) -> dict[str, Any]:

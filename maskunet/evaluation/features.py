@@ -95,7 +95,7 @@ def read_folder(path: Path, name: str = "", annotations: Path | None = None) -> 
         sources=tuple(sources),
         captions=tuple(found.texts.get(file, "") for file in files),
         captions_from=found.source,
-        notes=tuple(filter(None, (*found.notes, pictures.others(path)))),
+        notes=tuple(filter(None, (*found.notes, pictures.others(path), pictures.inside(path)))),
     )
 
 

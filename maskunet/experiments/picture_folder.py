@@ -110,7 +110,7 @@ def sample(
     found, texts = len(mine) - len(missing), [prompt.text for prompt in prompts[rank::world]]
     read = {
         "cut": sum(bool(unread(text, model.tokenizer)) for text in texts),
-        "notes": notes_on_many(model, rewards, texts, request.negative_prompt),
+        "notes": (*model.notes, *notes_on_many(model, rewards, texts, request.negative_prompt)),
     }
     state = Progress(done=found, total=len(mine), found=found, **read)
     yield state

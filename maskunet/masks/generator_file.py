@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from maskunet.encoders.reading import no_number
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.sites import find_sites
 from maskunet.records.disk import trained_file
@@ -57,7 +58,7 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
             f"The mask generator “{path.stem}” does not fit this U-Net of {len(find_sites(unet))} sites as "
             f"“{generator.settings.variant}”: it was made for another model or variant. Train one for this model."
         )
-    if not all(value.isfinite().all() for value in tensors.values()):
+    if no_number(tensors.items()):
         raise ValueError(
             f"The mask generator “{path.stem}” holds values that are no numbers. Use an earlier checkpoint of it."
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from maskunet import seeds
-from maskunet.diffusion import History, Schedule, denoise, stochastic_step
+from maskunet.diffusion import History, Schedule, denoise, dpmpp_2m_step
 from maskunet.methods.base import (
     MethodSpec,
     Reporter,
@@ -29,6 +29,7 @@ from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
 POTENTIALS = ("difference", "max", "sum")
+LARGEST = math.log(1e10)  # log of the largest weight in the published code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,9 @@ class Settings(RewardWeights):
         at_once: pictures per U-Net call: faster on an accelerator, for more memory.
         second_order: of the stochastic DPM-Solver++; otherwise its first order, which is DDIM with
             its own eta of 1.
+        as_published: what the published code does otherwise than its paper's Algorithm: "max" starts at a reward of
+            0; particles are chosen behind the step's noise, so that copies part a step later; and the last step
+            chooses once more where the weight lies on fewer than half, which may lose the best picture.
     """
 
     particles: int = setting(4, "pictures side by side", low=1, high=64)
@@ -55,6 +59,7 @@ class Settings(RewardWeights):
     every: float = setting(0.2, "share of the steps between choices", low=0.01, high=1.0)
     eta: float = setting(1.0, "noise added at each step", low=0.0, high=1.0)
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
+    as_published: bool = setting(False, "choose as the published code does, at the last step too")
 
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
@@ -66,23 +71,22 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     weights = weights_of(settings, rewards)
     report, stream = Reporter(model, len(pairs), request), mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
-    choices, past, chosen = choice_steps(len(pairs), settings), None, None
+    choices, chosen = choice_steps(len(pairs), settings), None
+    paths = Paths(settings, stream)
 
     def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
-        nonlocal past, chosen
-        scores, chosen = {}, None
+        nonlocal chosen
+        scores, chosen, last = {}, None, step + 1 == len(pairs)
         with torch.no_grad():
             x0 = candidates.predict_x0(model, x_t, t, text, scale, settings.at_once)
-            shown = request.previews and step + 1 < len(pairs)
+            shown = request.previews and not last
             preview = model.decode(x0[-1:]) if shown else None
-            if step in choices:
+            if step in choices or (last and settings.as_published):
                 _, scores = candidates.scored(model, rewards, request.prompt, x0, settings.at_once)
-                aim = objective(scores, weights)
-                potential, past = potentials(aim, past, settings.potential)
-                chosen = resample(settings.strength * potential, stream)
-                chosen = chosen[aim[chosen].argsort()]
-                x_t, x0, past = x_t[chosen], x0[chosen], past[chosen]
+                chosen = paths.choose(objective(scores, weights), last)
                 scores = candidates.only(scores, len(x0) - 1)  # of the one that is shown
+                if not settings.as_published:
+                    x_t, x0 = x_t[chosen], x0[chosen]
         report.unet_calls += settings.particles
         yield report(step, t, image=preview, rewards=scores, best=True)
         return x_t, x0
@@ -91,14 +95,59 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
         schedule: Schedule, x_t: Tensor, x0: Tensor, history: History, t: int, t_prev: int
     ) -> tuple[Tensor, History]:
         noise = torch.randn(x_t.shape, generator=stream).to(x_t)
-        if history is not None and chosen is not None:
+        if history is not None and chosen is not None and not settings.as_published:
             history = history[0][chosen], history[1]
-        return stochastic_step(schedule, x_t, x0, history, t, t_prev, eta=settings.eta, noise=noise)
+        x_t, history = dpmpp_2m_step(schedule, x_t, x0, history, t, t_prev, eta=settings.eta, noise=noise)
+        if chosen is not None and settings.as_published:
+            x_t, history = x_t[chosen], (history[0][chosen], history[1])
+        return x_t, history
 
     noise = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.particles)])
     order = settings.second_order
     x0 = yield from denoise(model.schedule, pairs, noise, look, second_order=order, advance=advance)
     yield candidates.finish(model, rewards, request, report, x0, settings)
+
+
+class Paths:
+    """What the choices of particles so far have to know of each one's path.
+
+    Args:
+        settings: the potential, its strength, and whether to choose as published. stream: of the draws.
+    """
+
+    def __init__(self, settings: Settings, stream: torch.Generator):
+        self.settings, self.stream = settings, stream
+        self.past: Tensor | None = None  # as `potentials` returns it
+        self.spent: Tensor | float = 0.0  # sum of the log weights by which a path was chosen
+
+    def choose(self, aim: Tensor, last: bool = False) -> Tensor:
+        """Draw who goes on; returns indices (K,), the particle with the largest aim last.
+
+        Args:
+            aim: (K,) what is optimized, of the predicted images. last: whether it is the last step.
+        """
+        published, kind = self.settings.as_published, self.settings.potential
+        if published and self.past is None:
+            self.past = torch.zeros_like(aim)
+        potential, past = potentials(aim, self.past, kind)
+        weights = self.settings.strength * potential
+        if published:
+            if last and kind != "difference":
+                weights = weights - self.spent  # so that the weights of a whole path are those of its end
+            weights = weights.clamp(max=LARGEST)
+        if published and last and not uneven(weights):
+            chosen = torch.arange(len(aim), device=aim.device)
+        else:
+            chosen = resample(weights, self.stream)
+        chosen = chosen[aim[chosen].argsort()]
+        self.past, self.spent = past[chosen], (self.spent + weights)[chosen]
+        return chosen
+
+
+def uneven(log_weights: Tensor) -> bool:
+    """Whether the effective number of particles, 1 / sum of the squared shares, is below half of theirs."""
+    shares = log_weights.double().nan_to_num(nan=-torch.inf).softmax(0)
+    return bool(1 / shares.square().sum() < 0.5 * len(shares))
 
 
 def choice_steps(steps: int, settings: Settings) -> set[int]:
@@ -153,10 +202,10 @@ SPEC = MethodSpec(
     kind="rival",
     summary="Makes several pictures together and at some steps replaces the ones that the rewards like least.",
     source="Feynman-Kac steering (Singhal et al. 2025); their published settings choose early, at 5 to 30 % of "
-    "the steps",
+    "the steps, by ImageReward alone",
     presets={
         "even": Settings(),
-        "published": Settings(first=0.05, last=0.3, every=0.05, second_order=False),
+        "published": Settings(first=0.05, last=0.3, every=0.05, second_order=False, hpsv2=0.0, as_published=True),
         "eight": Settings(particles=8),
     },
     run=run,

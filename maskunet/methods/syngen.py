@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver
-from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
+from maskunet.methods.base.attention import PIECES, CrossAttentionMaps, binding_loss, gradient_step, map_size
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
@@ -22,11 +22,13 @@ class Settings(Solver):
         groups: such as "red cube; blue sphere", nouns last; empty to read them off the prompt.
         scale: length of a move.
         moved: share of the steps before which the latents are moved; published: 25 of 50.
+        pieces: of a word of several pieces, what counts against other words; published: the largest.
     """
 
     groups: str = setting("", "groups, with “;” between them; empty: the prompt's")
     scale: float = setting(20.0, "length of a move of the latents", low=0.0, high=1000.0)
     moved: float = setting(0.5, "share of the steps with a move", low=0.0, high=1.0)
+    pieces: str = setting("mean", "of a word's pieces, what counts against others", choices=PIECES)
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
         def unbound(x_t: Tensor) -> Tensor:
             with CrossAttentionMaps(model.unet, size) as maps:
                 model.predict(x_t, t, sampling.text)
-            return binding_loss(maps.mean()[0], found.groups, found.words)
+            return binding_loss(maps.mean()[0], found.groups, found.words, settings.pieces)
 
         loss, calls = None, 1
         if step < moves:
@@ -59,6 +61,6 @@ SPEC = MethodSpec(
     summary="Moves the latents so that each noun and its modifiers are attended to in one place.",
     source="SynGen (Rassin et al. 2023), Linguistic binding in diffusion models",
     raced=("/gentle", ""),
-    presets={"published": Settings(), "gentle": Settings(scale=5.0)},
+    presets={"published": Settings(pieces="largest"), "gentle": Settings(scale=5.0, pieces="largest")},
     run=Sampled(looking, shares=lambda settings: False),
 )

@@ -13,7 +13,7 @@ from torch import Tensor
 from maskunet.encoders.text_states import TextStates
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, steps_of
-from maskunet.methods.base.attention import CrossAttentionMaps, binding_loss, gradient_step, map_size
+from maskunet.methods.base.attention import PIECES, CrossAttentionMaps, binding_loss, gradient_step, map_size
 from maskunet.methods.maskunet_free import method as maskunet_free
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -31,11 +31,13 @@ class Settings(maskunet_free.Settings):
         groups: such as "red cube; blue sphere", nouns last; empty to read them off the prompt.
         scale: length of a move.
         moved: share of the steps with moves; published: all, since 25 is more than its 15 steps.
+        pieces: of a word of several pieces, what counts against other words; published: the largest.
     """
 
     groups: str = setting("", "groups, with “;” between them; empty: the prompt's")
     scale: float = setting(20.0, "length of a move of the latents", low=0.0, high=1000.0)
     moved: float = setting(1.0, "share of the steps with moves", low=0.0, high=1.0)
+    pieces: str = setting("mean", "of a word's pieces, what counts against others", choices=PIECES)
 
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
@@ -55,7 +57,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
         def unbound(x_t: Tensor) -> Tensor:
             with CrossAttentionMaps(model.unet, size) as maps:
                 masked.decode(masked.encode(x_t, timesteps[step], text.conditional), fixed)
-            return binding_loss(maps.mean()[0], found.groups, found.words)
+            return binding_loss(maps.mean()[0], found.groups, found.words, settings.pieces)
 
         return gradient_step(x_t, unbound, settings.scale)[0], 1
 
@@ -66,7 +68,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
 
 
 def _with_moves(preset: maskunet_free.Settings, **moves: float) -> Settings:
-    return Settings(**asdict(preset), **moves)
+    return Settings(**asdict(preset), pieces="largest", **moves)
 
 
 SPEC = MethodSpec(

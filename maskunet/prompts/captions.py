@@ -1,6 +1,6 @@
 """The captions of a folder's pictures, wherever they are written: the same ones for every command.
 
-Looked for in this order: metadata.jsonl or metadata.csv in the folder, COCO's captions*.json in it or in
+Looked for in this order: metadata.jsonl, .csv, .tsv or .parquet in the folder, COCO's captions*.json in it or in
 annotations/ beside it, and a .txt or .caption beside each picture.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from maskunet.prompts import coco, rows
 from maskunet.prompts.words import shortened
 
-TABLES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
+TABLES = ("metadata.jsonl", "metadata.csv", "metadata.tsv", "metadata.parquet")
 FILES = ("file_name", "filename", "file", "image")  # what a row may call the picture's file
 BESIDE = (".txt", ".caption")
 NONE = "no caption"
@@ -75,7 +75,8 @@ def read(folder: Path, files: Sequence[str], annotations: Path | None = None) ->
 
 def _of_table(path: Path, files: Sequence[str]) -> Captions:
     entries = []
-    for row in rows.rows(rows.text_of(path), path.name):
+    in_parquet = path.suffix == ".parquet"
+    for row in rows.of_parquet(path, FILES) if in_parquet else rows.rows(rows.text_of(path), path.name):
         found, file = rows.first_text(row), rows.first_of(row, FILES)
         if found:
             entries.append(Entry(file, found.text, others=found.others))

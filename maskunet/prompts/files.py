@@ -21,12 +21,14 @@ class Prompt:
             line, counted from 0 as GenEval does, in 5 digits.
         more: the rest of its record, such as GenEval's tag and include.
         others: how many more texts its record has, of which this is the first.
+        where: its line or entry for a message, such as "Line 8"; empty where it stands in none.
     """
 
     key: str
     text: str
     more: Mapping[str, Any] = field(default_factory=dict)
     others: int = field(default=0, compare=False)
+    where: str = field(default="", compare=False)
 
 
 def read(path: Path) -> list[Prompt]:
@@ -90,4 +92,4 @@ def _prompt(row: rows.Row, name: str) -> Prompt:
     if found is None:
         raise ValueError(rows.lacking(row, name))
     more = {key: value for key, value in row.values.items() if key != found.key}
-    return Prompt(f"{row.place:05d}", found.text, more, found.others)
+    return Prompt(f"{row.place:05d}", found.text, more, found.others, row.where)

@@ -99,6 +99,37 @@ def rows(text: str, name: str) -> list[Row]:
     return [_row(loaded(line), i, "Line", name) for i, line in lines(text)]
 
 
+def parquet(path: Path) -> Any:
+    """A Parquet file as pyarrow's table, which stays on the disk until it is looked at.
+
+    Raises:
+        ValueError: it cannot be read; or pyarrow is not installed.
+    """
+    try:
+        from pyarrow import parquet as reader
+    except ImportError as error:
+        raise ValueError("Reading Parquet needs pyarrow: pip install pyarrow.") from error
+    try:
+        return reader.read_table(path, memory_map=True)
+    except Exception as error:
+        raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
+
+
+def of_parquet(path: Path, names: Sequence[str]) -> list[Row]:
+    """The rows of a Parquet file, of its columns of these names and of a text's those that hold no pictures.
+
+    Raises:
+        ValueError: as `parquet`.
+    """
+    from pyarrow import types
+
+    table = parquet(path)
+    pictures = (types.is_struct, types.is_binary, types.is_large_binary)
+    texts = [field.name for field in table.schema if not any(is_one(field.type) for is_one in pictures)]
+    wanted = table.select(_named(texts, (*names, *TEXTS, *LISTS)))
+    return [Row(place, f"Row {place + 1}", values) for place, values in enumerate(wanted.to_pylist())]
+
+
 def _row(value: Any, place: int, where: str, name: str) -> Row:
     if isinstance(value, str):
         value = {TEXTS[0]: value}

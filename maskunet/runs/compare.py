@@ -56,7 +56,7 @@ def compare(
     settings = spec.settings(request.preset, request.settings)
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
-    record.fine_print = notes(model, rewards, record.request)
+    record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
     with UpBlocks(model.unet) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})

@@ -3,11 +3,12 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from PIL import Image
 
+from maskunet import plugins
 from maskunet.prompts.words import shortened
 from maskunet.records import Request
 
@@ -67,6 +68,23 @@ def request_of(record: Mapping[str, Any]) -> Request:
     if "prompt" not in given:
         raise ValueError("The run's request has no prompt.")
     return Request(**given)
+
+
+def as_made(request: Request, made: Any, presets: Mapping[str, Any]) -> Request:
+    """The request with the settings that its run was made with, where its preset means something else by now.
+
+    A setting that is younger than the run has its class's default: what was done before there was one.
+
+    Args:
+        made: the run's settings in full, as its record has them. presets: the method's, by name.
+    """
+    now = presets.get(request.preset or next(iter(presets)))
+    if now is None or not isinstance(made, Mapping) or not made:
+        return request
+    young = {card.name: card.default for card in plugins.cards(type(now))}
+    values = {card.name: (made.get(card.name, young[card.name]), card.default) for card in plugins.cards(now)}
+    moved = {name: then for name, (then, preset) in values.items() if then != preset}
+    return replace(request, settings={**moved, **request.settings})
 
 
 def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from maskunet.library.library import Library
 from maskunet.machine import device_name
@@ -12,6 +13,7 @@ from maskunet.methods.base import MethodSpec
 from maskunet.prompts.groups import parse
 from maskunet.records import Card, JobEvent, Request, Run, Status
 from maskunet.runs.command_line import command_line
+from maskunet.runs.replay import as_made
 from maskunet.studio import cards, doctor
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.queue import Job, Queue
@@ -99,8 +101,14 @@ class Studio:
             waiting=waiting,
         )
 
-    def command(self, request: Request) -> str:
-        """The command line that makes the same pictures."""
+    def command(self, request: Request, settings: Mapping[str, Any] | None = None) -> str:
+        """The command line that makes the same pictures.
+
+        Args:
+            settings: what a run was made with, which its preset may no longer mean.
+        """
+        if request.method in self._methods:
+            request = as_made(request, settings, self._methods[request.method].presets)
         return command_line(request)
 
     def start(self, request: Request, owner: str = "", address: str = "") -> str:

@@ -1,8 +1,9 @@
 """Pictures with captions for training: by number, so that any process draws the same ones."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from maskunet.prompts import captions, rows
 from maskunet.records.disk import pictures
 
 HELD_OUT = 64  # pairs, at most
+KOHYA = re.compile(r"\d+_(.+)")  # kohya's folders: how often to repeat its pictures, and a name
 TRIES = 100  # neighbors asked before a data set counts as broken
 
 
@@ -131,14 +133,18 @@ class Folder:
 
     def __init__(self, folder: Path, size: int):
         self.folder, self.size = folder, size
-        found = captions.read(folder, [path.name for path in pictures.listed(folder)])
+        found, parts = captions.read(folder, [path.name for path in pictures.listed(folder)]), []
+        if not found.entries:
+            parts = sorted(path for path in folder.iterdir() if path.is_dir() and KOHYA.fullmatch(path.name))
+            found = _of_kohya(parts)
+        inside = pictures.inside(folder, parts)
         if not found.entries:
             raise ValueError(
                 f"“{folder.name}” has no metadata.jsonl or metadata.csv with file_name and text, no .txt beside its "
-                "pictures and no captions of COCO's. Give a folder whose pictures have captions."
+                f"pictures and no captions of COCO's. {inside or 'Give a folder whose pictures have captions.'}"
             )
         self.entries = found.entries
-        self.notes = tuple(filter(None, (*found.notes, pictures.others(folder))))
+        self.notes = tuple(filter(None, (*found.notes, pictures.others(folder), inside)))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -158,6 +164,24 @@ class Folder:
         return self.entries[index].file or f"entry {index + 1}"
 
 
+def _of_kohya(folders: Sequence[Path]) -> captions.Captions:
+    """The captions of kohya's folders, each picture once; one without a caption has its folder's name, as there."""
+    entries, notes, named = [], [], 0
+    for folder in folders:
+        name = KOHYA.fullmatch(folder.name)[1].strip()
+        files = [path.name for path in pictures.listed(folder)]
+        found = captions.read(folder, files)
+        for entry in found.entries or [captions.Entry(file, "") for file in files]:
+            named += not entry.text
+            entries.append(replace(entry, file=entry.file and f"{folder.name}/{entry.file}", text=entry.text or name))
+        notes += found.notes
+    if named:
+        notes.append(f"{named:,} pictures have no caption; the name of their folder is taken.")
+    if entries:
+        notes.append("The numbers in the folders' names ask for repeats; here every picture counts once.")
+    return captions.Captions("the .txt beside each", tuple(entries), tuple(notes))
+
+
 class Table:
     """A Parquet file with a column of pictures, as laion-art's, and one of captions.
 
@@ -169,14 +193,7 @@ class Table:
 
     def __init__(self, path: Path, size: int):
         self.size = size
-        try:
-            from pyarrow import parquet
-        except ImportError as error:
-            raise ValueError("Reading Parquet needs pyarrow: pip install pyarrow.") from error
-        try:
-            self.file = parquet.read_table(path, memory_map=True)
-        except Exception as error:
-            raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
+        self.file = rows.parquet(path)
         columns = self.file.column_names
         if "image" not in columns or not set(rows.TEXTS) & {column.lower() for column in columns}:
             raise ValueError(f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text.")

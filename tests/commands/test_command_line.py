@@ -111,6 +111,22 @@ def test_a_replay_gives_the_same_bytes(judge, tmp_path, source, more):
     assert (first / "result.png").read_bytes() != (tmp_path / "c" / "result.png").read_bytes()
 
 
+def test_an_old_run_is_replayed_as_it_was_made_whatever_its_preset_means_now(judge, tmp_path):
+    """A run of before: its record does not know the youngest setting, and its preset had other values."""
+    asked = ["--method=fk_steering", "--preset=published", "--prompt=a red cube", "--steps=4", "--no-base"]
+    before = ["--set", "as_published=false", "--set", "hpsv2=5.0"]
+    assert generate(tmp_path / "now", *asked) == generate(tmp_path / "a", *asked, *before) == 0
+    record = json.loads((tmp_path / "a" / "run.json").read_text())
+    record["request"]["settings"] = {}
+    del record["settings"]["as_published"]
+    (tmp_path / "old.json").write_text(json.dumps(record))
+    assert generate(tmp_path / "b", "--replay", str(tmp_path / "old.json")) == 0
+    now, old, again = (run_folder.read(tmp_path / name) for name in ("now", "a", "b"))
+    assert again.settings == old.settings
+    assert np.array_equal(again.result_image, old.result_image)
+    assert not np.array_equal(again.result_image, now.result_image)
+
+
 def test_a_replay_of_the_base_picture_gives_its_pixels(judge, tmp_path):
     assert generate(tmp_path / "a", *QUICK) == 0
     assert generate(tmp_path / "b", "--replay", str(tmp_path / "a" / "base.png")) == 0

@@ -474,6 +474,8 @@ def test_the_command_judges_a_folder_with_real_networks(name, networks, tmp_path
     ("file", "content", "told"),
     [
         ("color_val.txt", b"a red book\n\nof the and\n", "Line 3 has no noun phrase"),
+        ("color_val.csv", b"prompt,tag\na red book,x\n\nof the and,y\n", "Line 4 has no noun phrase"),
+        ("color_val.json", b'["a red book", "of the and"]', "Entry 2 has no noun phrase"),
         ("color_val.txt", b"", "no prompt"),
         ("sample.json", b"{", "no valid JSON"),
         ("sample.json", b"[]", "no JSON object"),
@@ -484,7 +486,8 @@ def test_the_command_says_what_cannot_be_used_in_one_sentence(file, content, tol
     (tmp_path / "color_val.txt").write_bytes(b"a red book")
     Image.new("RGB", (8, 8)).save(tmp_path / "00000.png")
     (tmp_path / file).write_bytes(content)
-    words = ["benchmark", "blip_vqa", "--images", tmp_path, "--prompts", tmp_path / "color_val.txt"]
+    prompts = file if file.startswith("color_val") else "color_val.txt"
+    words = ["benchmark", "blip_vqa", "--images", tmp_path, "--prompts", tmp_path / prompts]
     words += ["--weights", networks, "--device", "cpu", "--out", tmp_path / "out"]
     assert main([*map(str, words)]) == 2
     error = capsys.readouterr().err

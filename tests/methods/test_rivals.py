@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusio
 from diffusers.utils.torch_utils import apply_freeu
 
 from maskunet import seeds
-from maskunet.diffusion import classifier_free, dpmpp_2m_step, stochastic_step
+from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.methods import SPECS, fk_steering, freeu
@@ -266,7 +266,7 @@ def test_without_noise_the_stochastic_step_is_the_deterministic_one(tiny_sd15):
     x_t, x0, old, noise = (tiny_sd15.noise(seed) for seed in range(4))
     for history in (None, (old, 700)):
         given = (tiny_sd15.schedule, x_t, x0, history)
-        mine, _ = stochastic_step(*given, 600, 500, eta=0.0, noise=noise)
+        mine, _ = dpmpp_2m_step(*given, 600, 500, eta=0.0, noise=noise)
         assert torch.equal(mine, dpmpp_2m_step(*given, 600, 500)[0])
 
 
@@ -276,7 +276,7 @@ def test_with_all_noise_its_first_order_is_ddim_with_eta_one(tiny_sd15):
     x_t, eps, noise = (tiny_sd15.noise(seed) for seed in range(3))
     expected = scheduler.step(eps, 600, x_t, eta=1.0, variance_noise=noise).prev_sample
     x0, _ = tiny_sd15.schedule.x0_eps(eps, x_t, 600)
-    mine, _ = stochastic_step(tiny_sd15.schedule, x_t, x0, None, 600, 500, eta=1.0, noise=noise)
+    mine, _ = dpmpp_2m_step(tiny_sd15.schedule, x_t, x0, None, 600, 500, eta=1.0, noise=noise)
     assert torch.allclose(mine, expected, atol=1e-5)
 
 
@@ -302,6 +302,55 @@ def test_copies_part_again_with_noise(tiny_sd15):
     final = torch.cat(seen.images[3:])
     assert not torch.equal(final[0], final[1])
     assert not torch.equal(final[1], final[2])
+
+
+def test_its_published_preset_scores_by_image_reward_alone():
+    published = SPECS["fk_steering"].settings("published")
+    assert (published.image_reward, published.hpsv2, published.as_published) == (1.0, 0.0, True)
+
+
+@pytest.mark.parametrize(("kind", "first"), [("max", [0.0, 2.0]), ("difference", [-3.0, 2.0]), ("sum", [-3.0, 2.0])])
+def test_as_published_a_path_starts_at_a_reward_of_nothing(kind, first, monkeypatch):
+    seen = []
+    monkeypatch.setattr(fk_steering, "resample", lambda weights, stream: seen.append(weights) or torch.tensor([0, 1]))
+    settings = fk_steering.Settings(as_published=True, potential=kind, strength=1.0)
+    fk_steering.Paths(settings, torch.Generator()).choose(torch.tensor([-3.0, 2.0]))
+    assert seen[0].tolist() == first
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"),
+    [
+        ("difference", [0.0 - 1.0, 32.0 - 2.0, 5.0 - 5.0]),
+        ("max", [1.0 - 1.0, 32.0 - 2.0, 5.0 - 5.0]),
+        ("sum", [1.0 - 1.0, 34.0 - 2.0, 10.0 - 5.0]),
+    ],
+)
+def test_as_published_the_last_weights_make_those_of_a_path_its_ends(kind, last, monkeypatch):
+    seen = []
+    monkeypatch.setattr(fk_steering, "resample", lambda weights, stream: seen.append(weights) or torch.arange(3))
+    monkeypatch.setattr(fk_steering, "LARGEST", 1000.0)
+    paths = fk_steering.Paths(fk_steering.Settings(as_published=True, potential=kind, strength=1.0), torch.Generator())
+    paths.choose(torch.tensor([1.0, 2.0, 5.0]))
+    paths.choose(torch.tensor([0.0, 32.0, 5.0]), last=True)
+    assert seen[1].tolist() == last
+
+
+def test_as_published_the_last_step_chooses_only_where_few_weigh():
+    for rewards, chosen in (([0.0, 0.01, 0.02, 0.03], [0, 1, 2, 3]), ([0.0, 0.1, 0.2, 50.0], [3, 3, 3, 3])):
+        paths = fk_steering.Paths(fk_steering.Settings(as_published=True), torch.Generator().manual_seed(0))
+        assert paths.choose(torch.tensor(rewards), last=True).tolist() == chosen
+
+
+def test_as_published_copies_part_a_step_later(tiny_sd15):
+    """Chosen behind the noise of the step before the last, they end in one picture; chosen before it, in several."""
+    at = {"particles": 3, "strength": 1000.0, "first": 0.5, "last": 0.5}
+    ends = {}
+    for published in (False, True):
+        seen = Seen()
+        run(tiny_sd15, "fk_steering", seen, {**at, "as_published": published})
+        ends[published] = len({image.numpy().tobytes() for image in torch.cat(seen.images)[-3:]})
+    assert ends == {False: 3, True: 1}
 
 
 # FreeU and PAG, against diffusers

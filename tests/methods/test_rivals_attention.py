@@ -73,6 +73,29 @@ def test_of_several_pieces_the_farthest_pair_counts():
     assert whole == max(pairs)
 
 
+def test_of_several_pieces_the_farthest_counts_for_each_other_word_too():
+    maps = torch.rand((2, 2, 7), generator=torch.Generator().manual_seed(2)) + 0.01
+    line = maps.flatten(0, 1)
+
+    def apart(i, j):
+        return symmetric(line[:, i] / line[:, i].sum(), line[:, j] / line[:, j].sum())
+
+    def away(pieces, largest=max):
+        return np.mean([largest([apart(piece, other) for piece in pieces]) for other in (4, 5)])
+
+    groups = (TokenGroup((3,), ((1, 2),)),)
+    pair = max(apart(1, 3), apart(2, 3))
+    for pieces, of in (("largest", max), ("mean", np.mean)):
+        expected = pair - (away((3,), of) + away((1, 2), of)) / 2
+        assert float(binding_loss(maps, groups, range(1, 6), pieces)) == pytest.approx(expected, rel=1e-5)
+    assert float(binding_loss(maps, groups, range(1, 6))) < float(binding_loss(maps, groups, range(1, 6), "mean"))
+
+
+@pytest.mark.parametrize("name", ["syngen", "syngen_maskunet"])
+def test_every_preset_counts_the_pieces_as_published(name):
+    assert {preset.pieces for preset in SPECS[name].presets.values()} == {"largest"}
+
+
 def test_the_loss_is_finite_where_attention_is_zero():
     maps = torch.eye(4).reshape(2, 2, 4).requires_grad_()
     loss = binding_loss(maps, (TokenGroup((1,), ((2,),)),), (1, 2, 3))

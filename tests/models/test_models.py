@@ -191,6 +191,18 @@ def without_signal(folder):
     rewritten(folder, "scheduler", rescale_betas_zero_snr=True)
 
 
+def flow(folder):
+    (folder / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "FlowMatchEulerDiscreteScheduler"}')
+
+
+def unknown_betas(folder):
+    rewritten(folder, "scheduler", beta_schedule="sigmoid")
+
+
+def broken_scheduler(folder):
+    (folder / "scheduler" / "scheduler_config.json").write_text("[")
+
+
 def no_size(folder):
     rewritten(folder, "unet", sample_size=[8, 0])
 
@@ -216,6 +228,9 @@ def pointers(folder):
     ("damage", "says"),
     [
         (without_signal, "ends in nothing but noise .* set v_prediction"),
+        (flow, "scheduler of “my-model” is FlowMatchEulerDiscreteScheduler, which has no noise schedule of betas"),
+        (unknown_betas, "make no noise schedule, such as beta_schedule “sigmoid”. Known are linear"),
+        (broken_scheduler, "scheduler of “my-model” cannot be read"),
         (no_size, r"The sample_size of “my-model” is \[8, 0\]"),
         (distilled, "takes? the guidance scale as an input"),
         (no_number, "vae of “my-model” has weights that are no numbers, such as decoder.conv_out.bias"),

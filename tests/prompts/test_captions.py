@@ -101,6 +101,60 @@ def test_pictures_without_a_caption_are_counted_with_the_keys_that_are_there(fol
     }
 
 
+def test_metadata_in_parquet_gives_measures_and_trainings_the_same_caption(folder):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pixels = [{"bytes": b"no picture", "path": "x"}] * 2
+    rows = {"file_name": ["1.png", "0.png"], "Text": ["a sphere", "a red cube"], "image": pixels, "n": [1, 2]}
+    parquet.write_table(arrow.table(rows), folder / "metadata.parquet")
+    assert told(folder) == {"0.png": "a red cube", "1.png": "a sphere"}
+    found = read_folder(folder)
+    assert found.captions_from == "metadata.parquet" and found.notes == ()
+    parquet.write_table(
+        arrow.table({"file_name": ["0.png"], "captions": [["one", "two"]]}), folder / "metadata.parquet"
+    )
+    assert Folder(folder, 16).notes == (
+        "1 pictures have several captions in “metadata.parquet”; the first is taken.",
+        "1 pictures are not listed in “metadata.parquet”, such as 1.png.",
+    )
+    (folder / "metadata.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="“metadata.parquet” cannot be read as Parquet"):
+        read_folder(folder)
+
+
+REPEATS = "The numbers in the folders' names ask for repeats; here every picture counts once."
+
+
+def test_kohyas_folders_inside_a_folder_are_read_for_training(folder, tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    folder.rename(parent / "10_sks dog")
+    for name in ("3_cat", "other"):
+        (parent / name).mkdir()
+        Image.new("RGB", (20, 20), (9, 9, 9)).save(parent / name / "c.png")
+    (parent / "10_sks dog" / "1.txt").write_text("a red dog")
+    found = Folder(parent, 16)
+    texts = {entry.file: entry.text for entry in found.entries}
+    assert texts == {"10_sks dog/0.png": "sks dog", "10_sks dog/1.png": "a red dog", "3_cat/c.png": "cat"}
+    assert found.notes == (
+        "2 pictures have no caption; the name of their folder is taken.",
+        REPEATS,
+        "Folders inside “parent” are not searched: 1 hold pictures, such as “other”.",
+    )
+    assert [found(index, 0).image[0, 0, 0] for index in range(3)] == [0, 200, 9]
+
+
+def test_other_folders_inside_a_folder_are_named_as_not_searched(folder, tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    folder.rename(parent / "cube")
+    told = "Folders inside “parent” are not searched: 1 hold pictures, such as “cube”."
+    with pytest.raises(ValueError, match=told):
+        Folder(parent, 16)
+    Image.new("RGB", (20, 20)).save(parent / "0.png")
+    (parent / "0.txt").write_text("a cube")
+    assert Folder(parent, 16).notes == read_folder(parent).notes == (told,)
+
+
 def test_a_folder_without_captions_says_where_they_are_looked_for(folder):
     assert captions.read(folder, ["0.png"]).entries == ()
     with pytest.raises(ValueError, match=r"has no metadata.jsonl or metadata.csv .* no .txt beside .* COCO's"):

@@ -4,7 +4,7 @@ import errno
 import io
 import json
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +225,32 @@ def test_a_run_of_other_weights_is_refused():
         replay.check_replay(record, "tabletop", {"unet/x": "ab", "vae/x": "ef"})
     with pytest.raises(ValueError, match="other weights"):
         replay.check_replay({}, "tabletop", {"unet/x": "ab"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    scale: float = 1.0
+    pieces: str = "mean"
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "moved"),
+    [
+        ({"scale": 2.0, "pieces": "largest"}, {}, {}),
+        ({"scale": 2.0}, {}, {"pieces": "mean"}),  # the setting is younger than the run
+        ({"scale": 3.0, "pieces": "largest", "gone": 1}, {}, {"scale": 3.0}),
+        ({"scale": 5.0, "pieces": "largest"}, {"scale": 5.0}, {"scale": 5.0}),
+        ({}, {}, {}),
+        (None, {"scale": 4.0}, {"scale": 4.0}),
+    ],
+)
+def test_what_a_run_was_made_with_stands_above_its_preset(made, asked, moved):
+    presets = {"now": Settings(scale=2.0, pieces="largest")}
+    for preset in ("", "now"):
+        request = Request(prompt="x", preset=preset, settings=asked)
+        assert replay.as_made(request, made, presets) == replace(request, settings=moved)
+    gone = Request(prompt="x", preset="gone")
+    assert replay.as_made(gone, made, presets) is gone
 
 
 def test_a_run_of_another_version_is_told_which():

@@ -18,6 +18,7 @@ from maskunet.library.library import Loaded
 from maskunet.masks.mask import unpack
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
+from maskunet.methods import SPECS as METHODS
 from maskunet.methods.base import MethodSpec
 from maskunet.records import Card, Request, StepEvent, mask_set
 from maskunet.rewards import SPECS as REWARDS
@@ -581,6 +582,16 @@ def test_cards_methods_status_and_command_are_plain_data(studio):
     assert re.fullmatch(r"CPU, \d+ cores?", status.device)
     assert (status.dtype, status.model, status.running, status.waiting) == ("float32", "fake", 0, 0)
     assert studio.command(ask(seed=7)).startswith("python -m maskunet generate --model=fake")
+
+
+def test_the_command_of_an_old_run_says_what_its_preset_meant(studio, monkeypatch):
+    monkeypatch.setattr(studio, "_methods", METHODS)
+    request = Request(prompt="x", model="fake", method="syngen", preset="published", seed=1)
+    now = dataclasses.asdict(METHODS["syngen"].settings("published"))
+    assert "--set" not in studio.command(request) + studio.command(request, now)
+    old = {name: value for name, value in now.items() if name != "pieces"}
+    assert "--set=pieces=mean" in studio.command(request, old)
+    assert studio.command(Request(prompt="x", model="fake", method="plain", seed=1), {}).endswith("--out=my-run")
 
 
 # A real small model

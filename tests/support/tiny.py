@@ -128,6 +128,40 @@ def tiny_generator(folder: Path, name: str = "tiny", learns_from: str = "picture
     return path
 
 
+def published_state(unet: UNet2DConditionModel, seed: int = 0) -> tuple[dict, dict]:
+    """Random states of the names and shapes that the published training saves: its generators' and its adapters'."""
+    stream, networks, adapters = torch.Generator().manual_seed(seed), {}, {}
+    time = unet.time_embedding.linear_2.out_features
+
+    def put(state: dict, name: str, outputs: int, inputs: int, *, convolution: bool = True) -> None:
+        kernel = (1, 1) if convolution else ()
+        state[f"{name}.weight"] = torch.randn(outputs, inputs, *kernel, generator=stream) / inputs**0.5
+        if convolution:
+            state[f"{name}.bias"] = torch.randn(outputs, generator=stream)
+
+    for index, block in enumerate(unet.up_blocks):
+        first = block.resnets[0].conv1
+        rows, columns = first.out_channels // 4, first.in_channels // 4
+        put(networks, f"{index}.conv_kernel_mask.0", 64, first.in_channels)
+        put(networks, f"{index}.conv_kernel_mask.2", rows * columns, 64)
+        put(networks, f"{index}.proj_temb", first.in_channels, time, convolution=False)
+        for path, layer in block.named_modules():
+            skipped = ("time_emb_proj", "ff", "conv_shortcut", "proj_in", "proj_out")
+            if isinstance(layer, torch.nn.Linear) and not any(part in path for part in skipped):
+                name = f"{index}.{path.replace('.', '_')}"
+                put(adapters, f"{name}.conv_in", layer.out_features, rows)
+                put(adapters, f"{name}.conv_out", layer.in_features, columns)
+    return networks, adapters
+
+
+def published_pair(folder: Path, unet: UNet2DConditionModel, seed: int = 0) -> tuple[Path, Path]:
+    """These states as the published training's two files."""
+    paths = folder / "mask_generators.pth", folder / "adapters.pth"
+    for path, state in zip(paths, published_state(unet, seed), strict=True):
+        torch.save(state, path)
+    return paths
+
+
 def tiny_fine_tuned(folder: Path, name: str = "tiny") -> Path:
     """A U-Net with other weights, beside the one that it is for."""
     path = folder / "fine_tuned" / f"{name}.safetensors"

@@ -119,7 +119,7 @@ class BenchmarkSpec:
 
 def place(prompt: Prompt) -> str:
     """Where a prompt stands in its file, such as "Line 8"; COCO's are not in lines."""
-    return f"Line {int(prompt.key) + 1}" if len(prompt.key) == 5 else f"Prompt {prompt.key}"
+    return prompt.where or (f"Line {int(prompt.key) + 1}" if len(prompt.key) == 5 else f"Prompt {prompt.key}")
 
 
 def by_prompt(rows: Sequence[Row]) -> list[float]:

@@ -114,17 +114,21 @@ class TokenGroup(Protocol):
     positions: frozenset[int]
 
 
-def binding_loss(maps: Tensor, groups: Sequence[TokenGroup], words: Sequence[int]) -> Tensor:
+PIECES = ("mean", "largest")
+
+
+def binding_loss(maps: Tensor, groups: Sequence[TokenGroup], words: Sequence[int], pieces: str = "largest") -> Tensor:
     """How far a noun's map is from its modifiers' and how near it is to all others' (SynGen, Eq. 1-4).
 
     With D half the sum of both Kullback-Leibler divergences, for each noun and modifier
     D(noun, modifier) - 1/2 (mean over others o of D(noun, o) + mean over o of D(modifier, o)), and
-    - mean over o of D(noun, o) for a noun without modifiers. Of words of several pieces the largest D
-    counts for a pair, and the mean over pieces for the others.
+    - mean over o of D(noun, o) for a noun without modifiers. Of a word of several pieces the largest D
+    counts, for a pair and for each other o, as in the published code.
 
     Args:
         maps: (H, W, N) attention to each token; normalized over the pixels here.
         groups: token positions. words: the positions of all words; those outside a group are its others.
+        pieces: with "mean", the mean D over a word's pieces counts for the others.
 
     Returns:
         A scalar.
@@ -139,8 +143,11 @@ def binding_loss(maps: Tensor, groups: Sequence[TokenGroup], words: Sequence[int
     for group in groups:
         others = [position for position in words if position not in group.positions]
 
-        def away(pieces: tuple[int, ...], others: Sequence[int] = others) -> Tensor:
-            return apart([*product(pieces, others)]).mean() if others else log_p.new_zeros(())
+        def away(word: tuple[int, ...], others: Sequence[int] = others) -> Tensor:
+            if not others:
+                return log_p.new_zeros(())
+            each = apart([*product(word, others)])
+            return each.mean() if pieces == "mean" else each.unflatten(0, (len(word), -1)).amax(0).mean()
 
         for modifier in group.modifiers:
             pair = apart([*product(modifier, group.noun)]).max()

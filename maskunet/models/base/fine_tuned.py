@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from maskunet.encoders.reading import no_number
 from maskunet.records.disk import trained_file
 
 FORMAT = "maskunet-unet-1"
@@ -56,7 +57,7 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
             f"The {WHAT} “{path.stem}” does not fit this U-Net: it was made for another one, or it is damaged. "
             "Train it for this model."
         ) from error
-    if not all(value.isfinite().all() for value in tuned.state_dict().values()):
+    if no_number(tuned.state_dict().items()):
         raise ValueError(f"The {WHAT} “{path.stem}” holds values that are no numbers. Train it again.")
     return tuned.eval().requires_grad_(False)
 

@@ -7,13 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskunet.diffusion import Schedule
+from maskunet.models.base import scheduler
 from maskunet.models.base.model import DEFAULT_STEPS, DiffusionModel
 from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES, read_network
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import file_hash
-
-LEAST_SIGNAL = 2**-24  # alpha_bar where a schedule has none, in diffusers' DPM-Solver++, too
 
 
 def from_folder(
@@ -38,7 +36,8 @@ def from_folder(
     _check_parts(folder, parts)
     for module in (parts["unet"], parts["vae"], parts["text_encoder"]):
         module.to(device).eval().requires_grad_(False)
-    scheduler, unet, vae = parts["scheduler"], parts["unet"], parts["vae"]
+    unet, vae = parts["unet"], parts["vae"]
+    schedule, note = scheduler.read(folder)
     suit(unet, vae)
     own = folder / "tiny_decoder"
     return DiffusionModel(
@@ -47,7 +46,7 @@ def from_folder(
         vae=vae,
         text_encoder=parts["text_encoder"],
         tokenizer=parts["tokenizer"],
-        schedule=_schedule(folder, scheduler),
+        schedule=schedule,
         latent_scale=vae.config.scaling_factor,
         latent_shape=(unet.config.in_channels, *_latent_size(folder, unet.config.sample_size)),
         guidance=guidance,
@@ -57,21 +56,8 @@ def from_folder(
         weights=hashes(folder),
         trained=trained_file.by_kind(_beside(folder)),
         tiny_decoder=own if own.is_dir() else tiny_decoder,
+        notes=(note,) if note else (),
     )
-
-
-def _schedule(folder: Path, scheduler: Any) -> Schedule:
-    """The noise schedule; one that ends in nothing but noise stops just before it, as diffusers' DPM-Solver++ does."""
-    alphas, prediction = scheduler.alphas_cumprod.clone(), scheduler.config.prediction_type
-    if not ((alphas >= 0) & (alphas <= 1)).all():
-        raise ValueError(f"The noise schedule of “{folder.name}” leaves the range 0 to 1. Download the folder again.")
-    if alphas[-1] < LEAST_SIGNAL and prediction == "epsilon":
-        raise ValueError(
-            f"The noise schedule of “{folder.name}” ends in nothing but noise (rescale_betas_zero_snr), where noise "
-            "tells nothing of the picture, yet prediction_type is epsilon. Such models predict v: set v_prediction, or "
-            "rescale_betas_zero_snr to false, in scheduler/scheduler_config.json."
-        )
-    return Schedule(alphas_cumprod=alphas.clamp(min=LEAST_SIGNAL), prediction_type=prediction)
 
 
 def _latent_size(folder: Path, size: Any) -> tuple[int, int]:
@@ -106,7 +92,7 @@ def _beside(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
     missing = [part for part, file in CONFIG_FILES.items() if not (folder / part / file).is_file()]
@@ -121,7 +107,6 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
         "vae": (AutoencoderKL, {"torch_dtype": dtype, **options}),
         "text_encoder": (CLIPTextModel, {"dtype": dtype, **options}),
         "tokenizer": (CLIPTokenizer, {}),
-        "scheduler": (DDIMScheduler, {}),
     }
     return {
         part: read_network(f"{part} of “{folder.name}”", folder / part, kind, options)

@@ -59,6 +59,7 @@ class DiffusionModel:
         weights: SHA-256 of each weight file by its name within the folder.
         trained: files that were trained for it, by their kind (`trained_file.kinds`) and name.
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
+        notes: sentences on what its folder asks for and does not get.
         cache: networks that were read later, trained ones by their file; they leave with the model.
     """
 
@@ -77,6 +78,7 @@ class DiffusionModel:
     steps: int = DEFAULT_STEPS
     trained: dict[str, dict[str, Path]] = field(default_factory=dict)
     tiny_decoder: Path | None = None
+    notes: tuple[str, ...] = ()
     cache: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from maskunet.encoders.reading import no_number
+
 WEIGHT_FILES = {
     "unet": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",
@@ -51,8 +53,7 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
         raise ValueError(
             f"The {what} lacks {len(lacking)} of its weights, such as {sorted(lacking)[0]}. Download it again."
         )
-    broken = next((name for name, weight in module.named_parameters() if not weight.isfinite().all()), "")
-    if broken:
+    if broken := no_number(module.named_parameters()):
         raise ValueError(
             f"The {what} has weights that are no numbers, such as {broken}: it is damaged or badly merged. Take another."
         )

@@ -1,7 +1,7 @@
 """Pictures of people's own folders: which files are some, and each as every part of the lab sees it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".tga",
     ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
-TEXTS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".md")  # may lie beside pictures
+TEXTS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".md")  # may lie beside pictures
 MAX_PIXELS = 100_000_000  # of one picture
 DAMAGED = "is damaged or no picture"
 WHITE = (255, 255, 255)  # what lies behind transparent parts
@@ -22,13 +22,26 @@ FIRST = "Of several pictures in a file the first is read"
 
 def listed(folder: Path) -> list[Path]:
     """The pictures of a folder by their names' endings, in order, without hidden ones."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+    return sorted(filter(_is_picture, folder.iterdir()))
 
 
 def others(folder: Path) -> str:
     """One sentence on files of a folder that are neither pictures nor texts beside them, or empty."""
     found = [p for p in folder.iterdir() if p.name[0] != "." and p.suffix.lower() not in (*SUFFIXES, *TEXTS)]
     return left_out(sorted(p.name for p in found if p.is_file()), f"of other kinds in “{folder.name}”")
+
+
+def inside(folder: Path, known: Collection[Path] = ()) -> str:
+    """One sentence on folders of pictures inside a folder, which are not searched, but for the known ones; or empty."""
+    folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p not in known)
+    found = [p for p in folders if any(map(_is_picture, p.iterdir()))]
+    if not found:
+        return ""
+    return f"Folders inside “{folder.name}” are not searched: {len(found):,} hold pictures, such as “{found[0].name}”."
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.name[0] != "."
 
 
 def left_out(names: Iterable[str], what: str) -> str:

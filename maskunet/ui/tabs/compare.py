@@ -76,7 +76,7 @@ class Compare(Part):
             if stage.precomputed
             else gr.DownloadButton(value=str(self.page.studio.shelf.zip(run.id)), visible=True),
             link(run),
-            self.page.studio.command(run.request),
+            self.page.studio.command(run.request, run.settings),
             snippet(run, self.page.address),
         )
 
