@@ -113,6 +113,7 @@ class FakeLibrary:
             guidance=3.5,
             unet=UNET,
             tokenizer=TOKENIZER,
+            notes=(),
         )
         return Loaded(model=model, rewards=None)
 
