@@ -1,11 +1,13 @@
 """The last tab: what the method does, what to believe, this machine, and how to call it from a program."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from maskunet.records import Request
 from maskunet.ui import remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import live
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    text = words.ABOUT.replace("{url}", page.address).replace("{model}", models[0].name)
+    asked = Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, model=models[0].name, preset="official")
+    known = {"url": page.address, "model": asked.model, "command": studio.command(asked)}
+    text = re.sub(r"\{(url|model|command)\}", lambda found: known[found[1]], words.ABOUT)
     gr.Markdown(text, elem_id="about")
     with gr.Accordion("Base models", open=True):
         for card in models:
-            state = "ready" if card.available else card.reason
+            state = card.reason or (f"Ready. {words.unscored(card.unscored)}" if card.unscored else "ready")
             gr.Markdown(f"**{card.title}**. {card.summary} *{state}*")
     with gr.Accordion(words.MACHINE, open=True, elem_id="machine"):
         found = gr.HTML()
