@@ -216,7 +216,7 @@ from gradio_client import Client
 client = Client("{url}")
 base, result, facts = client.predict(
     prompt="a red cube and a blue sphere", negative_prompt="", seed=7,
-    model="{model}", method="maskunet_free", preset="official", api_name="/compare",
+    model="{model}", method="{method}", preset="{preset}", api_name="/compare",
 )
 ```
 

@@ -1,6 +1,7 @@
 """A base model without its rewards, as for who downloaded no more: what it draws, what it says, what is refused."""
 
-import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,14 +202,20 @@ def test_the_page_draws_checks_and_refuses_and_scores_once_there_are_rewards(stu
 
 
 def test_what_is_chosen_at_first_works(studio):
-    fields = json.dumps(page.build(studio, {}).get_config_file(), default=str)
-    assert f"Its pictures are not scored, and methods that rewards steer are refused. {NONE}" in fields
-    chosen = [each["props"] for each in json.loads(fields)["components"] if each["props"].get("elem_id") == "method"]
-    assert [props["value"] for props in chosen] == ["random_mask"]
-    (default,) = (
-        each["props"]["value"] for each in json.loads(fields)["components"] if each["props"].get("label") == "method"
-    )
-    assert default == "random_mask"
+    shown = [each["props"] for each in page.build(studio, {}).get_config_file()["components"]]
+    assert [each["value"] for each in shown if each.get("elem_id") == "method"] == ["random_mask"]
+    assert [each["value"] for each in shown if each.get("label") == "method"] == ["random_mask"]  # of /compare
+    text = "\n".join(str(each.get("value")) for each in shown)
+    assert f"Its pictures are not scored, and methods that rewards steer are refused. {NONE}" in text
+    assert "generate --model=folder --weights=base --method=random_mask --preset=start" in text  # in About
+    assert "--weights" not in studio.command(Request(prompt="a red cube", model="tabletop"))
+
+
+def test_an_empty_folder_beside_the_weights_hides_no_downloaded_rewards(weights, tmp_path):
+    folder = Path(shutil.copytree(weights, tmp_path / "base"))
+    (folder / "rewards").mkdir()
+    write_small(tmp_path / "hub" / "maskunet" / "rewards")
+    assert Library("folder", folder, "cpu").load("folder").rewards
 
 
 def test_a_mask_of_ones_reads_no_rewards(with_rewards, unread, tmp_path):

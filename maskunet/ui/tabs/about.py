@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.records import Request
-from maskunet.ui import remembered, words
+from maskunet.ui import controls, remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import live
 from maskunet.ui.studio import answered
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    asked = Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, model=models[0].name, preset="official")
-    known = {"url": page.address, "model": asked.model, "command": studio.command(asked)}
-    text = re.sub(r"\{(url|model|command)\}", lambda found: known[found[1]], words.ABOUT)
+    method = controls.first_method(page.methods, models[0])
+    names = {"model": models[0].name, "method": method.name, "preset": next(iter(method.presets))}
+    asked = Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, **names)
+    known = {"url": page.address, "command": studio.command(asked), **names}
+    text = re.sub(rf"\{{({'|'.join(known)})\}}", lambda found: known[found[1]], words.ABOUT)
     gr.Markdown(text, elem_id="about")
     with gr.Accordion("Base models", open=True):
         for card in models:
