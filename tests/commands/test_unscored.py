@@ -1,6 +1,7 @@
 """A base model without its rewards, as for who downloaded no more: what it draws, what it says, what is refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,15 @@ def test_the_page_shows_such_a_run_as_not_scored(weights, tmp_path):
     assert "<dt>Reward</dt><dd>not scored<" in facts and NOTE in facts and "nan" not in facts
     (kept,) = remembered.with_run([], run)
     assert kept["gain"] is None and "reward" not in history.grid([kept])
+    broken = replace(run, base_rewards={"total": 1.0})  # its own reward was no number
+    assert "not scored" in pictures.facts(broken, {}) and remembered.with_run([], broken)[0]["gain"] is None
+
+
+def test_the_list_of_methods_says_which_need_rewards(capsys):
+    assert main(["methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [lines[i - 2].partition(":")[0] for i, line in enumerate(lines) if line == "    needs rewards"]
+    assert sorted(told) == sorted(STEERED) != []
 
 
 def test_sample_scores_nothing_and_needs_no_rewards(weights, with_rewards, unread, tmp_path, capsys):
