@@ -1,18 +1,16 @@
 """Launch the lab: parse the flags, build the studio and the page. `maskunet-lab --help` lists the flags."""
 
 import argparse
-import errno
 import ipaddress
 import os
 import re
-import socket
 import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 from maskunet import plugins
-from maskunet.machine import prepare
+from maskunet.machine import address, check_listening, port_of, prepare
 
 with suppress(ImportError):
     import spaces  # noqa: F401, of Spaces with a shared GPU; must come before torch and gradio
@@ -24,7 +22,6 @@ prepare()
 
 PASSWORD = 8  # characters at least
 PATIENCE = 8  # seconds that work under way has to end in after Ctrl+C
-HOSTS = "--host takes an address of this computer: 127.0.0.1 for it alone, 0.0.0.0 for everyone who reaches it"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,8 +31,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="auto", help=f"{models}; auto chooses")
     parser.add_argument("--weights", type=Path, help="a Stable Diffusion folder to read instead")
     parser.add_argument("--device", help="cuda, mps or cpu; by default the best one here")
-    parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1")
-    port = os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    host, port = address()
+    parser.add_argument("--host", default=host)
     parser.add_argument("--port", default=port, help="where it listens, from 1 to 65535; by default 7860")
     behind = {"action": "append", "default": [], "metavar": "ADDRESS"}
     parser.add_argument("--proxy", **behind, help="a reverse proxy that says who asks; see docs/proxies.md")
@@ -65,9 +62,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def _check_places(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """The port as a number, and that everything named can be there."""
-    if not (re.fullmatch("[0-9]{1,5}", args.port) and 1 <= int(args.port) <= 65535):
-        parser.error(f"--port (or GRADIO_SERVER_PORT) takes a number from 1 to 65535, not “{args.port}”")
-    args.port = int(args.port)
+    try:
+        args.port = port_of(args.port)
+    except ValueError as error:
+        parser.error(str(error))
     for proxy in args.proxy:
         try:
             ipaddress.ip_network(proxy, strict=False)
@@ -80,28 +78,6 @@ def _check_places(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
         taken = next((p for p in (args.runs, *args.runs.parents) if p.exists()), args.runs)
         if taken.exists() and not taken.is_dir():
             parser.error(f"--runs takes a folder; “{taken.name}” is a file")
-
-
-def check_listening(host: str, port: int) -> None:
-    """See that the page can listen there, before anything is loaded.
-
-    Raises:
-        ValueError: it cannot; says why and what to give instead.
-    """
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            if os.name == "posix":  # as the server does: a port that was left a moment ago is free
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except (socket.gaierror, UnicodeError):
-        raise ValueError(f"There is no computer “{host}”; {HOSTS}.") from None
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ValueError(f"Port {port} is in use; end what uses it, or give another one with --port.") from None
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise ValueError(f"You may not listen at port {port}; give one of 1024 or more with --port.") from None
-        raise ValueError(f"This computer is not at “{host}”; {HOSTS}.") from None
 
 
 def go_direct() -> None:
@@ -145,7 +121,8 @@ def lacking(model: str, reason: str, downloads: bool) -> str:
         return reason
     both = f"python -m maskunet download {model}, then python -m maskunet download rewards"
     return (
-        f"{reason.partition(' To download')[0]} To get all that {model} needs: {both}. --model tabletop needs nothing."
+        f"{reason.partition(' To download')[0]} To get it: {both}, if pictures are to be scored or steered by "
+        "rewards. --model tabletop needs nothing."
     )
 
 

@@ -51,14 +51,12 @@ class Lab:
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
 
     Attributes:
-        rewards: what scores the pictures; put `WeightedRewards` of your own here.
         methods: the methods by name; add a `MethodSpec` of your own here.
 
     Raises:
         ValueError: no such model or device, or its weights are missing or damaged; says what to do.
     """
 
-    rewards: "WeightedRewards"
     methods: "dict[str, MethodSpec]"
 
     def __init__(self, model: str | Path = "auto", *, weights: str | Path | None = None, device: str | None = None):
@@ -68,14 +66,28 @@ class Lab:
         if weights is None and model not in ("auto", *models.SPECS) and Path(model).is_dir():
             model, weights = "auto", model
         self._library = Library(str(model), None if weights is None else Path(weights), device)
-        self.rewards = self._library.load(self._library.default).rewards
+        self._library.load(self._library.default, with_rewards=False)  # what is missing or damaged is told at once
+        self._rewards: WeightedRewards | None = None
         self.methods = dict(methods.SPECS)
         self._begun: Iterator | None = None
 
     @property
     def model(self) -> "DiffusionModel":
         """The model; what was trained for it in the meantime is looked up."""
-        return self._library.load(self._library.default).model
+        return self._library.load(self._library.default, with_rewards=False).model
+
+    @property
+    def rewards(self) -> "WeightedRewards":
+        """What scores the pictures, loaded when it is first needed; put `WeightedRewards` of your own here.
+
+        False where the model's are not on this machine: nothing is scored then, and methods that rewards steer are
+        refused.
+        """
+        return self._library.load(self._library.default).rewards if self._rewards is None else self._rewards
+
+    @rewards.setter
+    def rewards(self, rewards: "WeightedRewards") -> None:
+        self._rewards = rewards
 
     def __repr__(self) -> str:
         return f"Lab({self.model.name!r}, device={str(self.model.device)!r})"
@@ -89,15 +101,18 @@ class Lab:
             prompt: what to draw, or a whole Request. asked: see `Asked`.
 
         Raises:
-            ValueError: no such method, preset or setting, or a value that is not allowed.
+            ValueError: no such method, preset or setting, a value that is not allowed, or no rewards for a method that
+                they steer.
         """
         from maskunet.methods import method_of
         from maskunet.methods.base import filled
+        from maskunet.rewards.base import required
 
         request = self._request(prompt, asked)
         spec = method_of(request.method, self.methods)
         settings = spec.settings(request.preset, request.settings)
-        return self._begin(spec.run(self.model, self.rewards, filled(request, spec, self.model), settings))
+        rewards = required(self.rewards) if spec.needs_rewards else self.rewards
+        return self._begin(spec.run(self.model, rewards, filled(request, spec, self.model), settings))
 
     def compare(self, prompt: str | Request, **asked: Unpack[Asked]) -> Run:
         """Make the unmasked picture and a method's from the same noise.
@@ -106,7 +121,7 @@ class Lab:
             prompt: what to draw, or a whole Request. asked: see `Asked`.
 
         Raises:
-            ValueError: no such method, preset or setting, or a value that is not allowed.
+            ValueError: as `events`.
         """
         from maskunet.runs.compare import compare
 
@@ -135,7 +150,7 @@ class Lab:
             steps: denoising steps; the default if None. settings: single values of the preset.
 
         Raises:
-            ValueError: no such method, preset, setting or task, or n is not at least 1.
+            ValueError: no such method, preset, setting or task, n is not at least 1, or there are no rewards.
         """
         from tqdm import tqdm
 
@@ -189,14 +204,15 @@ class Lab:
             ValueError: an unknown recipe, preset or setting, or data that cannot be used.
         """
         from maskunet.plugins import chosen
+        from maskunet.rewards.base import required
         from maskunet.training import loop, recipes, sources
 
         if not minutes > 0:
             raise ValueError(f"The number of minutes is {minutes}; it must be more than 0.")
         spec = _named(recipes.SPECS, recipe, "recipe")
         values = chosen(spec.presets, spec.name, preset, settings)
+        rewards = required(self.rewards) if spec.needs_rewards else None
         pairs, about = sources.find(str(data), self.model.pixels, None if latents is None else Path(latents))
-        rewards = self.rewards if spec.needs_rewards else None
         events = loop.train(
             self.model, spec, values, pairs, Path(out), about=about, rewards=rewards, minutes=minutes, resume=resume
         )

@@ -1,9 +1,12 @@
-"""This process: what libraries are told before they load, its devices, its rank among others, Ctrl+C, versions."""
+"""This process: what libraries are told before they load, where it listens, its devices, its rank, Ctrl+C, versions."""
 
 import ctypes
+import errno
 import os
 import platform
+import re
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -30,6 +33,7 @@ KEPT = {
     -1: 512 << 20,  # M_TRIM_THRESHOLD: so much is kept at most
 }
 USERS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+HOSTS = "--host takes an address of this computer: 127.0.0.1 for it alone, 0.0.0.0 for everyone who reaches it"
 
 
 def prepare() -> None:
@@ -39,6 +43,44 @@ def prepare() -> None:
     if platform.libc_ver()[0] == "glibc" and not any(name.startswith(USERS) for name in os.environ):
         for option, value in KEPT.items():
             ctypes.CDLL(None).mallopt(option, value)
+
+
+def address() -> tuple[str, str]:
+    """The host and port at which the page listens where no flag says otherwise, from the variables that gradio has."""
+    return os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1", os.environ.get("GRADIO_SERVER_PORT") or "7860"
+
+
+def port_of(text: str) -> int:
+    """A port as it was given.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not (re.fullmatch("[0-9]{1,5}", text) and 1 <= int(text) <= 65535):
+        raise ValueError(f"--port (or GRADIO_SERVER_PORT) takes a number from 1 to 65535, not “{text}”")
+    return int(text)
+
+
+def check_listening(host: str, port: int) -> None:
+    """See that the page can listen there, before anything is loaded.
+
+    Raises:
+        ValueError: it cannot; says why and what to give instead.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":  # as the server does: a port that was left a moment ago is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except (socket.gaierror, UnicodeError):
+        raise ValueError(f"There is no computer “{host}”; {HOSTS}.") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ValueError(f"Port {port} is in use; end what uses it, or give another one with --port.") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise ValueError(f"You may not listen at port {port}; give one of 1024 or more with --port.") from None
+        raise ValueError(f"This computer is not at “{host}”; {HOSTS}.") from None
 
 
 def place() -> tuple[int, int]:

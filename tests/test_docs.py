@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from maskunet.library.download import plan
+from maskunet.methods import SPECS as METHODS
 from tests.test_architecture import CODE, FLOORS
 
 ROOT = Path(__file__).parents[1]
@@ -167,6 +169,17 @@ def test_the_readme_is_short_and_its_commands_are_found():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 160
     assert ("app.py", []) in in_blocks(text) and ("maskunet", ["download", "rewards"]) in in_blocks(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_size_of_a_download_is_the_one_that_is_told(page):
+    for what, size in re.findall(r"maskunet download (\w+) +# ([\d.]+) GB", page.read_text(encoding="utf-8")):
+        assert f"{plan(what).gigabytes:.1f}" == size
+
+
+def test_the_methods_that_rewards_steer_are_named():
+    (said,) = re.findall(r"^Rewards steer (.+?);", (DOCS / "methods.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*re.findall(r"`(\w+)`", said)} == {name for name, spec in METHODS.items() if spec.needs_rewards}
 
 
 def test_every_command_is_in_the_list_of_commands():

@@ -4,12 +4,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskunet.commands.base import CommandSpec, ModelOptions, option
+from maskunet.commands.base import CommandSpec, ModelOptions, UsageError, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
-    port: int = option(7860, "that the page would use", low=1, high=65535)
+    host: str | None = option(None, "where the page would listen, as that of the page")
+    port: int | None = option(None, "that the page would use, as that of the page", low=1, high=65535)
     runs: Path = option(Path("runs"), "where run folders would go")
 
 
@@ -19,12 +20,18 @@ def run(options: Options) -> int:
     Raises:
         ValueError: no such model or device.
     """
+    from maskunet import machine
     from maskunet.library.library import Library
     from maskunet.studio import doctor
 
+    host, port = machine.address()
+    try:
+        host, port = options.host or host, options.port or machine.port_of(port)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     lacking = 0
     library = Library(options.model, options.weights, options.device)
-    for finding in doctor.examine(library, options.port, options.runs):
+    for finding in doctor.examine(library, port, options.runs, host):
         lacking += not finding.good
         mark = " " if finding.good else "!"
         sys.stdout.write(f"{mark} {finding.name:9s} {finding.said}\n")

@@ -27,7 +27,7 @@ def run(options: Options) -> None:
         answer = input(f"{plan.title}: {plan.gigabytes:.2f} GB to {plan.place}. Download? [y/N] ")
         agreed = answer.strip().lower() in ("y", "yes")
     download.download(options.name, consent=agreed)
-    sys.stdout.write(f"{plan.title} is on this machine.\n")
+    sys.stdout.write(f"On this machine now: {plan.title}.\n")
 
 
 SPEC = CommandSpec(name="download", title="get weights that are not embedded", options=Options, run=run)

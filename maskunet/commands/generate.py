@@ -51,6 +51,8 @@ def run(options: Options) -> None:
     from maskunet.runs.draft import Draft
 
     library = Library(request.model, options.weights, options.device)
+    if spec.needs_rewards:
+        library.find(library.default)
     loaded = library.load(library.default)
     if record:
         replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings))

@@ -41,7 +41,8 @@ def run(options: Options) -> int:
     if note := files.several(prompts):
         sys.stderr.write(f"{note}\n")
     request = options.request("-", negative_prompt=options.negative_prompt)
-    method_of(request.method).settings(request.preset, request.settings)
+    spec = method_of(request.method)
+    spec.settings(request.preset, request.settings)
     rank, world = machine.place()
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.experiments.picture_folder import sample
@@ -49,7 +50,9 @@ def run(options: Options) -> int:
     from maskunet.machine import interruptible
 
     library = Library(options.model, options.weights, machine.device_of(options.device))
-    loaded = library.load(library.default)
+    if spec.needs_rewards:
+        library.find(library.default)
+    loaded = library.load(library.default, with_rewards=spec.needs_rewards)
     with interruptible() as should_stop:
         events = sample(
             loaded.model, loaded.rewards, request, prompts, options.out, seed=options.seed,

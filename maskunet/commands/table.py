@@ -126,7 +126,7 @@ def _world(options: Options) -> "World":
     if not (options.coco and options.laion):
         raise UsageError("other models than tabletop need --coco DIR to measure against and --laion DIR to train on")
     library = Library(options.model, options.weights, machine.device_of(options.device))
-    loaded = library.load(library.default)
+    loaded = library.load(library.default, with_rewards=False)
     extractor = networks.extractor(options.extractor, options.features, loaded.model.device.type)
     return world.coco(loaded, options.coco, str(options.laion), extractor, options.clip, options.guidance)
 

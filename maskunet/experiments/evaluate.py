@@ -16,6 +16,7 @@ from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
+from maskunet.rewards.base import required
 from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
@@ -46,8 +47,9 @@ def evaluate(
         One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
 
     Raises:
-        ValueError: an unknown task, method, preset or setting.
+        ValueError: an unknown task, method, preset or setting, or no rewards.
     """
+    required(loaded.rewards)
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
     size = (batch or fitting(loaded.model)) if spec.shares(settings) else 1

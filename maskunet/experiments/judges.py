@@ -22,11 +22,12 @@ def load(model: str, weights: Path | None = None, device: str | None = None) -> 
         ValueError: weights are missing or damaged; says what to do.
     """
     found = library.Library(model, weights, device_of(device))
+    _, folder = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
     loaded = found.load(found.default)
     about = {
         "model": loaded.model.name,
         "weights": dict(loaded.model.weights),
-        "judges": _hashes(found.find(found.default)[1]),
+        "judges": _hashes(folder),
         "device": found.device.type,
     }
     return replace(loaded, checker=checker.load(CHECKER)), about

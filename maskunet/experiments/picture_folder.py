@@ -23,7 +23,7 @@ from maskunet.prompts.files import METADATA, Prompt
 from maskunet.prompts.tokens import unread
 from maskunet.records import MAX_SEED, Request, StepEvent
 from maskunet.records.disk import whole
-from maskunet.rewards.base import WeightedRewards
+from maskunet.rewards.base import WeightedRewards, required
 from maskunet.runs.fine_print import notes_on_many
 
 RECORD = "sample.json"
@@ -84,7 +84,7 @@ def sample(
     there, metadata.jsonl lists them as an image folder with captions.
 
     Args:
-        model, rewards: of the base model.
+        model: the base model. rewards: its own, for a method that they steer; nothing else is scored.
         request: method, preset, settings, steps, guidance and negative prompt; its prompt and seed are replaced.
         out: folder for KEY.png, or KEY-0.png, KEY-1.png ... with several images per prompt.
         seed: of the run, see `seeds.of_prompt`.
@@ -101,6 +101,7 @@ def sample(
     """
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
+    judges = required(rewards) if spec.needs_rewards else WeightedRewards({})
     request = replace(filled(request, spec, model), previews=False, statistics=False, keep_masks=False)
     every = pictures(prompts, seed, images_per_prompt)
     about = {"seed": seed, "images_per_prompt": images_per_prompt, **_about_prompts(prompts)}
@@ -110,14 +111,14 @@ def sample(
     found, texts = len(mine) - len(missing), [prompt.text for prompt in prompts[rank::world]]
     read = {
         "cut": sum(bool(unread(text, model.tokenizer)) for text in texts),
-        "notes": (*model.notes, *notes_on_many(model, rewards, texts, request.negative_prompt)),
+        "notes": (*model.notes, *notes_on_many(model, judges, texts, request.negative_prompt)),
     }
     state = Progress(done=found, total=len(mine), found=found, **read)
     yield state
 
     def make(some: Sequence[Picture]) -> list[np.ndarray] | None:
         asked = [replace(request, prompt=each.prompt.text, seed=each.seed) for each in some]
-        return _images(together(spec, model, rewards, asked, settings), len(some), should_stop)
+        return _images(together(spec, model, judges, asked, settings), len(some), should_stop)
 
     size = (batch or fitting(model)) if spec.shares(settings) else 1
     for start in range(0, len(missing), size):

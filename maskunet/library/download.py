@@ -43,7 +43,7 @@ def plan(name: str) -> Plan:
     if name == REWARDS:
         specs = [spec for spec in rewards.SPECS.values() if spec.repo]
         return Plan(
-            title=" and ".join(spec.title for spec in specs),
+            title=" and ".join(f"{spec.title} ({spec.download_gb:.1f} GB)" for spec in specs),
             gigabytes=sum(spec.download_gb for spec in specs),
             place=rewards_place(),
             flat=True,

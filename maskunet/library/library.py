@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
 from maskunet.records import Card
 from maskunet.records.disk import trained_file
+from maskunet.records.disk.hub import MissingWeights
 from maskunet.rewards import load_rewards
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.checker import Checker
@@ -22,7 +23,7 @@ MAX_LOADED = 2  # models kept in memory
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """A model and the rewards that judge its pictures, on one device.
+    """A model and the rewards that judge its pictures, on one device; none where nothing is scored.
 
     `checker` says what is on a tabletop picture, see `maskunet.tabletop.checker`; None where nobody asked for it.
     """
@@ -37,7 +38,7 @@ class Library:
 
     Args:
         model: the default model's name, or "auto": one with a download if there is a CUDA device and its
-            weights are here, else the embedded one; a folder given as `weights` comes first.
+            weights and rewards are here, else the embedded one; a folder given as `weights` comes first.
         weights: a Stable Diffusion folder for the default model, or a folder of such folders,
             each under its model's name.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
@@ -71,7 +72,7 @@ class Library:
             return named[0] if named else "folder"
         if self.device.type == "cuda":
             for name, spec in self._specs.items():
-                if spec.repo and not self.missing(name):
+                if spec.repo and not self.missing(name, with_rewards=True):
                     return name
         return next((name for name, spec in self._specs.items() if spec.embedded), next(iter(self._specs)))
 
@@ -85,13 +86,13 @@ class Library:
             raise ValueError(f"There is no model “{name}”. There are: {', '.join(self._specs)}.")
         return self._specs[name]
 
-    def find(self, name: str) -> tuple[Path, Path]:
-        """The folders of the model's weights and of its rewards.
+    def find(self, name: str, with_rewards: bool = True) -> tuple[Path, Path | None]:
+        """The folders of the model's weights and, if asked for, of its rewards.
 
         Raises:
             ValueError: as `model_folder` and `rewards_folder`.
         """
-        return self._folder(name), rewards_folder(self.spec(name), self._weights)
+        return self._folder(name), rewards_folder(self.spec(name), self._weights) if with_rewards else None
 
     def _folder(self, name: str) -> Path:
         weights = self._weights
@@ -119,10 +120,10 @@ class Library:
             return model, None
         return model, load_rewards(self.find(name)[1], self.device, self.dtype)
 
-    def missing(self, name: str) -> str:
-        """Why the model cannot be used here, in one sentence; empty if it can."""
+    def missing(self, name: str, with_rewards: bool = False) -> str:
+        """Why the model, or the model with its rewards, cannot be used here; empty if it can."""
         try:
-            self.find(name)
+            self.find(name, with_rewards)
         except ValueError as error:
             return str(error)
         return ""
@@ -130,15 +131,17 @@ class Library:
     def cards(self) -> list[Card]:
         """All models, the default one first."""
         names = sorted(self._specs, key=lambda name: name != self.default)
-        return [self._card(self._specs[name], self.missing(name)) for name in names]
+        return [self._card(self._specs[name]) for name in names]
 
-    def _card(self, spec: ModelSpec, reason: str) -> Card:
+    def _card(self, spec: ModelSpec) -> Card:
+        reason = self.missing(spec.name)
         return Card(
             name=spec.name,
             title=spec.title,
             summary=f"{spec.summary} License: {spec.license}.",
             available=not reason,
             reason=reason,
+            unscored="" if reason else self.missing(spec.name, with_rewards=True),
             download_gb=spec.download_gb,
             guidance=spec.guidance,
             vocabulary=spec.vocabulary,
@@ -148,27 +151,41 @@ class Library:
         """Whether `load` answers at once."""
         return name in self._loaded
 
-    def load(self, name: str) -> Loaded:
-        """The model with its rewards, from memory if it was used lately; what was trained is looked up anew.
+    def load(self, name: str, with_rewards: bool = True) -> Loaded:
+        """The model, from memory if it was used lately; what was trained is looked up anew.
+
+        Args:
+            with_rewards: load its rewards too, if they are here; else nothing may be scored.
 
         Raises:
-            ValueError: weights are missing or damaged; says what to do.
+            ValueError: the model's weights are missing, or some are damaged; says what to do.
         """
-        if name in self._loaded:
-            self._loaded[name] = self._loaded.pop(name)  # the one used last is dropped last
-            self._look_for_trainings(self._loaded[name].model)
-            return self._loaded[name]
-        spec, (folder, rewards) = self.spec(name), self.find(name)
+        found = self._loaded.get(name) or self._read(name)
+        self._look_for_trainings(found.model)
+        if with_rewards and not found.rewards:
+            found = replace(found, rewards=self._rewards(name))
+        self._loaded.pop(name)  # the one used last is dropped last
+        self._loaded[name] = found
+        return found
+
+    def _read(self, name: str) -> Loaded:
+        spec, (folder, _) = self.spec(name), self.find(name, with_rewards=False)
         while len(self._loaded) >= MAX_LOADED:
             self._loaded.pop(next(iter(self._loaded)))
             gc.unfreeze()  # a program may have frozen what was there, this model too
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         model = load_model(spec, folder, self.device, self.dtype)
-        self._look_for_trainings(model)
-        judges = load_rewards(rewards, self.device, self.dtype)
-        self._loaded[name] = Loaded(model=model, rewards=judges)
+        self._loaded[name] = Loaded(model=model, rewards=WeightedRewards({}))
         return self._loaded[name]
+
+    def _rewards(self, name: str) -> WeightedRewards:
+        """Those of a model, or none and why."""
+        try:
+            folder = rewards_folder(self.spec(name), self._weights)
+        except MissingWeights as error:
+            return WeightedRewards({}, missing=str(error))
+        return load_rewards(folder, self.device, self.dtype)
 
     def _look_for_trainings(self, model: DiffusionModel) -> None:
         """Add what the user trained for a model."""

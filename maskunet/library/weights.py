@@ -53,10 +53,10 @@ def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
     Raises:
         MissingWeights: they are not here.
     """
-    folder = spec.rewards or (weights or Path()) / "rewards"
-    if spec.rewards is None and (weights is None or not folder.is_dir()):
-        folder = rewards_place()
     wanted = [reward for reward in rewards.SPECS.values() if reward.files]
+    folder = spec.rewards or (weights or Path()) / "rewards"
+    if spec.rewards is None and (weights is None or not any(reward.is_in(folder) for reward in wanted)):
+        folder = rewards_place()
     lacking = [reward for reward in wanted if not reward.is_in(folder)]
     if lacking and (spec.rewards is None or lacking == wanted):
         names = " and ".join(reward.title for reward in lacking)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from maskunet import seeds
 from maskunet.diffusion import denoise
-from maskunet.methods.base import MethodSpec, Reporter, RewardWeights, candidates, guidance_of, steps_of
+from maskunet.methods.base import MethodSpec, Reporter, RewardWeights, candidates, guidance_of, steps_of, weights_of
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
@@ -31,6 +31,7 @@ class Settings(RewardWeights):
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample all pictures side by side; one event per step, which shows the last, and a final one."""
     pairs, scale = steps_of(model, request), guidance_of(model, request)
+    weights = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
 
@@ -45,7 +46,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
 
     x_t = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.n)])
     x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
-    yield candidates.finish(model, rewards, request, report, x0, settings)
+    yield candidates.finish(model, rewards, request, report, x0, weights=weights, at_once=settings.at_once)
 
 
 SPEC = MethodSpec(

@@ -50,6 +50,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     the final one.
     """
     pairs, scale = steps_of(model, request), guidance_of(model, request)
+    optimized = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt).guided(scale)
     with MaskedUNet(model.unet) as masked:
@@ -74,7 +75,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
         x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
         with torch.no_grad():
             images, scores = candidates.scored(model, rewards, request.prompt, x0, at_once=1)
-        best = candidates.best(scores, weights_of(settings, rewards))
+        best = candidates.best(scores, optimized)
         # Which masks are the run's is known only now; drawn again they need no memory until then.
         stream = mask_generator(request, best)
         for step, (t, _) in enumerate(pairs):

@@ -105,7 +105,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     noise = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.particles)])
     order = settings.second_order
     x0 = yield from denoise(model.schedule, pairs, noise, look, second_order=order, advance=advance)
-    yield candidates.finish(model, rewards, request, report, x0, settings)
+    yield candidates.finish(model, rewards, request, report, x0, weights=weights, at_once=settings.at_once)
 
 
 class Paths:

@@ -18,6 +18,8 @@ class Card:
     Attributes:
         kind: of a method, see `methods.base.KINDS`, and `groups`, whether it takes groups of a prompt's words.
         takes: of a method that takes a trained file, the setting that names it.
+        needs_rewards: of a method, whether it is refused without rewards.
+        unscored: of a base model that is here, why its pictures are not scored; empty if they are.
         presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
 
@@ -27,9 +29,11 @@ class Card:
     kind: str = ""
     groups: bool = False
     takes: str = ""
+    needs_rewards: bool = False
     presets: Presets = field(default_factory=dict)
     available: bool = True
     reason: str = ""
+    unscored: str = ""
     download_gb: float = 0.0
     guidance: float = 7.5
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -9,10 +9,15 @@ from typing import Any
 from maskunet.records import Request
 
 
-def command_line(request: Request) -> str:
-    """The request as a command; what is left to the preset is left out."""
+def command_line(request: Request, weights: Path | None = None) -> str:
+    """The request as a command; what is left to the preset is left out.
+
+    Args:
+        weights: the folder that the model was read from, if one was given.
+    """
     given = {
         "model": request.model,
+        "weights": weights,
         "method": request.method,
         "preset": request.preset,
         "prompt": request.prompt,

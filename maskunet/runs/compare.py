@@ -1,7 +1,7 @@
 """One comparison: the plain picture and a method's picture from the same noise, and their Run."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from contextlib import closing
 from dataclasses import fields, replace
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.spec import filled
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run, StepEvent
-from maskunet.rewards.base import WeightedRewards
+from maskunet.rewards.base import WeightedRewards, required
 from maskunet.runs.draft import Draft
 from maskunet.runs.feature_maps import UpBlocks
 from maskunet.runs.fine_print import notes
@@ -42,6 +42,7 @@ def compare(
     with the best so far, ("stopped", run). Closing it leaves the model as it was.
 
     Args:
+        rewards: score both pictures; without any nothing is scored, and the run's note says so.
         with_base: also make the plain picture.
         bases: plain pictures' traces by what they depend on; read, and added to.
         should_stop: asked after every event; a sentence other than "" ends the work.
@@ -49,11 +50,13 @@ def compare(
         draft: offered the best so far after every event, for the case that the program is killed.
 
     Raises:
-        ValueError: no such method, preset or setting.
+        ValueError: no such method, preset or setting, or one that rewards steer and there are none.
         Stopped: stopped before the method's first picture, or its rewards were never a number.
     """
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
+    if spec.needs_rewards:
+        required(rewards)  # before the plain picture is made
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
     record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
@@ -80,27 +83,17 @@ def compare(
     yield record.state, record.run()
 
 
-def null_mask(
-    model: DiffusionModel,
-    rewards: WeightedRewards,
-    request: Request,
-    plain: MethodSpec,
-    should_stop: Callable[[], str] = str,
-) -> float:
-    """Largest pixel difference, 0 to 255, of the plain picture with and without masks of ones.
+def null_mask(model: DiffusionModel, request: Request, plain: MethodSpec) -> Iterator[StepEvent | float]:
+    """Make the plain picture under masks of ones, and without; nothing is scored.
 
-    Args:
-        should_stop: asked after every event; a sentence other than "" ends the work.
-
-    Raises:
-        Stopped: it was asked to stop.
+    Yields the events of both, and at the end the largest pixel difference, 0 to 255. Closing it leaves the model as it
+    was.
     """
 
-    def picture(model: DiffusionModel) -> np.ndarray:
-        with closing(plain.run(model, rewards, request, plain.settings())) as events:
+    def picture(model: DiffusionModel) -> Generator[StepEvent, None, np.ndarray]:
+        with closing(plain.run(model, WeightedRewards({}), request, plain.settings())) as events:
             for event in events:
-                if not event.final and (why := should_stop()):
-                    raise Stopped(why)
+                yield event
         return event.image.astype(int)
 
     request = replace(filled(request, plain, model), previews=False)
@@ -110,8 +103,9 @@ def null_mask(
         def unet(x_t: Tensor, t: int, encoder_hidden_states: Tensor) -> SimpleNamespace:
             return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, encoder_hidden_states), ones))
 
-        under_ones = picture(replace(model, unet=unet))
-    return float(np.abs(picture(model) - under_ones).max())
+        under_ones = yield from picture(replace(model, unet=unet))
+    alone = yield from picture(model)
+    yield float(np.abs(alone - under_ones).max())
 
 
 def _shared(plain: MethodSpec, settings: Any) -> Any:
@@ -133,7 +127,7 @@ def _base(
     asked = record.request
     words = (asked.prompt, asked.negative_prompt, asked.seed, asked.steps, asked.guidance, asked.previews)
     machine = (model.name, *sorted(model.weights.items()), str(model.device), str(model.dtype))
-    key = (*words, *machine, plain.settings())
+    key = (*words, *machine, plain.settings(), bool(rewards))
     if key in known:
         record.base = known[key]
         yield record.base.last

@@ -1,4 +1,4 @@
-"""What a person should know of how the prompts of a run, or of many, are read by the model and by its rewards."""
+"""What a person should know of how a run's prompts, or many, are read by the model and its rewards, if any score it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,14 @@ from maskunet.rewards.base import WeightedRewards
 
 
 def notes(model: DiffusionModel, rewards: Any, request: Request) -> list[str]:
-    """Sentences on what of a request's prompts is cut, is read as letters, or is unknown."""
+    """Sentences on what of a request's prompts is cut, is read as letters, or is unknown, and why nothing is scored."""
     prompt, negative = request.prompt, request.negative_prompt
     found = [
         fine_print.encoder_note(prompt, model.tokenizer),
         *_negative(model, negative),
         *(cut_note(_title(name), *cut) for name, cut in _unread(rewards, prompt).items()),
         *_words(model, [prompt, negative]),
+        _unscored(rewards),
     ]
     return [note for note in found if note]
 
@@ -34,8 +35,16 @@ def notes_on_many(model: DiffusionModel, rewards: Any, prompts: Sequence[str], n
             for name in dict.fromkeys(cut)
         ),
         *_words(model, [*prompts, negative]),
+        "Nothing was scored." if _unscored(rewards) else "",
     ]
     return tuple(note for note in found if note)
+
+
+def _unscored(rewards: Any) -> str:
+    """That nothing is scored, and why; empty where something is."""
+    if rewards or not isinstance(rewards, WeightedRewards):
+        return ""
+    return f"Not scored: {rewards.missing[:1].lower()}{rewards.missing[1:]}"
 
 
 def _negative(model: DiffusionModel, negative: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Look over this machine before the lab is started: what it has, what will work here, and how fast."""
 
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from maskunet.runs.recorder import Stopped
 MEMORY, DISK = 2.0, 0.5
 # GB of a card at 512 px, its own state with it; measured, see docs/speed.md, "Memory".
 CARD, SPARING = 12.0, 8.0
+HOST = "127.0.0.1"  # this computer alone
 WEIGHTS = "Weights"
 PROMPT = "a red cube and a blue sphere"
 
@@ -39,14 +39,14 @@ class Finding:
     good: bool = True
 
 
-def examine(library: Library, port: int, place: Path) -> Iterator[Finding]:
+def examine(library: Library, port: int, place: Path, host: str = HOST) -> Iterator[Finding]:
     """Look at everything, the slow part last: the default model is loaded and makes a few steps.
 
     Args:
-        port: that the page would use, on this computer only. place: where its runs would go.
+        host, port: where the page would listen. place: where its runs would go.
     """
     yield from look(library, place)
-    yield address(port)
+    yield address(port, host)
     yield speed(library)
 
 
@@ -61,7 +61,7 @@ def look(library: Library, place: Path) -> Iterator[Finding]:
     yield memory(psutil.virtual_memory().available / 1e9)
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
     for model in library.cards():
-        said = model.reason or f"{model.title} is here, with its rewards."
+        said = model.reason or f"{model.title} is here, {'without' if model.unscored else 'with'} its rewards."
         yield Finding(WEIGHTS, said, model.available or model.name != library.default)
     yield rewards()
 
@@ -86,24 +86,23 @@ def disk(free: float) -> Finding:
     return Finding("Disk", f"{free:.1f} GB are free where the runs go. {more}", free >= DISK)
 
 
-def address(port: int) -> Finding:
-    """Whether the page's port is free."""
-    with closing(socket.socket()) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            said = f"{port} is taken or not allowed. Start with another one, such as --port {port + 1}."
-            return Finding("Port", said, False)
-    return Finding("Port", f"{port} is free.")
+def address(port: int, host: str = HOST) -> Finding:
+    """Whether the page can listen there."""
+    try:
+        machine.check_listening(host, port)
+    except ValueError as error:
+        return Finding("Port", str(error), False)
+    return Finding("Port", f"{port} is free." if host == HOST else f"{port} is free at {host}.")
 
 
 def rewards() -> Finding:
-    """Whether the reward checkpoints for Stable Diffusion are here; tabletop has its own."""
+    """Whether the reward checkpoints for Stable Diffusion are here, and what works without; tabletop has its own."""
     try:
         weights.rewards_folder(MODELS["sd15"])
     except ValueError as error:
-        return Finding("Rewards", f"For Stable Diffusion: {error}")
+        steered = ", ".join(spec.name for spec in SPECS.values() if spec.needs_rewards)
+        without = f"Without them nothing is scored, and all methods work but {steered}."
+        return Finding("Rewards", f"{without} For Stable Diffusion: {error}")
     return Finding("Rewards", "Those for Stable Diffusion are here.")
 
 
@@ -119,21 +118,25 @@ def speed(library: Library, should_stop: Callable[[], str] = str) -> Finding:
     try:
         loaded = library.load(library.default)
         step = _seconds(loaded, "plain", 3, should_stop)
-        update = _seconds(loaded, "maskunet_free", 1, should_stop)
+        update = _seconds(loaded, "maskunet_free", 1, should_stop) if loaded.rewards else None
     except Stopped:
         raise
     except Exception as error:
         return Finding("Speed", f"{library.default} does not work here. {sentence(error)}", False)
+    steps = loaded.model.steps
+    said = (
+        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {steps} steps "
+        f"about {steps * step:.0f} s"
+    )
+    if update is None:
+        return Finding("Speed", f"{said}. Without rewards no mask can be optimized.")
     official = SPECS["maskunet_free"].settings("official")
     updates = official.early_steps * official.early_updates
-    steps = loaded.model.steps
     updates += (steps - official.early_steps) * official.updates
-    plain = steps * step
     return Finding(
         "Speed",
-        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {steps} steps "
-        f"about {plain:.0f} s; an update of the masks takes {update:.2f} s and a pair with the preset official "
-        f"about {plain + updates * update:.0f} s.",
+        f"{said}; an update of the masks takes {update:.2f} s and a pair with the preset official "
+        f"about {steps * step + updates * update:.0f} s.",
     )
 
 

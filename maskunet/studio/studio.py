@@ -62,7 +62,7 @@ class Studio:
         trains: bool = False,
     ):
         self.shelf = Shelf(runs)
-        self._library = library or Library(model, weights, device)
+        self._weights, self._library = weights, library or Library(model, weights, device)
         self.features = FeatureStudio(images=images, device=str(self._library.device))
         place = Place(model=self._library.default, weights=weights, device=str(self._library.device))
         self.training = TrainStudio(place) if trains else None
@@ -109,7 +109,7 @@ class Studio:
         """
         if request.method in self._methods:
             request = as_made(request, settings, self._methods[request.method].presets)
-        return command_line(request)
+        return command_line(request, self._weights if request.model == self._library.default else None)
 
     def start(self, request: Request, owner: str = "", address: str = "") -> str:
         """Queue a request and return its job's id, 12 hexadecimal digits.
@@ -120,11 +120,12 @@ class Studio:
             address: where from; the order is fair between addresses, see `Queue`.
 
         Raises:
-            ValueError: the model, the method or a setting does not exist here, the queue is full,
-                or this owner has a job already; one sentence.
+            ValueError: the model, the method or a setting does not exist here, the method needs rewards that are not
+                here, the queue is full, or this owner has a job already; one sentence.
         """
-        self._library.find(request.model)
-        method_of(request.method, self._methods).settings(request.preset, request.settings)
+        spec = method_of(request.method, self._methods)
+        self._library.find(request.model, spec.needs_rewards)
+        spec.settings(request.preset, request.settings)
         return self._submit(self._device.pictures, request, owner, address)
 
     def null_mask(self, request: Request, owner: str = "", address: str = "") -> str:
@@ -133,7 +134,7 @@ class Studio:
         The last event's message says the largest pixel difference, 0 to 255; 0 if putting masks on changes
         nothing by itself. Arguments and what is raised are those of `start`.
         """
-        self._library.find(request.model)
+        self._library.find(request.model, with_rewards=False)
         return self._submit(self._device.null_mask, request, owner, address)
 
     def speed(self, owner: str = "", address: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from maskunet.failures import sentence
-from maskunet.library.library import Library
+from maskunet.library.library import Library, Loaded
 from maskunet.masks.sites import find_sites
 from maskunet.methods.base import MethodSpec
 from maskunet.models.base import DiffusionModel
@@ -47,15 +47,16 @@ class DeviceWork:
         self._queue, self._limit = queue, limit
         self._bases: dict[tuple, Trace] = _Recent()
         self._usual: dict[tuple, float] = _Recent()
-        self._lent = None
+        self._lent: dict[Callable[[Job], Ended], Callable[..., Iterator[Any]]] = {}  # what does such work elsewhere
         if zero_gpu.is_here():  # its models must be loaded before the page is launched
             self.warm_up()
-            self._lent = zero_gpu.lent(self._compared, lambda asked, _: zero_gpu.loan(self.usual(self.pictures, asked)))
+            for work, elsewhere in ((self.pictures, self._compared), (self.null_mask, self._checked)):
+                self._lent[work] = zero_gpu.lent(elsewhere, partial(self._loan, work))
 
     @property
     def is_lent(self) -> bool:
         """Whether the device belongs to this program for single calls only."""
-        return self._lent is not None
+        return bool(self._lent)
 
     def usual(self, work: Callable[[Job], Ended], request: Request) -> float | None:
         """Seconds that an equal request took before, or None."""
@@ -73,7 +74,7 @@ class DeviceWork:
     def do(self, job: Job) -> Ended:
         """Do a job's work, in the context of whoever asked, and say how it ended, whatever happened."""
         try:
-            phase, news = job.context.run(self._begun, job)
+            phase, news = job.context.run(job.work, job)
         except Stopped as error:
             return "stopped", {"message": str(error)}
         except Exception as error:
@@ -91,9 +92,10 @@ class DeviceWork:
 
     def pictures(self, job: Job) -> Ended:
         """Make the plain picture and the method's, and save them as a run."""
-        should_stop = partial(self._why, job)
-        far = self._lent is not None
-        pictures = self._lent(job.request, job.id) if far else self._compared(job.request, job.id, should_stop)
+        self._load(job)
+        should_stop, far = partial(self._why, job), self.is_lent
+        asked = job.request, job.id
+        pictures = self._lent[self.pictures](*asked) if far else self._compared(*asked, should_stop)
         with closing(pictures):
             for phase, item in pictures:
                 if isinstance(item, StepEvent):
@@ -104,25 +106,35 @@ class DeviceWork:
 
     def null_mask(self, job: Job) -> Ended:
         """Measure the largest pixel difference between plain and the same under masks of ones."""
+        model = self._load(job, with_rewards=False).model
         self._queue.publish(job, "checking")
-        loaded = self._library.load(job.request.model)
-        should_stop = partial(self._why, job)
-        gap = null_mask(loaded.model, loaded.rewards, job.request, self._methods["plain"], should_stop)
-        return "done", {"message": f"Largest pixel difference: {gap:g} of 255."}
+        plain = self._methods["plain"]
+        steps = self._lent[self.null_mask](job.request) if self.is_lent else null_mask(model, job.request, plain)
+        with closing(steps):
+            for item in steps:
+                if isinstance(item, StepEvent) and (why := self._why(job)):
+                    raise Stopped(why)
+        return "done", {"message": f"Largest pixel difference: {item:g} of 255."}
 
     def speed(self, job: Job) -> Ended:
         """Measure how long pictures of the default model take here, from a few steps; see `doctor.speed`."""
+        self._load(job)
         self._queue.publish(job, "measuring")
         return "done", {"message": doctor.speed(self._library, partial(self._why, job)).said}
 
-    def _begun(self, job: Job) -> Ended:
+    def _load(self, job: Job, **how: bool) -> Loaded:
+        """What the job's work needs; its time counts from here."""
         if not self._library.is_loaded(job.request.model):
             self._queue.publish(job, "loading")
-        self._library.load(job.request.model)
+        loaded = self._library.load(job.request.model, **how)
         job.worked = time.monotonic()
         if why := self._why(job):
             raise Stopped(why)
-        return job.work(job)
+        return loaded
+
+    def _loan(self, work: Callable[[Job], Ended], request: Request, *others: Any) -> float:
+        """Seconds for which to borrow the device for such work."""
+        return zero_gpu.loan(self.usual(work, request))
 
     def _why(self, job: Job) -> str:
         """Why the work must end now, or nothing."""
@@ -143,6 +155,10 @@ class DeviceWork:
             draft=self._shelf.draft(run_id),
             methods=self._methods,
         )
+
+    def _checked(self, request: Request) -> Iterator[StepEvent | float]:
+        model = self._library.load(request.model, with_rewards=False).model
+        yield from null_mask(model, request, self._methods["plain"])
 
     def _kept(self, job: Job, run: Run) -> Ended:
         self._shelf.keep(run, job.owner, job.address)

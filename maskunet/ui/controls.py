@@ -99,8 +99,9 @@ class Controls:
 
         def new_model(model: str) -> tuple[str, str]:
             card = cards[model]
-            reason = "" if card.available else f'<div class="status failed">{escape(card.reason)}</div>'
-            return chips(card), reason
+            look = "status" if card.available else "status failed"
+            said = card.reason or (card.unscored and words.unscored(card.unscored))
+            return chips(card), said and f'<div class="{look}">{escape(said)}</div>'
 
         def add_word(prompt: str | None, event: gr.EventData) -> str:
             word = str(picked(event).get("word", ""))[:30]
@@ -119,7 +120,7 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
     """Draw the column; `titles` as in `Controls.wire`."""
     usable = [card for card in models if card.available]
     first = usable[0] if usable else models[0]
-    method = next((card for card in methods if card.name == "maskunet_free"), methods[0])
+    method = first_method(methods, first)
     prompt = gr.Textbox(
         label=words.PROMPT,
         value=words.PROMPT_PLACEHOLDER,
@@ -175,6 +176,13 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
         vocabulary, shuffle, binding,
     )  # fmt: skip
+
+
+def first_method(methods: list[Card], model: Card) -> Card:
+    """The method that is chosen at first: the training-free one, or for a model without rewards its control."""
+    usable = [card for card in methods if not (model.unscored and card.needs_rewards)] or methods
+    found = {card.name: card for card in usable}
+    return found.get("maskunet_free") or found.get("random_mask") or usable[0]
 
 
 def _title(card: Card) -> str:

@@ -38,7 +38,7 @@ def job(job_id: str, asked: Request) -> Remembered:
 
 def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
     """The list with this run first."""
-    rise = run.rewards.get("total", 0) - run.base_rewards.get("total", 0) if run.base_rewards else None
+    rise = run.rewards["total"] - run.base_rewards["total"] if run.rewards and run.base_rewards else None
     new = job(run.id, run.request) | Remembered(
         prompt=run.request.prompt[:120],
         state=run.state,

@@ -47,6 +47,7 @@ EMPTY_HISTORY = "Your runs will be listed here."
 HISTORY_NOTE = "The list is kept in this browser, the pictures by the server, which keeps 200 runs."
 OPEN = "Open"
 DELETE = "Remove from list"
+NOT_SCORED = "not scored"
 GONE = "The server has no such run any more; it may have been restarted."
 DIFFERENCE_NOTE = "Absolute difference per pixel, times three."
 TOTAL, KEPT = "Total reward", "Weights kept"
@@ -215,15 +216,14 @@ from gradio_client import Client
 client = Client("{url}")
 base, result, facts = client.predict(
     prompt="a red cube and a blue sphere", negative_prompt="", seed=7,
-    model="{model}", method="maskunet_free", preset="official", api_name="/compare",
+    model="{model}", method="{method}", preset="{preset}", api_name="/compare",
 )
 ```
 
 `client.submit(...)` streams previews; a client has one request at a time. On the command line:
 
 ```
-python -m maskunet generate --model {model} --method maskunet_free --preset official \\
-    --prompt "a red cube and a blue sphere" --seed 7 --out my-run
+{command}
 ```
 """
 
@@ -238,6 +238,11 @@ def seconds(value: float) -> str:
 def within(low: float, high: float) -> str:
     """From where to where a number goes, both ends included."""
     return " to ".join(f"{end:,.9f}".rstrip("0").rstrip(".") for end in (low, high))
+
+
+def unscored(why: str) -> str:
+    """What a base model does without its rewards."""
+    return f"Its pictures are not scored, and methods that rewards steer are refused. {why}"
 
 
 def queued(ahead: int) -> str:

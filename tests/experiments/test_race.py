@@ -22,6 +22,8 @@ WEIGHTS = {"image_reward": 1.0, "hpsv2": 2.0}
 class Stub:
     """A method whose picture costs a fixed time and whose rewards are those of a table of chance."""
 
+    needs_rewards = False
+
     def __init__(self, name, seconds=1.0, calls=10, kind="rival"):
         self.kind = kind
         self.entrant, self.name = name, name.partition("/")[0]

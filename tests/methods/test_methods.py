@@ -18,6 +18,8 @@ from maskunet.methods import SPECS
 from maskunet.methods.base import mask_generator, to_uint8
 from maskunet.methods.maskunet_free.method import OFFICIAL, PAPER
 from maskunet.records import Request
+from maskunet.records.disk.hub import MissingWeights
+from maskunet.rewards.base import WeightedRewards
 
 
 class Redness:
@@ -43,7 +45,8 @@ class Redness:
 def run(model, name, settings=None, rewards=None, **request):
     asked = Request(prompt="a red cube", method=name, **{"seed": 3, "steps": 4, **request})
     chosen = settings or SPECS[name].settings(asked.preset)
-    return list(SPECS[name].run(model, rewards or Redness(), asked, chosen))
+    judges = Redness() if rewards is None else rewards
+    return list(SPECS[name].run(model, judges, asked, chosen))
 
 
 def state(model):
@@ -61,6 +64,18 @@ def test_every_method_ends_with_a_scored_picture_and_leaves_the_model_as_it_was(
     assert events[-1].unet_calls >= 4
     assert all(torch.equal(value, before[key]) for key, value in tiny_sd15.unet.state_dict().items())
     assert not any(isinstance(m, MaskedLinear) for m in tiny_sd15.unet.modules())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_method_is_steered_by_rewards_or_draws_the_same_without(tiny_sd15, name):
+    none = WeightedRewards({}, missing="Get them.")
+    if SPECS[name].needs_rewards:
+        with pytest.raises(MissingWeights, match="Get them."):
+            next(SPECS[name].run(tiny_sd15, none, Request(prompt="a red cube"), SPECS[name].settings()))
+        return
+    scored, unscored = run(tiny_sd15, name, steps=2), run(tiny_sd15, name, rewards=none, steps=2)
+    assert np.array_equal(scored[-1].image, unscored[-1].image)
+    assert scored[-1].rewards and not any(event.rewards for event in unscored)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -58,7 +58,7 @@ def test_what_is_lacking_is_marked_and_is_an_exit_code(tmp_path, monkeypatch, ca
     out = capsys.readouterr().out
     marked = [line.split()[1] for line in out.splitlines() if line.startswith("! ")]
     assert {"Port", "Speed"} <= set(marked)
-    assert f"{port} is taken or not allowed. Start with another one, such as --port {port + 1}." in out
+    assert f"Port {port} is in use; end what uses it, or give another one with --port." in out
     assert "tiny does not work here" in out and str(tmp_path) not in out and "Traceback" not in out
 
 
@@ -94,3 +94,18 @@ def test_on_a_gpu_its_memory_is_looked_at(library, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: about)
     (found,) = said(doctor.look(library, tmp_path))["Card"]
     assert found.said.startswith("11.0 GB are there for the lab.")
+
+
+def test_the_port_looked_at_is_the_pages(library, free_port, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
+    monkeypatch.setattr(doctor, "speed", lambda library: doctor.Finding("Speed", "not asked"))
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port))
+    main(["doctor", f"--runs={tmp_path}"])
+    assert f"{free_port} is free." in capsys.readouterr().out
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "no.such.invalid")
+    assert main(["doctor", f"--runs={tmp_path}"]) == 1
+    assert "There is no computer “no.such.invalid”" in capsys.readouterr().out
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "80a")
+    with pytest.raises(SystemExit):
+        main(["doctor", f"--runs={tmp_path}"])
+    assert "(or GRADIO_SERVER_PORT) takes a number from 1 to 65535, not “80a”" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from maskunet.records import StepEvent
 from maskunet.studio import zero_gpu
 from tests.studio.test_studio import Machine, ask, finish, open_studio, soon
 
@@ -87,4 +88,23 @@ def test_stop_keeps_what_the_other_process_has_written(loans, tmp_path):
     last = finish(studio, job)
     assert (last.phase, last.run.state, last.message) == ("stopped", "stopped", "Stopped on request.")
     assert studio.run(job).state == "stopped" and last.run.result_image.shape == (8, 8, 3)
+    studio.close()
+
+
+def test_the_mask_of_ones_is_checked_elsewhere_and_can_be_stopped(loans, tmp_path, monkeypatch):
+    def steps(model, request, plain):
+        for step in range(request.steps):
+            time.sleep(0.05)
+            yield StepEvent(step=step, steps=request.steps, timestep=0)
+        yield 255.0 if multiprocessing.parent_process() is None else 0.0
+
+    monkeypatch.setattr("maskunet.studio.work.null_mask", steps)
+    studio = open_studio(Machine(), tmp_path)
+    last = finish(studio, studio.null_mask(ask(steps=2)))
+    assert (last.phase, last.message) == ("done", "Largest pixel difference: 0 of 255.")
+    job = studio.null_mask(ask(steps=100))
+    soon(lambda: studio.now(job).phase == "checking")
+    studio.stop(job)
+    assert finish(studio, job).message == "Stopped on request."
+    assert [seconds for _, seconds in loans] == [60, 60]
     studio.close()

@@ -15,10 +15,12 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def listed(specs: Iterable[Any]) -> Iterator[str]:
-    """The name, the summary and the presets of each."""
+    """The name, the summary and the presets of each, and whether it needs rewards."""
     for spec in specs:
         yield f"{spec.name}: {spec.summary}"
         yield f"    presets: {', '.join(spec.presets)}"
+        if spec.needs_rewards:
+            yield "    needs rewards"
 
 
 def described(spec: Any, preset: str = "") -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maskunet.methods import SPECS
-from maskunet.methods.base import KINDS, MethodSpec, RewardWeights
+from maskunet.methods.base import KINDS, MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
 
@@ -50,7 +50,7 @@ class Entrant:
             weights: of every reward, by name; the optimized one keeps its own.
         """
         only: dict[str, float] = {}
-        if isinstance(self.spec.settings(self.preset), RewardWeights):
+        if self.spec.needs_rewards:
             only = {name: weight if name == optimized else 0.0 for name, weight in weights.items()}
         return self.spec.settings(self.preset, {**only, **self.named()})
 

@@ -1,14 +1,13 @@
 """Several pictures of one prompt at once: their guided outputs, their scores, the best of them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from maskunet.encoders.text_states import TextStates
 from maskunet.methods.base.report import Reporter
-from maskunet.methods.base.settings import objective, weights_of
+from maskunet.methods.base.settings import objective
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -52,9 +51,11 @@ def finish(
     request: Request,
     report: Reporter,
     x0: Tensor,
-    settings: Any,
+    *,
+    weights: Mapping[str, float],
+    at_once: int,
 ) -> StepEvent:
     """Decode and score the candidates' final latents (N, C, H, W): the last event, of the best one."""
-    images, scores = scored(model, rewards, request.prompt, x0, settings.at_once)
-    chosen = best(scores, weights_of(settings, rewards))
+    images, scores = scored(model, rewards, request.prompt, x0, at_once)
+    chosen = best(scores, weights)
     return report.last(images[chosen : chosen + 1], only(scores, chosen))

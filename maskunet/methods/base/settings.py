@@ -7,7 +7,7 @@ from torch import Tensor
 
 from maskunet import rewards
 from maskunet.plugins import setting
-from maskunet.rewards.base import WeightedRewards
+from maskunet.rewards.base import WeightedRewards, required
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class Solver:
     second_order: bool = setting(True, "use the solver's second order")
 
 
-# Of a method that optimizes rewards: for each one that there is a field, such as hpsv2, its weight (omega, Eq. 10).
+# Of a method that rewards steer: for each one that there is a field, such as hpsv2, its weight (omega, Eq. 10).
 RewardWeights = make_dataclass(
     "RewardWeights",
     [
@@ -36,8 +36,12 @@ RewardWeights = make_dataclass(
 
 
 def weights_of(settings: Solver, judges: WeightedRewards) -> dict[str, float]:
-    """The weight of each reward in what is optimized; one of the user's own, without a field, keeps what it came with."""
-    return {name: getattr(settings, name, weight) for name, weight in judges.weights.items()}
+    """The weight of each reward in what is optimized; one of the user's own, without a field, keeps what it came with.
+
+    Raises:
+        MissingWeights: there are no rewards; says how to get them.
+    """
+    return {name: getattr(settings, name, weight) for name, weight in required(judges).weights.items()}
 
 
 def objective(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

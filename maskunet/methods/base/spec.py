@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from maskunet import plugins
+from maskunet.methods.base.settings import RewardWeights
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.words import shortened
 from maskunet.records import Request, StepEvent
@@ -45,6 +46,11 @@ class MethodSpec:
     parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
     raced: tuple[str, ...] = ("",)
     takes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs_rewards(self) -> bool:
+        """Whether rewards steer it; its settings weigh them then. Any other method draws without."""
+        return isinstance(next(iter(self.presets.values())), RewardWeights)
 
     def shares(self, settings: Any) -> bool:
         """Whether several requests may share their U-Net calls, see `Sampled`."""

@@ -1,6 +1,6 @@
 """What every reward shares: its SPEC, the weighted sum, shifted views."""
 
-from maskunet.rewards.base.reward import PromptCache, Reward, RewardSpec, WeightedRewards, held_out_of
+from maskunet.rewards.base.reward import PromptCache, Reward, RewardSpec, WeightedRewards, held_out_of, required
 from maskunet.rewards.base.views import Shift, shifted_views, shifts
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Shift",
     "WeightedRewards",
     "held_out_of",
+    "required",
     "shifted_views",
     "shifts",
 ]

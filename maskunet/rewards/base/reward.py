@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from maskunet.records.disk.hub import MissingWeights
+
 CACHED_PROMPTS = 64  # text sides kept per reward
 
 
@@ -56,13 +58,22 @@ class WeightedRewards:
     """Several rewards and their weighted sum (Eq. 10).
 
     Args:
-        parts: (reward, weight) by name.
+        parts: (reward, weight) by name; without any, nothing is scored.
         optimized: the weights that a method gives them, if these are others; they decide who needs a gradient.
+        missing: why there are none, and how to get them; for people.
     """
 
-    def __init__(self, parts: Mapping[str, tuple[Reward, float]], optimized: Mapping[str, float] | None = None):
-        self._parts = dict(parts)
+    def __init__(
+        self,
+        parts: Mapping[str, tuple[Reward, float]],
+        optimized: Mapping[str, float] | None = None,
+        missing: str = "No rewards were given.",
+    ):
+        self._parts, self.missing = dict(parts), missing
         self._optimized = {**self.weights, **(optimized or {})}
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
 
     @property
     def parts(self) -> dict[str, tuple[Reward, float]]:
@@ -99,7 +110,7 @@ class WeightedRewards:
         return [network for tower in towers if tower is not None for network in tower(prompt)]
 
     def __call__(self, image: Tensor, prompts: list[str]) -> dict[str, Tensor]:
-        """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each.
+        """Score (B, 3, H, W) in [0, 1]: each reward by name, unweighted, and "total", (B,) each; nothing without rewards.
 
         A reward that is optimized with a weight of 0, beside others, is looked at without a gradient: it would be one
         of zeros.
@@ -111,12 +122,25 @@ class WeightedRewards:
             raise ValueError(
                 f"{len(image)} pictures and {len(prompts)} prompts were given. Give one prompt per picture."
             )
+        if not self:
+            return {}
         scores, weighted = {}, any(self._optimized.values())
         for name, (reward, _) in self._parts.items():
             with nullcontext() if self._optimized[name] or not weighted else torch.no_grad():
                 scores[name] = reward(image, prompts)
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores
+
+
+def required(rewards: WeightedRewards) -> WeightedRewards:
+    """The rewards, for what cannot do without them.
+
+    Raises:
+        MissingWeights: there are none; says how to get them.
+    """
+    if not rewards:
+        raise MissingWeights(rewards.missing)
+    return rewards
 
 
 def held_out_of(names: Iterable[str], optimized: str, wanted: str | None = None) -> str:

@@ -120,7 +120,9 @@ def cut_short(state: str) -> str:
 
 
 def _reward_tile(run: Run, titles: Mapping[str, str]) -> tuple[str, str, str]:
-    after = run.rewards.get("total", float("nan"))
+    if not run.rewards:
+        return "Reward", words.NOT_SCORED, ""
+    after = run.rewards["total"]
     if not run.base_rewards:
         return "Reward", f"{after:.2f}", "of the result"
     before = run.base_rewards["total"]

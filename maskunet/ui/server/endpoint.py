@@ -12,7 +12,8 @@ from maskunet.ui.studio import Studio, answered
 
 def build(studio: Studio) -> None:
     """Add the endpoint; its components are never shown."""
-    first, method = studio.cards()[0], "maskunet_free"
+    first = studio.cards()[0]
+    method = controls.first_method(studio.methods(), first).name
     with gr.Row(visible=False):
         inputs = [
             gr.Textbox(label="prompt"),

@@ -1,12 +1,14 @@
 """The last tab: what the method does, what to believe, this machine, and how to call it from a program."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.ui import remembered, words
+from maskunet.records import Request
+from maskunet.ui import controls, remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import live
 from maskunet.ui.studio import answered
@@ -19,11 +21,15 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    text = words.ABOUT.replace("{url}", page.address).replace("{model}", models[0].name)
+    method = controls.first_method(page.methods, models[0])
+    names = {"model": models[0].name, "method": method.name, "preset": next(iter(method.presets))}
+    asked = Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, **names)
+    known = {"url": page.address, "command": studio.command(asked), **names}
+    text = re.sub(rf"\{{({'|'.join(known)})\}}", lambda found: known[found[1]], words.ABOUT)
     gr.Markdown(text, elem_id="about")
     with gr.Accordion("Base models", open=True):
         for card in models:
-            state = "ready" if card.available else card.reason
+            state = card.reason or (f"Ready. {words.unscored(card.unscored)}" if card.unscored else "ready")
             gr.Markdown(f"**{card.title}**. {card.summary} *{state}*")
     with gr.Accordion(words.MACHINE, open=True, elem_id="machine"):
         found = gr.HTML()
