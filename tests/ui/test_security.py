@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from maskunet.studio.studio import Studio
-from maskunet.ui.server.door import NO_CALL
+from maskunet.ui.server.door import NO_CALL, NO_FIT
 from tests.support.serving import served
 
 ROOT = Path(__file__).parents[2]
@@ -302,6 +302,12 @@ def test_files_come_as_files_only(lab, kind):
 def test_a_call_that_is_none_is_told_in_one_sentence(inside, route, body):
     answer = inside.post(f"/gradio_api/{route}", json=body)
     assert (answer.status_code, answer.json()) == (404, {"detail": NO_CALL})
+
+
+@pytest.mark.parametrize("arguments", [{}, {"prompt": "a cat", "nothing": 1}])
+def test_arguments_by_name_that_do_not_fit_are_told_in_one_sentence(inside, arguments):
+    answer = inside.post("/gradio_api/call/v2/compare", json=arguments)
+    assert (answer.status_code, answer.json()) == (400, {"detail": NO_FIT})
 
 
 def test_33_what_gradio_would_offer_besides_is_off(inside):

@@ -23,6 +23,7 @@ TIRED = f"{TRIES} logins failed. Try again in a minute."
 NO_PROXY = "Only files of the lab are served, no other addresses."
 NOTHING = "There is nothing here."
 NO_CALL = "The lab has no such call. Reload the page; /gradio_api/info lists what programs may call."
+NO_FIT = "An argument of this call is missing or unknown; /gradio_api/info lists them."
 FILE = re.compile(r"/file[=/](.*)", re.S)  # gradio's routes, the old one too
 HERE = re.compile(r"/(?!/)|[a-z]:[\\/]", re.I)  # a whole path on this machine
 # What pages and programs need of what gradio offers. The rest is refused, as it may change something: reading
@@ -109,10 +110,7 @@ class Door:
         except Exception as error:
             if begun:
                 raise
-            if isinstance(error, (KeyError, FnIndexInferError)) and scope["method"] == "POST":  # by number, by name
-                await _answer(send, scope, 404, NO_CALL)
-            else:
-                await _answer(send, scope, 500, sentence(error))
+            await _answer(send, scope, *_broken(error, scope))
 
     def _is_proxy(self, address: str) -> bool:
         try:
@@ -174,6 +172,16 @@ def _is_login(scope: Message) -> bool:
 
 def _address(scope: Message) -> str:
     return (scope.get("client") or ("",))[0]
+
+
+def _broken(error: Exception, scope: Message) -> tuple[int, str]:
+    """What is told of an error that gradio does not answer itself."""
+    posted = scope["method"] == "POST"
+    if posted and isinstance(error, (KeyError, FnIndexInferError)):  # no such number, no such name
+        return 404, NO_CALL
+    if posted and "/call/v2/" in scope["path"] and isinstance(error, (TypeError, ValueError)):
+        return 400, NO_FIT
+    return 500, sentence(error)
 
 
 async def _answer(send: Callable, scope: Message, status: int, text: str) -> None:
