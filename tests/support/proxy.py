@@ -20,7 +20,8 @@ def proxied(url, path="", *, tells_host):
 
     class Handler(BaseHTTPRequestHandler):
         def pass_on(self):
-            if not self.path.startswith(f"{path}/"):
+            inside = self.path.removeprefix(path)
+            if not self.path.startswith(path) or inside[:1] not in ("/", "?", ""):
                 self.send_error(404)
                 return
             headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_THE_CONNECTION}
@@ -28,7 +29,7 @@ def proxied(url, path="", *, tells_host):
                 headers["X-Forwarded-Host"] = headers["Host"]
             body = self.rfile.read(int(headers.get("Content-Length", 0)))
             asked = http.client.HTTPConnection(behind)
-            asked.request(self.command, self.path.removeprefix(path), body, headers | {"Host": behind})
+            asked.request(self.command, f"/{inside.removeprefix('/')}", body, headers | {"Host": behind})
             answer = asked.getresponse()
             self.send_response(answer.status)
             for name, value in answer.getheaders():

@@ -55,10 +55,11 @@ def test_a_page_that_cannot_work_says_why(untold, tab, host, path, tells_host, c
         assert f"it is at http://{host}:{port}{path}, and" in said and cure in said
 
 
-def test_a_page_that_the_lab_was_told_of_works_and_says_nothing(told, tab):
+@pytest.mark.parametrize("slash", ["/", ""])
+def test_a_page_that_the_lab_was_told_of_works_and_says_nothing(told, tab, slash):
     with proxied(told, "/lab", tells_host=True) as port:
         with tab.expect_response("**/gradio_api/reset") as asked:
-            tab.goto(f"http://lab.example:{port}/lab/?method=plain&prompt=a+cat")
+            tab.goto(f"http://lab.example:{port}/lab{slash}?method=plain&prompt=a+cat")
         assert asked.value.ok
         tab.wait_for_function("document.querySelector('#prompt textarea')?.value === 'a cat'")
         tab.locator("#generate").click()
