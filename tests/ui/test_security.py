@@ -304,6 +304,13 @@ def test_a_call_that_is_none_is_told_in_one_sentence(inside, route, body):
     assert (answer.status_code, answer.json()) == (404, {"detail": NO_CALL})
 
 
+def test_a_stream_of_a_call_that_is_none_says_so_and_ends(inside, caplog):
+    for path in ("/gradio_api/call/compare/x", "/gradio_api/queue/data?session_hash=x"):
+        answer = inside.get(path)  # httpx does not take a stream that breaks off
+        assert answer.status_code == 200 and "404" in answer.text
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("arguments", [{}, {"prompt": "a cat", "nothing": 1}])
 def test_arguments_by_name_that_do_not_fit_are_told_in_one_sentence(inside, arguments):
     answer = inside.post("/gradio_api/call/v2/compare", json=arguments)

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from maskunet.failures import sentence
@@ -108,9 +109,12 @@ class Door:
         try:
             await self._app(scope, receive, sent)
         except Exception as error:
-            if begun:
+            if not begun:
+                await _answer(send, scope, *_broken(error, scope))
+            elif isinstance(error.__cause__, HTTPException):  # told in a stream that had begun; it ends in good order
+                await send({"type": "http.response.body", "body": b""})
+            else:
                 raise
-            await _answer(send, scope, *_broken(error, scope))
 
     def _is_proxy(self, address: str) -> bool:
         try:
