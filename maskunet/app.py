@@ -1,9 +1,14 @@
 """Launch the lab: parse the flags, build the studio and the page. `maskunet-lab --help` lists the flags."""
 
 import argparse
+import atexit
 import ipaddress
+import logging
 import os
 import re
+import shutil
+import signal
+import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -21,7 +26,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 prepare()
 
 PASSWORD = 8  # characters at least
-PATIENCE = 8  # seconds that work under way has to end in after Ctrl+C
+PATIENCE = 8  # seconds after Ctrl+C, of which work under way has five to end in
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -87,6 +92,15 @@ def go_direct() -> None:
         os.environ.pop(name.upper(), None)
 
 
+def files_apart() -> Path | None:
+    """A folder for uploads, and for what gradio serves, that ends with this program; None if another one is named."""
+    if os.environ.get("GRADIO_TEMP_DIR"):
+        return None
+    os.environ["GRADIO_TEMP_DIR"] = place = tempfile.mkdtemp(prefix="maskunet-lab-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this computer reaches that address."""
     try:
@@ -132,9 +146,9 @@ def main() -> None:
     os.environ.pop("GRADIO_SERVER_PORT", None)  # was read; gradio stumbles over an empty one
     if not args.share:  # a public link goes through them
         go_direct()
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "maskunet-lab"))
     try:
         check_listening(args.host, args.port)
+        files = files_apart()
         page, studio = launch(args, prevent_thread_lock=True)
     except KeyboardInterrupt:
         raise SystemExit("Stopped while starting.") from None
@@ -142,12 +156,28 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
-    # Work that does not end by itself, and readers that do not hang up, would hold the process.
-    last = threading.Timer(PATIENCE, os._exit, [0])
+    end(page, studio, files)
+
+
+def end(page: object, studio: object, files: Path | None) -> None:
+    """Close everything and leave within `PATIENCE` seconds; another Ctrl+C does not wait for them."""
+
+    def leave(*_: object) -> None:
+        studio.drop()
+        if files is not None:
+            shutil.rmtree(files, ignore_errors=True)
+        sys.stdout.flush()
+        os._exit(0)  # threads that are in the middle of something are not waited for
+
+    last = threading.Timer(PATIENCE, leave)
     last.daemon = True
     last.start()
+    signal.signal(signal.SIGINT, leave)
     studio.close()
+    page.server.config.timeout_graceful_shutdown = 1  # seconds for readers that do not hang up
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it would show a traceback of each
     page.close()
+    leave()
 
 
 if __name__ == "__main__":

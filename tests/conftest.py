@@ -66,6 +66,7 @@ def chromium():
 
     with sync_playwright() as driver:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        flags.append("--host-resolver-rules=MAP *.example 127.0.0.1")  # other hosts than this computer, for proxies
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()

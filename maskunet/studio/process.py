@@ -70,6 +70,12 @@ class Process:
         self._pipe.close()
 
 
+def kill_all() -> None:
+    """End every process that this program started and has not closed."""
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
 def _begin(pipe: Connection, packed: bytes) -> None:
     """The process's first steps: nothing that reads the environment may be loaded before it is prepared."""
     machine.prepare()

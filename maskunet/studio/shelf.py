@@ -58,9 +58,13 @@ class Shelf:
         self.folder = Path(folder)
         self._list = self.folder.with_name(f".{self.folder.name}.json")
         self._one = threading.RLock()
+        self.tidy()
+        self._kept = self._listed()
+
+    def tidy(self) -> None:
+        """Put right what is half written in the folder, where nothing is being written any more."""
         with suppress(OSError):  # of a folder that may only be read; what is written later is told
             whole.tidy(self.folder)
-        self._kept = self._listed()
 
     def draft(self, run_id: str) -> Draft:
         """Keeps the best so far of a run until the run itself is kept."""

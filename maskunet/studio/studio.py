@@ -1,6 +1,7 @@
 """The only door for a page: jobs one after another, plain data in and out, clear sentences."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,11 +17,14 @@ from maskunet.runs.command_line import command_line
 from maskunet.runs.replay import as_made
 from maskunet.studio import cards, doctor
 from maskunet.studio.features import FeatureStudio
+from maskunet.studio.process import kill_all
 from maskunet.studio.queue import Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
 from maskunet.studio.work import DeviceWork, Ended
+
+PATIENCE = 5.0  # seconds that work has to end in when the program is closed
 
 
 class Studio:
@@ -211,13 +215,19 @@ class Studio:
         return [(found.name, found.said) for found in findings if found.name != doctor.WEIGHTS]
 
     def close(self) -> None:
-        """End all work after its current update and let go of the models."""
+        """End all work after its current update, but wait `PATIENCE` seconds at most, and let go of the models."""
+        deadline = time.monotonic() + PATIENCE
+        self._queue.close("Stopped because the program was closed.")
         self.features.close()
         if self.training is not None:
-            self.training.close()
-        self._queue.close("Stopped because the program was closed.")
-        self._worker.join(timeout=60)
+            self.training.close(PATIENCE)
+        self._worker.join(max(0.0, deadline - time.monotonic()))
         self._library.clear()
+
+    def drop(self) -> None:
+        """What is left to do where nothing can be waited for: end every process, remove what is half written."""
+        kill_all()
+        self.shelf.tidy()
 
     def _work(self) -> None:
         self._device.warm_up()

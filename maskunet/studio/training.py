@@ -40,7 +40,6 @@ SHORT = {  # what a page may ask for
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 SHEETS = 8  # checkpoints whose samples are kept in memory
 PERIOD = 1.0  # seconds between two looks of a page
-GRACE = 30.0  # seconds to save in when the program ends
 DIED = "The training ended before it was done, most likely for lack of memory. Take a smaller batch."
 
 
@@ -150,16 +149,17 @@ class TrainStudio:
         known = trained_file.by_kind([*files, *((path.parent.name, path) for path in mine)])
         return [name for kind in METHODS[method].takes.values() for name in known.get(kind, {})]
 
-    def close(self) -> None:
-        """End the training; it saves what it reached if that takes no longer than half a minute."""
+    def close(self, patience: float = 30.0) -> None:
+        """End the training; it saves what it reached if that takes no longer than `patience` seconds."""
         if self._work is None:
             return
         process, listener = self._work
         with suppress(ValueError):  # it is over
             self.stop()
-        listener.join(GRACE)
+        listener.join(patience)
         process.kill()  # the checkpoint before is whole
         listener.join()
+        whole.tidy(self._out(self._state.request.name))
 
     def _kept_out(self) -> Path:
         if self._state is None or not self._state.saved:

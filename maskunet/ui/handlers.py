@@ -1,5 +1,6 @@
 """How the page's handlers answer: the options that its rooms share, and what is told of a refusal."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +9,7 @@ from functools import wraps
 from html import escape
 from inspect import isgeneratorfunction, signature
 from typing import Any, get_type_hints
+from weakref import WeakValueDictionary
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -38,6 +40,8 @@ class Blocks(gr.Blocks):
     def __init__(self, **options: Any):
         super().__init__(**options)
         self.listeners = Listeners()
+        self._showing = asyncio.Lock()
+        self._in_line: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # one call of each address
 
     def guard(self) -> None:
         """Make every handler answer as `told` does; when all are there."""
@@ -47,12 +51,16 @@ class Blocks(gr.Blocks):
 
     async def process_api(self, *given: Any, **named: Any) -> dict[str, Any]:
         """Answer a call, or the next part of one; a call from gradio's queue waits for whoever is to hear the answer."""
+        address = getattr(getattr(named.get("request"), "client", None), "host", "")
         try:
-            if named.get("iterator") is None and (call := named.get("event_id")):
-                address = getattr(getattr(named.get("request"), "client", None), "host", "")
-                if not await self.listeners.heard(address, named.get("session_hash") or call, call):
-                    raise ValueError(NOBODY)
-            return await super().process_api(*given, **named)
+            call = named.get("event_id") if named.get("iterator") is None else None
+            if call and not await self.listeners.heard(address, named.get("session_hash") or call, call):
+                raise ValueError(NOBODY)
+            event = given[0] if given else named["block_fn"]
+            if not getattr(getattr(event, "fn", None), "shows_a_run", False):
+                return await super().process_api(*given, **named)
+            async with self._in_line.setdefault(address, asyncio.Lock()), self._showing:
+                return await super().process_api(*given, **named)
         except Exception as error:
             raise _said(error) from None
 
@@ -70,6 +78,15 @@ class Blocks(gr.Blocks):
             label = getattr(block_fn.inputs[int(place[1])], "label", "") if place else ""
             unfit = f"The value of “{label}” does not fit its field. Change it and try again." if label else UNFIT
             raise gr.Error(escape(unfit), print_exception=False) from None
+
+
+def shows_a_run(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a handler that reads runs and draws them, which takes memory.
+
+    These answer one at a time, from the first byte read to the last picture packed, and addresses take turns.
+    """
+    handler.shows_a_run = True
+    return handler
 
 
 def told(handler: Callable[..., Any], listeners: Listeners | None = None) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ import gradio as gr
 from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
 from maskunet.ui import controls, gallery, groups, remembered, tabs, words
-from maskunet.ui.handlers import QUEUED, QUICK, Blocks
+from maskunet.ui.handlers import QUEUED, QUICK, Blocks, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint
@@ -204,6 +204,7 @@ class Page:
             fields[5] = gr.Dropdown(choices=list(self.presets[method]), value=preset)
         return owner, *fields
 
+    @shows_a_run
     def begin(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
         """Make room for a job that goes on, also after a reload; without any job, the first precomputed pair."""
         event = self.now(job)
@@ -224,6 +225,7 @@ class Page:
         if shown < 0:  # no value at all would empty what it should leave
             yield self.unmoved
 
+    @shows_a_run
     def end(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
         """Put what became of a job on the stage."""
         event = self.now(job)
@@ -287,7 +289,8 @@ class Page:
         folder = gallery.folder(run_id) if run_id in self.shelf else None
         return self.studio.shelf.masks(run_id) if folder is None else run_folder.masks(folder)
 
-    def show(self, run_id: str, kept: list[Remembered]) -> tuple[Any, ...]:
+    @shows_a_run
+    def show(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage: the values of `staged` and `shown`."""
-        stage = Stage(run=self.found(run_id), precomputed=run_id in self.shelf, kept=kept)
+        stage = Stage(run=self.found(run_id), precomputed=run_id in self.shelf)
         return *self.stage(stage), run_id

@@ -127,6 +127,7 @@ def test_whoever_leaves_may_ask_it_to_stop_once_more(start):
     process.close()
     process.stop()
     process.close()
+    assert not multiprocessing.active_children()
 
 
 def test_a_process_is_prepared_before_anything_is_loaded(start, monkeypatch):

@@ -403,6 +403,19 @@ def test_close_ends_the_running_and_the_waiting(machine, tmp_path):
         studio.start(ask())
 
 
+def test_closing_waits_no_longer_than_its_patience(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskunet.studio.studio.PATIENCE", 0.2)
+    machine.free = False
+    studio = open_studio(machine, tmp_path)
+    studio.start(ask())
+    soon(lambda: machine.active)
+    began = time.monotonic()
+    studio.close()
+    assert machine.active and time.monotonic() - began < 10
+    machine.gate.release(1000)
+    soon(lambda: not machine.active)
+
+
 # Readers
 
 

@@ -1,4 +1,4 @@
-"""One visitor who means harm, and clients who do not: what they ask of a server at once, and how long it takes."""
+"""One visitor who means harm, and programs and browsers that do not: what they ask at once, and how long it takes."""
 
 import json
 import random
@@ -49,6 +49,38 @@ class Honest(Visitor):
         kind, data = text.strip().split("\n\n")[-1].split("\n")
         self.waits.append(time.monotonic() - began)
         self.ends[f"{kind.removeprefix('event: ')}: {data if 'error' in kind else ''}"] += 1
+
+
+class Tab:
+    """A page in a browser of its own that makes one picture after the other, as often as it is looked at."""
+
+    def __init__(self, chromium, url, address):
+        self.waits, self.number = [], 0
+        self.context = chromium.new_context(extra_http_headers={"X-Forwarded-For": address})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT * 1000)
+        self.page.goto(f"{url}/?method=random_mask&prompt=a+red+cube")
+        self.page.wait_for_function("document.querySelector('#prompt textarea')?.value === 'a red cube'")
+        self.page.wait_for_selector("#running .empty")
+        self.ask()
+
+    def ask(self):
+        self.number, self.began = self.number + 1, time.monotonic()
+        self.page.get_by_label("Seed", exact=True).fill(str(self.number))
+        self.page.locator("#generate").click()
+
+    def look(self):
+        """Whether the picture is there; then the next one is asked for."""
+        shown = self.page.locator("#facts .said")
+        if not shown.count() or f"seed {self.number}." not in shown.inner_text():
+            assert not self.page.locator("#status .failed").count(), self.page.locator("#status").inner_text()
+            return False
+        self.waits.append(time.monotonic() - self.began)
+        self.ask()
+        return True
+
+    def close(self):
+        self.context.close()
 
 
 class Hostile(Visitor):

@@ -1,11 +1,16 @@
 """What cannot be done is told on the page in the sentence it was said in, of functions and of generators."""
 
+import asyncio
 import inspect
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from gradio.state_holder import SessionState
 
-from maskunet.ui.handlers import Blocks, told
+from maskunet.ui.handlers import Blocks, shows_a_run, told
 from tests.support.said import refuse as say_no
 
 
@@ -67,3 +72,30 @@ def test_what_nobody_foresaw_is_a_reference_and_every_handler_of_a_page_answers_
     with pytest.raises(gr.Error, match=r"^'Something failed \(ref (\w{6})\)\. The log has the details\.'$") as caught:
         handler("a")
     assert none is None and caught.value.message.split("ref ")[1][:6] in caplog.text
+
+
+def test_runs_are_drawn_and_packed_one_at_a_time_and_addresses_take_turns():
+    order = []
+
+    @shows_a_run
+    def draw(name: str) -> str:
+        order.append(f"{name} drawn")
+        time.sleep(0.05)
+        return name
+
+    with Blocks() as demo:
+        box, shown = gr.Textbox(), gr.Textbox()
+        box.change(draw, box, shown)
+        demo.guard()
+    shown.postprocess = lambda name: order.append(f"{name} packed")
+
+    async def ask(name, address):
+        visitor = SimpleNamespace(client=SimpleNamespace(host=address))
+        await demo.process_api(demo.fns[0], [name], state=SessionState(demo), request=visitor)
+
+    async def all_ask():
+        await asyncio.gather(*(ask(f"a{i}", "a") for i in range(4)), ask("b0", "b"))
+
+    with ThreadPoolExecutor(1) as pool:  # a browser of other tests has its event loop in this thread
+        pool.submit(asyncio.run, all_ask()).result()
+    assert order == [f"{name} {done}" for name in ("a0", "b0", "a1", "a2", "a3") for done in ("drawn", "packed")]

@@ -15,6 +15,7 @@ import pytest
 from maskunet.methods import SPECS
 from maskunet.studio.queue import FOLLOWERS
 from maskunet.studio.studio import Studio
+from maskunet.ui.html import explore as views
 from maskunet.ui.server import listeners
 from maskunet.ui.server.listeners import Listeners, Streams
 from tests.support.serving import served
@@ -191,6 +192,24 @@ def test_the_check_waits_in_line_and_can_be_stopped_from_the_page(client, studio
     assert client.post("/gradio_api/run/predict", json=body).status_code == 200
     said = "".join(map(str, chain(stream)))
     assert "Stopped on request." in said and busy(studio) == (1, 0)
+
+
+def test_opened_runs_are_drawn_one_at_a_time(client, studio, monkeypatch):
+    _, output = call(client, "compare", *COMPARE, "random_mask", "")
+    run, strip, now, most = output["data"][2]["run_id"], views.strip, [], []
+
+    def slow(drawn):
+        now.append(run)
+        most.append(len(now))
+        time.sleep(0.1)
+        now.pop()
+        return strip(drawn)
+
+    monkeypatch.setattr(views, "strip", slow)
+    streams = [listened(client, join(client, "opened", run, "")) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        ends = [*pool.map(lambda stream: next(t for t in stream if t["msg"] == "process_completed"), streams)]
+    assert all(end["success"] for end in ends) and most == [1] * 6
 
 
 def test_a_page_follows_so_many_things_at_once():

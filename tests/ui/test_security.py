@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from maskunet.studio.studio import Studio
+from maskunet.ui.server.door import NO_CALL, NO_FIT
 from tests.support.serving import served
 
 ROOT = Path(__file__).parents[2]
@@ -200,9 +201,12 @@ ROUTES = [
     "/gradio_api/info",
     "/gradio_api/file=/etc/passwd",
     "/gradio_api/queue/data?session_hash=a",
-    "/gradio_api/deep_link?session_hash=a",
-    "/monitoring",
 ]
+NOT_NEEDED = [
+    "/gradio_api/deep_link?session_hash=a", "/gradio_api/runs", "/gradio_api/vibe-code", "/gradio_api/dev/reload",
+    "/gradio_api/token", "/gradio_api/mcp/schema", "/monitoring", "/monitoring/summary", "/monitoring/a",
+    "/gradio_api/run-history/records", "/openapi.json", "/docs", "/redoc", "/x",
+]  # fmt: skip
 
 
 def test_20_nothing_is_told_without_the_password(outside):
@@ -213,7 +217,7 @@ def test_20_nothing_is_told_without_the_password(outside):
         "/gradio_api/call/compare": {"json": {"data": []}},
     }
     assert [outside.post(route, **more).status_code for route, more in posts.items()] == [401] * len(posts)
-    assert [outside.get(route).status_code for route in ("/openapi.json", "/docs", "/redoc")] == [404] * 3
+    assert [outside.get(route).status_code for route in NOT_NEEDED] == [404] * len(NOT_NEEDED)
     assert outside.get("/").status_code == 200  # the login
     assert "Base model" not in outside.get("/").text
 
@@ -235,9 +239,86 @@ def test_31_the_only_named_endpoint_is_the_intended_one(inside):
     assert list(inside.get("/gradio_api/info").json()["named_endpoints"]) == ["/compare"]
 
 
+def test_reading_writes_nothing_to_the_disk(lab):
+    """Gradio would write down what a session's page shows, whoever asks for it."""
+    inside, _, _, cache = lab
+    number = next(each["id"] for each in inside.get("/config").json()["dependencies"] if each["api_name"] == "stop")
+    inside.post("/gradio_api/run/predict", json={"data": [{}], "fn_index": number, "session_hash": "mine"})
+    before = published(cache)
+    for headers in ({}, {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}):
+        for path in ("/gradio_api/deep_link", "/gradio_api/deep_link/"):
+            assert inside.get(path, params={"session_hash": "mine"}, headers=headers).status_code == 404
+    assert published(cache) == before
+
+
+TYPES = [
+    "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "Text/Plain;charset=UTF-8",
+    "MULTIPART/form-data; boundary=x", "application/json, multipart/form-data", "*/*",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_is_posted_as_a_form_reaches_no_handler(lab, monkeypatch, kind):
+    inside, _, studio, _ = lab
+    monkeypatch.setattr(studio, "start", lambda *_, **__: pytest.fail("it was asked"))
+    monkeypatch.setattr(studio, "stop", lambda *_, **__: pytest.fail("it was asked"))
+    stop = next(each["id"] for each in inside.get("/config").json()["dependencies"] if each["api_name"] == "stop")
+    bodies = {
+        "run/predict": {"data": [{"id": "0" * 12}], "fn_index": stop, "session_hash": "mine"},
+        "call/compare": {"data": ["a cat", "", 1, "tiny", "plain", ""]},
+        "call/v2/compare": {"prompt": "a cat"},
+        "queue/join": {"data": [{"id": "0" * 12}], "fn_index": stop, "session_hash": "mine"},
+        "cancel": {"session_hash": "a", "fn_index": 1, "event_id": "b"},
+        "reset": {"event_id": ""},
+    }
+    for route, body in bodies.items():
+        answer = inside.post(f"/gradio_api/{route}", content=json.dumps(body), headers={"content-type": kind})
+        assert (answer.status_code, "application/json" in answer.json()["detail"]) == (415, True), route
+    file = b'--x\r\ncontent-disposition: form-data; name="data"; filename="a"\r\n\r\na\r\n--x--\r\n'
+    for route in ("component_server", "process_recording", "stream/a", "vibe-edit"):
+        answer = inside.post(f"/gradio_api/{route}", content=file, headers={"content-type": kind})
+        assert answer.status_code == 404, route
+
+
+@pytest.mark.parametrize("kind", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"])
+def test_files_come_as_files_only(lab, kind):
+    inside, _, _, cache = lab
+    before = published(cache)
+    answer = inside.post("/gradio_api/upload", content=b"x" * 1000, headers={"content-type": kind})
+    assert answer.status_code in (400, 415) and answer.json()["detail"] and published(cache) == before
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("queue/join", {"data": [], "fn_index": 10**6, "session_hash": "a"}),
+        ("queue/join", {"data": [], "fn_index": -1, "session_hash": "a"}),
+        ("run/predict", {"data": [], "fn_index": 10**6}),
+        ("run/predict", {"data": []}),
+        ("call/nothing", {"data": []}),
+        ("call/v2/nothing", {}),
+    ],
+)
+def test_a_call_that_is_none_is_told_in_one_sentence(inside, route, body):
+    answer = inside.post(f"/gradio_api/{route}", json=body)
+    assert (answer.status_code, answer.json()) == (404, {"detail": NO_CALL})
+
+
+def test_a_stream_of_a_call_that_is_none_says_so_and_ends(inside, caplog):
+    for path in ("/gradio_api/call/compare/x", "/gradio_api/queue/data?session_hash=x"):
+        answer = inside.get(path)  # httpx does not take a stream that breaks off
+        assert answer.status_code == 200 and "404" in answer.text
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("arguments", [{}, {"prompt": "a cat", "nothing": 1}])
+def test_arguments_by_name_that_do_not_fit_are_told_in_one_sentence(inside, arguments):
+    answer = inside.post("/gradio_api/call/v2/compare", json=arguments)
+    assert (answer.status_code, answer.json()) == (400, {"detail": NO_FIT})
+
+
 def test_33_what_gradio_would_offer_besides_is_off(inside):
-    assert inside.get("/monitoring").status_code == 403
-    assert inside.get("/gradio_api/runs").status_code == 404
+    assert [inside.get(route).status_code for route in NOT_NEEDED] == [404] * len(NOT_NEEDED)
     config = inside.get("/config").json()
     assert (config["run_history"], config["show_error"], config["analytics_enabled"]) == (False, False, False)
     for route in ("/gradio_api/run/compare", "/gradio_api/api/compare"):  # past the queue

@@ -1,14 +1,19 @@
 """The door: what is refused before gradio sees it, and what every answer tells the browser."""
 
+import json
 import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from maskunet.failures import sentence
 from maskunet.ui.server.payload import Message, Refused, checked
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -17,8 +22,21 @@ MEMORY = 4096  # tries that are remembered, of all addresses together
 ELSEWHERE = "Another site's page may not do this. Open the lab itself."
 TIRED = f"{TRIES} logins failed. Try again in a minute."
 NO_PROXY = "Only files of the lab are served, no other addresses."
+NOTHING = "There is nothing here."
+NO_CALL = "The lab has no such call. Reload the page; /gradio_api/info lists what programs may call."
+NO_FIT = "An argument of this call is missing or unknown; /gradio_api/info lists them."
 FILE = re.compile(r"/file[=/](.*)", re.S)  # gradio's routes, the old one too
 HERE = re.compile(r"/(?!/)|[a-z]:[\\/]", re.I)  # a whole path on this machine
+# What pages and programs need of what gradio offers. The rest is refused, as it may change something: reading
+# /gradio_api/deep_link writes to the disk.
+READ = re.compile(
+    r"/(config|logout|theme\.css|robots\.txt|favicon\.ico|manifest\.json|pwa_icon(/\d+)?|(assets|static|svelte)/.*)?"
+    r"|/gradio_api/(info|openapi\.json|user|app_id|login_check|startup-events|theme\.css|upload_progress|file[=/].*"
+    r"|queue/(data|status)|heartbeat/[^/]+|call/(v2/)?[^/]+/[^/]+)",
+    re.S,
+)
+POSTED = re.compile(r"/login|/gradio_api/(queue/join|call/(v2/)?[^/]+|(run|api)/[^/]+|cancel|reset|upload)")
+ASTRAY = Path(__file__).with_name("astray.html").read_bytes()  # a page whose requests do not arrive says so
 # Gradio's page needs scripts and styles inside it; nothing of it may come from, or go to, another server.
 POLICY = (
     (b"content-security-policy", b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"),
@@ -58,25 +76,45 @@ class Door:
 
     async def _enter(self, scope: Message, receive: Callable, send: Callable) -> None:
         if refused := self._refused(scope):
-            await _answer(send, *refused)
+            await _answer(send, scope, *refused)
             return
-        if scope["path"].rstrip("/").endswith("/logout"):  # all visitors have the same name
+        route = scope["path"].rstrip("/").rpartition("/")[2]
+        if route == "logout":  # all visitors have the same name
             scope = {**scope, "query_string": b"all_session=false"}
-        if scope["method"] not in READING and not _is_form(scope):
+        if scope["method"] not in READING:
             try:
-                receive = await checked(receive)
+                receive = await checked(receive, route, _header(scope, b"content-type"))
             except Refused as refusal:
-                await _answer(send, *refusal.args)
+                await _answer(send, scope, *refusal.args)
                 return
+        await self._let_in(scope, receive, send)
+
+    async def _let_in(self, scope: Message, receive: Callable, send: Callable) -> None:
+        """Let the page answer; what breaks before it begins to is told in a sentence."""
+        begun, is_page = False, scope["method"] == "GET" and scope["path"] in ("", "/")
 
         async def sent(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *POLICY]
+                begun = True
+                # The page grows on its way, so its length is not told.
+                headers = [one for one in message.get("headers", ()) if not (is_page and one[0] == b"content-length")]
+                message["headers"] = [*headers, *POLICY]
                 if _is_login(scope) and message["status"] < 400:
                     self._forget(_address(scope))
+            elif is_page and message["type"] == "http.response.body":
+                message["body"] = message.get("body", b"").replace(b"</head>", ASTRAY + b"</head>", 1)
             await send(message)
 
-        await self._app(scope, receive, sent)
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            if not begun:
+                await _answer(send, scope, *_broken(error, scope))
+            elif isinstance(error.__cause__, HTTPException):  # told in a stream that had begun; it ends in good order
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                raise
 
     def _is_proxy(self, address: str) -> bool:
         try:
@@ -93,6 +131,9 @@ class Door:
             return 403, NO_PROXY
         if _is_login(scope) and self._is_tired(_address(scope)):
             return 429, TIRED
+        known = POSTED if scope["method"] == "POST" else READ
+        if not known.fullmatch(scope["path"].rstrip("/") or "/"):
+            return 404, NOTHING
         return None
 
     def _is_tired(self, address: str) -> bool:
@@ -129,11 +170,6 @@ def _is_shown(path: str) -> bool:
     return path in ("", "/") or bool(FILE.search(path))
 
 
-def _is_form(scope: Message) -> bool:
-    """Whether files or a login come in, which gradio reads piece by piece."""
-    return _header(scope, b"content-type").startswith(("multipart/form-data", "application/x-www-form-urlencoded"))
-
-
 def _is_login(scope: Message) -> bool:
     return scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/login")
 
@@ -142,7 +178,20 @@ def _address(scope: Message) -> str:
     return (scope.get("client") or ("",))[0]
 
 
-async def _answer(send: Callable, status: int, text: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *POLICY]
+def _broken(error: Exception, scope: Message) -> tuple[int, str]:
+    """What is told of an error that gradio does not answer itself."""
+    posted = scope["method"] == "POST"
+    if posted and isinstance(error, (KeyError, FnIndexInferError)):  # no such number, no such name
+        return 404, NO_CALL
+    if posted and "/call/v2/" in scope["path"] and isinstance(error, (TypeError, ValueError)):
+        return 400, NO_FIT
+    return 500, sentence(error)
+
+
+async def _answer(send: Callable, scope: Message, status: int, text: str) -> None:
+    """One sentence: in the form in which gradio's page shows it, or as text to who opens an address."""
+    asked = scope["method"] == "POST"
+    kind, body = ("application/json", json.dumps({"detail": text})) if asked else ("text/plain", text)
+    headers = [(b"content-type", f"{kind}; charset=utf-8".encode()), *POLICY]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": text.encode()})
+    await send({"type": "http.response.body", "body": body.encode()})

@@ -1,4 +1,4 @@
-"""What a program posts, read before gradio reads it: files are named by where they lie here, never by an address."""
+"""What is posted, read before gradio reads it: of one type each, and files named by where they lie here."""
 
 import json
 import re
@@ -10,6 +10,8 @@ LIMIT = 4 * 2**20  # bytes of a posted JSON; files are uploaded, which has a lim
 LARGE = f"A request may have {LIMIT >> 20} MB; files are uploaded."
 DEEP = "This request is too deeply nested to be read."
 FOREIGN = "Only uploaded files can be used, no addresses."
+UNTYPED = "This takes {} as its content type, not “{:.60}”."
+JSON, FILES, FORM = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 # A scheme of two letters at least (a drive has one), or the start of a network share. What is left is a path here,
 # whether it may be read or not, and gradio refuses the paths that it did not make.
 ADDRESS = re.compile(r"\s*(?:(?!file:)[a-z][a-z0-9+.-]+:|//|\\\\)", re.I)
@@ -19,15 +21,29 @@ class Refused(ValueError):
     """A payload that does not go in: the HTTP status and one sentence."""
 
 
-async def checked(receive: Callable) -> Callable:
-    """What is received, read to its end and given on without the addresses of files.
+async def checked(receive: Callable, route: str, content_type: str) -> Callable:
+    """What is received, if the route takes its type: files as they come, all else read to its end.
 
     A browser sends the address of each file beside its path. The address is left out, as gradio would fetch it when a
     handler gives the value back; what is passed on is what was read, so that nothing can be read in two ways.
 
+    Args:
+        route: the last part of the path. content_type: the header; what has none is JSON to gradio.
+
     Raises:
-        Refused: it is too large or too deep, or the path of a file is an address.
+        Refused: it is of another type, too large or too deep, or the path of a file is an address.
     """
+    taken = {"upload": (FILES,), "login": (FORM, FILES)}.get(route, (JSON,))
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in (*taken, ""):
+        raise Refused(415, UNTYPED.format(" or ".join(taken), kind))
+    if kind and route == "upload":
+        return receive
+    body = await _whole(receive)
+    return _given(body if kind in (FORM, FILES) else _plain(body), receive)
+
+
+async def _whole(receive: Callable) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
@@ -36,14 +52,23 @@ async def checked(receive: Callable) -> Callable:
         body, more = body + message.get("body", b""), message.get("more_body", False)
         if len(body) > LIMIT:
             raise Refused(413, LARGE)
+    return body
+
+
+def _plain(body: bytes) -> bytes:
+    """Posted JSON without the addresses of files; what is none is left to gradio, which says so."""
     try:
-        body = json.dumps(_without_addresses(json.loads(body))).encode()
+        return json.dumps(_without_addresses(json.loads(body))).encode()
     except RecursionError:
         raise Refused(400, DEEP) from None
     except Refused:
         raise
     except ValueError:
-        pass  # no JSON: gradio says so
+        return body
+
+
+def _given(body: bytes, receive: Callable) -> Callable:
+    """Gives a body that was read, then whatever comes after it."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def received() -> Message:

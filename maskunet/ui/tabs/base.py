@@ -22,14 +22,14 @@ class Stage:
     Attributes:
         run: with what its folder holds, and `precomputed`, whether it is one of the gallery's.
         event, watcher: of the job, its newest event and what has seen it; None for a run and for nothing.
-        kept: the runs that this browser remembers.
+        kept: the runs that this browser remembers; None leaves its list as it is, which may have changed meanwhile.
     """
 
     run: Run | None = None
     precomputed: bool = False
     event: JobEvent | None = None
     watcher: Watcher | None = None
-    kept: Sequence[Remembered] = ()
+    kept: Sequence[Remembered] | None = None
 
 
 class Part:

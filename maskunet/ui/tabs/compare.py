@@ -116,7 +116,7 @@ class Compare(Part):
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)
         self.null_stop.click(stop_check, checking, None, **QUICK)
         for button, run_id in self.picks:
-            button.click(page.show, [gr.State(run_id), page.kept], [*page.staged(), page.shown], **QUEUED)
+            button.click(page.show, gr.State(run_id), [*page.staged(), page.shown], **QUEUED)
 
 
 def build(page: "Page", tab: gr.Tab) -> Compare:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from maskunet.records import Run
 from maskunet.ui import words
-from maskunet.ui.handlers import QUEUED, QUICK, picked
+from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
 from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures, plots, study
 from maskunet.ui.remembered import Remembered
@@ -42,27 +42,33 @@ class Explore(Part):
     def wire(self, page: "Page") -> None:
         """The run on the stage is the one explored, until another is picked."""
 
+        @shows_a_run
         def follow(run_id: str | None, kept: list[Remembered], other: str | None) -> tuple[Any, ...]:
             options = choices(page, kept, run_id)
             found = gr.Dropdown(choices=options, value=run_id or None)
             return found, gr.Dropdown(choices=[(words.NO_OTHER, ""), *options]), *opened(run_id, other)
 
+        @shows_a_run
         def opened(run_id: str | None, other: str | None) -> tuple[Any, ...]:
             run = page.find(run_id)
             chosen = {"step": last(run), "site": ""}
             return *views_of(run, page.find(other), chosen), overlap(page, run_id, other), chosen
 
+        @shows_a_run
         def select(run_id: str | None, other: str | None, event: gr.EventData) -> tuple[str, str, dict]:
             chosen = {name: picked(event).get(name) for name in ("step", "site")}
             return *linked(page.find(run_id), page.find(other), chosen), chosen
 
+        @shows_a_run
         def pin(run_id: str | None, other: str | None, chosen: dict) -> tuple[str, str, str]:
             return *linked(page.find(run_id), page.find(other), chosen), overlap(page, run_id, other)
 
+        @shows_a_run
         def take(path: str, kept: list[Remembered], other: str | None, request: gr.Request) -> tuple[Any, ...]:
             visitor = {"owner": request.session_hash, "address": request.client.host}
             return follow(page.studio.shelf.take(Path(path), **visitor), kept, other)
 
+        @shows_a_run
         def figures(run_id: str) -> gr.DownloadButton:
             file = page.studio.shelf.figures(page.found(run_id))
             return gr.DownloadButton(value=str(file), visible=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.ui import words
-from maskunet.ui.handlers import QUEUED, picked
+from maskunet.ui.handlers import QUEUED, picked, shows_a_run
 from maskunet.ui.html import pictures
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
@@ -32,19 +32,20 @@ class History(Part):
 
     def show(self, stage: Stage) -> Sequence[Any]:
         """The list, which a job that goes on is not in yet."""
-        return (grid(stage.kept) if stage.event is None else gr.skip(),)
+        return (gr.skip() if stage.kept is None or stage.event is not None else grid(stage.kept),)
 
     def wire(self, page: "Page") -> None:
         """Open and remove."""
         staged = page.staged()
 
+        @shows_a_run
         def act(kept: list[Remembered], event: gr.EventData) -> tuple[Any, ...]:
             asked = picked(event)
             run_id = str(asked.get("run", ""))
             if asked.get("act") == "remove":
                 left = [item for item in kept if item.get("id") != run_id]
                 return *(grid(left) if part is self.grid else gr.skip() for part in staged), gr.skip(), left
-            shown = page.show(run_id, kept)
+            shown = page.show(run_id)
             gr.Info("Opened in Compare and Optimize.")
             return *shown, gr.skip()
 
