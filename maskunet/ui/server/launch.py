@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import page, words
 from maskunet.ui.server.door import Door
-from maskunet.ui.server.listeners import Streams
+from maskunet.ui.server.listeners import Answers, Streams
 from maskunet.ui.studio import Studio
 
 # Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
@@ -45,6 +45,7 @@ def launch(
     os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe anyone on this computer; the door decides
     demo = page.build(studio, shelf, address(host, port, root_path))
     demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
+    demo._queue.pending_messages_per_session = Answers(demo.listeners)
     demo.launch(
         server_name=host,
         server_port=port,
