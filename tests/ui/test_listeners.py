@@ -194,6 +194,21 @@ def test_the_check_waits_in_line_and_can_be_stopped_from_the_page(client, studio
     assert "Stopped on request." in said and busy(studio) == (1, 0)
 
 
+def test_a_flood_of_sessions_ends_no_stream_that_is_read(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(listeners, "SESSIONS", 3)
+    methods = {**SPECS, "slow": replace(SPECS["plain"], name="slow", title="Slow", run=slow)}
+    with (
+        served(Studio(tmp_path / "runs", library=library, methods=methods), {}) as url,
+        httpx.Client(base_url=url, timeout=WAIT) as client,
+    ):
+        stream = listened(client, join(client, "compare", *COMPARE, "slow", ""))
+        next(told for told in stream if told["msg"] == "process_generating")
+        for _ in range(10):
+            join(client, "watch", {"id": secrets.token_hex(6)})
+        *_, last = (told for told in stream if told["msg"] == "process_completed")
+        assert last["success"], last
+
+
 def test_opened_runs_are_drawn_one_at_a_time(client, studio, monkeypatch):
     _, output = call(client, "compare", *COMPARE, "random_mask", "")
     run, strip, now, most = output["data"][2]["run_id"], views.strip, [], []

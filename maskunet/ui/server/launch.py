@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import page, words
 from maskunet.ui.server.door import Door
-from maskunet.ui.server.listeners import Streams
+from maskunet.ui.server.listeners import Answers, Streams
 from maskunet.ui.studio import Studio
 
 # Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
@@ -47,6 +47,7 @@ def launch(
     demo = page.build(studio, shelf, address(host, port, root_path))
     demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
     demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = LOOK
+    demo._queue.pending_messages_per_session = Answers(demo.listeners)
     demo.launch(
         server_name=host,
         server_port=port,

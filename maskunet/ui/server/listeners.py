@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +14,7 @@ FOLLOWING = 8  # things that one page or program may follow at once
 UNHEARD = 200  # calls of one address that nobody listens to yet
 STALLED = 30.0  # seconds after which who takes nothing more from a stream has left
 MEMORY = 4096  # streams that were closed
+SESSIONS = 2000  # whose answers are kept for their streams
 
 # Gradio's streams of answers: of a session, and of a single call.
 _STREAM = re.compile(r"/queue/data/?$|/call/(?:v2/)?[^/]+/(?P<call>[^/]+)/?$")
@@ -54,6 +55,10 @@ class Listeners:
                     if not self._waiting[key]:
                         del self._waiting[key]
         return True
+
+    def listens(self, key: str) -> bool:
+        """Whether a stream of this key is open."""
+        return self._open[key] > 0
 
     def gone(self, *keys: str) -> bool:
         """Whether whoever listened has left and did not come back in time, or takes nothing any more."""
@@ -96,6 +101,23 @@ class Listeners:
             await sending
         finally:
             self._sending.pop(key, None)
+
+
+class Answers(OrderedDict[str, Any]):
+    """What waits for the stream of each session, in place of gradio's own, which forgets the oldest sessions.
+
+    Then a flood of new ones would end the streams of others. Here those that nobody listens to go first.
+    """
+
+    def __init__(self, listeners: Listeners):
+        super().__init__()
+        self._listeners, self._most = listeners, SESSIONS
+
+    def __setitem__(self, session: str, waiting: Any) -> None:
+        """Keep it, and let go of another one where there are too many."""
+        if session not in self and len(self) >= self._most:
+            del self[next((each for each in self if not self._listeners.listens(each)), next(iter(self)))]
+        super().__setitem__(session, waiting)
 
 
 class Streams:
