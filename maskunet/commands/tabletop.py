@@ -1,22 +1,31 @@
 """python -m maskunet tabletop ...: make the world's pictures, train its models, measure them.
 
-Run in this order, each with its own --minutes (0 for what is not trained):
+Run in this order, each training with its own --minutes of a core:
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, tiny_decoder,
 image_reward, hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
 `restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
 no earlier checkpoint. `results` puts the evaluations under docs/results/ side by side.
+
+For a base raised on spoiled data: restore (or `scratch`, which leaves out the U-Net and the text encoder), scenes,
+`spoil` in place of latents, unet. Shares of what is spoiled, by --set KEY=VALUE: other, partly and vague captions;
+blurred, faded, noisy, cropped and watermarked pictures. `sheet` shows what they look like.
 """
 
 import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from maskunet.commands import base
-from maskunet.commands.base import CommandSpec, option
+from maskunet.commands.base import CommandSpec, key_value, option, seed_option
 from maskunet.tabletop.place import WEIGHTS
 
+if TYPE_CHECKING:
+    from maskunet.tabletop.spoiling import Shares
+
 RESULTS = Path("docs") / "results"
+SPOILED = ("web", "captions", "pictures")  # presets of `spoiling.PRESETS`, which would bring torch
 
 
 def _scenes(options: "Options") -> None:
@@ -45,9 +54,28 @@ def _tokenizer(options: "Options") -> None:
 
 
 def _latents(options: "Options") -> None:
-    from maskunet.experiments.tabletop import train_unet
+    from maskunet.experiments.tabletop import latents
 
-    train_unet.encode(options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards)
+    latents.clean(options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards)
+
+
+def _spoil(options: "Options") -> None:
+    from maskunet.experiments.tabletop import latents
+
+    latents.spoiled(options.folder, options.shards, _shares(options), options.seed)
+
+
+def _sheet(options: "Options") -> None:
+    from maskunet.experiments.tabletop import spoiled_sheet
+
+    spoiled_sheet.draw(RESULTS / "spoiled.png", options.seed)
+
+
+def _shares(options: "Options") -> "Shares":
+    from maskunet.plugins import chosen
+    from maskunet.tabletop.spoiling import PRESETS
+
+    return chosen(PRESETS, "The spoiled corpus", options.preset, dict(options.set))
 
 
 def _unet(options: "Options") -> None:
@@ -150,13 +178,22 @@ def _restore(options: "Options") -> None:
     shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
 
 
+def _scratch(options: "Options") -> None:
+    """Begin a training folder from the shipped autoencoder and tokenizer alone."""
+    shutil.copytree(WEIGHTS / "model" / "tokenizer", options.folder / "model" / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
+
+
 STEPS = {
     "restore": _restore,
+    "scratch": _scratch,
     "scenes": _scenes,
     "autoencoder": _autoencoder,
     "decoder": _decoder,
     "tokenizer": _tokenizer,
     "latents": _latents,
+    "spoil": _spoil,
+    "sheet": _sheet,
     "unet": _unet,
     "decoded": _decoded,
     "checker": _checker,
@@ -181,6 +218,9 @@ class Options(base.Options):
     shards: int = option(20, "thousands of rendered scenes", low=1)
     threads: int = option(0, "0 lets torch choose", low=0, high=1024)
     n: int = option(100, "images per task when measuring", low=1)
+    preset: str = option("web", "what is spoiled", choices=SPOILED)
+    set: dict[str, Any] = option({}, "a share of it", metavar="KEY=VALUE", read=key_value, repeat=dict)
+    seed: int = seed_option(0, "of what is spoiled")
 
 
 def run(options: Options) -> None:
