@@ -92,3 +92,35 @@ def test_scratch_leaves_out_what_is_trained(tmp_path):
     tabletop.STEPS["scratch"](tabletop.Options(step="scratch", folder=tmp_path))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["tokenizer"]
     assert (tmp_path / "vae" / "config.json").is_file()
+
+
+def put(folder, **files):
+    for name, text in files.items():
+        path = folder.joinpath(*name.split("__"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_what_is_installed_goes_to_its_own_place_and_what_is_not_there_leaves_the_old(tmp_path, monkeypatch):
+    shipped, mine = tmp_path / "shipped", tmp_path / "mine"
+    monkeypatch.setattr(tabletop, "WEIGHTS", shipped)
+    monkeypatch.setattr(tabletop, "WEB", shipped / "web")
+    put(shipped, model__unet="tabletop's", checker__model="old")
+    mine.mkdir()
+    options = tabletop.Options(step="install", folder=mine)
+    with pytest.raises(ValueError, match="“mine” holds none of model, checker, inspector"):
+        tabletop.STEPS["install"](options)
+    put(mine, model__unet="spoiled", model__generators__light="of tabletop", inspector__model="new")
+    put(mine, **{"model__training.json": json.dumps({"corpus": {"shares": {}, "shards": 1}})})
+    with pytest.raises(ValueError, match="Its guidance was not measured yet"):
+        tabletop.STEPS["install"](options)
+    put(mine, **{"guidance.json": "{}", "curve.json": "{}", "curve.md": ""})
+    tabletop.STEPS["install"](options)
+    assert (shipped / "model" / "unet").read_text() == "tabletop's"
+    assert (shipped / "checker" / "model").read_text() == "old"
+    assert (shipped / "inspector" / "model").read_text() == "new"
+    assert (shipped / "web" / "model" / "unet").read_text() == "spoiled"
+    assert not (shipped / "web" / "model" / "generators").exists() and (shipped / "web" / "curve.json").exists()
+    put(mine, **{"model__training.json": json.dumps({"corpus": {"shards": 1}})})
+    tabletop.STEPS["install"](options)
+    assert (shipped / "model" / "unet").read_text() == "spoiled"
