@@ -159,16 +159,17 @@ class Lab:
         from maskunet.library.library import Loaded
         from maskunet.methods.base import filled
         from maskunet.records import seed_of
-        from maskunet.tabletop import checker
-        from maskunet.tabletop.place import CHECKER
+        from maskunet.tabletop import checker, inspector
+        from maskunet.tabletop.place import CHECKER, INSPECTOR
 
         if n < 1:
             raise ValueError(f"n is {n}; allowed is 1 or more.")
         chosen = entrant(method, self.methods)
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
         request = replace(request, settings={**(settings or {}), **chosen.named()})
+        judges = {"checker": checker.load(CHECKER), "inspector": inspector.load(INSPECTOR)}
         rows = evaluate.evaluate(
-            Loaded(model=self.model, rewards=self.rewards, checker=checker.load(CHECKER)),
+            Loaded(model=self.model, rewards=self.rewards, **judges),
             request,
             tasks=tasks,
             n=n,

@@ -1,22 +1,35 @@
 """python -m maskunet tabletop ...: make the world's pictures, train its models, measure them.
 
-Run in this order, each with its own --minutes (0 for what is not trained):
+Run in this order, each training with its own --minutes of a core:
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, tiny_decoder,
 image_reward, hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
 `restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
 no earlier checkpoint. `results` puts the evaluations under docs/results/ side by side.
+
+For a base raised on spoiled data: restore (or `scratch`, which leaves out the U-Net and the text encoder), scenes,
+`spoil` in place of latents, unet, `curve` (its pictures over guidance scales), install. Shares of what is spoiled, by
+--set KEY=VALUE: other, partly and vague captions; blurred, faded, noisy, cropped and watermarked pictures. `sheet`
+shows what they look like. `inspector` learns to tell them, and `inspect` measures how well it does.
 """
 
+import json
 import logging
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from maskunet.commands import base
-from maskunet.commands.base import CommandSpec, option
-from maskunet.tabletop.place import WEIGHTS
+from maskunet.commands.base import CommandSpec, key_value, option, seed_option
+from maskunet.tabletop.place import WEB, WEIGHTS
+
+if TYPE_CHECKING:
+    from maskunet.tabletop.spoiling import Shares
 
 RESULTS = Path("docs") / "results"
+INSTALLED = ("model", "checker", "inspector", "rewards/image_reward", "rewards/hpsv2")
+SPOILED = ("web", "captions", "pictures")  # presets of `spoiling.PRESETS`, which would bring torch
 
 
 def _scenes(options: "Options") -> None:
@@ -45,9 +58,28 @@ def _tokenizer(options: "Options") -> None:
 
 
 def _latents(options: "Options") -> None:
-    from maskunet.experiments.tabletop import train_unet
+    from maskunet.experiments.tabletop import latents
 
-    train_unet.encode(options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards)
+    latents.clean(options.folder / "vae", options.folder / "scenes", options.folder / "latents", options.shards)
+
+
+def _spoil(options: "Options") -> None:
+    from maskunet.experiments.tabletop import latents
+
+    latents.spoiled(options.folder, options.shards, _shares(options), options.seed)
+
+
+def _sheet(options: "Options") -> None:
+    from maskunet.experiments.tabletop import spoiled_sheet
+
+    spoiled_sheet.draw(RESULTS / "spoiled.png", options.seed)
+
+
+def _shares(options: "Options") -> "Shares":
+    from maskunet.plugins import chosen
+    from maskunet.tabletop.spoiling import PRESETS
+
+    return chosen(PRESETS, "The spoiled corpus", options.preset, dict(options.set))
 
 
 def _unet(options: "Options") -> None:
@@ -82,6 +114,12 @@ def _checker(options: "Options") -> None:
     )
 
 
+def _inspector(options: "Options") -> None:
+    from maskunet.experiments.tabletop import train_inspector
+
+    train_inspector.train(options.folder, options.folder / "scenes", minutes=options.minutes, shards=options.shards)
+
+
 def _predictions(options: "Options") -> None:
     from maskunet.experiments.tabletop import pictures
 
@@ -112,6 +150,18 @@ def _guidance(options: "Options") -> None:
     measure.guidance_curve(RESULTS, n=options.n)
 
 
+def _curve(options: "Options") -> None:
+    from maskunet.experiments.tabletop import measure_spoiled
+
+    sys.stdout.write(measure_spoiled.curve(options.folder, n=options.n))
+
+
+def _inspect(options: "Options") -> None:
+    from maskunet.experiments.tabletop import measure_spoiled
+
+    sys.stdout.write(measure_spoiled.judge(RESULTS / "inspector.md", n=options.n))
+
+
 def _card(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure
 
@@ -137,11 +187,44 @@ def _features(options: "Options") -> None:
 
 
 def _install(options: "Options") -> None:
-    """Put the trained models where the package finds them."""
-    for name in ("model", "checker", "rewards/image_reward", "rewards/hpsv2"):
-        target = WEIGHTS / Path(name).name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(options.folder / name, target)
+    """Put the trained models that the folder holds where the package finds them.
+
+    Raises:
+        ValueError: it holds none, or a base raised on spoiled data whose guidance was not measured.
+    """
+    folder = options.folder
+    names = [name for name in INSTALLED if (folder / name).is_dir()]
+    if not names:
+        raise ValueError(f"“{folder.name}” holds none of {', '.join(INSTALLED)}. Train one first.")
+    if "model" in names and _is_spoiled(folder / "model"):
+        _install_web(folder)
+        names.remove("model")
+    for name in names:
+        _put(folder / name, WEIGHTS / Path(name).name)
+
+
+def _is_spoiled(model: Path) -> bool:
+    from maskunet.experiments.tabletop.train_unet import RECORD
+
+    record = model / RECORD
+    return record.exists() and "shares" in json.loads(record.read_text())["corpus"]
+
+
+def _install_web(folder: Path) -> None:
+    """The model without what was trained on tabletop's U-Net, which means nothing on this one, and its guidance."""
+    measured = ("guidance.json", "curve.json", "curve.md")
+    if not all((folder / name).is_file() for name in measured):
+        raise ValueError(
+            "Its guidance was not measured yet. Run: python -m maskunet tabletop curve, with its --folder."
+        )
+    _put(folder / "model", WEB / "model", without=("generators",))
+    for name in measured:
+        shutil.copy(folder / name, WEB / name)
+
+
+def _put(source: Path, target: Path, without: tuple[str, ...] = ()) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*without))
 
 
 def _restore(options: "Options") -> None:
@@ -150,20 +233,32 @@ def _restore(options: "Options") -> None:
     shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
 
 
+def _scratch(options: "Options") -> None:
+    """Begin a training folder from the shipped autoencoder and tokenizer alone."""
+    shutil.copytree(WEIGHTS / "model" / "tokenizer", options.folder / "model" / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
+
+
 STEPS = {
     "restore": _restore,
+    "scratch": _scratch,
     "scenes": _scenes,
     "autoencoder": _autoencoder,
     "decoder": _decoder,
     "tokenizer": _tokenizer,
     "latents": _latents,
+    "spoil": _spoil,
+    "sheet": _sheet,
     "unet": _unet,
     "decoded": _decoded,
     "checker": _checker,
+    "inspector": _inspector,
     "predictions": _predictions,
     "tiny_decoder": _tiny_decoder,
     "image_reward": _image_reward,
     "hpsv2": _hpsv2,
+    "curve": _curve,
+    "inspect": _inspect,
     "install": _install,
     "guidance": _guidance,
     "card": _card,
@@ -181,6 +276,9 @@ class Options(base.Options):
     shards: int = option(20, "thousands of rendered scenes", low=1)
     threads: int = option(0, "0 lets torch choose", low=0, high=1024)
     n: int = option(100, "images per task when measuring", low=1)
+    preset: str = option("web", "what is spoiled", choices=SPOILED)
+    set: dict[str, Any] = option({}, "a share of it", metavar="KEY=VALUE", read=key_value, repeat=dict)
+    seed: int = seed_option(0, "of what is spoiled")
 
 
 def run(options: Options) -> None:

@@ -18,6 +18,8 @@ from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
 from maskunet.rewards.base import required
 from maskunet.tabletop.checker import Checker
+from maskunet.tabletop.inspector import Inspector
+from maskunet.tabletop.spoiling import CLEAN
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 
@@ -44,7 +46,8 @@ def evaluate(
         methods: to choose from, by name.
 
     Yields:
-        One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls.
+        One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls; and what it
+        looks like (`inspector.KINDS`), if an inspector is there.
 
     Raises:
         ValueError: an unknown task, method, preset or setting, or no rewards.
@@ -64,21 +67,25 @@ def evaluate(
             for number, event in together(spec, loaded.model, loaded.rewards, [one for _, one in some], settings):
                 seen.setdefault(number, []).append(event)
             for number, (case, one) in enumerate(some):
-                yield judge(case, one.seed, iter(seen[number]), loaded.checker)
+                yield judge(case, one.seed, iter(seen[number]), loaded.checker, loaded.inspector)
 
 
-def judge(case: Case, seed: int, events: Iterator, checker: Checker) -> dict[str, Any]:
+def judge(
+    case: Case, seed: int, events: Iterator, checker: Checker, inspector: Inspector | None = None
+) -> dict[str, Any]:
     """Run a method's events to the end and judge the final image."""
     ratios, final = {}, None  # by step: of the mask the solver went on with
     for event in events:
         if event.keep_ratio and event.best:
             ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
         final = event if event.final else final
+    picture = from_uint8(final.image)
     return {
         "task": case.task,
         "prompt": case.prompt,
         "seed": seed,
-        "correct": case.satisfied(checker.see(from_uint8(final.image))[0]),
+        "correct": case.satisfied(checker.see(picture)[0]),
+        **({"looks": inspector.kinds(picture)[0]} if inspector else {}),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
         "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
@@ -88,7 +95,10 @@ def judge(case: Case, seed: int, events: Iterator, checker: Checker) -> dict[str
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One line per task and one over all: n, share correct with its 95 % interval, mean rewards."""
+    """One line per task and one over all: n, share correct with its 95 % interval, mean rewards.
+
+    And the share of spoiled pictures, if the rows say what they look like.
+    """
     lines = []
     for task in [*dict.fromkeys(row["task"] for row in rows), "all"]:
         mine = [row for row in rows if task in (row["task"], "all")]
@@ -101,6 +111,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "reward_high": bootstrap(totals)[1],
             "keep_ratio": sum(row["keep_ratio"] for row in mine) / len(mine),
             "seconds": sum(row["seconds"] for row in mine) / len(mine),
+            **({"spoiled": sum(row["looks"] != CLEAN for row in mine) / len(mine)} if "looks" in mine[0] else {}),
         })  # fmt: skip
     return lines
 
@@ -109,15 +120,16 @@ def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
     """Lines of a summary as a Markdown table, without “all” of one; `what` is the title of their first column."""
     lines = lines[:1] if len(lines) == 2 and lines[1]["task"] == "all" else lines
     head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
+    looks = all("spoiled" in line for line in lines)
     rows = [
         (
             x["task"], f"{x['n']}", f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}",
             f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
-            f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}",
+            f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}", *([f"{x['spoiled']:.3f}"] if looks else []),
         )
         for x in lines
     ]  # fmt: skip
-    return markdown_table(head, rows)
+    return markdown_table([*head, "spoiled"] if looks else head, rows)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

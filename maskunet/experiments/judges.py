@@ -8,12 +8,12 @@ from maskunet.library import library
 from maskunet.machine import device_of
 from maskunet.records.disk.hub import file_hash
 from maskunet.rewards import SPECS
-from maskunet.tabletop import checker
-from maskunet.tabletop.place import CHECKER
+from maskunet.tabletop import checker, inspector
+from maskunet.tabletop.place import CHECKER, INSPECTOR
 
 
 def load(model: str, weights: Path | None = None, device: str | None = None) -> tuple[library.Loaded, dict[str, Any]]:
-    """Load a base model, its rewards and the checker; see `Library` for what the three may be.
+    """Load a base model, its rewards, the checker and the inspector; see `Library` for what the three may be.
 
     Returns:
         All of it, and what identifies it: names, hashes, the device.
@@ -30,7 +30,7 @@ def load(model: str, weights: Path | None = None, device: str | None = None) -> 
         "judges": _hashes(folder),
         "device": found.device.type,
     }
-    return replace(loaded, checker=checker.load(CHECKER)), about
+    return replace(loaded, checker=checker.load(CHECKER), inspector=inspector.load(INSPECTOR)), about
 
 
 def _hashes(rewards: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from maskunet.records.disk.hub import MissingWeights
 from maskunet.rewards import load_rewards
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.checker import Checker
+from maskunet.tabletop.inspector import Inspector
 
 MAX_LOADED = 2  # models kept in memory
 
@@ -25,12 +26,14 @@ MAX_LOADED = 2  # models kept in memory
 class Loaded:
     """A model and the rewards that judge its pictures, on one device; none where nothing is scored.
 
-    `checker` says what is on a tabletop picture, see `maskunet.tabletop.checker`; None where nobody asked for it.
+    `checker` says what is on a tabletop picture and `inspector` whether it is spoiled, see `maskunet.tabletop`; None
+    where nobody asked for them.
     """
 
     model: DiffusionModel
     rewards: WeightedRewards
     checker: Checker | None = None
+    inspector: Inspector | None = None
 
 
 class Library:

@@ -4,7 +4,6 @@ It is no reward and no method may optimize it. It finds centers as peaks of a he
 thing's attributes and place there (CenterNet, Zhou et al. 2019, in its simplest form).
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskunet.tabletop import on_disk
 from maskunet.tabletop.scenes import COLORS, SHAPES, SIZES, TEXTURES, Thing
 
 STRIDE = 4
@@ -68,20 +68,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.S
 
 def load(folder: Path) -> Checker:
     """The trained checker from its folder."""
-    from safetensors.torch import load_file
-
-    checker = Checker(**json.loads((folder / "config.json").read_text()))
-    checker.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
-    return checker.eval().requires_grad_(False)
-
-
-def save(checker: Checker, folder: Path) -> None:
-    """Write config.json and model.safetensors in fp16."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"width": checker.width}))
-    save_file({k: v.half().contiguous() for k, v in checker.state_dict().items()}, folder / "model.safetensors")
+    return on_disk.load(Checker, folder)
 
 
 def agreement(checker: Checker, scenes, images: Tensor) -> dict[str, float]:

@@ -1,8 +1,19 @@
-"""Where the embedded world's weights lie."""
+"""Where the embedded worlds' weights lie."""
 
+import json
 from pathlib import Path
 
-WEIGHTS = Path(__file__).parent / "weights"  # the rewards; below it the model and the checker
+WEIGHTS = Path(__file__).parent / "weights"  # the rewards; below it the model and the judges
 MODEL = WEIGHTS / "model"
 CHECKER = WEIGHTS / "checker"
+INSPECTOR = WEIGHTS / "inspector"
 GUIDANCE = WEIGHTS / "guidance.json"  # the scale that was measured as best
+WEB = WEIGHTS / "web"  # the model that learned from spoiled data; its judges are tabletop's
+
+
+def guidance(file: Path, default: float) -> float:
+    """The scale that was measured as best for plain pictures on training prompts; `default` where nobody wrote it."""
+    try:
+        return float(json.loads(file.read_text())["guidance"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return default

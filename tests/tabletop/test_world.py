@@ -1,12 +1,14 @@
 """The embedded world: true captions, false negatives, honest tasks, a renderer that repeats itself."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny
 
 from maskunet.experiments.tabletop import train_tiny_decoder
-from maskunet.experiments.tabletop.fit import fit
+from maskunet.experiments.tabletop.fit import fit, mixed_precision, progress
 from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.data import training_scenes
 from maskunet.tabletop.render import project, render
@@ -120,6 +122,25 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert after["step"] > steps > 0
     assert after["elapsed"] >= 0.02 * 60
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+
+
+def test_a_time_box_counts_what_the_training_got_of_a_core(tmp_path):
+    module = torch.nn.Linear(2, 1)
+
+    def loss(generator):
+        time.sleep(0.02)  # as if other work had the core
+        return {"square": module(torch.randn(8, 2, generator=generator)).square().mean()}
+
+    fit(module, loss, tmp_path, minutes=0.001, learning_rate=1e-2)  # three steps, if waiting counted
+    steps, minutes = progress(tmp_path)
+    assert steps > 6 and 0.001 <= minutes < 0.02
+
+
+@pytest.mark.parametrize(("processor", "mixed"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)])
+def test_bfloat16_is_for_processors_that_compute_in_it(processor, mixed, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    with mixed_precision():
+        assert torch.is_autocast_enabled("cpu") == mixed
 
 
 def test_the_tiny_decoder_trains_on_latents_and_is_saved_in_diffusers_format(tmp_path):

@@ -40,7 +40,7 @@ def fit(
         module: what is trained, in place.
         loss: one batch's named losses from a generator; their sum is minimized.
         folder: receives state.pt and log.csv.
-        minutes: wall-clock time of training over all calls.
+        minutes: of training over all calls, as long as this thread had a core: other work beside does not count.
         on_checkpoint: called with the averaged module; what it returns goes to the log.
 
     Returns:
@@ -52,7 +52,7 @@ def fit(
     ema = copy.deepcopy(module).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     step, elapsed = _resume(folder, module, ema, optimizer, generator)
-    saved_at, mark, sums, count = elapsed, time.monotonic(), {}, 0
+    saved_at, mark, sums, count = elapsed, time.thread_time(), {}, 0
     module.train()
     while elapsed < minutes * 60:
         cosine = 0.5 + 0.5 * math.cos(math.pi * elapsed / (minutes * 60))
@@ -68,14 +68,26 @@ def fit(
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
         count += 1
-        elapsed, mark = elapsed + time.monotonic() - mark, time.monotonic()
+        elapsed, mark = elapsed + time.thread_time() - mark, time.thread_time()
         if elapsed - saved_at > CHECKPOINT_SECONDS or elapsed >= minutes * 60:
             means = {name: value / count for name, value in sums.items()}
             row = {"step": step, "minutes": elapsed / 60, **means, **on_checkpoint(ema)}
             _save(folder, module, ema, optimizer, generator, step, elapsed, row)
-            saved_at, mark, sums, count = elapsed, time.monotonic(), {}, 0
+            saved_at, mark, sums, count = elapsed, time.thread_time(), {}, 0
             module.train()
     return ema
+
+
+def progress(folder: Path) -> tuple[int, float]:
+    """Steps and minutes of a training so far, by the last line of its log."""
+    with (folder / "log.csv").open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    return int(float(last["step"])), float(last["minutes"])
+
+
+def mixed_precision() -> torch.autocast:
+    """bfloat16 where the processor computes in it; elsewhere it is imitated and takes ten times as long as float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.backends.cpu.get_cpu_capability() == "AVX512")
 
 
 def _average(ema: nn.Module, module: nn.Module, decay: float) -> None:

@@ -60,7 +60,7 @@ def guidance_curve(docs: Path, n: int) -> None:
         low, high = wilson(right, len(rows))
         curve.append({"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high})
         log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
-    best = _best(curve)
+    best = best_scale(curve)
     command = f"python -m maskunet tabletop guidance --n {n}"
     text = json.dumps({"command": command, "best": best, "curve": curve}, indent=1)
     whole.write(docs / "guidance.json", text)
@@ -68,7 +68,7 @@ def guidance_curve(docs: Path, n: int) -> None:
     _draw(curve, best, docs / "guidance.svg")
 
 
-def _best(curve: list[dict[str, float]]) -> float:
+def best_scale(curve: list[dict[str, float]]) -> float:
     """The scale with the most correct pictures; of several, the middle one, the lower of two."""
     most = max(point["correct"] for point in curve)
     scales = [point["guidance"] for point in curve if point["correct"] == most]

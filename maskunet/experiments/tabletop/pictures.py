@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from maskunet.experiments.tabletop.fit import mixed_precision
 from maskunet.records.disk import whole
 from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption
@@ -23,7 +24,7 @@ def decoded(vae_folder: Path, latents: Path, out: Path, shards: int) -> None:
             continue
         z = torch.from_numpy(np.load(latents / f"{shard:04d}.npy")[:, 0])
         pictures = []
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed_precision():
             for part in z.float().split(50):
                 image = (vae.decode(part).sample.float() / 2 + 0.5).clamp(0, 1)
                 pictures.append((image * 255).round().byte().numpy())
@@ -57,7 +58,7 @@ def predictions(folder: Path, shards: int, seed: int = 0) -> None:
             t = pairs[int(rng.integers(2, 15))][0]
             alpha_bar = model.schedule.alpha_bar(t)
             x_t = alpha_bar**0.5 * z + (1 - alpha_bar) ** 0.5 * torch.randn(z.shape, generator=generator)
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad(), mixed_precision():
                 text = model.encode_prompts([""] * len(z) + texts)
                 output = model.predict(x_t, t, text, PREDICTION_GUIDANCE).float()
                 x0, _ = model.schedule.x0_eps(output, x_t, t)

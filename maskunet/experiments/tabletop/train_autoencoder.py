@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet.experiments.tabletop.fit import fit
+from maskunet.experiments.tabletop.fit import fit, mixed_precision
 from maskunet.tabletop import data
 
 CROP, BATCH, HELD_OUT_SHARD = 64, 16, 9_000
@@ -48,7 +48,7 @@ def train(folder: Path, scenes: Path, *, minutes: float, shards: int, decoder_on
 
     def loss(generator: torch.Generator) -> dict[str, Tensor]:
         x = _crops(images, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             posterior = vae.encode(x).latent_dist
             z = posterior.mean if decoder_only else posterior.sample(generator)
             y = vae.decode(z).sample

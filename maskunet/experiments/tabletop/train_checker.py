@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskunet.experiments.tabletop.fit import fit
-from maskunet.tabletop import checker, data
+from maskunet.experiments.tabletop.fit import fit, mixed_precision
+from maskunet.tabletop import checker, data, on_disk
 from maskunet.tabletop.render import project
 from maskunet.tabletop.scenes import Scene, mirrored
 
@@ -37,12 +37,12 @@ def train(folder: Path, scenes: Path, reconstructions: Path | None, *, minutes: 
             drawn.append(mirrored(plain[i]) if flip % 2 else plain[i])
         x = torch.from_numpy(np.stack(batch).astype(np.float32)) / 255
         x = jitter(x, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             maps = module(x)
         return _losses(maps, drawn)
 
     def report(ema: nn.Module) -> dict[str, float]:
-        checker.save(ema, folder / "checker")
+        on_disk.save(ema, folder / "checker")
         return checker.agreement(ema, held_out, pictures)
 
     return fit(module, loss, folder / "checker_state", minutes=minutes, learning_rate=2e-3, on_checkpoint=report)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskunet.encoders.pixels import normalized
-from maskunet.experiments.tabletop.fit import fit
+from maskunet.experiments.tabletop.fit import fit, mixed_precision
 from maskunet.experiments.tabletop.train_checker import jitter
 from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption, negatives
@@ -137,7 +137,7 @@ def train(
 
     def loss(generator: torch.Generator) -> dict[str, Tensor]:
         images, scenes, texts = examples(generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             scores, states = score(module, images, [t for row in texts for t in row])
         losses = {"name": both["namer"](states, scenes)}
         wanted = torch.zeros(len(scores), dtype=torch.long)
