@@ -62,7 +62,7 @@ def blind(unet: nn.Module, layers: str, parts: int = 3) -> Iterator[None]:
     chosen = {name for name in own if name.startswith(layers) and ".attn1." in name}
     if not chosen:
         paths = sorted({name.partition(".attentions")[0] for name in own})
-        raise ValueError(f"No self-attention layer begins with “{layers}”. There are: {', '.join(paths)}.")
+        raise ValueError(f"The setting layers fits no self-attention layer. Their names begin with {', '.join(paths)}.")
     unet.set_attn_processor({name: _Blind(each, parts) if name in chosen else each for name, each in own.items()})
     try:
         yield

@@ -417,7 +417,9 @@ def test_pag_of_scale_zero_is_plain(tiny_sd15):
 
 
 def test_layers_that_there_are_not_are_said(tiny_sd15):
-    with pytest.raises(ValueError, match="No self-attention layer begins with “middle”. There are: down_blocks.0"):
+    with pytest.raises(
+        ValueError, match="The setting layers fits no self-attention layer. Their names begin with down_blocks.0"
+    ):
         run(tiny_sd15, "pag", settings={"layers": "middle"})
 
 
