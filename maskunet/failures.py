@@ -9,7 +9,8 @@ import secrets
 logger = logging.getLogger(__name__)
 
 LONGEST = 1000  # characters that a person is told at once
-_PATH = re.compile(r"(^|[\s\"'“(=])(~|[A-Za-z]:)?[/\\]\w")
+_PATH = re.compile(r"(^|[\s\"'(=])(~|[A-Za-z]:)?[/\\]\w")
+_QUOTED = re.compile("“[^”]*”")  # what somebody gave, such as “/red”, or a file's name; never where it lies
 
 
 def sentence(error: BaseException) -> str:
@@ -39,8 +40,8 @@ def foreseen(error: BaseException) -> str:
 
 
 def is_fit(text: str) -> bool:
-    """Whether a person may be told it: a few words without a path."""
-    return 0 < len(text) <= LONGEST and not _PATH.search(text)
+    """Whether a person may be told it: a few words without a path of this machine."""
+    return 0 < len(text) <= LONGEST and not _PATH.search(_QUOTED.sub("“”", text))
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -581,7 +581,14 @@ def test_a_value_error_of_ours_is_told_and_one_of_others_is_not():
         int("x")
     except ValueError as error:
         assert failures.foreseen(error) == ""
-    for text, passed in (("Too many.", True), ("in /etc/x", False), (r"at C:\x\y", False)):
+    given, hidden = "There is no mask generator “/red”.", "There is no “/red” in /etc/x."
+    for text, passed in (
+        ("Too many.", True),
+        ("in /etc/x", False),
+        (r"at C:\x\y", False),
+        (given, True),
+        (hidden, False),
+    ):
         try:
             exec("raise ValueError(text)", {"__name__": "maskunet.any", "text": text})
         except ValueError as error:
