@@ -21,6 +21,7 @@ ALONE = ("--no-deps", "--no-index")  # nothing is asked of the network
 # The package's place, its gallery, feature sets, race and study, a picture's size, and the page.
 USED = """
 import json
+import os
 from pathlib import Path
 import maskunet
 from maskunet.studio.features import FeatureStudio
@@ -32,7 +33,8 @@ demo = page.build(maskunet.Studio(Path("runs"), "tabletop", device="cpu"))
 print(json.dumps([
     maskunet.__file__, list(gallery.load()), sets, race.read(), study.section(), last.image.shape,
     str(demo.get_config_file()),
-]))
+]), flush=True)
+os._exit(0)  # as the program ends: the studio's thread, which loads a model, is not waited for
 """
 
 
