@@ -116,6 +116,20 @@ class MaskGenerator(nn.Module):
         """The logit above which a weight is kept with a probability of more than one half."""
         return math.log(math.log(2)) if self.settings.noise == "one_sided" else 0.0
 
+    @property
+    def static(self) -> bool:
+        """Whether its masks are the same at every timestep and for every sample, as its settings have it."""
+        s = self.settings
+        return s.variant == "static" or not (s.use_temb or s.use_sample)
+
+    @torch.no_grad()
+    def fixed(self) -> dict[str, Tensor]:
+        """The deterministic masks (O, I), 0 or 1, of every site, of a generator that is `static`."""
+        nothing = next(self.parameters()).new_zeros(1, 0)
+        made = (pair for block in self.blocks.values() for pair in block(nothing, nothing))
+        masks = _by_site((names, above.gt_(self.cut - self.start)) for names, above in made)
+        return {name: mask[0] for name, mask in masks.items()}
+
     def logits(self, block: int, features: Features) -> dict[str, Tensor]:
         """The logits (B, O, I) of every site of an up block, float32.
 

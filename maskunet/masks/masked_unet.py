@@ -119,6 +119,19 @@ class MaskedUNet:
             setattr(owner, attribute, layer)
         self._originals, self._layers = {}, {}
 
+    def fold(self, masks: Masks) -> None:
+        """Multiply masks (O, I) that never change into the weights: no step pays for them, to the same last bit.
+
+        The frozen weights are left as they are; these are copies, gone on exit.
+
+        Raises:
+            ValueError: a name is no site or a shape does not fit; nothing has been changed then.
+        """
+        self._check(masks, 1, self.sites)
+        for name, mask in masks.items():
+            weight = self._layers[name].weight
+            self._layers[name].weight = nn.Parameter(weight * mask.to(weight.dtype), requires_grad=False)
+
     def encode(self, x_t: Tensor, t: int | Tensor, text: TextStates | Tensor) -> Features:
         """Run everything up to the first up block with sites; once per timestep suffices.
 

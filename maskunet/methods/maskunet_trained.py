@@ -58,18 +58,26 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
     streams = [mask_generator(request) for request in sampling.requests] if settings.sampled else [None]
     noise = streams[0] if len(streams) == 1 else streams
     scale, text, pictures = sampling.scale, sampling.text.guided(sampling.scale), len(sampling.requests)
+    shared = settings.halves == "shared"
     with MaskedUNet(model.unet) as masked:
+        folded = generator.fixed() if generator.static and shared and not settings.sampled else {}
+        masked.fold(folded)
 
         def predict(step: int, t: int, x_t: Tensor) -> Prediction:
             used: dict[str, Tensor] = {}
             features = masked.encode(doubled(x_t, scale), t, text)
-            masks = masks_of(generator, used, shared=settings.halves == "shared", noise=noise, pictures=pictures)
+            masks = masks_of(generator, used, shared=shared, noise=noise, pictures=pictures) if not folded else None
             output = classifier_free(masked.decode(features, masks), scale)
             x0, _ = model.schedule.x0_eps(output, x_t, t)
-            each = [used] if pictures == 1 else [{n: m[i] for n, m in used.items()} for i in range(pictures)]
+            each = [folded] * pictures if folded else _apart(used, pictures)
             return Prediction(x_t, x0, [{"masks": mine, "used": mine} for mine in each])
 
         yield predict
+
+
+def _apart(used: Mapping[str, Tensor], pictures: int) -> list[Mapping[str, Tensor]]:
+    """The masks of each picture."""
+    return [used] if pictures == 1 else [{n: m[i] for n, m in used.items()} for i in range(pictures)]
 
 
 def _shares(settings: Settings) -> bool:

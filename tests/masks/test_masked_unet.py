@@ -97,6 +97,21 @@ def test_a_masked_unet_equals_one_with_masked_weights(size, like):
     assert far(out, plain)
 
 
+@LIKES
+def test_folded_masks_are_the_same_to_the_last_bit_and_leave_the_weights(like):
+    unet, given = deep_unet(like), inputs(like=like)
+    before = {name: value.clone() for name, value in unet.state_dict().items()}
+    with torch.no_grad(), MaskedUNet(unet) as masked:
+        masks = random_masks(masked.sites)
+        features = masked.encode(*given)
+        out = masked.decode(features, masks)
+        with pytest.raises(ValueError, match="is no site"):
+            masked.fold({**masks, "x": torch.ones(1, 1)})
+        masked.fold(masks)
+        assert torch.equal(masked.decode(features), out)
+    assert all(torch.equal(value, before[name]) for name, value in unet.state_dict().items())
+
+
 def test_a_site_left_out_keeps_its_plain_weight_also_after_a_call_that_masked_it():
     unet, given = tiny_unet(), inputs()
     with torch.no_grad():

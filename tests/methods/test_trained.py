@@ -98,6 +98,26 @@ def test_own_shared_sampled_and_plain_are_four_pictures_and_a_seed_repeats_each(
         assert np.array_equal(run(model, each)[-1].image, picture)
 
 
+STATIC = [{"variant": "static"}, {"variant": "light", "use_temb": False, "use_sample": False}]
+
+
+@pytest.mark.parametrize("settings", STATIC, ids=["static", "light"])
+def test_static_masks_are_multiplied_once_and_change_no_bit(model, tmp_path, monkeypatch, settings):
+    add(model, "fixed", random_generator(model.unet, **settings), tmp_path)
+    made, fixed = [], MaskGenerator.fixed
+    monkeypatch.setattr(MaskGenerator, "fixed", lambda self: made.append(1) or fixed(self))
+    monkeypatch.setattr(MaskGenerator, "forward", None)  # no step makes any
+    folded = run(model, {"generator": "fixed"})
+    monkeypatch.undo()
+    monkeypatch.setattr(MaskGenerator, "static", False)
+    unfolded = run(model, {"generator": "fixed"})
+    assert len(made) == 1 and 0 < np.mean(list(folded[0].keep_ratio.values())) < 1
+    for one, other in zip(folded, unfolded, strict=True):
+        assert np.array_equal(one.image, other.image) and one.keep_ratio == other.keep_ratio
+    for one, other in zip(folded[:-1], unfolded[:-1], strict=True):
+        assert {n: bits.tobytes() for n, bits in one.masks.items()} == {n: b.tobytes() for n, b in other.masks.items()}
+
+
 def test_an_untrained_generator_gives_the_plain_picture(model, tmp_path):
     add(model, "new", MaskGenerator(model.unet, GeneratorSettings()), tmp_path)
     request = Request(prompt="a red cube", method="plain", seed=3, steps=3)
