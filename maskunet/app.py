@@ -26,7 +26,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 prepare()
 
 PASSWORD = 8  # characters at least
-PATIENCE = 8  # seconds after Ctrl+C, of which work under way has five to end in
+PATIENCE = 7  # seconds after Ctrl+C, of which work under way has five to end in
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -155,8 +155,18 @@ def main() -> None:
     except ValueError as error:
         raise SystemExit(str(error)) from None
     with suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # of whoever runs it as a service
         threading.Event().wait()
     end(page, studio, files)
+
+
+def drop_links() -> None:
+    """End the programs that gradio started for public links, which it does only where a program ends by itself."""
+    with suppress(Exception):
+        from gradio.tunneling import CURRENT_TUNNELS
+
+        for tunnel in CURRENT_TUNNELS:
+            tunnel.kill()
 
 
 def end(page: object, studio: object, files: Path | None) -> None:
@@ -164,6 +174,7 @@ def end(page: object, studio: object, files: Path | None) -> None:
 
     def leave(*_: object) -> None:
         studio.drop()
+        drop_links()
         if files is not None:
             shutil.rmtree(files, ignore_errors=True)
         sys.stdout.flush()

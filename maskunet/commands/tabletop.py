@@ -229,7 +229,10 @@ def _put(source: Path, target: Path, without: tuple[str, ...] = ()) -> None:
 
 def _restore(options: "Options") -> None:
     """Begin a training folder from the shipped models, where the checkpoints are gone."""
-    shutil.copytree(WEIGHTS / "model", options.folder / "model", dirs_exist_ok=True)
+    from maskunet.experiments.tabletop.train_unet import RECORD
+
+    own = shutil.ignore_patterns(RECORD)  # of the training that made it, not of the one that begins
+    shutil.copytree(WEIGHTS / "model", options.folder / "model", dirs_exist_ok=True, ignore=own)
     shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
 
 

@@ -151,8 +151,8 @@ class Library:
         )
 
     def is_loaded(self, name: str) -> bool:
-        """Whether `load` answers at once."""
-        return name in self._loaded
+        """Whether `load` answers at once, with whatever rewards are here."""
+        return name in self._loaded and bool(self._loaded[name].rewards or self.missing(name, with_rewards=True))
 
     def load(self, name: str, with_rewards: bool = True) -> Loaded:
         """The model, from memory if it was used lately; what was trained is looked up anew.

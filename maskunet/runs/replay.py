@@ -11,6 +11,7 @@ from PIL import Image
 from maskunet import plugins
 from maskunet.prompts.words import shortened
 from maskunet.records import Request
+from maskunet.rewards import SPECS as REWARDS
 
 KEY = "maskunet"  # of the text chunk in a PNG
 MAX_RECORD = 2**20  # bytes of a run.json
@@ -73,7 +74,8 @@ def request_of(record: Mapping[str, Any]) -> Request:
 def as_made(request: Request, made: Any, presets: Mapping[str, Any]) -> Request:
     """The request with the settings that its run was made with, where its preset means something else by now.
 
-    A setting that is younger than the run has its class's default: what was done before there was one.
+    A setting that is younger than the run has its class's default, and a reward's weight 0: what was done before there
+    was one.
 
     Args:
         made: the run's settings in full, as its record has them. presets: the method's, by name.
@@ -81,7 +83,7 @@ def as_made(request: Request, made: Any, presets: Mapping[str, Any]) -> Request:
     now = presets.get(request.preset or next(iter(presets)))
     if now is None or not isinstance(made, Mapping) or not made:
         return request
-    young = {card.name: card.default for card in plugins.cards(type(now))}
+    young = {card.name: 0.0 if card.name in REWARDS else card.default for card in plugins.cards(type(now))}
     values = {card.name: (made.get(card.name, young[card.name]), card.default) for card in plugins.cards(now)}
     moved = {name: then for name, (then, preset) in values.items() if then != preset}
     return replace(request, settings={**moved, **request.settings})

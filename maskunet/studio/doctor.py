@@ -101,7 +101,7 @@ def rewards() -> Finding:
         weights.rewards_folder(MODELS["sd15"])
     except ValueError as error:
         steered = ", ".join(spec.name for spec in SPECS.values() if spec.needs_rewards)
-        without = f"Without them nothing is scored, and all methods work but {steered}."
+        without = f"Without rewards nothing is scored, and every method works except {steered}."
         return Finding("Rewards", f"{without} For Stable Diffusion: {error}")
     return Finding("Rewards", "Those for Stable Diffusion are here.")
 

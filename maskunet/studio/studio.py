@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,8 @@ class Studio:
             settings: what a run was made with, which its preset may no longer mean.
         """
         if request.method in self._methods:
-            request = as_made(request, settings, self._methods[request.method].presets)
+            with suppress(ValueError):  # an uploaded run may have settings that nobody could ask for
+                request = as_made(request, settings, self._methods[request.method].presets)
         return command_line(request, self._weights if request.model == self._library.default else None)
 
     def start(self, request: Request, owner: str = "", address: str = "") -> str:
@@ -227,7 +229,8 @@ class Studio:
     def drop(self) -> None:
         """What is left to do where nothing can be waited for: end every process, remove what is half written."""
         kill_all()
-        self.shelf.tidy()
+        if not self._worker.is_alive():  # else it may be writing; the next start puts that right
+            self.shelf.tidy()
 
     def _work(self) -> None:
         self._device.warm_up()

@@ -140,7 +140,7 @@ class Folder:
         inside = pictures.inside(folder, parts)
         if not found.entries:
             raise ValueError(
-                f"“{folder.name}” has no metadata.jsonl or metadata.csv with file_name and text, no .txt beside its "
+                f"“{folder.name}” has no metadata (.jsonl, .csv, .tsv or .parquet) with file_name and text, no .txt beside its "
                 f"pictures and no captions of COCO's. {inside or 'Give a folder whose pictures have captions.'}"
             )
         self.entries = found.entries

@@ -240,6 +240,6 @@ def test_the_doctor_says_what_works_without(weights, tmp_path):
     found = {each.name: each for each in doctor.examine(Library("folder", weights, "cpu"), 1, tmp_path)}
     assert found["Speed"].good and found["Speed"].said.endswith("Without rewards no mask can be optimized.")
     assert found["Rewards"].good and found["Rewards"].said.startswith(
-        "Without them nothing is scored, and all methods work but best_of_n"
+        "Without rewards nothing is scored, and every method works except best_of_n"
     )
     assert NONE in found["Rewards"].said

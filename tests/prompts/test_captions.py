@@ -1,6 +1,7 @@
 """The captions of a folder's pictures: wherever they are written, and the same ones for every command."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -138,24 +139,34 @@ def test_kohyas_folders_inside_a_folder_are_read_for_training(folder, tmp_path):
     assert found.notes == (
         "2 pictures have no caption; the name of their folder is taken.",
         REPEATS,
-        "Folders inside “parent” are not searched: 1 hold pictures, such as “other”.",
+        "Folders inside “parent” are not searched; there are pictures in 1 of them, such as “other”.",
     )
     assert [found(index, 0).image[0, 0, 0] for index in range(3)] == [0, 200, 9]
 
 
-def test_other_folders_inside_a_folder_are_named_as_not_searched(folder, tmp_path):
+def test_other_folders_inside_a_folder_are_named_as_not_searched(folder, tmp_path, monkeypatch):
     parent = tmp_path / "parent"
     parent.mkdir()
     folder.rename(parent / "cube")
-    told = "Folders inside “parent” are not searched: 1 hold pictures, such as “cube”."
+    told = "Folders inside “parent” are not searched; there are pictures in 1 of them, such as “cube”."
     with pytest.raises(ValueError, match=told):
         Folder(parent, 16)
     Image.new("RGB", (20, 20)).save(parent / "0.png")
     (parent / "0.txt").write_text("a cube")
     assert Folder(parent, 16).notes == read_folder(parent).notes == (told,)
+    listed = Path.iterdir
+
+    def closed(path):
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    (parent / "lost+found").mkdir()
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert Folder(parent, 16).notes == (told,)
 
 
 def test_a_folder_without_captions_says_where_they_are_looked_for(folder):
     assert captions.read(folder, ["0.png"]).entries == ()
-    with pytest.raises(ValueError, match=r"has no metadata.jsonl or metadata.csv .* no .txt beside .* COCO's"):
+    with pytest.raises(ValueError, match=r"has no metadata .*parquet.* no .txt beside .* COCO's"):
         Folder(folder, 16)

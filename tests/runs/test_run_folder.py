@@ -4,7 +4,7 @@ import errno
 import io
 import json
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +251,12 @@ def test_what_a_run_was_made_with_stands_above_its_preset(made, asked, moved):
         assert replay.as_made(request, made, presets) == replace(request, settings=moved)
     gone = Request(prompt="x", preset="gone")
     assert replay.as_made(gone, made, presets) is gone
+
+
+def test_a_reward_younger_than_a_run_weighs_nothing_when_it_is_repeated():
+    weighed = make_dataclass("Weighed", [("scale", float, 1.0), ("hpsv2", float, 5.0)])()
+    asked = replay.as_made(Request(prompt="x"), {"scale": 1.0}, {"now": weighed})
+    assert asked.settings == {"hpsv2": 0.0}
 
 
 def test_a_run_of_another_version_is_told_which():

@@ -2,5 +2,7 @@
 
 import multiprocessing
 
-FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["maskunet.studio.studio", "maskunet.training.loop", "tests.support.tiny_library"])
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
+FRESH = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+if FORKS:
+    FRESH.set_forkserver_preload(["maskunet.studio.studio", "maskunet.training.loop", "tests.support.tiny_library"])

@@ -88,6 +88,16 @@ def test_a_training_on_it_goes_on_from_tabletop_and_writes_down_what_it_learned_
         train_unet.train(*places, minutes=1, shards=1)
 
 
+def test_restore_takes_no_record_of_the_training_that_made_the_shipped_model(tmp_path, monkeypatch):
+    shipped = tmp_path / "weights"
+    for part in ("vae", "unet"):
+        (shipped / "model" / part).mkdir(parents=True)
+    (shipped / "model" / "training.json").write_text("{}")
+    monkeypatch.setattr(tabletop, "WEIGHTS", shipped)
+    tabletop.STEPS["restore"](tabletop.Options(step="restore", folder=tmp_path / "new"))
+    assert sorted(path.name for path in (tmp_path / "new" / "model").iterdir()) == ["unet", "vae"]
+
+
 def test_scratch_leaves_out_what_is_trained(tmp_path):
     tabletop.STEPS["scratch"](tabletop.Options(step="scratch", folder=tmp_path))
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["tokenizer"]

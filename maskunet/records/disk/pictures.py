@@ -34,10 +34,17 @@ def others(folder: Path) -> str:
 def inside(folder: Path, known: Collection[Path] = ()) -> str:
     """One sentence on folders of pictures inside a folder, which are not searched, but for the known ones; or empty."""
     folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p not in known)
-    found = [p for p in folders if any(map(_is_picture, p.iterdir()))]
+    found = [p for p in folders if _holds_pictures(p)]
     if not found:
         return ""
-    return f"Folders inside “{folder.name}” are not searched: {len(found):,} hold pictures, such as “{found[0].name}”."
+    return f"Folders inside “{folder.name}” are not searched; there are pictures in {len(found):,} of them, such as “{found[0].name}”."
+
+
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return any(map(_is_picture, folder.iterdir()))
+    except OSError:  # it may not be read
+        return False
 
 
 def _is_picture(path: Path) -> bool:

@@ -47,7 +47,7 @@ def launch(
     demo = page.build(studio, shelf, address(host, port, root_path))
     demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
     demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = LOOK
-    demo._queue.pending_messages_per_session = Answers(demo.listeners)
+    demo._queue.pending_messages_per_session = Answers(demo.listeners, demo._queue.pending_event_ids_session)
     demo.launch(
         server_name=host,
         server_port=port,

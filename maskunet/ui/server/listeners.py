@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -109,15 +109,19 @@ class Answers(OrderedDict[str, Any]):
     Then a flood of new ones would end the streams of others. Here those that nobody listens to go first.
     """
 
-    def __init__(self, listeners: Listeners):
+    def __init__(self, listeners: Listeners, calls: Mapping[str, Iterable[str]]):
         super().__init__()
-        self._listeners, self._most = listeners, SESSIONS
+        self._listeners, self._calls, self._most = listeners, calls, SESSIONS
 
     def __setitem__(self, session: str, waiting: Any) -> None:
         """Keep it, and let go of another one where there are too many."""
         if session not in self and len(self) >= self._most:
-            del self[next((each for each in self if not self._listeners.listens(each)), next(iter(self)))]
+            del self[next((each for each in self if not self._is_heard(each)), next(iter(self)))]
         super().__setitem__(session, waiting)
+
+    def _is_heard(self, session: str) -> bool:
+        """Whether a stream of the session, or of one of its calls, is open."""
+        return any(map(self._listeners.listens, (session, *self._calls.get(session, ()))))
 
 
 class Streams:
