@@ -11,7 +11,6 @@ from PIL import Image
 from maskunet import plugins
 from maskunet.prompts.words import shortened
 from maskunet.records import Request
-from maskunet.rewards import SPECS as REWARDS
 
 KEY = "maskunet"  # of the text chunk in a PNG
 MAX_RECORD = 2**20  # bytes of a run.json
@@ -80,6 +79,8 @@ def as_made(request: Request, made: Any, presets: Mapping[str, Any]) -> Request:
     Args:
         made: the run's settings in full, as its record has them. presets: the method's, by name.
     """
+    from maskunet.rewards import SPECS as REWARDS
+
     now = presets.get(request.preset or next(iter(presets)))
     if now is None or not isinstance(made, Mapping) or not made:
         return request

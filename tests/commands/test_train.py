@@ -86,7 +86,7 @@ def test_what_is_no_recipe_and_no_data_is_refused(train, capsys, tmp_path):
     assert "neither tabletop, nor a folder, nor a Parquet file" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert train("lora", data=tmp_path / "empty") == 2
-    assert "has no metadata.jsonl" in capsys.readouterr().err
+    assert "has no metadata (.jsonl" in capsys.readouterr().err
     assert train("lora", data="tabletop") == 2
     said = capsys.readouterr().err
     assert "The tabletop's pictures have 128 x 128 pixels and this base model's 16 x 16. Give a folder" in said
