@@ -1,5 +1,6 @@
 """What raw requests get out of a running lab with a login: no file of the machine, nothing without the password."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import pytest
 
 from maskunet.studio.studio import Studio
 from maskunet.ui.server.door import NO_CALL, NO_FIT
+from maskunet.ui.server.payload import Refused, checked
 from tests.support.serving import served
 
 ROOT = Path(__file__).parents[2]
@@ -286,6 +288,23 @@ def test_files_come_as_files_only(lab, kind):
     before = published(cache)
     answer = inside.post("/gradio_api/upload", content=b"x" * 1000, headers={"content-type": kind})
     assert answer.status_code in (400, 415) and answer.json()["detail"] and published(cache) == before
+
+
+@pytest.mark.parametrize("length", ["", "-1", "x", str(65 * 2**20 + 1), "9" * 5000])
+def test_an_upload_of_many_files_is_bounded_as_a_whole(length):
+    with pytest.raises(Refused, match="at most 65 MB at once"):
+        asyncio.run(checked(None, "upload", "multipart/form-data; boundary=x", length))
+
+
+def test_an_upload_without_an_end_is_refused(lab):
+    inside, _, _, cache = lab
+    before = published(cache)
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.zip"\r\n\r\n'
+    parts = (part for part in (head, b"PK"))  # without a length
+    answer = inside.post(
+        "/gradio_api/upload", content=parts, headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert answer.status_code == 413 and "at most 65 MB" in answer.json()["detail"] and published(cache) == before
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ class Door:
             scope = {**scope, "query_string": b"all_session=false"}
         if scope["method"] not in READING:
             try:
-                receive = await checked(receive, route, _header(scope, b"content-type"))
+                about = _header(scope, b"content-type"), _header(scope, b"content-length")
+                receive = await checked(receive, route, *about)
             except Refused as refusal:
                 await _answer(send, scope, *refusal.args)
                 return

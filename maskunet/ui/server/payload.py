@@ -7,7 +7,9 @@ from typing import Any
 
 Message = MutableMapping[str, Any]
 LIMIT = 4 * 2**20  # bytes of a posted JSON; files are uploaded, which has a limit of its own
+UPLOAD = 65 * 2**20  # bytes of an upload's request, whatever number of files it holds; a file may have 64 MB
 LARGE = f"A request may have {LIMIT >> 20} MB; files are uploaded."
+MANY = f"An upload must say its length, at most {UPLOAD >> 20} MB at once."
 DEEP = "This request is too deeply nested to be read."
 FOREIGN = "Only uploaded files can be used, no addresses."
 UNTYPED = "This takes {} as its content type, not “{:.60}”."
@@ -21,7 +23,7 @@ class Refused(ValueError):
     """A payload that does not go in: the HTTP status and one sentence."""
 
 
-async def checked(receive: Callable, route: str, content_type: str) -> Callable:
+async def checked(receive: Callable, route: str, content_type: str, length: str) -> Callable:
     """What is received, if the route takes its type: files as they come, all else read to its end.
 
     A browser sends the address of each file beside its path. The address is left out, as gradio would fetch it when a
@@ -29,6 +31,7 @@ async def checked(receive: Callable, route: str, content_type: str) -> Callable:
 
     Args:
         route: the last part of the path. content_type: the header; what has none is JSON to gradio.
+        length: the header; of an upload the server reads no more than it says.
 
     Raises:
         Refused: it is of another type, too large or too deep, or the path of a file is an address.
@@ -38,6 +41,8 @@ async def checked(receive: Callable, route: str, content_type: str) -> Callable:
     if kind not in (*taken, ""):
         raise Refused(415, UNTYPED.format(" or ".join(taken), kind))
     if kind and route == "upload":
+        if not length.isdecimal() or int(length[:20]) > UPLOAD:
+            raise Refused(413, MANY)
         return receive
     body = await _whole(receive)
     return _given(body if kind in (FORM, FILES) else _plain(body), receive)
