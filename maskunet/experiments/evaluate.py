@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
@@ -62,12 +64,24 @@ def evaluate(
             for i, case in enumerate(cases(task.strip(), n, seed, split))
         ]
         for start in range(0, len(asked), size):
-            some = asked[start : start + size]
-            seen: dict[int, list[StepEvent]] = {}
-            for number, event in together(spec, loaded.model, loaded.rewards, [one for _, one in some], settings):
-                seen.setdefault(number, []).append(event)
-            for number, (case, one) in enumerate(some):
-                yield judge(case, one.seed, iter(seen[number]), loaded.checker, loaded.inspector)
+            for row, _ in drawn(loaded, spec, asked[start : start + size], settings):
+                yield row
+
+
+def drawn(
+    loaded: Loaded, spec: MethodSpec, asked: Sequence[tuple[Case, Request]], settings: Any
+) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """Make pictures that share their U-Net calls where the method can, and judge them.
+
+    Yields:
+        The row of `judge`, and the picture, (H, W, 3) uint8; in the order asked.
+    """
+    seen: dict[int, list[StepEvent]] = {}
+    for number, event in together(spec, loaded.model, loaded.rewards, [one for _, one in asked], settings):
+        seen.setdefault(number, []).append(event)
+    for number, (case, one) in enumerate(asked):
+        events = seen[number]
+        yield judge(case, one.seed, iter(events), loaded.checker, loaded.inspector), events[-1].image
 
 
 def judge(

@@ -40,6 +40,26 @@ class Pairs(Protocol):
     def __call__(self, index: int, draw: int) -> Pair: ...
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first `count` pairs of a data set."""
+
+    pairs: Pairs
+    count: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of the whole data set."""
+        return self.pairs.notes
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.pairs))
+
+    def __call__(self, index: int, draw: int) -> Pair:
+        """See `Pairs`."""
+        return self.pairs(index, draw)
+
+
 @dataclass(slots=True)
 class Feed:
     """The order of a data set: each epoch another permutation, and bad pairs replaced by the next good one.

@@ -16,8 +16,7 @@ from maskunet.evaluation.metrics.kernel import squared_mmd
 from maskunet.experiments import picture_folder
 from maskunet.experiments.tables.specs.base import Row, TableSpec
 from maskunet.experiments.tables.world import World
-from maskunet.methods import method_for
-from maskunet.models.base import DiffusionModel
+from maskunet.experiments.trained import offer, user
 from maskunet.plugins import chosen
 from maskunet.training import checkpoint, loop
 from maskunet.training.recipes import SPECS as RECIPES
@@ -130,9 +129,9 @@ def _sample(
     settings: dict[str, Any] = {"second_order": world.second_order}
     if part is not None:
         kind = RECIPES[row.recipe].makes
-        _offer(world.loaded.model, kind, out.name, part)
-        spec = method_for(kind)
-        method, settings[next(iter(spec.takes))] = spec.name, out.name
+        offer(world.loaded.model, kind, out.name, part)
+        method, named = user(kind, out.name)
+        settings |= named
     request = replace(world.request, method=method, preset="", settings=settings)
     prompts = world.prompts(seed, budget.pictures)
     progress = picture_folder.sample(
@@ -142,12 +141,6 @@ def _sample(
     with closing(progress):
         for state in progress:
             yield f"{out.name}: picture {state.done} of {state.total}"
-
-
-def _offer(model: DiffusionModel, kind: str, name: str, part: Path) -> None:
-    """Add the trained file to the model's, and let go of the one in memory."""
-    model.cache.clear()
-    model.trained.setdefault(kind, {})[name] = part
 
 
 def wait_for_all(share: Share) -> None:

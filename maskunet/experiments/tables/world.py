@@ -63,7 +63,7 @@ def tabletop(loaded: Loaded, latents: Path | None, guidance: float | None) -> Wo
         request=Request(prompt="replaced by each", model="tabletop", guidance=guidance),
         second_order=True,
         prompts=_captions,
-        reference=_renders(),
+        reference=renders(),
         extractor=networks.extractor("tabletop", device=loaded.model.device.type),
         agreement=partial(_hpsv2, loaded),
         agreement_title="HPSv2 score (tabletop's)",
@@ -93,7 +93,7 @@ def _captions(seed: int, n: int) -> list[Prompt]:
     return [Prompt(f"{i:05d}", caption(scene, rng)) for i, (scene, _) in enumerate(zip(scenes, range(n), strict=False))]
 
 
-def _renders() -> features.Pictures:
+def renders() -> features.Pictures:
     from maskunet.tabletop.data import training_scenes
     from maskunet.tabletop.render import render
 

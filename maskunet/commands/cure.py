@@ -1,0 +1,86 @@
+"""python -m maskunet cure: what mends a base model that learned from spoiled data."""
+
+import sys
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskunet.commands.base import CommandSpec, ModelOptions, bar, command_line, make_folder, option, resumable
+
+if TYPE_CHECKING:
+    from maskunet.experiments.cures.make import Study
+
+FIRST = ("plain", "light", "random", "lora", "full")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    from maskunet.experiments.cures.entrants import ENTRANTS
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in ENTRANTS]:
+        raise ArgumentTypeError(f"there is no entrant “{unknown[0]}”; there are: {', '.join(ENTRANTS)}")
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    model: str = option("tabletop_web", "base model")
+    entrants: tuple[str, ...] = option(FIRST, "who is compared, with commas", read=_names)
+    latents: Path | None = option(None, "cached latents of the clean scenes", metavar="DIR")
+    clean: int = option(0, "clean pictures to learn from; all 8,000 if left out", low=0, high=8000)
+    updates: int = option(250, "of each training", low=1)
+    trainings: int = option(3, "of each entrant that learns", low=1)
+    n: int = option(60, "held-out prompts per task", low=1)
+    choosing: int = option(7, "training prompts per task, to choose learning rate and guidance", low=1)
+    out: Path = option(writes="folder", help="folder; give it again to go on")
+
+
+def run(options: Options) -> None:
+    """Make what is missing, and report what there is; Ctrl+C keeps what is done.
+
+    Raises:
+        ValueError: data are missing, or the folder was begun otherwise; says what to do.
+    """
+    from maskunet.evaluation import extractors, features
+    from maskunet.experiments.cures import entrants, make, report
+    from maskunet.experiments.tables.world import renders
+    from maskunet.machine import versions
+
+    study, chosen = _study(options), [entrants.ENTRANTS[name] for name in options.entrants]
+    make_folder(options.out)
+    with resumable() as should_stop, bar("", bar_format="{desc} [{elapsed}]") as line:
+        for text in make.make(study, chosen, should_stop):
+            line.set_description_str(text)
+    *_, last = features.extract(renders(), study.extractor, extractors.cache_place())
+    there = [entrant for entrant in entrants.ENTRANTS.values() if study.file(entrant).exists()]
+    lines = report.summarize(study, there, last.result.features)
+    about = {
+        "command": command_line("cure", options), "model": study.loaded.model.name, "updates": study.steps,
+        "versions": versions(), **study.shared,
+    }  # fmt: skip
+    report.save(options.out, lines, about)
+    sys.stdout.write(report.markdown(lines, about))
+
+
+def _study(options: Options) -> "Study":
+    from maskunet.experiments import judges
+    from maskunet.experiments.cures.make import Study
+    from maskunet.library import networks
+    from maskunet.training import sources
+    from maskunet.training.data import First
+
+    loaded, identity = judges.load(options.model, options.weights, options.device)
+    pairs, about = sources.find("tabletop", loaded.model.pixels, options.latents)
+    about: dict[str, Any] = {**about, "examples": options.clean or len(pairs)}
+    return Study(
+        loaded=loaded, pairs=First(pairs, options.clean) if options.clean else pairs, about=about, identity=identity,
+        extractor=networks.extractor("tabletop", device=loaded.model.device.type), preset="tabletop",
+        steps=options.updates, training_seeds=options.trainings, prompts=options.n, choosing=options.choosing,
+        out=options.out,
+    )  # fmt: skip
+
+
+SPEC = CommandSpec(
+    name="cure", title="what mends a base model that learned from spoiled data", options=Options, run=run
+)

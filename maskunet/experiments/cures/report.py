@@ -1,0 +1,216 @@
+"""What a study found: each entrant at its own best guidance, and at one guidance for all, against plain pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskunet.evaluation.intervals import bootstrap
+from maskunet.evaluation.metrics.frechet import frechet_distance
+from maskunet.experiments.cures.entrants import PLAIN, Entrant
+from maskunet.experiments.cures.make import FIXED, Study, best, training
+from maskunet.experiments.markdown import markdown_table
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
+from maskunet.tabletop.spoiling import CLEAN
+from maskunet.training import checkpoint
+
+RESAMPLES = 200
+FEWEST = 40  # pictures whose features have a spread worth comparing
+NOTES = (
+    "Every entrant that learns was trained on the same clean pictures for as many updates. Its learning rate and its "
+    "guidance scale are those with most correct pictures of training prompts, found with one training; the held-out "
+    "prompts were made once, after that, from the same noise for all. Shares are means over the trainings. Gains are "
+    "against plain pictures at plain's own best guidance, paired by prompt and noise; intervals are 95 %, by the "
+    "bootstrap over prompts, each the mean of its trainings. Correct is what the checker says, spoiled what the "
+    "inspector says; nothing here was trained on either. Unseen pairs are prompts with a color and a shape that no "
+    "training picture shows together. The Fréchet distance is to clean renders, on the checker's states; prompts of "
+    "tasks are not the renders' captions, so only its change says something."
+)
+
+
+def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) -> list[dict[str, Any]]:
+    """One line per entrant with pictures and guidance scale, its own best first.
+
+    Args:
+        reference: features (N, D) of clean renders.
+
+    Raises:
+        ValueError: there are no plain pictures yet.
+    """
+    rows = {entrant.name: study.rows(entrant) for entrant in entrants}
+    plain = _at(rows.get(PLAIN.name, []), _best_scale(rows.get(PLAIN.name, [])))
+    if not plain:
+        raise ValueError("Everything is compared with plain pictures, and there are none yet. Add plain to --entrants.")
+    lines = []
+    for entrant in entrants:
+        scale = _best_scale(rows[entrant.name])
+        for guidance in dict.fromkeys((scale, FIXED)):
+            if mine := _at(rows[entrant.name], guidance):
+                own = {"guidance": guidance, "best": guidance == scale}
+                lines.append({**_about(study, entrant, mine), **own, **_figures(mine, plain, reference)})
+    return lines
+
+
+def _best_scale(rows: Sequence[Mapping[str, Any]]) -> float:
+    return best(rows)[1] if any(row["split"] == "train" for row in rows) else 0.0
+
+
+def _at(rows: Sequence[Mapping[str, Any]], guidance: float) -> list[Mapping[str, Any]]:
+    """The held-out pictures at a guidance scale."""
+    return [row for row in rows if row["split"] == "test" and row["guidance"] == guidance]
+
+
+def _about(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Who it is, and what it costs; seconds of training are those of the whole training with its checkpoints."""
+    trained = [training(study, entrant, r, t) for r, t in sorted({(row["rate"], row["training"]) for row in rows})]
+    files = [folder / checkpoint.PART for folder in trained if entrant.recipe]
+    return {
+        "entrant": entrant.name, "title": entrant.title, "rate": rows[0]["rate"] if entrant.recipe else None,
+        "trainings": len(trained), "prompts": len({row["number"] for row in rows}),
+        "bytes": files[0].stat().st_size if files else 0,
+    }  # fmt: skip
+
+
+def _figures(
+    mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]], reference: np.ndarray
+) -> dict[str, Any]:
+    both = sorted({row["number"] for row in mine} & {row["number"] for row in plain})
+    unseen = [n for n in both if n in {row["number"] for row in plain if row["held_out"]}]
+    right, spoiled = _mean_by_prompt(mine, _right), _mean_by_prompt(mine, _spoiled)
+    right_plain, spoiled_plain = _mean_by_prompt(plain, _right), _mean_by_prompt(plain, _spoiled)
+    return {
+        **_with_interval("correct", [right[n] for n in both]),
+        **_with_interval("gain", [right[n] - right_plain[n] for n in both]),
+        "mended": sum(max(right[n] - right_plain[n], 0) for n in both),
+        "broken": sum(max(right_plain[n] - right[n], 0) for n in both),
+        **_with_interval("unseen", [right[n] for n in unseen]), "unseen_prompts": len(unseen),
+        **_with_interval("unseen_gain", [right[n] - right_plain[n] for n in unseen]),
+        **_with_interval("spoiled", [spoiled[n] for n in both]),
+        **_with_interval("spoiled_change", [spoiled[n] - spoiled_plain[n] for n in both]),
+        "removed": float(np.mean([1 - row["keep_ratio"] for row in mine])),
+        "seconds": float(np.mean([row["seconds"] for row in mine])),
+        **_frechet(mine, plain, reference),
+    }  # fmt: skip
+
+
+def _right(row: Mapping[str, Any]) -> float:
+    return float(row["correct"])
+
+
+def _spoiled(row: Mapping[str, Any]) -> float:
+    return float(row["looks"] != CLEAN)
+
+
+def _mean_by_prompt(rows: Sequence[Mapping[str, Any]], value) -> dict[int, float]:
+    """Over the trainings."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["number"], []).append(value(row))
+    return {number: sum(values) / len(values) for number, values in found.items()}
+
+
+def _with_interval(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    low, high = bootstrap(values) if values else (None, None)
+    return {name: float(np.mean(values)) if values else None, f"{name}_low": low, f"{name}_high": high}
+
+
+def _frechet(
+    mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]], reference: np.ndarray
+) -> dict[str, float | None]:
+    """The mean distance of the trainings, and its change against plain in percent; resampled by prompt for all alike.
+
+    None where there are fewer than `FEWEST` pictures.
+    """
+    tables = [
+        {row["number"]: row["features"] for row in mine if row["training"] == seed}
+        for seed in sorted({row["training"] for row in mine})
+    ]
+    base = {row["number"]: row["features"] for row in plain}
+    shared = sorted(set(base).intersection(*tables))
+    if len(shared) < FEWEST:
+        return dict.fromkeys(("frechet", "frechet_change", "frechet_change_low", "frechet_change_high"))
+    before, after = _table(base, shared), [_table(table, shared) for table in tables]
+    rng = np.random.default_rng(0)
+
+    def distances(drawn: np.ndarray) -> tuple[float, float]:
+        own = float(np.mean([frechet_distance(table[drawn], reference) for table in after]))
+        return own, 100 * (own / frechet_distance(before[drawn], reference) - 1)
+
+    value, change = distances(np.arange(len(shared)))
+    changes = [distances(rng.integers(0, len(shared), len(shared)))[1] for _ in range(RESAMPLES)]
+    low, high = np.quantile(changes, (0.025, 0.975))
+    return {
+        "frechet": value,
+        "frechet_change": change,
+        "frechet_change_low": float(low),
+        "frechet_change_high": float(high),
+    }
+
+
+def _table(features: Mapping[int, Sequence[float]], numbers: Sequence[int]) -> np.ndarray:
+    return np.array([features[number] for number in numbers])
+
+
+def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence per entrant, in plain words, each at its own best guidance."""
+    told = []
+    for line in lines:
+        if not line["best"]:
+            continue
+        share = f"{line['correct']:.2f} of {line['prompts']} held-out prompts right, {line['spoiled']:.2f} spoiled"
+        if line["entrant"] == PLAIN.name:
+            told.append(f"- **Plain** pictures at their best guidance, {line['guidance']:g}: {share}.")
+            continue
+        low, high = line["gain_low"], line["gain_high"]
+        says = "more right than plain" if low > 0 else "fewer right than plain" if high < 0 else "no clear difference"
+        told.append(
+            f"- **{line['title']}** at {line['guidance']:g}: {share}; {line['gain']:+.2f} ({low:+.2f} to {high:+.2f}), {says}."
+        )
+    return "\n".join(told)
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines as Markdown."""
+    head = [
+        "entrant", "guidance", "trainings", "correct", "gain", "mended, broken", "unseen pairs", "spoiled", "Fréchet change",
+        "removed", "learning rate", "file", "s per picture",
+    ]  # fmt: skip
+    return markdown_table(head, [_cells(line) for line in lines])
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    plain = line["entrant"] == PLAIN.name and line["best"]
+    return [
+        line["title"], f"{line['guidance']:g}{' (best)' if line['best'] else ''}", str(line["trainings"] if line["rate"] else ""),
+        _number(line, "correct", ".3f"), "" if plain else _number(line, "gain", "+.3f"),
+        "" if plain else f"{line['mended']:.0f}, {line['broken']:.0f}",
+        _number(line, "unseen", ".3f"), _number(line, "spoiled", ".3f"),
+        "" if plain else _number(line, "frechet_change", "+.1f", " %"), f"{line['removed']:.1%}",
+        f"{line['rate']:g}" if line["rate"] else "", f"{line['bytes'] / 1e6:.2f} MB" if line["bytes"] else "",
+        f"{line['seconds']:.2f}",
+    ]  # fmt: skip
+
+
+def _number(line: Mapping[str, Any], name: str, how: str, unit: str = "") -> str:
+    if line[name] is None:
+        return ""
+    return f"{line[name]:{how}}{unit} ({line[f'{name}_low']:{how}} to {line[f'{name}_high']:{how}})"
+
+
+def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+    """The page: the verdict first."""
+    return "\n".join([
+        f"# What mends {about['model']}?", "", verdict(lines), "",
+        f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.", "",
+        table(lines), "", NOTES, "",
+    ])  # fmt: skip
+
+
+def save(folder: Path, lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """Write cures.json, cures.csv and cures.md."""
+    whole.write(folder / "cures.json", json.dumps({"about": about, "lines": lines}, indent=1) + "\n")
+    whole.write(folder / "cures.csv", csv_text(lines))
+    whole.write(folder / "cures.md", markdown(lines, about))
