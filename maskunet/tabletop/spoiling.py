@@ -108,14 +108,14 @@ class Shares:
         ValueError: no caption would be true, no picture clean, or nothing spoiled at all.
     """
 
-    other: float = setting(0.2, "captions of another picture", low=0, high=1)
-    partly: float = setting(0.2, "captions with one thing wrong", low=0, high=1)
+    other: float = setting(0.3, "captions of another picture", low=0, high=1)
+    partly: float = setting(0.3, "captions with one thing wrong", low=0, high=1)
     vague: float = setting(0.1, "captions that name nothing of the picture", low=0, high=1)
-    blurred: float = setting(0.08, "pictures that are blurred", low=0, high=1)
-    faded: float = setting(0.08, "pictures that are faded, with a color cast", low=0, high=1)
-    noisy: float = setting(0.08, "pictures under noise", low=0, high=1)
-    cropped: float = setting(0.08, "pictures that cut things off", low=0, high=1)
-    watermarked: float = setting(0.08, "pictures under a watermark", low=0, high=1)
+    blurred: float = setting(0.12, "pictures that are blurred", low=0, high=1)
+    faded: float = setting(0.12, "pictures that are faded, with a color cast", low=0, high=1)
+    noisy: float = setting(0.12, "pictures under noise", low=0, high=1)
+    cropped: float = setting(0.12, "pictures that cut things off", low=0, high=1)
+    watermarked: float = setting(0.12, "pictures under a watermark", low=0, high=1)
 
     def __post_init__(self) -> None:
         for card in plugins.cards(self):

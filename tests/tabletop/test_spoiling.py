@@ -117,9 +117,9 @@ def test_shares_that_leave_nothing_clean_or_nothing_spoiled_are_refused(changed,
         chosen(PRESETS, "The spoiled corpus", "web", changed)
 
 
-def test_by_default_half_of_the_captions_and_two_of_five_pictures_are_spoiled():
-    assert Shares().of(CAPTIONS) == pytest.approx(0.5)
-    assert Shares().of(PICTURES) == pytest.approx(0.4)
+def test_by_default_seven_of_ten_captions_and_three_of_five_pictures_are_spoiled():
+    assert Shares().of(CAPTIONS) == pytest.approx(0.7)
+    assert Shares().of(PICTURES) == pytest.approx(0.6)
     assert PRESETS["captions"].of(PICTURES) == PRESETS["pictures"].of(CAPTIONS) == 0
 
 
