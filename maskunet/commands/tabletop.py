@@ -4,7 +4,7 @@ Run in this order, each training with its own --minutes of a core:
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, tiny_decoder,
 image_reward, hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
 `restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
-no earlier checkpoint. `results` puts the evaluations under docs/results/ side by side.
+no earlier checkpoint, and `restore_rewards` that of the rewards. `results` puts the evaluations under docs/results/ side by side.
 
 For a base raised on spoiled data: restore (or `scratch`, which leaves out the U-Net and the text encoder), scenes,
 `spoil` in place of latents, unet, `curve` (its pictures over guidance scales), install. Shares of what is spoiled, by
@@ -236,6 +236,12 @@ def _restore(options: "Options") -> None:
     shutil.copytree(WEIGHTS / "model" / "vae", options.folder / "vae", dirs_exist_ok=True)
 
 
+def _restore_rewards(options: "Options") -> None:
+    """Let the trainings of the rewards go on from the shipped ones."""
+    for name in ("image_reward", "hpsv2"):
+        shutil.copytree(WEIGHTS / name, options.folder / "began" / name, dirs_exist_ok=True)
+
+
 def _scratch(options: "Options") -> None:
     """Begin a training folder from the shipped autoencoder and tokenizer alone."""
     shutil.copytree(WEIGHTS / "model" / "tokenizer", options.folder / "model" / "tokenizer", dirs_exist_ok=True)
@@ -244,6 +250,7 @@ def _scratch(options: "Options") -> None:
 
 STEPS = {
     "restore": _restore,
+    "restore_rewards": _restore_rewards,
     "scratch": _scratch,
     "scenes": _scenes,
     "autoencoder": _autoencoder,

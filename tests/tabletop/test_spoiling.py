@@ -102,8 +102,8 @@ def test_kinds_come_as_often_as_their_shares_and_captions_do_not_depend_on_pictu
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"other": 0.9}, "add up to 1.2, which leaves none of the captions true"),
-        ({"blurred": 0.68}, "add up to 1, which leaves none of the pictures clean"),
+        ({"other": 0.9}, "add up to 1.3, which leaves none of the captions true"),
+        ({"blurred": 0.52}, "add up to 1, which leaves none of the pictures clean"),
         ({"watermarked": 1.5}, "The share watermarked is 1.5; allowed is 0 to 1."),
         ({"noisy": -0.1}, "The share noisy is -0.1; allowed is 0 to 1."),
         ({"vague": float("nan")}, "must be a number"),

@@ -3,7 +3,8 @@
 They differ in architecture and in what they learn from, so that one can hold out the other: the
 ImageReward-format matcher reads image and text together, the HPSv2-format towers only meet in a
 cosine. Both also name what stands where from their patch states, through a head that is thrown away;
-without it neither learns to bind colors to shapes in reasonable time.
+without it neither learns to bind colors to shapes in reasonable time. And both learn quality: under its true
+caption a picture must score above itself spoiled.
 """
 
 import re
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskunet.encoders.pixels import normalized
+from maskunet.encoders.reading import read_checkpoint
 from maskunet.experiments.tabletop.fit import fit, mixed_precision
 from maskunet.experiments.tabletop.train_checker import jitter
 from maskunet.tabletop import data
@@ -23,9 +25,11 @@ from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.checker import GROUPS
 from maskunet.tabletop.render import project, render
 from maskunet.tabletop.scenes import RELATIONS, SHAPES, Scene, Thing, holds, mirrored
+from maskunet.tabletop.spoiling import PICTURES, spoiled
 
 BATCH, NEGATIVES = 32, 3
 HELD_OUT_SHARD = 9_001
+LEARNING_RATE, LEARNING_RATE_ONWARDS = 1e-3, 3e-4  # from nothing, and from a trained reward
 
 Score = Callable[[Tensor, list[str]], tuple[Tensor, Tensor]]
 """Images (B, 3, 128, 128) in [0, 1] and B * K captions, image by image, to scores (B, K) and states
@@ -90,15 +94,15 @@ def _stands(thing: Thing, scene: Scene) -> list[float]:
 
 
 class Examples:
-    """Draws scenes with pictures; half of them x0 predictions of the model, once those exist."""
+    """Draws scenes with pictures and the same spoiled; half are x0 predictions of the model, once those exist."""
 
     def __init__(self, scenes: Path, shards: int, predictions: Path | None, seed: int):
         self.scenes, self.images = data.load(scenes, 0, shards)
         self.predictions = np.load(predictions, mmap_mode="r") if predictions else None
         self.seed = seed
 
-    def __call__(self, generator: torch.Generator) -> tuple[Tensor, list[Scene], list[list[str]]]:
-        """Pictures (B, 3, 128, 128) in [0, 1], their scenes, and 1 + NEGATIVES captions each."""
+    def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor, list[Scene], list[list[str]]]:
+        """Pictures (B, 3, 128, 128) in [0, 1], the same spoiled, their scenes, and 1 + NEGATIVES captions each."""
         rng = np.random.default_rng((self.seed, int(torch.randint(1 << 40, (1,), generator=generator))))
         pictures, drawn = [], []
         for _ in range(BATCH):
@@ -108,8 +112,11 @@ class Examples:
             pictures.append(picture[:, :, ::-1] if flip else picture)
             drawn.append(mirrored(self.scenes[i]) if flip else self.scenes[i])
         texts = [(true, *false) for true, false in (negatives(scene, rng, NEGATIVES) for scene in drawn)]
-        pixels = torch.from_numpy(np.stack(pictures).astype(np.float32)) / 255
-        return jitter(pixels, generator), drawn, [list(t) for t in texts]
+        kinds = rng.choice(list(PICTURES), BATCH)
+        worse = [spoiled(x, scene, rng, kind) for x, scene, kind in zip(pictures, drawn, kinds, strict=True)]
+        both = (torch.from_numpy(np.stack(each).astype(np.float32)) / 255 for each in (pictures, worse))
+        pixels, worse = (jitter(each, generator) for each in both)
+        return pixels, worse, drawn, [list(t) for t in texts]
 
 
 def train(
@@ -120,7 +127,7 @@ def train(
     folder: Path,
     *,
     minutes: float,
-    learning_rate: float,
+    onwards: bool,
     save: Callable[[nn.Module], None],
     in_batch: bool,
 ) -> None:
@@ -129,16 +136,24 @@ def train(
     Args:
         module: the network, `score` how it scores, `width` of its states.
         folder: receives the checkpoint and the log. save: writes the averaged network.
+        onwards: whether the network was trained before.
         in_batch: also tell each picture's caption from the other pictures' captions (two towers
             get that for one product; a cross-attending network would pay for every pair).
     """
     both = nn.ModuleDict({"network": module, "namer": Namer(width)})
     pixels, questions = held_out()
+    pairs = held_out_looks()
+
+    def alone(network: nn.Module, images: Tensor, texts: list[str]) -> Tensor:
+        """The score of each picture under its own caption, (B,)."""
+        scores, _ = score(network, images, texts)
+        return scores.diagonal() if in_batch else scores[:, 0]
 
     def loss(generator: torch.Generator) -> dict[str, Tensor]:
-        images, scenes, texts = examples(generator)
+        images, worse, scenes, texts = examples(generator)
         with mixed_precision():
             scores, states = score(module, images, [t for row in texts for t in row])
+            below = alone(module, worse, [row[0] for row in texts]).float()
         losses = {"name": both["namer"](states, scenes)}
         wanted = torch.zeros(len(scores), dtype=torch.long)
         if in_batch:  # scores are (B, B * K): every caption of the batch against every picture
@@ -146,13 +161,16 @@ def train(
             losses["batch"] = 0.3 * F.cross_entropy(scores[:, own[:, 0]].float(), torch.arange(BATCH))
             scores = scores.gather(1, own)
         losses["match"] = F.cross_entropy(scores.float(), wanted)
+        losses["looks"] = F.softplus(below - scores[:, 0].float()).mean()  # Bradley and Terry 1952
         return losses
 
     def report(ema: nn.Module) -> dict[str, float]:
         save(ema["network"])
-        return {"held_out": accuracy(lambda i, t: score(ema["network"], i, t)[0], pixels, questions, in_batch)}
+        right = accuracy(lambda i, t: score(ema["network"], i, t)[0], pixels, questions, in_batch)
+        return {"held_out": right, **looks_accuracy(lambda i, t: alone(ema["network"], i, t), pairs)}
 
-    fit(both, loss, folder, minutes=minutes, learning_rate=learning_rate, on_checkpoint=report)
+    rate = LEARNING_RATE_ONWARDS if onwards else LEARNING_RATE
+    fit(both, loss, folder, minutes=minutes, learning_rate=rate, on_checkpoint=report)
 
 
 def held_out(count: int = 500) -> tuple[Tensor, list[tuple[str, str]]]:
@@ -174,6 +192,27 @@ def accuracy(score: Callable, images: Tensor, questions: list[tuple[str, str]], 
             scores = scores.gather(1, torch.arange(len(part))[:, None] * 2 + torch.arange(2))
         right += int((scores[:, 0] > scores[:, 1]).sum())
     return right / len(images)
+
+
+def held_out_looks(count: int = 50) -> dict[str, tuple[Tensor, Tensor, list[str]]]:
+    """Fresh renders (N, 3, 128, 128) in [0, 1], the same spoiled in one way, and true captions; by kind."""
+    scenes = data.training_scenes(HELD_OUT_SHARD)[-count:]
+    plain, rng = render(scenes), np.random.default_rng(12)
+    texts = [caption(scene, rng) for scene in scenes]
+    worse = {
+        kind: np.stack([spoiled(x, scene, rng, kind) for x, scene in zip(plain.numpy(), scenes, strict=True)])
+        for kind in PICTURES
+    }
+    return {kind: (plain.float() / 255, torch.from_numpy(x).float() / 255, texts) for kind, x in worse.items()}
+
+
+@torch.no_grad()
+def looks_accuracy(score: Callable, pairs: dict[str, tuple[Tensor, Tensor, list[str]]]) -> dict[str, float]:
+    """By kind, how often a picture scores higher than itself spoiled, under its true caption, in [0, 1]."""
+    return {
+        kind: float((score(plain, texts) > score(worse, texts)).float().mean())
+        for kind, (plain, worse, texts) in pairs.items()
+    }
 
 
 IMAGE_REWARD = {
@@ -202,12 +241,15 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
     from maskunet.encoders.blip import ImageRewardNetwork
     from maskunet.rewards import image_reward
 
-    words = vocabulary()
+    onwards = _began(folder, "image_reward")
+    words = (onwards.parent / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1] if onwards else vocabulary()
     config = {**IMAGE_REWARD, "vocabulary": len(words)}
     network = ImageRewardNetwork(config)
     (folder / "words").mkdir(parents=True, exist_ok=True)
     (folder / "words" / "vocab.txt").write_text("\n".join(words) + "\n")
     tokenizer = image_reward.make_tokenizer(folder / "words", len(words))
+    if onwards:
+        network.load_state_dict(image_reward.from_published(read_checkpoint(onwards)))
 
     def score(module: nn.Module, images: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
         states = module.patches(normalized(images, 128))
@@ -232,7 +274,7 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
 
     train(
         network, score, config["vision_width"], Examples(folder / "scenes", shards, _predictions(folder), 1),
-        folder / "image_reward_state", minutes=minutes, learning_rate=1e-3, in_batch=False,
+        folder / "image_reward_state", minutes=minutes, onwards=bool(onwards), in_batch=False,
         save=save,
     )  # fmt: skip
 
@@ -245,6 +287,8 @@ def train_hpsv2(folder: Path, *, minutes: float, shards: int) -> None:
     network = clip.build(HPSV2, plain_attention=True)
     network.visual.output_tokens = True
     tokenizer = clip.tokenizer(HPSV2["text_cfg"]["context_length"])
+    if onwards := _began(folder, "hpsv2"):
+        network.load_state_dict(read_checkpoint(onwards))
 
     def score(module: nn.Module, images: Tensor, texts: list[str]) -> tuple[Tensor, Tensor]:
         pooled, patches = module.visual(normalized(images, 128))
@@ -254,11 +298,17 @@ def train_hpsv2(folder: Path, *, minutes: float, shards: int) -> None:
 
     train(
         network, score, HPSV2["vision_cfg"]["width"], Examples(folder / "scenes", shards, _predictions(folder), 2),
-        folder / "hpsv2_state", minutes=minutes, learning_rate=1e-3, in_batch=True,
+        folder / "hpsv2_state", minutes=minutes, onwards=bool(onwards), in_batch=True,
         save=lambda ema: hpsv2.save(folder / "rewards", ema, HPSV2),
     )  # fmt: skip
 
 
 def _predictions(folder: Path) -> Path | None:
     path = folder / "predictions.npy"
+    return path if path.exists() else None
+
+
+def _began(folder: Path, name: str) -> Path | None:
+    """The weights of the reward that the training goes on from, which `restore_rewards` left in began/."""
+    path = folder / "began" / name / "model.safetensors"
     return path if path.exists() else None
