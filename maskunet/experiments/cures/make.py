@@ -28,7 +28,7 @@ from maskunet.training.data import Pairs
 from maskunet.training.recipes import SPECS as RECIPES
 
 FIXED = 2.5  # the guidance scale at which all are compared, besides each one's own best
-SCALES = (FIXED, 4.0, 7.5, 10.0)  # to choose from
+SCALES = (FIXED, 4.0, 7.5, 10.0, 15.0)  # to choose from
 TUNED_WITH = 0  # the seed of the trainings from which settings are chosen
 NOISE = {"train": 3, "test": 11}  # of a split's prompts and their noise
 BATCH = 7  # pictures that share U-Net calls, always the same ones

@@ -19,7 +19,7 @@ from maskunet.tabletop.spoiling import CLEAN, PICTURES
 
 log = logging.getLogger(__name__)
 
-SCALES = (1.0, 2.5, 4.0, 7.5, 10.0)
+SCALES = (1.0, 2.5, 4.0, 7.5, 10.0, 15.0)
 BATCH = 7  # pictures of a task that share U-Net calls
 
 
@@ -44,13 +44,33 @@ def curve(folder: Path, n: int) -> str:
         rows = list(evaluate(loaded, request, tasks="all", n=n, seed=GUIDANCE_SEED, split="train", batch=BATCH))
         points.append({"guidance": scale, **shares(rows)})
         log.info("guidance %g: %s", scale, json.dumps(points[-1]))
-    best, command = best_scale(points), f"python -m maskunet tabletop curve --n {n}"
-    found = {"command": command, "split": "train", "seed": GUIDANCE_SEED, "best": best, "curve": points}
+    return written(folder, points, f"python -m maskunet tabletop curve --n {n}")
+
+
+def written(folder: Path, points: Sequence[Mapping[str, Any]], command: str) -> str:
+    """Write what `curve` measured, and the guidance scale that follows.
+
+    Returns:
+        The text of curve.md.
+    """
+    most, chosen = best_scale(points), lowest_scale(points)
+    found = {
+        "command": command, "split": "train", "seed": GUIDANCE_SEED, "most": most, "chosen": chosen, "curve": points
+    }  # fmt: skip
     text = _text(found)
     whole.write(folder / "curve.json", json.dumps(found, indent=1))
-    whole.write(folder / "guidance.json", json.dumps({"guidance": best}))
+    whole.write(folder / "guidance.json", json.dumps({"guidance": chosen}))
     whole.write(folder / "curve.md", text)
     return text
+
+
+def lowest_scale(points: Sequence[Mapping[str, Any]]) -> float:
+    """The smallest scale whose share correct may be the largest one: it lies within the 95 % interval.
+
+    Where the curve is flat, more guidance only makes colors harsher.
+    """
+    most = max(point["correct"] for point in points)
+    return min(point["guidance"] for point in points if point["intervals"]["correct"][1] >= most)
 
 
 def judge(out: Path, n: int) -> str:
@@ -99,6 +119,7 @@ def _text(found: Mapping[str, Any]) -> str:
     rows = [[f"{p['guidance']:g}", str(p["n"]), *(cell(p, name) for name in names)] for p in found["curve"]]
     return (
         f"Made by `{found['command']}`: unmasked pictures of training prompts, 15 steps; correct by the checker, "
-        f"spoiled by the inspector, with 95 % intervals. Most are correct at guidance {found['best']:g}.\n\n"
+        f"spoiled by the inspector, with 95 % intervals. Most are correct at guidance {found['most']:g}; "
+        f"{found['chosen']:g} is the smallest scale that is not clearly worse, and the model's own.\n\n"
         f"{markdown_table(['guidance', 'n', *names], rows)}\n"
     )
