@@ -60,7 +60,7 @@ def tabletop(loaded: Loaded, latents: Path | None, guidance: float | None) -> Wo
         pairs=pairs,
         about=about,
         preset="tabletop",
-        request=Request(prompt="replaced by each", model="tabletop", guidance=guidance),
+        request=Request(prompt="replaced by each", model=loaded.model.name, guidance=guidance),
         second_order=True,
         prompts=_captions,
         reference=renders(),
