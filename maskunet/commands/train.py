@@ -11,7 +11,9 @@ from maskunet import plugins
 from maskunet.commands.base import CommandSpec, ModelOptions, UsageError, bar, key_value, option
 
 if TYPE_CHECKING:
-    from maskunet.records.training import TrainEvent
+    from tqdm import tqdm
+
+    from maskunet.records.training import Preparing, TrainEvent
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
 DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text"
@@ -69,10 +71,17 @@ def _follow(events: "Iterator[TrainEvent]", shown: bool) -> None:
     from contextlib import closing
 
     from maskunet.machine import interruptible
+    from maskunet.records.training import Preparing
 
     event = None
     with interruptible() as should_stop, closing(events), bar("step", shown=shown) as line:
         for event in events:
+            if isinstance(event, Preparing):
+                _prepared(event, line)
+                event = None
+                if should_stop():
+                    break
+                continue
             line.total, line.n = event.steps, event.step
             line.set_postfix_str(f"loss {event.loss:.4f}")
             if event.checkpoint and shown:
@@ -83,6 +92,14 @@ def _follow(events: "Iterator[TrainEvent]", shown: bool) -> None:
         stopped = should_stop()
     if event is not None and shown:
         sys.stderr.writelines(f"{said}\n" for said in _the_end(event, stopped))
+
+
+def _prepared(news: "Preparing", line: "tqdm") -> None:
+    """Show how many prompts have the pictures from which the training learns."""
+    line.total, line.n = news.total, news.done
+    line.set_postfix_str("prompts with pictures")
+    if news.note:
+        line.write(news.note, file=sys.stderr)
 
 
 def _the_end(event: "TrainEvent", stopped: str) -> list[str]:

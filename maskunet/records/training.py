@@ -45,6 +45,19 @@ class TrainEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Preparing:
+    """Work before the first step: pictures of prompts, from which the training learns.
+
+    Attributes:
+        done, total: prompts that have their pictures. note: what was found of them in the end, a sentence.
+    """
+
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeCard:
     """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page.
 
