@@ -100,7 +100,8 @@ class TrainState:
     """A training as a page shows it.
 
     Attributes:
-        phase: "loading", "training", "stopping", "done", "stopped" or "failed".
+        phase: "loading", "preparing", "training", "stopping", "done", "stopped" or "failed".
+        prepared: the newest of what is made before the first step, if anything is.
         events: one per step so far, without their sheets.
         sheets: the newest checkpoints' samples (H, W, 3) by step, the last one newest.
         base: the same samples of the base model, as soon as they are made.
@@ -111,6 +112,7 @@ class TrainState:
 
     request: TrainRequest
     phase: str = "loading"
+    prepared: Preparing | None = None
     events: tuple[TrainEvent, ...] = ()
     sheets: Mapping[int, np.ndarray] = field(default_factory=dict)
     base: BaseSamples | None = None

@@ -56,6 +56,7 @@ def best_of(
     model: DiffusionModel, settings: RankedSettings, held_out: Sequence[Pair], rewards: WeightedRewards
 ) -> Objective:
     """Learn from the better picture alone, as from any picture; the same exam."""
+    held_out = held_out if len(held_out) > 1 else []  # of one there is no standard error
     sampling = GuidedSampling(model, settings.sampling_steps, settings.guidance)
     captions, judges = [pair.caption for pair in held_out], {}
     if held_out and model.name in MODELS and MODELS[model.name].embedded:
