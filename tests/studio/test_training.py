@@ -232,11 +232,12 @@ def test_only_what_a_recipe_measures_is_drawn():
     held_out = {"held_out_loss_change": -1.0, "held_out_error": 0.5}
     labels = [
         [panel.get_ylabel().split(",")[0] for panel in SPEC.draw([event(1, 1.0, figures=figures)]).axes]
-        for figures in ({}, held_out, held_out | masks)
+        for figures in ({}, held_out, held_out | masks, {"unseen_right": 0.75})
     ]
     assert labels[0] == ["loss", "learning rate"]
     assert labels[1] == ["loss", "held-out loss", "learning rate"]
     assert labels[2] == ["loss", "held-out loss", "removed", "masks differ", "learning rate"]
+    assert labels[3] == ["loss", "unseen pairs", "learning rate"]
     figure = SPEC.draw([event(1, 1.0, figures=masks), event(2, 1.0)])
     assert figure.axes[1].lines[0].get_ydata()[0] == pytest.approx(10)  # percent
     with pytest.raises(ValueError, match="has done no step yet"):
