@@ -55,7 +55,11 @@ def objective(model: DiffusionModel, settings: Any, held_out: Sequence[Pair], re
 def best_of(
     model: DiffusionModel, settings: RankedSettings, held_out: Sequence[Pair], rewards: WeightedRewards
 ) -> Objective:
-    """Learn from the better picture alone, as from any picture; the same exam."""
+    """Learn from the better picture alone, as from any picture.
+
+    Both are examined alike: on unseen pairs, and on pictures of their prompts as the rewards judge them, or of
+    tabletop's tasks, which its checker can judge too.
+    """
     held_out = held_out if len(held_out) > 1 else []  # of one there is no standard error
     sampling = GuidedSampling(model, settings.sampling_steps, settings.guidance)
     captions, judges = [pair.caption for pair in held_out], {}
