@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from maskunet.records import Request, Run, StepEvent
-from maskunet.records.training import TrainEvent
+from maskunet.records.training import Preparing, TrainEvent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,8 +190,10 @@ class Lab:
         latents: str | Path | None = None,
         minutes: float = math.inf,
         resume: bool = False,
-    ) -> Iterator[TrainEvent]:
+    ) -> Iterator[TrainEvent | Preparing]:
         """Train a recipe on the model, one event per step; closing the iterator keeps what was reached.
+
+        A recipe that makes pictures to learn from tells that first.
 
         Args:
             recipe: a name in `maskunet.recipes.SPECS`, with a preset of it and single settings.

@@ -18,6 +18,7 @@ NORMAL = 1.96  # standard errors of a 95 % interval
 MEASURED = {  # by panel, the figures with their labels; shares, drawn in percent
     "removed, %": {"removed": "as used", "expected": "expected when drawn"},
     "masks differ, %": {"distance_time": "t = 900 and 100", "distance_sample": "two pictures"},
+    "unseen pairs, %": {"unseen_right": "in the right order"},
 }
 CHANGE, ERROR = "held_out_loss_change", "held_out_error"
 
@@ -74,7 +75,7 @@ def draw(events: Sequence[TrainEvent], window: int = WINDOW) -> Figure:
     if CHANGE in known:
         _change(between.pop(0), [row for row in rows if row[CHANGE] is not None])
     for panel, (label, names) in zip(between, measured.items(), strict=True):
-        for (name, said), color in zip(names.items(), (COLORS["a"], COLORS["b"]), strict=True):
+        for (name, said), color in zip(names.items(), (COLORS["a"], COLORS["b"]), strict=False):
             points = [(event.step, 100 * event.figures[name]) for event in checkpoints]
             panel.plot(*zip(*points, strict=True), color=color, marker="o", markersize=3, label=said)
         panel.set_ylabel(label)

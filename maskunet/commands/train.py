@@ -11,7 +11,9 @@ from maskunet import plugins
 from maskunet.commands.base import CommandSpec, ModelOptions, UsageError, bar, key_value, option
 
 if TYPE_CHECKING:
-    from maskunet.records.training import TrainEvent
+    from tqdm import tqdm
+
+    from maskunet.records.training import Preparing, TrainEvent
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
 DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text"
@@ -64,29 +66,49 @@ def run(options: Options) -> None:
     _follow(events, shown=machine.place()[0] == 0)
 
 
-def _follow(events: "Iterator[TrainEvent]", shown: bool) -> None:
+def _follow(events: "Iterator[TrainEvent | Preparing]", shown: bool) -> None:
     """Run the training, tell its progress, and in the end what was left out."""
     from contextlib import closing
 
     from maskunet.machine import interruptible
+    from maskunet.records.training import Preparing
 
     event = None
     with interruptible() as should_stop, closing(events), bar("step", shown=shown) as line:
-        for event in events:
-            line.total, line.n = event.steps, event.step
-            line.set_postfix_str(f"loss {event.loss:.4f}")
-            if event.checkpoint and shown:
-                figures = "  ".join(f"{name} {value:.4f}" for name, value in event.figures.items())
-                line.write(f"step {event.step}: loss {event.loss:.4f}  {figures}", file=sys.stderr)
+        for news in events:
+            if isinstance(news, Preparing):
+                _prepared(news, line)
+            else:
+                event = news
+                _stepped(event, line)
             if should_stop():
                 break
         stopped = should_stop()
-    if event is not None and shown:
+    if shown:
         sys.stderr.writelines(f"{said}\n" for said in _the_end(event, stopped))
 
 
-def _the_end(event: "TrainEvent", stopped: str) -> list[str]:
-    """What to know about a training that is over."""
+def _stepped(event: "TrainEvent", line: "tqdm") -> None:
+    """Show how far the training is, and what a checkpoint measured."""
+    line.total, line.n = event.steps, event.step
+    line.set_postfix_str(f"loss {event.loss:.4f}")
+    if event.checkpoint and not line.disable:
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in event.figures.items())
+        line.write(f"step {event.step}: loss {event.loss:.4f}  {figures}", file=sys.stderr)
+
+
+def _prepared(news: "Preparing", line: "tqdm") -> None:
+    """Show how many prompts have the pictures from which the training learns."""
+    line.total, line.n = news.total, news.done
+    line.set_postfix_str("prompts with pictures")
+    if news.note and not line.disable:
+        line.write(news.note, file=sys.stderr)
+
+
+def _the_end(event: "TrainEvent | None", stopped: str) -> list[str]:
+    """What to know about a training that is over, which may have had no step."""
+    if event is None:
+        return [f"{stopped} The pictures that were made are kept for the next time."] if stopped else []
     lines = [f"{stopped} What was reached at step {event.step} of {event.steps} is kept."] if stopped else []
     lines += [event.note] if event.note else []
     return lines + event.left_out

@@ -45,6 +45,19 @@ class TrainEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Preparing:
+    """Work before the first step: pictures of prompts, from which the training learns.
+
+    Attributes:
+        done, total: prompts that have their pictures. note: what was found of them in the end, a sentence.
+    """
+
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeCard:
     """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page.
 
@@ -87,7 +100,8 @@ class TrainState:
     """A training as a page shows it.
 
     Attributes:
-        phase: "loading", "training", "stopping", "done", "stopped" or "failed".
+        phase: "loading", "preparing", "training", "stopping", "done", "stopped" or "failed".
+        prepared: the newest of what is made before the first step, if anything is.
         events: one per step so far, without their sheets.
         sheets: the newest checkpoints' samples (H, W, 3) by step, the last one newest.
         base: the same samples of the base model, as soon as they are made.
@@ -98,6 +112,7 @@ class TrainState:
 
     request: TrainRequest
     phase: str = "loading"
+    prepared: Preparing | None = None
     events: tuple[TrainEvent, ...] = ()
     sheets: Mapping[int, np.ndarray] = field(default_factory=dict)
     base: BaseSamples | None = None

@@ -18,7 +18,7 @@ from maskunet.methods import SPECS as METHODS
 from maskunet.methods import method_for
 from maskunet.models import SPECS as MODELS
 from maskunet.records.disk import trained_file, whole
-from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
+from maskunet.records.training import BaseSamples, Preparing, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
 from maskunet.studio.process import Died, Process
 from maskunet.studio.training_process import MODEL, Place
@@ -32,6 +32,9 @@ ORDER = (
     "full",
     "mask_reward",
     "lora_reward",
+    "mask_preference",
+    "lora_preference",
+    "mask_best_of",
 )  # as the page offers them; other recipes follow
 SHORT = {  # what a page may ask for
     "steps": {"low": 1, "high": 5000, "help": "optimizer steps"},  # so that epochs do not count
@@ -39,6 +42,7 @@ SHORT = {  # what a page may ask for
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 SHEETS = 8  # checkpoints whose samples are kept in memory
+EARLY = ("loading", "preparing")  # phases before the first step
 PERIOD = 1.0  # seconds between two looks of a page
 DIED = "The training ended before it was done, most likely for lack of memory. Take a smaller batch."
 
@@ -210,11 +214,14 @@ class TrainStudio:
             ended = "done" if complete else "stopped"
             self._publish(phase="failed" if failed else ended, message=failed)
 
-    def _hear(self, said: BaseSamples | TrainEvent) -> None:
+    def _hear(self, said: BaseSamples | Preparing | TrainEvent) -> None:
         with self._news:
             state = self._state
             if isinstance(said, BaseSamples):
                 self._publish(base=said)
+                return
+            if isinstance(said, Preparing):
+                self._publish(phase="preparing" if state.phase == "loading" else state.phase, prepared=said)
                 return
             before = [event for event in state.events[-1:] if event.step < said.step]
             events = (*state.events[:-1], *before, replace(said, sheet=None))
@@ -222,7 +229,7 @@ class TrainStudio:
             if said.checkpoint:
                 sheets = {**state.sheets, said.step: said.sheet}
                 news |= {"sheets": dict(list(sheets.items())[-SHEETS:]), "saved": said.step}
-            self._publish(phase="training" if state.phase == "loading" else state.phase, **news)
+            self._publish(phase="training" if state.phase in EARLY else state.phase, **news)
 
     def _publish(self, **news: Any) -> None:
         """Change the state; the lock is held."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskunet.records.training import BaseSamples, TrainEvent
+from maskunet.records.training import BaseSamples, Preparing, TrainEvent
 from maskunet.studio.process import tell
 from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import RecipeSpec, Settings
@@ -39,7 +39,7 @@ def serve(pipe: Connection, place: Place, recipe: str, settings: Settings, out: 
 
 def work(
     place: Place, spec: RecipeSpec, settings: Settings, out: Path, should_stop: Callable[[], bool]
-) -> Iterator[BaseSamples | TrainEvent]:
+) -> Iterator[BaseSamples | Preparing | TrainEvent]:
     """Sample the base model, then train on tabletop scenes; closing the iterator keeps what was reached.
 
     A training that was stopped tells its last step twice, the second time as the checkpoint it became.
@@ -69,7 +69,7 @@ def work(
             yield event
             if should_stop():
                 break
-    if not event.final:
+    if isinstance(event, TrainEvent) and not event.final:
         yield replace(event, checkpoint=True, final=True, sheet=_sheet(out, event.step))
 
 

@@ -19,11 +19,15 @@ TRIES = 100  # neighbors asked before a data set counts as broken
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A caption with its picture (H, W, 3) uint8, or with the picture's latents (C, h, w), scaled."""
+    """A caption with its picture (H, W, 3) uint8, or with the picture's latents (C, h, w), scaled.
+
+    `worse`: latents of another picture of the caption that is liked less, where preferences are learned.
+    """
 
     caption: str
     image: np.ndarray | None = None
     latents: np.ndarray | None = None
+    worse: np.ndarray | None = None
 
 
 class Pairs(Protocol):

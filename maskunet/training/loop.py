@@ -16,12 +16,15 @@ from torch import Tensor
 
 from maskunet import seeds
 from maskunet.models.base import DiffusionModel
-from maskunet.records.training import TrainEvent
+from maskunet.records.training import Preparing, TrainEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import checkpoint, sheet
 from maskunet.training.data import Feed, Pairs
 from maskunet.training.objective import Batch, Objective
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
+
+SHARED = ".pictures"  # beside the folders of trainings
+SHOWN = 4  # samples on a sheet
 
 
 def train(
@@ -35,15 +38,18 @@ def train(
     rewards: WeightedRewards | None = None,
     resume: bool = False,
     minutes: float = math.inf,
-) -> Iterator[TrainEvent]:
+) -> Iterator[TrainEvent | Preparing]:
     """Train a recipe; one event per optimizer step. Closing the iterator saves and stops.
+
+    A recipe that makes what it learns from tells that first, as `Preparing`.
 
     Args:
         model: frozen; bit for bit the same afterwards. pairs: pictures with captions.
-        out: receives the checkpoint, the trained part, the log and the sample sheets.
+        out: receives the checkpoint, the trained part, the log and the sample sheets. What the recipe makes to learn
+            from lies beside it, in `SHARED`, for other trainings.
         rewards: of a recipe that learns from one.
         about: what else a resumption must agree on, such as the data's name; JSON values.
-        minutes: of this call; when they are over, the training is saved and ends early.
+        minutes: of this call's steps; when they are over, the training is saved and ends early.
 
     Raises:
         ValueError: nothing to train on, settings that this device or a resumption does not allow, or a
@@ -55,10 +61,15 @@ def train(
     try:
         accelerator = _accelerator(model, settings, out)
         feed = Feed(pairs, settings.seed)
+        shown = [feed(number).caption for number in range(SHOWN)]
+        if spec.prepare:
+            _ready(out, identity, resume, accelerator.is_main_process)
+            made = yield from spec.prepare(model, settings, feed, rewards, out.parent / SHARED)
+            feed = Feed(made, settings.seed)
         held_out = feed.held_out() if accelerator.is_main_process else []
         objective = spec.objective(model, settings, held_out, rewards)
         with spec.build(model, settings) as recipe:
-            run = _Training(accelerator, model, recipe, objective, settings, feed, out, identity)
+            run = _Training(accelerator, model, recipe, objective, settings, feed, shown, out, identity)
             run.begin(resume)
             try:
                 yield from run.steps(minutes)
@@ -66,6 +77,14 @@ def train(
                 run.end()
     finally:
         AcceleratorState._reset_state()  # else the next training in this process must have this precision
+
+
+def _ready(out: Path, identity: dict[str, Any], resume: bool, main: bool) -> None:
+    """Refuse before long work what could not begin after it."""
+    if resume:
+        checkpoint.load(out, identity)
+    elif main:
+        checkpoint.claim(out)
 
 
 def _accelerator(model: DiffusionModel, settings: Settings, out: Path) -> Any:
@@ -91,11 +110,11 @@ class _Training:
 
     def __init__(
         self, accelerator: Any, model: DiffusionModel, recipe: Recipe, objective: Objective, settings: Settings,
-        feed: Feed, out: Path, identity: dict[str, Any],
+        feed: Feed, shown: list[str], out: Path, identity: dict[str, Any],
     ):  # fmt: skip
         self.objective, self.best = objective, -math.inf
         self.accelerator, self.model, self.recipe, self.settings = accelerator, model, recipe, settings
-        self.feed, self.out, self.identity = feed, out, identity
+        self.feed, self.shown, self.out, self.identity = feed, shown, out, identity
         self.trained = [p for p in recipe.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         # The model's parts are on their device already, and the recipe's module must stay with them.
@@ -258,8 +277,7 @@ class _Training:
     def _measure(self) -> tuple[dict[str, float], np.ndarray]:
         two = self._samples([0, 1])
         figures = {**self.recipe.measure(two.x0, two.text), **self.objective.exam(self.recipe.module)}
-        captions = [self.feed(number).caption for number in range(4)]
-        return figures, sheet.draw(self.model, self.recipe.module, captions)
+        return figures, sheet.draw(self.model, self.recipe.module, self.shown)
 
     def _better(self, figures: dict[str, float]) -> bool:
         """Whether the trained part of this checkpoint is to be kept in place of the one before."""

@@ -8,17 +8,15 @@ ReFL differs: it samples with the weights in training. Here the base model sampl
 every time its caption comes again; masks that remove few weights hardly move it.
 """
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskunet import seeds
-from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -26,7 +24,9 @@ from maskunet.rewards import SPECS as REWARDS
 from maskunet.rewards.base import WeightedRewards, held_out_of, shifted_views, shifts
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
-from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
+from maskunet.training.exam import Exam
+from maskunet.training.objective import Batch, Objective, Predict
+from maskunet.training.sampling import GuidedSampling
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
@@ -98,14 +98,8 @@ def _losses(sampling: "Sampling", rewards: WeightedRewards, predict: Predict, gi
     return loss
 
 
-class Sampling:
-    """Guided sampling: the base model's, whose states are kept, or whole through a recipe's module.
-
-    Made while the model is as it came.
-
-    Attributes:
-        base: the base model's U-Net, in the form of a recipe's module.
-    """
+class Sampling(GuidedSampling):
+    """Guided sampling whose states, the base model's, are kept and judged. Made while the model is as it came."""
 
     def __init__(self, model: DiffusionModel, settings: RewardSettings):
         if settings.first >= settings.sampling_steps:
@@ -113,17 +107,9 @@ class Sampling:
                 f"The setting first is {settings.first}; with {settings.sampling_steps} sampling steps, 0 to "
                 f"{settings.sampling_steps - 1} are allowed."
             )
-        self.model, self.settings = model, settings
-        self.pairs = model.schedule.linspace_pairs(settings.sampling_steps)
-        self.scale = settings.guidance or model.guidance
-        self.base = _twin(model.unet)
-        self._nothing = model.encode_prompts([""])
+        super().__init__(model, settings.sampling_steps, settings.guidance)
+        self.settings = settings
         self._known: dict[int, Tensor] = {}  # (steps, C, h, w) on the CPU, by the sample's number
-
-    def guided(self, captions: list[str]) -> TextStates:
-        """The text states of no caption, where there is guidance, then those of the captions."""
-        both = [self._nothing.repeated(len(captions)), self.model.encode_prompts(captions)]
-        return TextStates.cat(both).guided(self.scale)
 
     def cut_short(self, given: Batch) -> tuple[Tensor, list[int]]:
         """Latents of the base model's samplings (B, C, h, w), each at a step that its draw decides, and the steps."""
@@ -145,64 +131,3 @@ class Sampling:
         x0 = torch.cat([self.model.schedule.x0_eps(out, x, t)[0] for out, x, t in parts])
         with torch.autocast(x0.device.type, enabled=False):
             return self.model.decode(x0.to(self.model.dtype))
-
-    def whole(self, predict: Predict, noise: Tensor, text: TextStates) -> Tensor:
-        """The pictures (B, 3, H, W) in [0, 1] of a sampling to its end, nothing in it drawn."""
-        return self.model.decode(self._latents(predict, noise, text)[-1].to(self.model.dtype))
-
-    @torch.no_grad()
-    def _latents(self, predict: Predict, x_t: Tensor, text: TextStates) -> list[Tensor]:
-        """The latents before every step, and the clean ones."""
-
-        def predict_x0(x_t: Tensor, t: int) -> Tensor:
-            times = torch.full((len(x_t),), t, device=x_t.device)
-            return self.model.schedule.x0_eps(self._output(predict, x_t, times, text, []), x_t, t)[0]
-
-        return [*trajectory(self.model.schedule, self.pairs, x_t, predict_x0)]
-
-    def _output(self, predict: Predict, x_t: Tensor, times: Tensor, text: TextStates, draws: list[int]) -> Tensor:
-        latents, times = doubled(x_t, self.scale).to(self.model.dtype), doubled(times, self.scale)
-        draws = draws * (len(latents) // len(x_t))
-        return classifier_free(predict(latents, times, text, draws), self.scale)
-
-
-def _twin(unet: nn.Module) -> Predict:
-    """The U-Net as it is now, whatever is put on it later: other modules with the same weights."""
-    twin = copy.deepcopy(unet, memo={id(p): p for p in unet.parameters()})
-    return lambda x_t, t, text, draws: twin(x_t, t, **text.arguments).sample
-
-
-class Exam:
-    """Pictures for captions that no training sees, from noise that never changes, under every reward.
-
-    Args:
-        captions: may be none; then nothing is measured.
-    """
-
-    def __init__(self, sampling: Sampling, rewards: WeightedRewards, captions: Sequence[str]):
-        self._sampling, self._rewards = sampling, rewards
-        model, stream = sampling.model, torch.Generator().manual_seed(1)
-        self._parts = [
-            (part, torch.randn((len(part), *model.latent_shape), generator=stream).to(model.device))
-            for start in range(0, len(captions), AT_ONCE)
-            if (part := list(captions[start : start + AT_ONCE]))
-        ]
-        self._base = self._scores(sampling.base)
-
-    @torch.no_grad()
-    def _scores(self, predict: Predict) -> dict[str, Tensor]:
-        found: dict[str, list[Tensor]] = {}
-        for captions, noise in self._parts:
-            image = self._sampling.whole(predict, noise, self._sampling.guided(captions))
-            for name, values in self._rewards(image, captions).items():
-                found.setdefault(name, []).append(values.float().cpu())
-        return {name: torch.cat(values) for name, values in found.items() if name in self._rewards.weights}
-
-    def change(self, predict: Predict) -> Mapping[str, float]:
-        """How much each reward's mean changed against the base model's pictures, and the standard error."""
-        found = {}
-        for name, scores in self._scores(predict).items():
-            change = scores - self._base[name]
-            found |= {f"{name}_change": float(change.mean())}
-            found |= {f"{name}_error": float(change.std() / len(change) ** 0.5)}
-        return found

@@ -4,12 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from maskunet.tabletop import data
+from maskunet.tabletop import checker, data
 from maskunet.tabletop.captions import caption
+from maskunet.tabletop.place import CHECKER
 from maskunet.tabletop.scenes import mirrored
+from maskunet.tabletop.tasks import TASKS, cases
 
 PIXELS = 128  # along an edge of its pictures
+EACH = 7  # prompts of every task on which a training is judged
 
 
 class Tabletop:
@@ -45,3 +50,21 @@ class Tabletop:
         from maskunet.tabletop.render import render
 
         return Pair(text, image=render([scene], PIXELS)[0].permute(1, 2, 0).numpy())
+
+
+class Correct:
+    """The checker's word on pictures of the tasks' prompts, of the split that may choose a setting.
+
+    Attributes:
+        prompts: `EACH` of every task, task by task.
+    """
+
+    def __init__(self, device: torch.device):
+        self._checker = checker.load(CHECKER).to(device)
+        self._cases = [case for task in TASKS for case in cases(task, EACH, seed=0, split="train")]
+        self.prompts = [case.prompt for case in self._cases]
+
+    def __call__(self, image: Tensor, which: range) -> Tensor:
+        """(B,) 1 where a picture of (B, 3, H, W) in [0, 1] is what its prompt asks for, else 0."""
+        seen = zip((self._cases[i] for i in which), self._checker.see(image), strict=True)
+        return torch.tensor([float(case.satisfied(things)) for case, things in seen])

@@ -148,6 +148,7 @@ TRAINED, FIRST_TRAINED = "Trained", "the model’s first"
 NO_TRAINING = "Nothing was trained here yet. Choose a recipe and press “Start training”."
 TRAINING_PHASES = {
     "loading": "Loading the model and sampling it untrained",
+    "preparing": "Making the pictures that it learns from",
     "training": "Training",
     "stopping": "Stopping after this step, then saving",
     "done": "Done",
@@ -156,6 +157,10 @@ TRAINING_PHASES = {
 }
 LOSS, ONE_STEP, LEARNING_STEP = "Loss", "one step", "training step"
 HELD_OUT, HELD_OUT_CHANGE = "Change of the loss on held-out scenes", "change, %"
+UNSEEN = "Unseen pairs put in the right order"
+UNSEEN_HINT = "Half is chance. The checkpoint with the largest share is kept."
+JUDGED, JUDGED_CHANGE = "Pictures of other prompts, as judged", "change"
+JUDGED_HINT = "Against the base model’s pictures from the same noise; “correct” is the checker’s share."
 AS_USED, WHEN_DRAWN = "as used", "expected when drawn"
 DISTANCES, OVER_TIME, OVER_SAMPLES = "How far masks differ", "between t = 900 and 100", "between two scenes"
 MASKS_HINT = "Measured at checkpoints on two scenes at two timesteps (n = 4 masks): a look, not an estimate."
@@ -302,6 +307,11 @@ def study(n: int, correct: float, plain: int) -> str:
 def training(phase: str, step: int, steps: int) -> str:
     """How far a training is."""
     return f"{TRAINING_PHASES[phase]}, step {step:,} of {steps:,}" if step else TRAINING_PHASES[phase]
+
+
+def preparing(done: int, total: int) -> str:
+    """How far the pictures are from which a training learns."""
+    return f"{TRAINING_PHASES['preparing']}: {done:,} of {total:,} prompts"
 
 
 def kept(name: str, step: int, steps: int) -> str:

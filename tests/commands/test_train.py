@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskunet.commands import train as train_command
 from maskunet.commands.registry import main
 from maskunet.library.library import Library
 from maskunet.methods import SPECS as METHODS
 from maskunet.records import Request
+from maskunet.records.training import Preparing
 from maskunet.training.data import Feed, Table
 from maskunet.training.recipes import SPECS
 from maskunet.training.tabletop import Tabletop
 from tests.support.tiny import tiny_sd_folder
+from tests.support.tiny_rewards import write_small
 from tests.training.test_loop import run
 
 SMALL = ["--set", "steps=2", "--set", "batch=2", "--set", "every=1"]
@@ -55,6 +58,27 @@ def test_each_recipe_trains_and_leaves_its_part_log_and_samples(train, tmp_path,
     assert json.loads((out / "training.json").read_text())["data"] == "pictures"
 
 
+def test_preferences_are_learned_from_pictures_that_the_command_makes(train, pictures, tmp_path, capsys):
+    write_small(tmp_path / "base" / "rewards")
+    captions = ("a red cube", "a blue cube", "a cat")
+    rows = [json.dumps({"file_name": f"{i}.png", "text": text}) for i, text in enumerate(captions)]
+    (pictures / "metadata.jsonl").write_text("\n".join(rows))
+    few = [part for each in ("pictures=2", "sampling_steps=2", "reward=hpsv2") for part in ("--set", each)]
+    assert train("mask_preference", *few) == 0
+    assert "step 2: loss" in capsys.readouterr().err
+    assert (tmp_path / "out" / "trained.safetensors").stat().st_size > 0
+    assert len(list((tmp_path / ".pictures").rglob("*.safetensors"))) == 1
+
+
+def test_what_is_told_before_and_without_a_first_step(capsys):
+    steps = [Preparing(done=0, total=4), Preparing(done=4, total=4, note="1 of 4 prompts are left out.")]
+    train_command._follow((each for each in steps), shown=True)
+    assert "1 of 4 prompts are left out." in capsys.readouterr().err
+    assert train_command._the_end(None, "Stopped.") == [
+        "Stopped. The pictures that were made are kept for the next time."
+    ]
+
+
 def test_a_finished_training_goes_on_with_more_steps(train, tmp_path):
     assert train("full", "--preset", "tabletop") == 0
     assert train("full", "--preset", "tabletop") == 2  # not over the old one
@@ -81,7 +105,7 @@ def test_mistakes_are_told_in_one_sentence(train, capsys, more, says):
 def test_what_is_no_recipe_and_no_data_is_refused(train, capsys, tmp_path):
     with pytest.raises(SystemExit):
         train("dreams")
-    assert "there are full, lora, lora_reward, mask_generator" in capsys.readouterr().err
+    assert f"there are {', '.join(SPECS)}" in capsys.readouterr().err
     assert train("lora", data=tmp_path / "nothing") == 2
     assert "neither tabletop, nor a folder, nor a Parquet file" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()

@@ -13,7 +13,7 @@ import pytest
 import app
 from maskunet.library.library import Library
 from maskunet.masks.generator import VARIANTS
-from maskunet.records.training import BaseSamples, TrainEvent, TrainRequest
+from maskunet.records.training import BaseSamples, Preparing, TrainEvent, TrainRequest, TrainState
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place, work
 from maskunet.training.recipes import SPECS
@@ -49,7 +49,8 @@ def event(step, loss, steps=4, **more):
 
 def test_recipes_come_with_their_short_presets_and_all_settings_in_the_ranges_of_a_page(studio):
     masks, lora, full, *from_rewards = studio.recipes()
-    assert [card.name for card in from_rewards] == ["mask_reward", "lora_reward"]
+    preferred = ["mask_preference", "lora_preference", "mask_best_of"]
+    assert [card.name for card in from_rewards] == ["mask_reward", "lora_reward", *preferred]
     assert [card.name for card in (masks, lora, full)] == ["mask_generator", "lora", "full"]
     assert [list(card.presets) for card in (masks, lora, full)] == [["tabletop"]] * 3
     wanted = SPECS["mask_generator"].presets["tabletop"]
@@ -231,12 +232,30 @@ def test_only_what_a_recipe_measures_is_drawn():
     held_out = {"held_out_loss_change": -1.0, "held_out_error": 0.5}
     labels = [
         [panel.get_ylabel().split(",")[0] for panel in SPEC.draw([event(1, 1.0, figures=figures)]).axes]
-        for figures in ({}, held_out, held_out | masks)
+        for figures in ({}, held_out, held_out | masks, {"unseen_right": 0.75})
     ]
     assert labels[0] == ["loss", "learning rate"]
     assert labels[1] == ["loss", "held-out loss", "learning rate"]
     assert labels[2] == ["loss", "held-out loss", "removed", "masks differ", "learning rate"]
+    assert labels[3] == ["loss", "unseen pairs", "learning rate"]
     figure = SPEC.draw([event(1, 1.0, figures=masks), event(2, 1.0)])
     assert figure.axes[1].lines[0].get_ydata()[0] == pytest.approx(10)  # percent
     with pytest.raises(ValueError, match="has done no step yet"):
         SPEC.draw([])
+
+
+def test_pictures_that_are_made_first_are_told_and_may_be_stopped(tmp_path, monkeypatch):
+    news = Preparing(done=0, total=2)
+    monkeypatch.setattr("maskunet.training.loop.train", lambda *given, **more: (each for each in (news, news)))
+    monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
+    spec = SPECS["mask_generator"]
+    samples, *told = work(HERE, spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True)
+    assert isinstance(samples, BaseSamples) and told == [news]
+
+
+def test_a_page_hears_of_pictures_before_the_first_step(studio):
+    studio._state = TrainState(request=TrainRequest(recipe="mask_preference", name="mine"))
+    studio._hear(Preparing(done=1, total=2))
+    assert (studio._state.phase, studio._state.prepared.done) == ("preparing", 1)
+    studio._hear(event(1, 0.5))
+    assert studio._state.phase == "training"

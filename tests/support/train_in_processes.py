@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from maskunet.models.base import from_folder
+from maskunet.records.training import TrainEvent
 from maskunet.training import loop
 from maskunet.training.recipes import SPECS
-from tests.training.test_loop import ABOUT, Four, settings
+from tests.training.test_loop import ABOUT, REWARDS, Four, settings
 
 
 def main(folder, home, *names):
@@ -17,8 +18,9 @@ def main(folder, home, *names):
     model = from_folder(Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
     for name in names:
         spec, out = SPECS[name], Path(home) / name
-        events = loop.train(model, spec, settings(spec, micro_batch=1), Four(), out, about=ABOUT)
-        losses = [event.loss for event in events]
+        chosen = settings(spec, micro_batch=1)
+        events = loop.train(model, spec, chosen, Four(), out, about=ABOUT, rewards=REWARDS)
+        losses = [event.loss for event in events if isinstance(event, TrainEvent)]
         if torch.distributed.is_initialized():
             (out / f"losses-{torch.distributed.get_rank()}.json").write_text(json.dumps(losses))
 

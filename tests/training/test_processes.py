@@ -26,7 +26,7 @@ def free_port():
         return found.getsockname()[1]
 
 
-NAMES = "mask_generator", "lora"
+NAMES = "mask_generator", "lora", "mask_preference"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from PIL import Image
 from maskunet.library.library import Library
 from maskunet.methods import SPECS
 from maskunet.plugins import FieldCard
-from maskunet.records.training import BaseSamples, RecipeCard, TrainEvent, TrainRequest, TrainState
+from maskunet.records.training import BaseSamples, Preparing, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import cards
 from maskunet.studio.studio import Studio
 from maskunet.studio.training import TrainStudio
@@ -158,6 +158,8 @@ def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():
     ("given", "said"),
     [
         (state("loading", 0, seconds=3.0), "“mine”: Loading the model"),
+        (state("preparing", 0, prepared=Preparing(done=8, total=32)), "learns from: 8 of 32 prompts</span>"),
+        (state("preparing", 0, prepared=Preparing(done=8, total=32)), "width:25.0%"),
         (state(seconds=3.0), "Training, step 1 of 4</span><span>3.0 s, about 12 s left"),
         (state("stopping"), "Stopping after this step"),
         (state("stopped", 2, saved=2), "Stopped. “mine” is kept as it was at step 2 of 4"),
@@ -183,6 +185,18 @@ def test_curves_hold_the_numbers_of_the_events():
     assert "n = 64 scenes" in html and "mean of the last 4 steps" in html
     assert views.curves(state(steps=0)) == ""
     assert set(tables(views.curves(state(steps=2)))) == {"loss"}
+
+
+def test_what_learns_from_preferences_shows_its_exam():
+    figures = {"unseen_right": 0.75, "unseen_error": 0.1, "better_change": -1.0, "removed": 0.1}
+    figures |= {"image_reward_change": 0.5, "image_reward_error": 0.1, "correct_change": -0.1, "correct_error": 0.05}
+    events = (event(1), event(2, figures=figures))
+    html = views.curves(TrainState(request=TrainRequest(recipe="lora", name="a"), events=events))
+    found = tables(html)
+    assert set(found) == {"loss", "unseen", "judged"}
+    assert [(row["step"], float(row["unseen_right"])) for row in found["unseen"]] == [("2", 0.75)]
+    assert float(found["judged"][0]["correct_change"]) == -0.1
+    assert "image_reward" in html and "better, step" not in html
 
 
 def test_a_long_training_is_thinned_for_the_page():

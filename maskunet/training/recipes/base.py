@@ -1,6 +1,6 @@
 """What every recipe shares: its SPEC, the loop's settings, and what a recipe hands to the loop."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,15 @@ from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records.disk import trained_file
+from maskunet.records.training import Preparing
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import diffusion
-from maskunet.training.data import Pair
+from maskunet.training.data import Feed, Pair, Pairs
 from maskunet.training.objective import Objective
 
 PRECISIONS = ("no", "bf16", "fp16")
 COURSES = ("constant", "cosine")
+Prepare = Callable[[DiffusionModel, Any, Feed, WeightedRewards | None, Path], Generator[Preparing, None, Pairs]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +100,9 @@ class RecipeSpec:
 
     `build(model, settings)` is a context manager that gives a `Recipe`; on exit the base model is, bit
     for bit, what it was. `objective(model, settings, held_out, rewards)` is what it learns from; `needs_rewards`
-    tells that rewards must be given.
+    tells that rewards must be given. `prepare(model, settings, feed, rewards, place)` makes what it learns from out of
+    the given pictures and tells how far that is; in the folder `place`, which trainings share. None: they serve as they
+    are.
     """
 
     name: str
@@ -110,3 +114,4 @@ class RecipeSpec:
     build: Callable[[DiffusionModel, Any], AbstractContextManager[Recipe]]
     objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = diffusion.objective
     needs_rewards: bool = False
+    prepare: Prepare | None = None

@@ -21,6 +21,7 @@ def status(state: TrainState) -> str:
     """The line under the buttons: how far, how long still, and in the end where it was kept."""
     event = state.events[-1] if state.events else None
     step, steps = (event.step, event.steps) if event else (0, 0)
+    prepared = state.prepared if state.phase == "preparing" else None
     if state.over:
         said = f"{words.TRAINING_PHASES[state.phase]}. " if state.phase != "failed" else f"{state.message} "
         role = 'failed" role="alert' if state.phase == "failed" else '" role="status'
@@ -28,11 +29,12 @@ def status(state: TrainState) -> str:
         said += words.kept(state.request.name, state.saved, steps) + left_out
         return f'<div class="status {role}">{escape(said)}</div>'
     left = f", about {words.seconds(event.seconds_left)} left" if event and state.phase == "training" else ""
-    text = f"“{state.request.name}”: {words.training(state.phase, step, steps)}"
+    told = words.preparing(prepared.done, prepared.total) if prepared else words.training(state.phase, step, steps)
+    text, share = f"“{state.request.name}”: {told}", prepared.done / prepared.total if prepared else step / (steps or 1)
     return (
         f'<div class="status" role="status"><span>{escape(text)}</span>'
         f"<span>{words.seconds(state.seconds)}{left}</span>"
-        f'<div class="bar"><i style="width:{step / steps if steps else 0:.1%}"></i></div></div>'
+        f'<div class="bar"><i style="width:{share:.1%}"></i></div></div>'
     )
 
 
@@ -45,6 +47,13 @@ def curves(state: TrainState) -> str:
     parts = [_loss([rows[i] for i in spread(len(rows), POINTS)])]
     if measured:
         parts.append(_held_out(measured, state.base.held_out))
+    ordered = [row for row in rows if row.get("unseen_right") is not None]
+    if ordered:
+        parts.append(_ordered(ordered))
+    changes = [name.removesuffix("_change") for name in rows[0] if name.endswith("_change")]
+    judged = [name for name in changes if f"{name}_error" in rows[0]]
+    if judged:
+        parts.append(_judged([row for row in rows if row[f"{judged[0]}_change"] is not None], judged))
     if measured and "removed" in measured[0]:
         parts += [_removed(measured), _distances(measured)]
     return f'<div class="plots">{"".join(parts)}</div>'
@@ -63,6 +72,25 @@ def _held_out(rows: Rows, n: int) -> str:
         ylabel=words.HELD_OUT_CHANGE, level=0.0, floor=None,
     )  # fmt: skip
     return plots.framed(words.HELD_OUT, drawn, rows, "held_out", words.held_out_hint(n))
+
+
+def _ordered(rows: Rows) -> str:
+    """How well pairs that no step trains on are told apart."""
+    drawn = plots.lines(
+        rows, [("unseen_right", words.UNSEEN, "a")], x="step", xlabel=words.LEARNING_STEP, ylabel=words.SHARE,
+        ys=plots.percent, level=0.5, floor=None,
+    )  # fmt: skip
+    return plots.framed(words.UNSEEN, drawn, rows, "unseen", words.UNSEEN_HINT)
+
+
+def _judged(rows: Rows, names: Sequence[str]) -> str:
+    """What rewards, and the checker where it is asked, say of pictures for prompts that no step trains on."""
+    classes = ("a", "b", "image", "all")
+    series = [(f"{name}_change", name, classes[i % len(classes)]) for i, name in enumerate(names)]
+    drawn = plots.lines(
+        rows, series, x="step", xlabel=words.LEARNING_STEP, ylabel=words.JUDGED_CHANGE, level=0.0, floor=None
+    )
+    return plots.framed(words.JUDGED, drawn, rows, "judged", words.JUDGED_HINT)
 
 
 def _removed(rows: Rows) -> str:

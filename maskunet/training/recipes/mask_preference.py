@@ -1,0 +1,36 @@
+"""Masks from preferences: one static mask learns which of two pictures is better; no gradient goes through a reward."""
+
+from dataclasses import dataclass
+
+from maskunet.training import preference, ranked
+from maskunet.training.recipes import mask_generator
+from maskunet.training.recipes.base import RecipeSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(preference.PreferenceSettings, mask_generator.MaskSettings):
+    """Those of the mask generator's recipe and of learning from preferences."""
+
+
+SPEC = RecipeSpec(
+    name="mask_preference",
+    title="MaskUNet, from preferences",
+    summary="A mask learns from the best and the worst of a few plain pictures of each prompt, as a reward ranks them.",
+    source="Diffusion-DPO (Wallace et al. 2023), which trains weights, done with masks",
+    makes="generator_from_reward",
+    presets={
+        "tabletop": Settings(
+            steps=300, batch=16, micro_batch=16, learning_rate=1.5e-2, weight_decay=0.0, variant="static",
+            noise="none", start=1.0, every=50,
+        ),
+        "sd15": Settings(
+            epochs=4, batch=32, micro_batch=1, learning_rate=1.5e-2, weight_decay=0.0, variant="static",
+            noise="none", start=1.0, every=50, prompts=4000, pictures=4, sampling_steps=25, checkpointing=True,
+            precision="bf16",
+        ),
+    },
+    build=mask_generator.build,
+    objective=preference.objective,
+    needs_rewards=True,
+    prepare=ranked.prepare,
+)  # fmt: skip

@@ -1,0 +1,64 @@
+"""Guided sampling beside a training: the base model's as it came, or through what is trained."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from maskunet.diffusion import classifier_free, doubled, trajectory
+from maskunet.encoders.text_states import TextStates
+from maskunet.models.base import DiffusionModel
+from maskunet.training.objective import Predict
+
+
+class GuidedSampling:
+    """Samplings of many captions at once. Made while the model is as it came.
+
+    Args:
+        steps: of a sampling. guidance: its scale; 0 for the model's own.
+
+    Attributes:
+        base: the base model's U-Net, in the form of a recipe's module.
+    """
+
+    def __init__(self, model: DiffusionModel, steps: int, guidance: float = 0.0):
+        self.model = model
+        self.pairs = model.schedule.linspace_pairs(steps)
+        self.scale = guidance or model.guidance
+        self.base = twin(model.unet)
+        self._nothing = model.encode_prompts([""])
+
+    def guided(self, captions: list[str]) -> TextStates:
+        """The text states of no caption, where there is guidance, then those of the captions."""
+        both = [self._nothing.repeated(len(captions)), self.model.encode_prompts(captions)]
+        return TextStates.cat(both).guided(self.scale)
+
+    def clean(self, predict: Predict, noise: Tensor, text: TextStates) -> Tensor:
+        """The latents (B, C, h, w) of a sampling to its end, nothing in it drawn."""
+        return self._latents(predict, noise, text)[-1].to(self.model.dtype)
+
+    @torch.no_grad()
+    def whole(self, predict: Predict, noise: Tensor, text: TextStates) -> Tensor:
+        """The pictures (B, 3, H, W) in [0, 1] of a sampling to its end, nothing in it drawn."""
+        return self.model.decode(self.clean(predict, noise, text))
+
+    @torch.no_grad()
+    def _latents(self, predict: Predict, x_t: Tensor, text: TextStates) -> list[Tensor]:
+        """The latents before every step, and the clean ones."""
+
+        def predict_x0(x_t: Tensor, t: int) -> Tensor:
+            times = torch.full((len(x_t),), t, device=x_t.device)
+            return self.model.schedule.x0_eps(self._output(predict, x_t, times, text, []), x_t, t)[0]
+
+        return [*trajectory(self.model.schedule, self.pairs, x_t, predict_x0)]
+
+    def _output(self, predict: Predict, x_t: Tensor, times: Tensor, text: TextStates, draws: list[int]) -> Tensor:
+        latents, times = doubled(x_t, self.scale).to(self.model.dtype), doubled(times, self.scale)
+        draws = draws * (len(latents) // len(x_t))
+        return classifier_free(predict(latents, times, text, draws), self.scale)
+
+
+def twin(unet: nn.Module) -> Predict:
+    """The U-Net as it is now, whatever is put on it later: other modules with the same weights."""
+    copied = copy.deepcopy(unet, memo={id(p): p for p in unet.parameters()})
+    return lambda x_t, t, text, draws: copied(x_t, t, **text.arguments).sample
