@@ -73,10 +73,11 @@ class RecipeCard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """What to train. `settings` replace single values of the preset; `name` is what it will be chosen by."""
+    """What to train on which base. `settings` replace single values of the preset; it will be chosen by its `name`."""
 
     recipe: str
     name: str
+    model: str = "tabletop"
     preset: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 

@@ -21,7 +21,7 @@ from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, Preparing, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import training_process
 from maskunet.studio.process import Died, Process
-from maskunet.studio.training_process import MODEL, Place
+from maskunet.studio.training_process import Place
 from maskunet.training import checkpoint
 from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import RecipeSpec, Settings
@@ -53,19 +53,18 @@ class TrainStudio:
     Args:
         place: of the base model.
         folder: of what is trained, by the model's name; the `trained` of a `Library`.
-
-    Attributes:
-        model: the base model's name.
     """
 
-    model = MODEL
-
     def __init__(self, place: Place, folder: Path = Path("trained")):
-        self._place, self._trained, self._folder = place, folder, folder / MODEL
+        self._place, self._trained = place, folder
         self._news = threading.Condition()
         self._state: TrainState | None = None
         self._work: tuple[Process, threading.Thread] | None = None  # and who listens to it
         self._began = 0.0
+
+    def bases(self) -> dict[str, str]:
+        """The titles of the base models that can be trained here: those whose pictures are tabletop scenes, by name."""
+        return {name: spec.title for name, spec in MODELS.items() if spec.embedded}
 
     def recipes(self) -> list[RecipeCard]:
         """The ways of training, with those of their presets that are short enough for a page."""
@@ -79,11 +78,13 @@ class TrainStudio:
             ValueError: one is running, the name cannot be used, or a setting is not allowed; one sentence.
         """
         chosen = self._checked(request)
-        out = self._out(request.name)
+        out = self._out(request)
         with self._news:
             if self._state is not None and not self._state.over:
                 raise ValueError(f"The training “{self._state.request.name}” is running. Stop it, or wait for its end.")
-            process = Process(training_process.serve, self._place, request.recipe, chosen, out, died=DIED)
+            process = Process(
+                training_process.serve, self._place, request.model, request.recipe, chosen, out, died=DIED
+            )
             listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
             self._state, self._began = TrainState(request=request), time.monotonic()
             self._work = process, listener
@@ -163,20 +164,22 @@ class TrainStudio:
         listener.join(patience)
         process.kill()  # the checkpoint before is whole
         listener.join()
-        whole.tidy(self._out(self._state.request.name))
+        whole.tidy(self._out(self._state.request))
 
     def _kept_out(self) -> Path:
         if self._state is None or not self._state.saved:
             raise ValueError("Nothing of this training is kept yet. Wait for its first checkpoint.")
-        return self._out(self._state.request.name)
+        return self._out(self._state.request)
 
-    def _out(self, name: str) -> Path:
-        return self._folder / name
+    def _out(self, request: TrainRequest) -> Path:
+        return self._trained / request.model / request.name
 
     def _checked(self, request: TrainRequest) -> Settings:
         """The settings of a request that may be started."""
         if request.recipe not in SPECS:
             raise ValueError(f"There is no recipe “{request.recipe}”. There are: {', '.join(SPECS)}.")
+        if request.model not in self.bases():
+            raise ValueError(f"“{request.model}” cannot be trained here. These can: {', '.join(self.bases())}.")
         chosen = plugins.chosen(_short(SPECS[request.recipe]), request.recipe, request.preset, request.settings)
         for card in _drawn(chosen):
             try:
@@ -184,18 +187,19 @@ class TrainStudio:
             except ValueError as error:
                 longer = "Longer trainings go by the command line: python -m maskunet train."
                 raise ValueError(f"{error} {longer}") from error
-        self._check_name(request.name)
+        self._check_name(request)
         return chosen
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, request: TrainRequest) -> None:
+        name, out = request.name, self._out(request)
         if not NAME.fullmatch(name):
             raise ValueError(
                 f"The name “{name[:40]}” cannot be used. Take 1 to 40 letters a to z, digits, “-” and “_”, "
                 "a letter or digit first."
             )
-        shipped = {path.stem for path in _shipped(MODEL)}
-        file = self._folder / f"{name}.safetensors"
-        if name in shipped or file.exists() or (self._out(name) / checkpoint.PART).exists():
+        shipped = {path.stem for path in _shipped(request.model)}
+        file = out.with_name(f"{name}.safetensors")
+        if name in shipped or file.exists() or (out / checkpoint.PART).exists():
             raise ValueError(f"There is a training “{name}” already. Choose another name.")
 
     def _listen(self, process: Process) -> None:

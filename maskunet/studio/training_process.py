@@ -14,7 +14,7 @@ from maskunet.studio.process import tell
 from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
-MODEL = "tabletop"  # the base model, and the source of the pictures
+DATA = "tabletop"  # the source of the pictures
 NICE = 10  # how far a training steps back behind pictures that are made at the same time
 
 
@@ -27,24 +27,25 @@ class Place:
     device: str | None = None
 
 
-def serve(pipe: Connection, place: Place, recipe: str, settings: Settings, out: Path) -> None:
+def serve(pipe: Connection, place: Place, model: str, recipe: str, settings: Settings, out: Path) -> None:
     """Tell what `work` does, at a lower priority.
 
     Whatever comes up the pipe stops the training after its current step; so does its other end's death.
     """
     if hasattr(os, "nice"):
         os.nice(NICE)
-    tell(pipe, work(place, SPECS[recipe], settings, out, pipe.poll))
+    tell(pipe, work(place, model, SPECS[recipe], settings, out, pipe.poll))
 
 
 def work(
-    place: Place, spec: RecipeSpec, settings: Settings, out: Path, should_stop: Callable[[], bool]
+    place: Place, name: str, spec: RecipeSpec, settings: Settings, out: Path, should_stop: Callable[[], bool]
 ) -> Iterator[BaseSamples | Preparing | TrainEvent]:
     """Sample the base model, then train on tabletop scenes; closing the iterator keeps what was reached.
 
     A training that was stopped tells its last step twice, the second time as the checkpoint it became.
 
     Args:
+        name: of the base model.
         out: receives what `loop.train` writes.
         should_stop: asked after every step.
 
@@ -57,9 +58,9 @@ def work(
     from maskunet.training.recipes.base import UNet
 
     library = Library(place.model, place.weights, place.device)
-    model, rewards = library.load_to_train(MODEL, spec.needs_rewards)
+    model, rewards = library.load_to_train(name, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
-    pairs, about = sources.find(MODEL, size)
+    pairs, about = sources.find(DATA, size)
     feed = Feed(pairs, settings.seed)
     captions = tuple(feed(number).caption for number in range(4))  # those that the loop's sheets show
     picture = sheet.draw(model, UNet(model.unet), list(captions))

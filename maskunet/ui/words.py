@@ -132,6 +132,7 @@ TRAIN_INTRO = (
     "Train on rendered tabletop scenes, on this computer and in a process of its own. Pictures can be made "
     "meanwhile: they go first on the processor, and both take longer."
 )
+BASE, BASE_INFO = "Base model", "The one raised on the web has something to mend."
 RECIPE, TRAINING_NAME, TRAINING_NAME_INFO = "Recipe", "Name", "It is chosen by this in Compare."
 TRAIN_SETTINGS = {
     "variant": "Variant",

@@ -73,6 +73,8 @@ def test_recipes_come_with_their_short_presets_and_all_settings_in_the_ranges_of
         ({"name": "a" * 41}, "cannot be used"),
         ({"name": "light"}, "There is a training “light” already"),  # came with the model
         ({"recipe": "dreams"}, "There is no recipe “dreams”"),
+        ({"model": "sd15"}, "“sd15” cannot be trained here. These can: tabletop, tabletop_web."),
+        ({"model": "../x"}, "cannot be trained here"),
         ({"preset": "paper"}, "has no preset “paper”"),
         ({"settings": {"steps": 0}}, "The setting steps is 0; allowed is 1 to 5000. Longer trainings go by"),
         ({"settings": {"steps": 5001}}, "The setting steps is 5001; allowed is 1 to 5000"),
@@ -162,9 +164,22 @@ def test_a_mask_generator_is_chosen_by_its_name_at_once(trained):
 def test_the_base_samples_are_those_of_a_training_that_changes_nothing(tmp_path):
     spec = SPECS["lora"]
     settings = replace(spec.presets["tabletop"], steps=1, batch=1, learning_rate=0.0)
-    base, step = list(work(HERE, spec, settings, tmp_path / "still", lambda: False))
+    base, step = list(work(HERE, "tabletop", spec, settings, tmp_path / "still", lambda: False))
     assert isinstance(base, BaseSamples) and base.held_out == 64
     assert step.final and np.array_equal(base.sheet, step.sheet)
+
+
+def test_another_base_is_trained_and_what_it_learned_is_offered_for_it_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
+    spec, made = SPECS["lora"], TrainStudio(Place(device="cpu"), tmp_path)
+    settings = replace(spec.presets["tabletop"], steps=1, batch=1)
+    *_, last = work(
+        Place(device="cpu"), "tabletop_web", spec, settings, tmp_path / "tabletop_web" / "mine", lambda: False
+    )
+    assert last.final and list(made.bases()) == ["tabletop", "tabletop_web"]
+    about = json.loads((tmp_path / "tabletop_web" / "mine" / "training.json").read_text())
+    assert about["model"] == "tabletop_web"
+    assert made.trained("fine_tuned", "tabletop_web") == ["mine"] and made.trained("fine_tuned", "tabletop") == []
 
 
 def test_stopping_keeps_what_was_reached_and_only_one_trains_at_a_time(studio, tmp_path):
@@ -249,7 +264,7 @@ def test_pictures_that_are_made_first_are_told_and_may_be_stopped(tmp_path, monk
     monkeypatch.setattr("maskunet.training.loop.train", lambda *given, **more: (each for each in (news, news)))
     monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
     spec = SPECS["mask_generator"]
-    samples, *told = work(HERE, spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True)
+    samples, *told = work(HERE, "tabletop", spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True)
     assert isinstance(samples, BaseSamples) and told == [news]
 
 

@@ -69,13 +69,14 @@ FIGURES = {
 class Fake:
     """In place of the studio's part: what it offers and tells is given."""
 
-    model = "tabletop"
-
     def __init__(self, *states):
         self.states, self.asked = states, []
 
     def recipes(self):
         return [MASKS, LORA]
+
+    def bases(self):
+        return {"tabletop": "Tabletop", "other": "Another"}
 
     def start(self, request):
         if request.name == "taken":
@@ -127,16 +128,17 @@ def test_the_fields_are_those_of_the_recipe_and_its_preset():
 def test_what_the_fields_hold_is_asked_and_refusals_are_passed_on():
     shown = tab()
     changed = {"of": "mask_generator/tabletop", "set": {"variant": "live", "steps": 7}}
-    shown.begin("mask_generator", "tabletop", " mine ", changed)
-    shown.begin("lora", "tabletop", "other", changed)  # those were another recipe's fields
-    shown.begin("lora", "tabletop", "third", {"of": "lora/tabletop", "set": {"steps": 8}})
+    shown.begin("tabletop", "mask_generator", "tabletop", " mine ", changed)
+    shown.begin("other", "lora", "tabletop", "other", changed)  # those were another recipe's fields
+    shown.begin("tabletop", "lora", "tabletop", "third", {"of": "lora/tabletop", "set": {"steps": 8}})
     first, second, third = shown.studio.asked
     assert first == TrainRequest(
         recipe="mask_generator", preset="tabletop", name="mine", settings={"variant": "live", "steps": 7}
     )
-    assert second.settings == {} and third.settings == {"steps": 8}
+    assert shown.base.choices == [("Tabletop", "tabletop"), ("Another", "other")] and shown.base.value == "tabletop"
+    assert second.model == "other" and second.settings == {} and third.settings == {"steps": 8}
     with pytest.raises(gr.Error, match=r"“taken” &amp; nothing else\."):
-        told(shown.begin)("lora", "tabletop", "taken", {})
+        told(shown.begin)("tabletop", "lora", "tabletop", "taken", {})
 
 
 def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():

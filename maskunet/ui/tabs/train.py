@@ -27,6 +27,7 @@ class Train(Part):
     recipe: gr.Dropdown
     preset: gr.Dropdown
     name: gr.Textbox
+    base: gr.Dropdown
     changed: gr.HTML
     start: gr.Button
     stop: gr.Button
@@ -45,7 +46,9 @@ class Train(Part):
         offered = [[c.method, c.model, c.trained], c.trained]
         self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, self.changed], **QUICK)
         self.preset.input(self.new_preset, [self.recipe, self.preset], self.changed, **QUICK)
-        started = self.start.click(self.begin, [self.recipe, self.preset, self.name, self.changed], shown, **QUEUED)
+        started = self.start.click(
+            self.begin, [self.base, self.recipe, self.preset, self.name, self.changed], shown, **QUEUED
+        )
         started.success(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
         page.restored.then(self.offer, *offered, **QUICK)
         page.restored.then(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
@@ -65,9 +68,10 @@ class Train(Part):
         """The fields of a preset's settings."""
         return settings.anew(fields(self._card(recipe), preset))
 
-    def begin(self, recipe: str, preset: str, name: str | None, changed: Any) -> tuple[Any, ...]:
+    def begin(self, base: str, recipe: str, preset: str, name: str | None, changed: Any) -> tuple[Any, ...]:
         """Start, or tell why not."""
         asked = TrainRequest(
+            model=base,
             recipe=recipe,
             preset=preset,
             name=(name or "").strip(),
@@ -118,7 +122,7 @@ class Train(Part):
         if newest is None:
             raise ValueError("Nothing was trained here yet.")
         request = newest.request
-        method, model = self._card(request.recipe).method, self.studio.model
+        method, model = self._card(request.recipe).method, request.model
         names = [(name, name) for name in self.studio.trained(method, model)]
         trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)
         preset = gr.Dropdown(choices=presets[method], value=presets[method][0])
@@ -131,11 +135,15 @@ class Train(Part):
 def build(page: "Page", tab: gr.Tab) -> Train:
     """Draw the tab over the studio's part for training."""
     studio = page.studio.training
-    cards = studio.recipes()
+    cards, bases = studio.recipes(), studio.bases()
     first, preset = cards[0], next(iter(cards[0].presets))
     gr.HTML(f'<p class="said">{words.TRAIN_INTRO}</p>')
     with gr.Column(elem_id="train-form", elem_classes="tab-form"):
         with gr.Row():
+            base = gr.Dropdown(
+                [(title, known) for known, title in bases.items()], value=next(iter(bases)), label=words.BASE,
+                info=words.BASE_INFO, filterable=False, min_width=220, visible=len(bases) > 1, elem_id="training-base",
+            )  # fmt: skip
             recipe = gr.Dropdown(
                 [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
                 info=first.summary, filterable=False, min_width=220, elem_id="recipe",
@@ -165,7 +173,9 @@ def build(page: "Page", tab: gr.Tab) -> Train:
         log = gr.DownloadButton(words.DOWNLOAD_LOG, size="sm")
         use = gr.Button(words.USE_TRAINED, size="sm", elem_id="use-trained")
     samples, curves = gr.HTML("", elem_id="training-samples"), gr.HTML("", elem_id="training-curves")
-    return Train(studio, recipe, presets, name, changed, start, stop, status, kept, archive, log, use, samples, curves)
+    return Train(
+        studio, recipe, presets, name, base, changed, start, stop, status, kept, archive, log, use, samples, curves
+    )
 
 
 def fields(card: RecipeCard, preset: str) -> str:
