@@ -108,7 +108,8 @@ def small(monkeypatch):
 
 @pytest.fixture(scope="module")
 def loaded():
-    return judges.load("tabletop", device="cpu")[0]
+    found = judges.load("tabletop", device="cpu")[0]
+    return replace(found, model=replace(found.model, steps=3))
 
 
 @pytest.fixture
