@@ -7,6 +7,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"  # as the program sets it
 os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that tests start, too
 os.environ["SSL_CERT_DIR"] = os.devnull  # HTTP clients in tests need not read all certificates, 0.04 s each
+os.environ.pop("SSL_CERT_FILE", None)  # which would come first
 
 import gc
 

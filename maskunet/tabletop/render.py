@@ -1,7 +1,8 @@
 """Ray casting of tabletop scenes: spheres, cubes, cylinders and cones under one soft light.
 
 Every object lives in a unit frame (radius 1, standing on z = 0); rays are brought into it, so one
-intersection per shape serves the picture and the shadows. Works on any device, batched over scenes.
+intersection per shape serves the picture and the shadows. Only rays that come near an object are tried on it.
+Works on any device.
 """
 
 import math
@@ -19,10 +20,11 @@ LIGHT_RADIUS = 0.15  # each sub-sample sees another point of the light: a soft s
 TABLE, HAZE = 0.60, 0.80
 CUBE, CYLINDER, CONE_RADIUS, CONE_HEIGHT, HEIGHT = 0.80, 0.80, 0.95, 1.90, 1.60
 CELL = 0.62  # of stripes and checks, in radii
+MIDDLE, REACH = 0.9, 1.47  # a ball that holds every shape: the height of its middle and its size, in radii
 FAR = 1e6
 
 
-def render(scenes: list[Scene], size: int = 128, samples: int = 2, device: str = "cpu", chunk: int = 4) -> Tensor:
+def render(scenes: list[Scene], size: int = 128, samples: int = 2, device: str = "cpu") -> Tensor:
     """Render scenes.
 
     Args:
@@ -30,36 +32,38 @@ def render(scenes: list[Scene], size: int = 128, samples: int = 2, device: str =
         size: pixels along an edge.
         samples: sub-samples along an edge of each pixel.
         device: where to compute.
-        chunk: scenes rendered at once.
 
     Returns:
         (B, 3, size, size) uint8 on the CPU.
     """
+    rays = _rays(size, samples, device)
     with torch.no_grad():
-        parts = [_chunk(scenes[i : i + chunk], size, samples, device) for i in range(0, len(scenes), chunk)]
-    return torch.cat(parts)
+        return torch.stack([_picture(_table(scene, device), *rays, samples) for scene in scenes])
 
 
-def _chunk(scenes: list[Scene], size: int, samples: int, device: str) -> Tensor:
-    things = _tables(scenes, device)
-    direction, light = _rays(size, samples, device)
-    eye = torch.tensor(EYE, device=device)
+def _picture(things: dict[str, Tensor], direction: Tensor, light: Tensor, samples: int) -> Tensor:
+    """What is seen along rays (R, 3) from the eye, as (3, size, size) uint8."""
+    eye = torch.tensor(EYE, device=direction.device)
     depth, owner = _nearest(things, eye.expand_as(direction), direction)
     table_depth = -eye[2] / direction[:, 2]
-    on_table = depth >= table_depth
-    depth = torch.where(on_table, table_depth, depth)
-    point = eye + depth[..., None] * direction  # (B, R, 3)
-    lit = _lit(things, point, light, torch.where(on_table, -1, owner))
-    color = torch.where(
-        on_table[..., None],
-        _shade_table(point, lit),
-        _shade_things(things, owner, point, direction, light, lit),
-    )
-    haze = ((depth - 7.0) / 9.0).clamp(0, 0.55)[..., None]
-    color = color + haze * (HAZE - color)
-    image = color.clamp(0, 1).pow(1 / 1.15).mT.unflatten(-1, (size * samples, size * samples))
-    image = torch.nn.functional.avg_pool2d(image, samples)
+    seen = depth < table_depth
+    depth = torch.where(seen, depth, table_depth)
+    point = eye + depth[:, None] * direction  # (R, 3)
+    lit = _lit(things, point, light, torch.where(seen, owner, -1))
+    haze = ((depth - 7.0) / 9.0).clamp(0, 0.55)
+    image = _toned(_shade_table(point, lit), haze).repeat(3, 1)  # the table is gray
+    at = seen.nonzero()[:, 0]
+    color = _shade_things(things, owner[at], point[at], direction[at], light[at], lit[at])
+    image[:, at] = _toned(color, haze[at, None]).mT
+    side = math.isqrt(len(direction))
+    image = torch.nn.functional.avg_pool2d(image.unflatten(-1, (side, side)), samples)
     return (image * 255).round().to(torch.uint8).cpu()
+
+
+def _toned(color: Tensor, haze: Tensor) -> Tensor:
+    """Colors as a camera shows them from afar."""
+    color = color + haze * (HAZE - color)
+    return color.clamp(0, 1).pow(1 / 1.15)
 
 
 def _rays(size: int, samples: int, device: str) -> tuple[Tensor, Tensor]:
@@ -91,64 +95,57 @@ def _camera() -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
     return eye, forward, right, torch.linalg.cross(right, forward), math.tan(math.radians(FIELD_OF_VIEW / 2))
 
 
-def _tables(scenes: list[Scene], device: str) -> dict[str, Tensor]:
-    """The scenes' things as (B, K) tensors; empty slots have shape -1."""
-    slots = max(len(scene) for scene in scenes)
-    rows = torch.zeros(len(scenes), slots, 10)
-    rows[..., 0] = -1
-    for b, scene in enumerate(scenes):
-        for k, thing in enumerate(scene):
-            rows[b, k] = torch.tensor([
-                SHAPES.index(thing.shape), TEXTURES.index(thing.texture), *COLORS[thing.color],
-                thing.x, thing.y, thing.radius, math.cos(thing.yaw), math.sin(thing.yaw),
-            ])  # fmt: skip
-    rows = rows.to(device)
-    names = ("x", "y", "radius", "cos", "sin")
-    table = {name: rows[..., 5 + i] for i, name in enumerate(names)}
-    table |= {"shape": rows[..., 0].long(), "texture": rows[..., 1].long(), "color": rows[..., 2:5]}
-    return table
+def _table(scene: Scene, device: str) -> dict[str, Tensor]:
+    """The scene's things as tensors (K,), their colors as (K, 3)."""
+    rows = torch.tensor([
+        (
+            SHAPES.index(thing.shape), TEXTURES.index(thing.texture), *COLORS[thing.color],
+            thing.x, thing.y, thing.radius, math.cos(thing.yaw), math.sin(thing.yaw),
+        )
+        for thing in scene
+    ], device=device).reshape(len(scene), 10)  # fmt: skip
+    table = {name: rows[:, 5 + i] for i, name in enumerate(("x", "y", "radius", "cos", "sin"))}
+    return table | {"shape": rows[:, 0].long(), "texture": rows[:, 1].long(), "color": rows[:, 2:5]}
 
 
-def _to_unit(things: dict[str, Tensor], pick, vector: Tensor, is_point: bool) -> list[Tensor]:
-    """Bring points or directions (..., 3) into the unit frame of the picked things."""
-    cos, sin, radius = pick(things["cos"]), pick(things["sin"]), pick(things["radius"])
+def _to_unit(things: dict[str, Tensor], which: Tensor | slice, vector: Tensor, is_point: bool) -> list[Tensor]:
+    """Bring points or directions (N, 3) into the unit frames of things: one for each, or one for all."""
+    cos, sin, radius = (things[name][which] for name in ("cos", "sin", "radius"))
     x, y, z = vector.unbind(-1)
     if is_point:
-        x, y = x - pick(things["x"]), y - pick(things["y"])
+        x, y = x - things["x"][which], y - things["y"][which]
     return [(x * cos + y * sin) / radius, (y * cos - x * sin) / radius, z / radius]
 
 
+def _hits(things: dict[str, Tensor], k: int, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of the rays (R, 3) come near thing k, and their depths there (N,), FAR where they miss it."""
+    radius = things["radius"][k]
+    to = (things["x"][k] - origin[:, 0], things["y"][k] - origin[:, 1], MIDDLE * radius - origin[:, 2])
+    along = sum(a * b for a, b in zip(to, direction.unbind(-1), strict=True))
+    apart = sum(a * a for a in to) - along**2  # squared, from the thing's middle
+    near = (apart < (REACH * radius) ** 2).nonzero()[:, 0]
+    one = slice(k, k + 1)
+    o, d = (_to_unit(things, one, vector[near], vector is origin) for vector in (origin, direction))
+    return near, HITS[int(things["shape"][k])](o, d)
+
+
 def _nearest(things: dict[str, Tensor], origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Depth (B, R) of the first hit along each ray, FAR if none, and the slot that was hit."""
-    count, slots = things["shape"].shape
-    origin = origin.expand(count, *origin.shape[-2:])
-    depth = torch.full(origin.shape[:2], FAR, device=origin.device)
+    """Depth (R,) of the first hit along each ray, FAR if none, and the thing that was hit."""
+    depth = torch.full(direction.shape[:1], FAR, device=direction.device)
     owner = torch.zeros_like(depth, dtype=torch.long)
-    for k in range(slots):
-        for shape, hit in enumerate(HITS):
-            rows = (things["shape"][:, k] == shape).nonzero()[:, 0]
-            if len(rows) == 0:
-                continue
-
-            def pick(table: Tensor, rows=rows, k=k) -> Tensor:
-                return table[rows, k, None]
-
-            o = _to_unit(things, pick, origin[rows], True)
-            d = _to_unit(things, pick, direction.expand_as(origin[rows]), False)
-            t = hit(o, d)
-            closer = t < depth[rows]
-            depth[rows] = torch.where(closer, t, depth[rows])
-            owner[rows] = torch.where(closer, k, owner[rows])
+    for k in range(len(things["shape"])):
+        near, t = _hits(things, k, origin, direction)
+        closer = t < depth[near]
+        depth[near[closer]], owner[near[closer]] = t[closer], k
     return depth, owner
 
 
 def _lit(things: dict[str, Tensor], point: Tensor, light: Tensor, owner: Tensor) -> Tensor:
-    """1 where the light is seen, 0 in shadow, (B, R). A convex thing cannot shadow its lit side."""
-    lit = torch.ones(point.shape[:2], device=point.device)
-    for k in range(things["shape"].shape[1]):
-        one = {name: table[:, k : k + 1] for name, table in things.items()}
-        depth, _ = _nearest(one, point, light)
-        lit = lit * ((depth >= FAR) | (owner == k))
+    """1 where the light is seen, 0 in shadow, (R,). A convex thing cannot shadow its lit side."""
+    lit = torch.ones(point.shape[:1], device=point.device)
+    for k in range(len(things["shape"])):
+        near, t = _hits(things, k, point, light)
+        lit[near[(t < FAR) & (owner[near] != k)]] = 0
     return lit
 
 
@@ -216,7 +213,7 @@ HITS = (_hit_sphere, _hit_cube, _hit_cylinder, _hit_cone)  # in the order of SHA
 
 
 def _normals(shape: Tensor, p: list[Tensor]) -> list[Tensor]:
-    """Unit-frame normals (B, R) x 3 at unit-frame points, for each pixel's own shape."""
+    """Unit-frame normals (N,) x 3 at unit-frame points, for each one's own shape."""
     x, y, z = p
     zero, one = torch.zeros_like(x), torch.ones_like(x)
     ax, ay, az = x.abs() / CUBE, y.abs() / CUBE, (z - HEIGHT / 2).abs() / (HEIGHT / 2)
@@ -240,7 +237,7 @@ def _normals(shape: Tensor, p: list[Tensor]) -> list[Tensor]:
 
 
 def _pattern(texture: Tensor, color: Tensor, p: list[Tensor]) -> Tensor:
-    """Albedo (B, R, 3): stripes mix in white, checks a dark tone. Slanted, so no face aliases."""
+    """Albedo (N, 3): stripes mix in white, checks a dark tone. Slanted, so no face aliases."""
     stripe = ((p[2] + 0.45 * p[0] + 0.2 * p[1]) / CELL).frac().abs() > 0.5
     check = sum(((v / CELL) + shift).floor() for v, shift in zip(p, (0.5, 0.5, 0.27), strict=True)) % 2 > 0.5
     color = torch.where(((texture == 2) & stripe)[..., None], 0.93, color)
@@ -250,15 +247,13 @@ def _pattern(texture: Tensor, color: Tensor, p: list[Tensor]) -> Tensor:
 def _shade_things(
     things: dict[str, Tensor], owner: Tensor, point: Tensor, direction: Tensor, light: Tensor, lit: Tensor
 ) -> Tensor:
-    def pick(table: Tensor) -> Tensor:
-        return table.gather(1, owner)
-
-    p = _to_unit(things, pick, point, True)
-    shape, texture = pick(things["shape"]), pick(things["texture"])
+    """The colors (N, 3) of points (N, 3) on their owners, seen along `direction`."""
+    p = _to_unit(things, owner, point, True)
+    shape, texture = things["shape"][owner], things["texture"][owner]
     nx, ny, nz = _normals(shape, p)
-    cos, sin = pick(things["cos"]), pick(things["sin"])
+    cos, sin = things["cos"][owner], things["sin"][owner]
     normal = torch.stack((nx * cos - ny * sin, nx * sin + ny * cos, nz), -1)
-    albedo = _pattern(texture, things["color"].gather(1, owner[..., None].expand(-1, -1, 3)), p)
+    albedo = _pattern(texture, things["color"][owner], p)
     toward = (normal * light).sum(-1).clamp_min(0) * lit
     reflected = direction - 2 * (direction * normal).sum(-1, keepdim=True) * normal
     shine = (reflected * light).sum(-1).clamp_min(0)
@@ -273,5 +268,4 @@ def _shade_things(
 
 def _shade_table(point: Tensor, lit: Tensor) -> Tensor:
     falloff = 1.06 - 0.025 * (point[..., 0] ** 2 + (point[..., 1] + 0.5) ** 2)
-    level = TABLE * falloff.clamp_min(0.6) * (0.52 + 0.48 * lit)
-    return level[..., None].expand(*level.shape, 3)
+    return TABLE * falloff.clamp_min(0.6) * (0.52 + 0.48 * lit)

@@ -16,26 +16,33 @@ from maskunet.masks.generator import VARIANTS
 from maskunet.records.training import BaseSamples, Preparing, TrainEvent, TrainRequest, TrainState
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place, work
+from maskunet.training import sheet
 from maskunet.training.recipes import SPECS
+from tests.support.tiny import tiny_tabletop
 from visualize.training_curve import SPEC
 
-HERE = Place(device="cpu")
 FEW = {"steps": 3, "batch": 2, "every": 2}
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Of a small model that is trained in place of tabletop's."""
+    return Place(model="tabletop", weights=tiny_tabletop(tmp_path_factory.mktemp("model") / "tiny"), device="cpu")
+
+
 @pytest.fixture
-def studio(tmp_path):
+def studio(place, tmp_path):
     """A studio without any training yet; what it started is ended afterwards."""
-    made = TrainStudio(HERE, tmp_path)
+    made = TrainStudio(place, tmp_path)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(place, tmp_path_factory):
     """A studio whose training of three steps is over, its folder, and every state that was told."""
     folder = tmp_path_factory.mktemp("trained")
-    made = TrainStudio(HERE, folder)
+    made = TrainStudio(place, folder)
     made.start(TrainRequest(recipe="mask_generator", name="first", settings=FEW))
     return made, folder / "tabletop" / "first", list(made.follow())
 
@@ -161,10 +168,12 @@ def test_a_mask_generator_is_chosen_by_its_name_at_once(trained):
     assert library.load("tabletop").model.trained["generator"]["first"] == out / "trained.safetensors"
 
 
-def test_the_base_samples_are_those_of_a_training_that_changes_nothing(tmp_path):
+def test_the_base_samples_are_those_of_a_training_that_changes_nothing(tmp_path, monkeypatch):
+    """Of tabletop itself."""
+    monkeypatch.setattr(sheet, "STEPS", 3)
     spec = SPECS["lora"]
     settings = replace(spec.presets["tabletop"], steps=1, batch=1, learning_rate=0.0)
-    base, step = list(work(HERE, "tabletop", spec, settings, tmp_path / "still", lambda: False))
+    base, step = list(work(Place(device="cpu"), "tabletop", spec, settings, tmp_path / "still", lambda: False))
     assert isinstance(base, BaseSamples) and base.held_out == 64
     assert step.final and np.array_equal(base.sheet, step.sheet)
 
@@ -264,7 +273,7 @@ def test_pictures_that_are_made_first_are_told_and_may_be_stopped(tmp_path, monk
     monkeypatch.setattr("maskunet.training.loop.train", lambda *given, **more: (each for each in (news, news)))
     monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
     spec = SPECS["mask_generator"]
-    samples, *told = work(HERE, "tabletop", spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True)
+    samples, *told = work(Place(device="cpu"), "tabletop", spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True)
     assert isinstance(samples, BaseSamples) and told == [news]
 
 

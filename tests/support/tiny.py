@@ -29,12 +29,12 @@ SCHEDULER = {
 }
 
 
-def tiny_unet(like: str = "sd15", seed: int = 0) -> UNet2DConditionModel:
+def tiny_unet(like: str = "sd15", seed: int = 0, side: int = 8) -> UNet2DConditionModel:
     """Two levels in the block order of SD: no attention in the last down and the first up block."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(
-            sample_size=8,
+            sample_size=side,
             block_out_channels=(16, 32),
             layers_per_block=1,
             norm_num_groups=8,
@@ -47,17 +47,17 @@ def tiny_unet(like: str = "sd15", seed: int = 0) -> UNet2DConditionModel:
     return unet.eval().requires_grad_(False)
 
 
-def tiny_vae(seed: int = 0) -> AutoencoderKL:
-    """A decoder that doubles the size once."""
+def tiny_vae(seed: int = 0, levels: int = 2) -> AutoencoderKL:
+    """A decoder that doubles the size between its levels."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AutoencoderKL(
-            block_out_channels=(8, 16),
+            block_out_channels=(8, 16, 16, 16)[:levels],
             norm_num_groups=4,
             latent_channels=4,
             sample_size=16,
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
+            down_block_types=("DownEncoderBlock2D",) * levels,
+            up_block_types=("UpDecoderBlock2D",) * levels,
         )
 
 
@@ -90,12 +90,12 @@ def tiny_text_encoder(tokens: int, like: str = "sd15", seed: int = 0) -> CLIPTex
         return CLIPTextModel(config)
 
 
-def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon") -> Path:
-    """A folder that StableDiffusionPipeline saved, as the hub's are, with safetensors."""
+def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon", side: int = 8, levels: int = 2) -> Path:
+    """A folder that StableDiffusionPipeline saved, as the hub's are, with safetensors; `side` is of its latents."""
     tokenizer = tiny_tokenizer()
     StableDiffusionPipeline(
-        vae=tiny_vae(),
-        unet=tiny_unet(like),
+        vae=tiny_vae(levels=levels),
+        unet=tiny_unet(like, side=side),
         tokenizer=tokenizer,
         text_encoder=tiny_text_encoder(len(tokenizer), like),
         scheduler=DDIMScheduler(**SCHEDULER, prediction_type=prediction),
@@ -104,6 +104,11 @@ def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon") 
         requires_safety_checker=False,
     ).save_pretrained(path)
     return path
+
+
+def tiny_tabletop(path: Path) -> Path:
+    """One with pictures of 128 x 128, so that it learns from tabletop scenes in the tabletop model's place."""
+    return tiny_sd_folder(path, side=16, levels=4)
 
 
 def random_generator(unet: UNet2DConditionModel, seed: int = 0, **settings) -> MaskGenerator:

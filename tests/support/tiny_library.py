@@ -7,6 +7,8 @@ from maskunet.models.base import ModelSpec
 from tests.support.tiny import tiny_sd_folder
 from tests.support.tiny_rewards import write_small
 
+STEPS = 5  # of a picture where nobody asks for more or less
+
 
 def write(folder: Path) -> Path:
     """The files of the model, and of the rewards below them, as `--weights` takes them."""
@@ -23,6 +25,7 @@ def read(folder: Path) -> Library:
         summary="Random weights.",
         license="none",
         guidance=3.0,
+        steps=STEPS,
         folder=folder,
         rewards=folder / "rewards",
         vocabulary={"color": ("red", "blue")},

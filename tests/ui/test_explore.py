@@ -153,7 +153,8 @@ def test_a_run_of_sd15s_size_stays_small_on_the_way_to_the_browser(run):
     assert len(views.heat(large, 7, None)) < 400_000
 
 
-def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path):
+def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "DPI", 100)
     said = list(figures.write(run, tmp_path, other=run, site=run.stats.sites[0]))
     plots = [spec.name for spec in SPECS.values() if spec.of_run]
     assert len(said) == len(plots) and not any("not drawn" in line for line in said)

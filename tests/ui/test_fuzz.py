@@ -190,7 +190,7 @@ def test_any_call_over_http_works_or_gets_a_clear_sentence(ask, model, tmp_path,
 
 
 def is_json(keywords):
-    """Whether these values can be sent, and make no run of the endpoint's 15 steps with a slow method."""
+    """Whether these values can be sent, and make no run of all the endpoint's steps with a slow method."""
     try:
         json.dumps([keywords[name] for name in ORDER]).encode()
     except (TypeError, ValueError):

@@ -6,6 +6,8 @@ import re
 import threading
 import time
 import zipfile
+from collections import defaultdict
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -26,14 +28,38 @@ def lab(library, tmp_path_factory):
         yield url, studio
 
 
+@pytest.fixture(scope="module")
+def idle():
+    """Browsers kept for the next test, by their options; a new one would have to fetch the whole program again."""
+    kept = defaultdict(list)
+    yield kept
+    for context in chain(*kept.values()):
+        context.close()
+
+
+def forget(context, url):
+    """A browser that has closed its pages and remembers nothing but files of the program."""
+    for tab in context.pages:
+        tab.close()
+    context.clear_cookies()
+    tab = context.new_page()
+    tab.goto(url + "/theme.css")
+    tab.evaluate("localStorage.clear()")
+    tab.close()
+    return context
+
+
 @pytest.fixture
-def visit(chromium, lab):
+def visit(chromium, lab, idle):
     """Open the page in a browser of its own; what it asks for and complains about is kept."""
-    contexts = []
+    used = []
 
     def open_page(query="", *, context=None, **options):
-        context = context or chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
+        if context is None:
+            kind = repr(options)
+            options = {"viewport": {"width": 1280, "height": 900}, **options}
+            context = idle[kind].pop() if idle[kind] else chromium.new_context(**options)
+            used.append((kind, context))
         tab = context.new_page()
         tab.set_default_timeout(SOON)
         tab.foreign, tab.complaints = [], []
@@ -45,8 +71,8 @@ def visit(chromium, lab):
         return tab
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for kind, context in used:
+        idle[kind].append(forget(context, lab[0]))
 
 
 def fill(tab, prompt="a red cube", method=None):
@@ -56,10 +82,10 @@ def fill(tab, prompt="a red cube", method=None):
         tab.get_by_role("option", name=method, exact=True).click()
 
 
-def make_it_long(tab):
+def make_it_long(tab, steps=100):
     """A run of many steps, so that something can happen to it while it goes on."""
     tab.get_by_text("More settings").click()
-    tab.locator("#steps input").fill("100")
+    tab.locator("#steps input").fill(str(steps))
 
 
 def generate(tab):
@@ -165,12 +191,14 @@ def test_progress_that_nobody_sees_does_not_keep_the_browser_busy(visit, chromiu
     generate(tab)
     tab.wait_for_timeout(1000)
     assert tab.evaluate("window.loops(60)") < 1.5  # gradio itself never ends one
+    context.close()
 
 
 @needs_browser
 def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
     tab = visit()
     fill(tab, "a dog and a cat", "MaskUNet, training-free")
+    make_it_long(tab, 15)
     tab.locator("#generate").click()
     tab.wait_for_selector("#running .pair, #facts .facts", state="visible")
     tab.reload()
@@ -354,11 +382,12 @@ def test_the_keyboard_reaches_prompt_and_button(visit):
     assert "generate" in reached
 
 
-@pytest.fixture
-def client(lab, tmp_path):
+@pytest.fixture(scope="module")
+def client(lab, tmp_path_factory):
     from gradio_client import Client
 
-    return Client(lab[0], verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+    downloads = str(tmp_path_factory.mktemp("downloads"))
+    return Client(lab[0], verbose=False, download_files=downloads, analytics_enabled=False)
 
 
 ASK = {

@@ -25,6 +25,7 @@ from maskunet.ui.html import train as views
 from maskunet.ui.tabs import train
 from tests.support.said import refuse
 from tests.support.serving import SOON, needs_browser, served
+from tests.support.tiny import tiny_tabletop
 from tests.ui.test_explore import tables
 from tests.ui.test_settings import drawn
 
@@ -255,9 +256,10 @@ def test_without_trainings_the_page_has_no_such_tab(library, tmp_path):
 
 @needs_browser
 def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path):
-    library = Library("tabletop", device="cpu", trained=tmp_path / "trained")
+    weights = tiny_tabletop(tmp_path / "tiny")
+    library = Library("tabletop", weights, "cpu", trained=tmp_path / "trained")
     studio = Studio(tmp_path / "runs", library=library, trains=True)
-    studio.training = TrainStudio(Place(model="tabletop", device="cpu"), tmp_path / "trained")
+    studio.training = TrainStudio(Place(model="tabletop", weights=weights, device="cpu"), tmp_path / "trained")
     from playwright.sync_api import expect
 
     with served(studio, {}) as url:
