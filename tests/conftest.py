@@ -41,6 +41,12 @@ def processes_are_forked():
     process.CONTEXT = FRESH
 
 
+@pytest.fixture
+def short_sheets(monkeypatch):
+    """The sheets of samples that trainings draw at every checkpoint are made in one step."""
+    monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
+
+
 @pytest.fixture(scope="session")
 def tiny_sd15(tmp_path_factory):
     """A small random model in the format and block order of Stable Diffusion 1.5."""

@@ -198,7 +198,7 @@ QUICK = {
 
 
 @pytest.fixture
-def quick(tmp_path, monkeypatch):
+def quick(tmp_path, monkeypatch, short_sheets):
     """Pictures of two steps, few scenes, in a folder of its own, and a small pipeline where the text has a large one."""
     request = Lab._request
     monkeypatch.setattr(Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": 2}))

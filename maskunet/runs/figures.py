@@ -73,6 +73,7 @@ def _write_one(run: Run, spec: Any, out: Path, given: dict[str, Any]) -> None:
     figure = spec.draw(run, **options)
     for kind in FORMATS:
         figure.savefig(out / f"{spec.name}.{kind}", dpi=DPI)
+        figure.set_layout_engine(None)  # everything has its place now; finding it again takes as long as drawing
     for kind in FORMATS[:2]:
         darkened(figure).savefig(out / f"{spec.name}-dark.{kind}", dpi=DPI)
     rows = spec.table(run, **{n: v for n, v in options.items() if n in _arguments(spec.table)})

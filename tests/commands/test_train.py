@@ -18,6 +18,8 @@ from maskunet.training.tabletop import Tabletop
 from tests.support.tiny import tiny_sd_folder
 from tests.training.test_loop import run
 
+pytestmark = pytest.mark.usefixtures("short_sheets")
+
 SMALL = ["--set", "steps=2", "--set", "batch=2", "--set", "every=1"]
 
 

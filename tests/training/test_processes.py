@@ -42,7 +42,7 @@ def together(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_processes_have_the_losses_of_one(name, tiny_sd15, together, tmp_path):
+def test_two_processes_have_the_losses_of_one(name, tiny_sd15, together, tmp_path, short_sheets):
     alone = losses(run(tiny_sd15, SPECS[name], tmp_path, micro_batch=1))
     for rank in (0, 1):
         found = json.loads((together[name] / f"losses-{rank}.json").read_text())
