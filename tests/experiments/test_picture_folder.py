@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -315,12 +313,12 @@ def test_what_is_no_rank_is_refused(monkeypatch):
 
 def test_two_processes_share_a_list_without_loss_or_duplicates(place, unbroken):
     out = place / "together"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
     command = [*launch, "--master_port", str(free_port()), "-m", "maskunet", *words(place, out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
-    said = done.stderr
-    assert done.returncode == 0, said[-2000:]
+    torchrun = started(command, said=place / "together.txt", PYTHONPATH=str(ROOT))
+    torchrun.join(timeout=240)
+    said = (place / "together.txt").read_text()
+    assert torchrun.exitcode == 0, said[-2000:]
     for rank in (0, 1):  # each made its half, and none of the other's
         assert f"Process {rank}: {2 * len(TEXTS)} of {2 * len(TEXTS)} pictures are there (0 were before)" in said
     assert files(out) == unbroken
