@@ -1,6 +1,7 @@
 """Processes of their own that need not import everything anew: forks of one that has."""
 
 import faulthandler
+import gc
 import multiprocessing
 import os
 import runpy
@@ -30,6 +31,7 @@ def warm_here() -> None:
     """Let the warm process be a fork of this one, which comes to import the same; before any other thread begins."""
     for name in WARM:
         import_module(name)
+    gc.freeze()  # no fork looks through them for garbage
     resource_tracker.ensure_running()  # which is started in the same way
     with patch("multiprocessing.util.spawnv_passfds", _forked):
         forkserver.ensure_running()
@@ -40,7 +42,8 @@ def _forked(_, arguments: list[str], kept: list[int]) -> int:
     if child := os.fork():
         return child
     try:
-        faulthandler.disable()  # its file is closed, too
+        faulthandler.disable()  # its file is closed below, and those of pytest's streams
+        sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
         for first, end in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
             os.closerange(first + 1, end)
         forkserver._forkserver.__init__()  # its lock is held
