@@ -34,12 +34,20 @@ def libraries_are_not_collected():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def processes_are_forked():
+def processes_are_forked(request):
     """What the studio does in processes of its own begins at once, with its libraries; `test_process` really spawns."""
     from maskunet.studio import process
-    from tests.support.fresh import FRESH
+    from tests.support.fresh import FORKS, FRESH, warm_here
 
+    if FORKS and len(request.session.items) > 1000:  # of the whole suite every worker needs all libraries
+        warm_here()
     process.CONTEXT = FRESH
+
+
+@pytest.fixture
+def short_sheets(monkeypatch):
+    """The sheets of samples that trainings draw at every checkpoint are made in one step."""
+    monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,15 @@
 """One more of anything is one new file: dropped into a copy of the package, it is on the page, in commands and in --help."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from maskunet import plugins
 from maskunet.rewards import SPECS
+from tests.support.fresh import ROOT, started
 
-ROOT = Path(__file__).parents[1]
 FILES, SCRIPT = ROOT / "tests" / "drop_in", ROOT / "tests" / "support" / "dropped.py"
 WEIGHTS = Path("maskunet", "tabletop", "weights")
 LISTED = (  # rooms whose plug-ins are named without importing them, for --help
@@ -30,12 +27,10 @@ def found(tmp_path_factory):
         shutil.copytree(ROOT / package, place / package, ignore=left)
     (place / WEIGHTS).symlink_to(ROOT / WEIGHTS)
     shutil.copytree(FILES, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    wide = {"PYTHONPATH": str(place), "COLUMNS": "2000"}  # no line of --help is broken
-    done = subprocess.run(
-        [sys.executable, SCRIPT], cwd=place, env={**os.environ, **wide}, timeout=600, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    said = json.loads(done.stdout)
+    process = started([SCRIPT], place, said=place / "said.txt", site=place, COLUMNS="2000")  # --help in unbroken lines
+    process.join(timeout=600)
+    assert process.exitcode == 0, (place / "said.txt").read_text()[-3000:]
+    said = json.loads((place / "found.json").read_text())
     assert Path(said["place"]) == place / "maskunet"
     return said
 

@@ -14,8 +14,8 @@ from maskunet import __version__
 from maskunet.studio.features import FeatureStudio
 from maskunet.ui import gallery, race_words, words
 from maskunet.ui.html import race, study
+from tests.support.fresh import ROOT, started
 
-ROOT = Path(__file__).parents[1]
 PIP = (sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check")
 ALONE = ("--no-deps", "--no-index")  # nothing is asked of the network
 # The package's place, its gallery, feature sets, race and study, a picture's size, and the page.
@@ -30,10 +30,10 @@ from maskunet.ui.html import race, study
 sets = [card.title for card in FeatureStudio().sets()]
 *_, last = maskunet.Lab("tabletop", device="cpu").events("a red cube", method="plain", steps=1)
 demo = page.build(maskunet.Studio(Path("runs"), "tabletop", device="cpu"))
-print(json.dumps([
+Path("used.json").write_text(json.dumps([
     maskunet.__file__, list(gallery.load()), sets, race.read(), study.section(), last.image.shape,
     str(demo.get_config_file()),
-]), flush=True)
+]))
 os._exit(0)  # as the program ends: the studio's thread, which loads a model, is not waited for
 """
 
@@ -71,8 +71,13 @@ def test_its_commands_are_there(installed, tmp_path):
 
 
 def test_without_the_repository_it_makes_pictures_and_the_page_shows_the_same_results(installed, tmp_path):
-    used = output(installed, tmp_path, sys.executable, "-c", USED).splitlines()[-1]
-    place, runs, sets, raced, studied, shape, page = json.loads(used)
+    (tmp_path / "use.py").write_text(USED)
+    process = started(
+        ["use.py"], tmp_path, said=tmp_path / "said.txt", site=installed, GRADIO_TEMP_DIR=str(tmp_path / "cache")
+    )
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "said.txt").read_text()
+    place, runs, sets, raced, studied, shape, page = json.loads((tmp_path / "used.json").read_text())
     assert Path(place).is_relative_to(installed) and shape == [128, 128, 3]
     assert runs and runs == list(gallery.load())
     assert sets and sets == [card.title for card in FeatureStudio().sets()]

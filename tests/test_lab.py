@@ -126,7 +126,7 @@ def test_an_evaluation_is_its_table(lab):
     assert other.rows[0]["rewards"] != found.rows[0]["rewards"]
 
 
-def test_what_was_trained_is_offered_at_once(lab, tmp_path):
+def test_what_was_trained_is_offered_at_once(lab, tmp_path, short_sheets):
     (tmp_path / "pictures").mkdir()
     for i, picture in enumerate(np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)):
         Image.fromarray(picture).save(tmp_path / "pictures" / f"{i}.png")

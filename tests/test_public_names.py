@@ -1,12 +1,13 @@
 """What `import maskunet` gives: every public name, quickly and in any order; and the Python that the documentation shows."""
 
 import ast
-import json
 import os
 import re
 import subprocess
 import sys
 import textwrap
+import traceback
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -15,10 +16,11 @@ import torch
 
 import maskunet
 from maskunet.lab import Lab, plot
+from tests.support import fresh
+from tests.support.fresh import FRESH, ROOT
 from tests.support.tiny import tiny_sd_folder, tiny_unet
 from tests.test_architecture import CODE, imports, room
 
-ROOT = Path(__file__).parents[1]
 SPECS = {"methods", "models", "recipes", "rewards"}  # packages that list what they hold
 NAMES = [name for name in maskunet.__all__ if name != "__version__"]
 MODULES = {
@@ -37,32 +39,27 @@ def test_the_names_are_those_that_type_checkers_see():
     assert set(NAMES) <= set(dir(maskunet))
 
 
-# Runs each piece of code in a child of its own, which finds the libraries of others loaded, but nothing of ours.
-APART = """
-import importlib, json, os, sys, traceback
-modules, codes = json.loads(sys.stdin.read())
-for name in modules:
-    importlib.import_module(name)
-for name in [name for name in sys.modules if name.partition(".")[0] in ("maskunet", "visualize")]:
-    del sys.modules[name]
-for code in codes:
-    sys.stdout.flush()
-    if not os.fork():
-        try:
-            exec(code, {})
-        except BaseException:
-            print(json.dumps(traceback.format_exc()))
-        sys.stdout.flush()
-        os._exit(0)
-    os.wait()
-"""
+def apart_each(codes, told):
+    """Run each code in a child of its own, which finds the libraries of others loaded, but nothing of ours; tell what it tells."""
+    for name in MODULES:
+        import_module(name)
+    fresh.forget()
+    for code in codes:
+        if not os.fork():
+            try:
+                exec(code, {"told": told})
+            except BaseException:
+                told.send(traceback.format_exc())
+            os._exit(0)
+        os.wait()
+
+
 KINDS = """
-import json
 import maskunet
 kinds = {name: type(getattr(maskunet, name)).__name__ for name in maskunet.__all__}
 import maskunet.runs.compare, maskunet.lab, maskunet.training.recipes, maskunet.studio.studio
 assert kinds == {name: type(getattr(maskunet, name)).__name__ for name in maskunet.__all__}
-print(json.dumps(kinds))
+told.send(kinds)
 """
 ORDERS = [  # what could put a module in a name's place
     "",
@@ -75,21 +72,17 @@ FIRST = sorted({room(name): name for name in MODULES}.values())  # of every room
 
 @pytest.fixture(scope="module")
 def apart():
-    """What each of ORDERS and each import of FIRST prints in a process of its own."""
+    """What each of ORDERS and each import of FIRST tells in a process of its own."""
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
-    codes = [order + KINDS for order in ORDERS] + [f"import {name}\nprint('true')" for name in FIRST]
-    done = subprocess.run(
-        [sys.executable, "-c", APART],
-        cwd=ROOT,
-        input=json.dumps([list(MODULES), codes]),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    printed = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(printed) == len(codes)
-    return printed
+    codes = [order + KINDS for order in ORDERS] + [f"import {name}\ntold.send(True)" for name in FIRST]
+    ours, theirs = FRESH.Pipe(duplex=False)
+    process = FRESH.Process(target=apart_each, args=(codes, theirs))
+    process.start()
+    theirs.close()
+    told = [ours.recv() for _ in codes]
+    process.join()
+    return told
 
 
 def test_every_name_is_what_it_says_whatever_was_imported_before(apart):
@@ -205,10 +198,10 @@ QUICK = {
 
 
 @pytest.fixture
-def quick(tmp_path, monkeypatch):
-    """Pictures of two steps, few scenes, in a folder of its own, and a small pipeline where the text has a large one."""
+def quick(tmp_path, monkeypatch, short_sheets):
+    """Pictures of one step, few scenes, in a folder of its own, and a small pipeline where the text has a large one."""
     request = Lab._request
-    monkeypatch.setattr(Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": 2}))
+    monkeypatch.setattr(Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": 1}))
     monkeypatch.setattr("maskunet.tabletop.data.SHARD", 10)
     monkeypatch.chdir(tmp_path)
     tiny_sd_folder(tmp_path / "path" / "to" / "stable-diffusion-v1-5")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,16 @@ def spread(count: int, shown: int = 5) -> list[int]:
     if count <= shown:
         return list(range(count))
     return [round(i * (count - 1) / (shown - 1)) for i in range(shown)]
+
+
+def save(figure: Figure, place: Path, kinds: Sequence[str], dpi: int) -> None:
+    """Write PLACE.KIND for each kind, such as "png".
+
+    Everything gets its place in the figure for the first one, and stays there: finding it takes as long as drawing.
+    """
+    for kind in kinds:
+        figure.savefig(f"{place}.{kind}", dpi=dpi)
+        figure.set_layout_engine(None)
 
 
 def darkened(figure: Figure) -> Figure:

@@ -109,7 +109,7 @@ def _embed(options: Options, found: "Sequence[FeatureSet]") -> None:
     """Write points.csv, embedding.png and embedding.svg."""
     from maskunet.records.disk import whole
     from maskunet.records.table import csv_text
-    from visualize import embedding
+    from visualize import base, embedding
 
     tables = {one.name: one.features for one in found}
     n = sum(map(len, tables.values()))
@@ -123,8 +123,7 @@ def _embed(options: Options, found: "Sequence[FeatureSet]") -> None:
     whole.write(options.out / "points.csv", csv_text(embedding.table(points, files)))
     detail = "" if options.embedding == "PCA" else f", perplexity {perplexity:g}, seed {options.seed}"
     figure = embedding.draw(points, f"{options.embedding}{detail}", {o.name: o.thumbnails for o in found})
-    for kind in ("png", "svg"):
-        figure.savefig(options.out / f"embedding.{kind}", dpi=150)
+    base.save(figure, options.out / "embedding", ("png", "svg"), dpi=150)
     sys.stdout.write(f"{embedding.CAVEATS[options.embedding]}\n")
 
 

@@ -122,8 +122,9 @@ def _grid(pictures: Iterable[tuple], seeds: int) -> "Figure":
 
 
 def _write_figure(figure: "Figure", path: Path) -> None:
-    for kind in ("png", "svg"):
-        figure.savefig(path.with_suffix(f".{kind}"), dpi=200)
+    from visualize import base
+
+    base.save(figure, path, ("png", "svg"), dpi=200)
 
 
 SPEC = CommandSpec(name="study", title="how often a random mask wins; run it again to go on", options=Options, run=run)

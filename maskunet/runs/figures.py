@@ -67,14 +67,12 @@ def archive(run: Run, folder: Path) -> Path:
 
 
 def _write_one(run: Run, spec: Any, out: Path, given: dict[str, Any]) -> None:
-    from visualize.base import darkened
+    from visualize.base import darkened, save
 
     options = {name: value for name, value in given.items() if name in _arguments(spec.draw)}
     figure = spec.draw(run, **options)
-    for kind in FORMATS:
-        figure.savefig(out / f"{spec.name}.{kind}", dpi=DPI)
-    for kind in FORMATS[:2]:
-        darkened(figure).savefig(out / f"{spec.name}-dark.{kind}", dpi=DPI)
+    save(figure, out / spec.name, FORMATS, DPI)
+    save(darkened(figure), out / f"{spec.name}-dark", FORMATS[:2], DPI)
     rows = spec.table(run, **{n: v for n, v in options.items() if n in _arguments(spec.table)})
     whole.write(out / f"{spec.name}.csv", csv_text(rows))
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from maskunet.commands import bench as bench_command
 from maskunet.commands.registry import main
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
+from maskunet.records import Request
 from tests.support.tiny import tiny_unet
 
 
@@ -82,7 +84,8 @@ def test_steps_are_timed_under_the_masks_they_name(monkeypatch):
     assert removed[2] > 0
 
 
-def test_masks_are_timed_on_the_embedded_model_and_the_rounds_are_told(capsys, caplog):
+def test_masks_are_timed_on_the_embedded_model_and_the_rounds_are_told(monkeypatch, capsys, caplog):
+    monkeypatch.setattr(masks, "Request", partial(Request, steps=2))
     assert main(["bench", "masks", "--rounds", "1", "--device", "cpu"]) == 0
     assert "round 1: " in caplog.text
     assert "maskunet_trained_extra" in capsys.readouterr().out

@@ -21,6 +21,8 @@ from tests.support.tiny import tiny_sd_folder
 from tests.support.tiny_rewards import write_small
 from tests.training.test_loop import run
 
+pytestmark = pytest.mark.usefixtures("short_sheets")
+
 SMALL = ["--set", "steps=2", "--set", "batch=2", "--set", "every=1"]
 
 

@@ -3,10 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +20,10 @@ from maskunet.methods import SPECS
 from maskunet.prompts.files import Prompt
 from maskunet.records import Request
 from maskunet.training.data import Folder
+from tests.support.fresh import ROOT, started
 from tests.support.tiny import tiny_sd_folder
 from tests.support.tiny_rewards import write_small
-from tests.training.test_processes import ROOT, free_port
+from tests.training.test_processes import free_port
 
 TEXTS = (
     "a red cube",
@@ -311,30 +311,33 @@ def test_what_is_no_rank_is_refused(monkeypatch):
             machine.place()
 
 
-def start(*command):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-
-
 def test_two_processes_share_a_list_without_loss_or_duplicates(place, unbroken):
     out = place / "together"
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
-    done = start(*launch, "--master_port", str(free_port()), "-m", "maskunet", *words(place, out))
-    said = done.communicate(timeout=240)[1]
-    assert done.returncode == 0, said[-2000:]
+    command = [*launch, "--master_port", str(free_port()), "-m", "maskunet", *words(place, out)]
+    torchrun = started(command, said=place / "together.txt", PYTHONPATH=str(ROOT))
+    torchrun.join(timeout=240)
+    said = (place / "together.txt").read_text()
+    assert torchrun.exitcode == 0, said[-2000:]
     for rank in (0, 1):  # each made its half, and none of the other's
         assert f"Process {rank}: {2 * len(TEXTS)} of {2 * len(TEXTS)} pictures are there (0 were before)" in said
     assert files(out) == unbroken
 
 
+def begun(place, out, *, pictures, said=Path(os.devnull)):
+    """The command in a process of its own that has made so many pictures."""
+    running = started(["-m", "maskunet", *words(place, out)], said=said)
+    limit = time.monotonic() + 120
+    while len(list(out.glob("0*.png"))) < pictures and running.exitcode is None and time.monotonic() < limit:
+        time.sleep(0.005)
+    return running
+
+
 def test_a_process_killed_midway_is_resumed_to_the_same_bytes(place, unbroken):
     out = place / "killed"
-    running = start("-m", "maskunet", *words(place, out))
-    limit = time.monotonic() + 120
-    while len(list(out.glob("0*.png"))) < 3 and running.poll() is None and time.monotonic() < limit:
-        time.sleep(0.005)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+    running = begun(place, out, pictures=3)
+    running.kill()
+    running.join()
     made = {path.name: path.stat().st_mtime_ns for path in out.glob("0*.png")}
     assert 3 <= len(made) < 4 * len(TEXTS)
     assert not (out / "metadata.jsonl").exists()
@@ -346,13 +349,11 @@ def test_a_process_killed_midway_is_resumed_to_the_same_bytes(place, unbroken):
 
 def test_ctrl_c_ends_the_command_in_good_order(place, unbroken):
     out = place / "interrupted"
-    running = start("-m", "maskunet", *words(place, out))
-    limit = time.monotonic() + 120
-    while not list(out.glob("0*.png")) and running.poll() is None and time.monotonic() < limit:
-        time.sleep(0.005)
-    running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=120)[1]
-    assert running.returncode == 0, said[-2000:]
+    running = begun(place, out, pictures=1, said=place / "said.txt")
+    os.kill(running.pid, signal.SIGINT)
+    running.join(timeout=120)
+    said = (place / "said.txt").read_text()
+    assert running.exitcode == 0, said[-2000:]
     assert "Stopped on request." in said
     assert {p.suffix for p in out.iterdir()} == {".png", ".json"}
     assert main(words(place, out)) == 0

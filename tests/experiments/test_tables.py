@@ -162,7 +162,7 @@ def command(files, out, *more, kind=("table", "1")):
 
 
 @pytest.fixture
-def few_steps(monkeypatch):
+def few_steps(monkeypatch, short_sheets):
     """The paper's 50 denoising steps are many for a test."""
     from dataclasses import replace
 

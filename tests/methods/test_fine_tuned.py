@@ -19,6 +19,8 @@ from tests.support.tiny import tiny_sd_folder
 from tests.support.tiny_rewards import write_small
 from tests.training.test_loop import ABOUT, Four, settings
 
+pytestmark = pytest.mark.usefixtures("short_sheets")
+
 SPEC = SPECS["fine_tuned"]
 KINDS = ["lora", "full"]
 

@@ -4,14 +4,11 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 import zipfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,11 +24,10 @@ from maskunet.studio.shelf import Shelf
 from maskunet.studio.studio import Studio
 from tests.runs.test_run_folder import PICTURE, make
 from tests.support import tiny_library
-from tests.support.fresh import FRESH
+from tests.support.fresh import FRESH, started
 from tests.support.killed import every_touch
 from tests.support.serving import SOON, needs_browser
 
-ROOT = Path(__file__).parents[2]
 WAIT = 120  # seconds; a slow machine under load
 LONG = Request(prompt="a red cube", model="tiny", seed=5, steps=50, settings={"updates": 2, "early_steps": 0})
 
@@ -215,11 +211,10 @@ def test_drafts_take_a_fiftieth_of_the_time_and_stay_out_of_a_finished_runs_plac
 def test_a_killed_command_leaves_its_best_so_far(model, tmp_path):
     words = [f"--set={key}={value}" for key, value in LONG.settings.items()]
     words += ["--prompt=a red cube", "--steps=50", f"--weights={model}", f"--out={tmp_path / 'mine'}"]
-    command = [sys.executable, "-m", "maskunet", "generate", *words]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = started(["-m", "maskunet", "generate", *words])
     wait_for(lambda: (tmp_path / "mine" / run_folder.RECORD).exists())
     process.kill()
-    process.wait()
+    process.join()
     run = run_folder.read(tmp_path / "mine")
     assert (run.state, run.request.prompt) == ("interrupted", "a red cube")
     assert replay.parse((tmp_path / "mine" / run_folder.RESULT).read_bytes())["state"] == "interrupted"
@@ -238,17 +233,14 @@ def wait_for(condition):
 @contextmanager
 def app(model, folder, port):
     """The real program, killed at the end."""
-    flags = [f"--weights={model}", f"--runs={folder}", f"--port={port}", "--device=cpu"]
-    process = subprocess.Popen(
-        [sys.executable, "app.py", *flags], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = started(["app.py", f"--weights={model}", f"--runs={folder}", f"--port={port}", "--device=cpu"])
     try:
-        wait_for(lambda: process.poll() is not None or answers(port))
-        assert process.poll() is None
+        wait_for(lambda: process.exitcode is not None or answers(port))
+        assert process.exitcode is None
         yield
     finally:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def answers(port):

@@ -1,9 +1,8 @@
-"""Run with a copy of the package into which files were dropped: tells as JSON what became of them, and where."""
+"""Run with a copy of the package into which files were dropped: writes found.json, what became of them, and where."""
 
 import contextlib
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,4 +115,4 @@ if __name__ == "__main__":
         "entrants": entrants(),
         "page": page(),
     }
-    sys.stdout.write(json.dumps(found))
+    Path("found.json").write_text(json.dumps(found))

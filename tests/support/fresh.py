@@ -1,8 +1,98 @@
 """Processes of their own that need not import everything anew: forks of one that has."""
 
+import faulthandler
+import gc
 import multiprocessing
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from unittest.mock import patch
 
+ROOT = Path(__file__).parents[2]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
 FRESH = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+LIBRARIES = [
+    "torch._dynamo", "accelerate", "peft", "open_clip", "transformers.models.blip.modeling_blip_text",
+    "sklearn.manifold", "sklearn.neighbors", "matplotlib.figure", "gradio",
+]  # fmt: skip
+WARM = [*LIBRARIES, "maskunet.studio.studio", "maskunet.training.loop", "tests.support.tiny_library"]
 if FORKS:
-    FRESH.set_forkserver_preload(["maskunet.studio.studio", "maskunet.training.loop", "tests.support.tiny_library"])
+    FRESH.set_forkserver_preload(WARM)
+
+
+def warm_here() -> None:
+    """Let the warm process be a fork of this one, which comes to import the same; before any other thread begins."""
+    for name in WARM:
+        import_module(name)
+    gc.freeze()  # no fork looks through them for garbage
+    resource_tracker.ensure_running()  # which is started in the same way
+    with patch("multiprocessing.util.spawnv_passfds", _forked):
+        forkserver.ensure_running()
+
+
+def _forked(_, arguments: list[str], kept: list[int]) -> int:
+    """As `spawnv_passfds` does, but without a new interpreter: run the code, with these files alone; its process."""
+    if child := os.fork():
+        return child
+    try:
+        faulthandler.disable()  # its file is closed below, and those of pytest's streams
+        sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+        for first, end in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
+            os.closerange(first + 1, end)
+        forkserver._forkserver.__init__()  # its lock is held
+        FRESH.set_forkserver_preload(WARM)
+        exec(arguments[-1])
+    finally:
+        os._exit(0)
+
+
+def started(
+    words: Sequence[str | Path],
+    folder: Path = ROOT,
+    *,
+    said: Path = Path(os.devnull),
+    site: Path = ROOT,
+    **variables: str,
+) -> BaseProcess:
+    """A program of ours, begun as `python WORDS…` begins it, with a terminal's signals and a session of its own.
+
+    Args:
+        words: `-m`, a module and its arguments; or a file and its arguments.
+        folder: where it is started. said: the file that takes all it says. site: the folder that has our packages.
+        variables: of its environment.
+    """
+    process = FRESH.Process(target=_begin, args=([*map(str, words)], folder, said, site, variables))
+    process.start()
+    return process
+
+
+def _begin(words: list[str], folder: Path, said: Path, site: Path, variables: dict[str, str]) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.update(variables)
+    with said.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    if site != ROOT:
+        forget()
+        sys.path[:] = [str(site), *(place for place in sys.path if place not in ("", str(ROOT)))]
+    os.chdir(folder)
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+
+
+def forget() -> None:
+    """What is imported next of the project is read from the disk; the libraries of others stay loaded."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("maskunet", "visualize")]:
+        del sys.modules[name]

@@ -61,7 +61,7 @@ def test_the_judges_know_the_world(loaded):
 
 
 def test_things_colors_and_pairs_are_mostly_right(loaded):
-    request = Request(prompt="-", method="plain")
+    request = Request(prompt="-", method="plain", steps=8)
     rows = list(evaluate(loaded, request, tasks="single,two,colors", n=8, seed=77, batch=8))
     right = {task: sum(r["correct"] for r in rows if r["task"] == task) for task in ("single", "two", "colors")}
     assert right["single"] >= 7

@@ -16,6 +16,8 @@ from maskunet.training.data import Feed, Folder, Pair
 from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import Settings
 
+pytestmark = pytest.mark.usefixtures("short_sheets")
+
 ABOUT = {"data": "four"}
 
 
@@ -88,7 +90,7 @@ def assert_untouched(model, before, layers):
 def test_the_loss_falls_and_the_base_model_stays_what_it_was(spec, tiny_sd15, tmp_path):
     before, layers = contents(tiny_sd15), [id(m) for m in tiny_sd15.unet.modules()]
     # The same samples over and over: what is learned must show.
-    events = run(tiny_sd15, spec, tmp_path, steps=60, every=60, learning_rate=1e-2, pairs=Same())
+    events = run(tiny_sd15, spec, tmp_path, steps=40, every=40, learning_rate=1e-2, pairs=Same())
     assert np.mean(losses(events)[-10:]) < np.mean(losses(events)[:10])
     assert_untouched(tiny_sd15, before, layers)
     assert events[-1].final
@@ -115,9 +117,10 @@ def test_a_stop_keeps_what_was_reached_and_the_base_model(spec, tiny_sd15, tmp_p
 
 
 def test_a_resumed_training_has_the_curve_of_an_unbroken_one(spec, tiny_sd15, tmp_path):
-    whole = run(tiny_sd15, spec, tmp_path / "whole", ema=0.9)
-    half = run(tiny_sd15, spec, tmp_path / "half", ema=0.9, steps=3)
-    rest = run(tiny_sd15, spec, tmp_path / "half", ema=0.9, resume=True)
+    short = {"ema": 0.9, "steps": 4, "every": 2}
+    whole = run(tiny_sd15, spec, tmp_path / "whole", **short)
+    half = run(tiny_sd15, spec, tmp_path / "half", **short | {"steps": 2})
+    rest = run(tiny_sd15, spec, tmp_path / "half", **short, resume=True)
     assert losses(half) + losses(rest) == losses(whole)
     parts = [torch.load(tmp_path / name / checkpoint.STATE, weights_only=True) for name in ("whole", "half")]
     for a, b in zip(parts[0]["trained"] + parts[0]["average"], parts[1]["trained"] + parts[1]["average"], strict=True):
@@ -125,8 +128,8 @@ def test_a_resumed_training_has_the_curve_of_an_unbroken_one(spec, tiny_sd15, tm
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(spec, tiny_sd15, tmp_path):
-    whole = run(tiny_sd15, spec, tmp_path / "a")
-    parts = run(tiny_sd15, spec, tmp_path / "b", micro_batch=1)
+    whole = run(tiny_sd15, spec, tmp_path / "a", steps=3)
+    parts = run(tiny_sd15, spec, tmp_path / "b", steps=3, micro_batch=1)
     assert losses(parts) == pytest.approx(losses(whole), rel=1e-3)
 
 

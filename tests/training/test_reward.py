@@ -16,6 +16,8 @@ from maskunet.training.objective import Batch
 from maskunet.training.recipes import SPECS
 from tests.training.test_loop import ABOUT, REWARDS, Many, losses, run, settings
 
+pytestmark = pytest.mark.usefixtures("short_sheets")
+
 SPEC = SPECS["mask_reward"]
 
 

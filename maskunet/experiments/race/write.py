@@ -24,7 +24,7 @@ NOTES = (
 
 def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows: Rows) -> None:
     """Write everything; the pictures are those that `race` left in the folder."""
-    from visualize import race, race_sheet
+    from visualize import base, race, race_sheet
 
     prompts = shown.first(rows, found["optimized"], folder)
     shown.save(folder, prompts)
@@ -32,8 +32,7 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows:
     whole.write(folder / "race.json", f"{text}\n")
     whole.write(folder / "race.csv", csv_text(_flat_lines(found)))
     whole.write(folder / "race.md", markdown(found, about))
-    for kind in ("png", "svg"):
-        race.draw(found).savefig(folder / f"race.{kind}", dpi=200)
+    base.save(race.draw(found), folder / "race", ("png", "svg"), dpi=200)
     for task in dict.fromkeys(each["task"] for each in prompts):
         sheet = shown.sheet(folder, [each for each in prompts if each["task"] == task], found["held_out"])
         race_sheet.draw(**sheet).savefig(folder / f"sheet_{task}.png", dpi=150)

@@ -114,7 +114,7 @@ def save(
     out: Path, spec: TableSpec, records: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Write NAME.json, NAME.md, NAME.csv, NAME.png and NAME.svg; returns the summary."""
-    from visualize import table_rows
+    from visualize import base, table_rows
 
     lines = summarize(spec, records)
     table = {"about": {**about, "title": spec.title}, "summary": lines, "records": list(records)}
@@ -122,7 +122,5 @@ def save(
     whole.write(path.with_suffix(".json"), json.dumps(table, indent=1, ensure_ascii=False))
     whole.write(path.with_suffix(".md"), markdown(spec, lines, about))
     whole.write(path, csv_text(table_rows.table(table)))
-    figure = table_rows.draw(table)
-    for kind in ("png", "svg"):
-        figure.savefig(out / f"{spec.name}.{kind}", dpi=200)
+    base.save(table_rows.draw(table), out / spec.name, ("png", "svg"), dpi=200)
     return lines

@@ -117,7 +117,7 @@ def card(docs: Path, n: int) -> None:
 
 def judges(loaded: "Loaded", count: int = 500) -> dict[str, Any]:
     """The figures that need no sampling, on `count` fresh renders: autoencoder, checker, rewards."""
-    from maskunet.experiments.tabletop.train_autoencoder import psnr
+    from maskunet.experiments.tabletop.train_autoencoder import signal_to_noise
     from maskunet.tabletop.render import render
 
     vae, scenes = loaded.model.vae, data.training_scenes(FRESH_SHARD)[:count]
@@ -131,7 +131,7 @@ def judges(loaded: "Loaded", count: int = 500) -> dict[str, Any]:
         )
     return {
         "n": count,
-        "psnr": psnr(vae, pictures * 2 - 1),
+        "psnr": signal_to_noise(back * 2 - 1, pictures * 2 - 1),
         "checker": checker.agreement(loaded.checker, scenes, pictures),
         "checker_after_autoencoder": checker.agreement(loaded.checker, scenes, back),
         "rewards": {
