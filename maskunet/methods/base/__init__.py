@@ -12,7 +12,7 @@ from maskunet.methods.base.loop import (
 from maskunet.methods.base.memory import recomputed, rest
 from maskunet.methods.base.report import Reporter, finish, numbers, to_uint8
 from maskunet.methods.base.settings import RewardWeights, Solver, objective, weights_of
-from maskunet.methods.base.spec import KINDS, MethodSpec, filled, read_part, trained_part
+from maskunet.methods.base.spec import KINDS, MethodSpec, decoder_part, filled, read_part, trained_part
 
 __all__ = [
     "KINDS",
@@ -24,6 +24,7 @@ __all__ = [
     "Sampled",
     "Sampling",
     "Solver",
+    "decoder_part",
     "filled",
     "finish",
     "guidance_of",

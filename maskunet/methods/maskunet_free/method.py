@@ -4,10 +4,9 @@ MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
 prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from maskunet.methods.base import (
     MethodSpec,
     Reporter,
     RewardWeights,
+    decoder_part,
     finish,
     guidance_of,
     mask_generator,
@@ -134,11 +134,6 @@ def _optimized(
         return (yield from denoise(model.schedule, pairs, noise, look, second_order=settings.second_order))
 
 
-def parts(model: DiffusionModel, settings: Settings) -> Mapping[str, Path]:
-    """The tiny decoder's file, where it is asked for."""
-    return {"tiny_decoder": model.tiny_decoder_file()} if settings.tiny_decoder else {}
-
-
 def _reset(
     logits: dict[str, Tensor], optimizer: torch.optim.Optimizer | mask.Removal | None, settings: Settings
 ) -> torch.optim.Optimizer | mask.Removal:
@@ -181,5 +176,5 @@ SPEC = MethodSpec(
         "improved_fast": replace(IMPROVED, tiny_decoder=True),
     },
     run=run,
-    parts=parts,
+    parts=decoder_part,
 )
