@@ -81,7 +81,8 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
         for step, (t, _) in enumerate(pairs):
             masks = mask.bernoulli_masks(weights, settings.removed, stream)
             yield report(step, t, masks=masks, used=masks)
-    yield report.last(images[best : best + 1], candidates.only(scores, best))
+    last = report.last(images[best : best + 1], candidates.only(scores, best))
+    yield candidates.told(last, images)
 
 
 SPEC = MethodSpec(

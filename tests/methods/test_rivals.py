@@ -230,6 +230,16 @@ def test_best_of_n_may_choose_by_ranks(tiny_sd15):
     assert any(told == pytest.approx({n: float(scores[n][i]) for n in told}, abs=1e-5) for i in best)
 
 
+@pytest.mark.parametrize("name", ["best_of_n", "best_of_n_masks", "fk_steering"])
+def test_the_last_event_has_the_finished_pictures_that_its_own_was_chosen_from(tiny_sd15, name):
+    seen = Seen()
+    *before, last = run(tiny_sd15, name, seen)
+    assert all(event.candidates is None for event in before)
+    assert np.array_equal(last.candidates, to_uint8(torch.cat(seen.images[-4:])))
+    assert any(np.array_equal(each, last.image) for each in last.candidates)
+    assert run(tiny_sd15, "plain", steps=1)[-1].candidates is None
+
+
 def test_a_reward_that_is_not_a_number_never_wins():
     assert candidates.best({"hpsv2": torch.tensor([math.nan, -3.0, math.nan, -2.0])}, {"hpsv2": 1.0}) == 3
     assert candidates.best({"hpsv2": torch.tensor([math.nan, math.nan])}, {"hpsv2": 1.0}) == 0

@@ -1,12 +1,13 @@
 """Several pictures of one prompt at once: their guided outputs, their scores, the best of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from maskunet.encoders.text_states import TextStates
-from maskunet.methods.base.report import Reporter
+from maskunet.methods.base.report import Reporter, to_uint8
 from maskunet.methods.base.settings import objective
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
@@ -86,4 +87,9 @@ def finish(
     """Decode and score the candidates' final latents (N, C, H, W): the last event, of the best one."""
     images, scores = scored(model, rewards, request.prompt, x0, at_once)
     chosen = best(scores, weights, choose)
-    return report.last(images[chosen : chosen + 1], only(scores, chosen))
+    return told(report.last(images[chosen : chosen + 1], only(scores, chosen)), images)
+
+
+def told(last: StepEvent, images: Tensor) -> StepEvent:
+    """The last event with all pictures (N, 3, H, W) that its own was chosen from; its clock has stopped already."""
+    return replace(last, candidates=to_uint8(images))
