@@ -47,7 +47,7 @@ class Settings(RewardWeights):
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample all pictures side by side; one event per step, which shows the last, and a final one."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     weights = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
@@ -57,9 +57,9 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
         nonlocal stay
         scores = {}
-        report.unet_calls += len(x_t)
+        report.unet_calls += len(x_t) * guidance.calls(t)
         with torch.no_grad():
-            x0 = candidates.predict_x0(model, x_t, t, text, scale, settings.at_once)
+            x0 = candidates.predict_x0(model, x_t, t, text, guidance.at(t), settings.at_once)
             if step == early and staying < settings.n:
                 tiny = settings.tiny_decoder
                 _, scores = candidates.scored(model, rewards, request.prompt, x0, settings.at_once, tiny=tiny)

@@ -101,7 +101,7 @@ def _optimized(
     report: Reporter,
 ) -> Generator[StepEvent, None, Tensor]:
     """Algorithm 1 without its last picture: an event per update; returns the clean latents."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     weights = weights_of(settings, rewards)
     judges = rewards.optimizing(weights)
     text = model.encode(request.prompt, request.negative_prompt)
@@ -115,7 +115,7 @@ def _optimized(
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
         search = Search(
             model=model, masked=masked, request=request, settings=settings, move=move, logits=logits,
-            text=text, scale=scale, weights=weights, generator=mask_generator(request), report=report,
+            text=text, guidance=guidance, weights=weights, generator=mask_generator(request), report=report,
             rewards=partial(checkpoint, judges, use_reentrant=False) if settings.low_memory else judges,
             pool=Pool(model.device) if replays else None,
         )  # fmt: skip
