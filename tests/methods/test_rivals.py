@@ -21,7 +21,8 @@ from maskunet.records import Request
 from tests.methods.test_methods import Redness, betas
 
 RIVALS = (
-    "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet"
+    "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet",
+    "lidar",
 )  # fmt: skip
 PROMPT = "a red cube and a blue sphere"
 
