@@ -1,13 +1,15 @@
-"""The rivals that guide in another way: LiDAR."""
+"""The rivals that guide in another way: LiDAR and DATE."""
 
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from maskunet import seeds
 from maskunet.diffusion import dpmpp_2m_step
 from maskunet.methods import lidar
+from maskunet.models.base import DiffusionModel
 from tests.methods.test_methods import Redness
 from tests.methods.test_rivals import PROMPT, Seen, Watched, run
 
@@ -84,3 +86,68 @@ def test_the_looks_have_the_same_interval_of_guidance(tiny_sd15):
     with Watched(tiny_sd15) as watched:
         run(tiny_sd15, "lidar", settings=settings)
     assert watched.samples == 2 * (2 + 1) + (2 + 2 + 1 + 1)
+
+
+# DATE
+
+
+@pytest.mark.parametrize("settings", [{}, {"updates": 2}, {"keeps": False}, {"image_reward": 0.0}])
+def test_date_is_its_equation(tiny_sd15, settings):
+    """Every second of four steps: c + rho g / |g|, g the gradient of the rewards of x0 to the prompt's text states."""
+    model, given = tiny_sd15, {"every": 2, "length": 3.0, **settings}
+    unconditional, prompt = model.encode(PROMPT).states.chunk(2)
+    text, x_t, history = prompt, model.noise(3), None
+
+    def eps(text):
+        blind, seeing = (model.unet(x_t, t, encoder_hidden_states=each).sample for each in (unconditional, text))
+        return blind + model.guidance * (seeing - blind)
+
+    for step, (t, t_prev) in enumerate(model.schedule.linspace_pairs(4)):
+        for _ in range(given.get("updates", 1) if step in (0, 2) else 0):
+            moving = text.clone().requires_grad_()
+            a = model.schedule.alpha_bar(t)
+            image = model.decode((x_t - math.sqrt(1 - a) * eps(moving)) / math.sqrt(a))
+            scores = Redness()(image, [PROMPT])
+            aim = given.get("image_reward", 1.0) * scores["image_reward"] + 5.0 * scores["hpsv2"]
+            (g,) = torch.autograd.grad(aim.sum(), moving)
+            start = text if given.get("keeps", True) else prompt
+            text = start + given["length"] * g / g.square().sum().sqrt()
+        with torch.no_grad():
+            x0, _ = model.schedule.x0_eps(eps(text), x_t, t)
+        x_t, history = dpmpp_2m_step(model.schedule, x_t, x0, history, t, t_prev)
+    with torch.no_grad():
+        expected = model.decode(x_t)[0]
+    seen, moves = Seen(), 2 * given.get("updates", 1)
+    with Watched(model) as watched:
+        events = run(model, "date", seen, given)
+    assert torch.allclose(seen.images[-1][0], expected, atol=1e-4)
+    assert watched.samples == 2 * 4 + moves and events[-1].unet_calls == 4 + moves // 2
+    assert [event.update for event in events if event.step == 0] == list(range(moves // 2 + 1))
+    assert not np.array_equal(events[-1].image, run(model, "plain")[-1].image)
+
+
+def test_date_without_a_length_is_the_plain_picture(tiny_sd15):
+    still = run(tiny_sd15, "date", settings={"length": 0.0})[-1]
+    assert np.abs(still.image.astype(int) - run(tiny_sd15, "plain")[-1].image).max() <= 1
+
+
+def test_date_leaves_the_prompts_own_text_states_as_they_were(tiny_sd15, monkeypatch):
+    given = []
+    encode = DiffusionModel.encode
+
+    def watched(model, *words):
+        given.append(encode(model, *words))
+        return given[-1]
+
+    monkeypatch.setattr(DiffusionModel, "encode", watched)
+    run(tiny_sd15, "date", settings={"every": 1})
+    (text,) = given
+    assert torch.equal(text.states, encode(tiny_sd15, PROMPT).states)
+    assert not text.states.requires_grad
+
+
+def test_a_reward_without_a_number_leaves_the_text_where_it_is(tiny_sd15):
+    broken = Redness(broken_at=1)
+    events = run(tiny_sd15, "date", broken, {"every": 4})
+    assert "not a number at step 1" in events[0].note and events[-1].final
+    assert np.abs(events[-1].image.astype(int) - run(tiny_sd15, "plain")[-1].image).max() <= 1
