@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from maskunet import seeds
+from maskunet import plugins, seeds
 from maskunet.failures import sentence
 from maskunet.machine import versions
 from maskunet.methods import method_of
@@ -105,7 +105,8 @@ def sample(
     request = replace(filled(request, spec, model), previews=False, statistics=False, keep_masks=False)
     every = pictures(prompts, seed, images_per_prompt)
     about = {"seed": seed, "images_per_prompt": images_per_prompt, **_about_prompts(prompts)}
-    _begin(out, {**_about(model, request, spec, settings), **about})
+    young = {f"settings {card.name}": card.default for card in plugins.cards(type(settings))}
+    _begin(out, {**_about(model, request, spec, settings), **about}, young)
     mine = [picture for i, picture in enumerate(every) if i // images_per_prompt % world == rank]
     missing = [picture for picture in mine if not (out / picture.file).exists()]
     found, texts = len(mine) - len(missing), [prompt.text for prompt in prompts[rank::world]]
@@ -189,13 +190,17 @@ def _about_prompts(prompts: Sequence[Prompt]) -> dict[str, Any]:
     return {"prompts": len(prompts), "prompts_sha256": hashlib.sha256(texts.encode()).hexdigest()}
 
 
-def _begin(out: Path, about: Mapping[str, Any]) -> None:
-    """Say in the folder what it is made with, or refuse to go on with something else."""
+def _begin(out: Path, about: Mapping[str, Any], young: Mapping[str, Any]) -> None:
+    """Say in the folder what it is made with, or refuse to go on with something else.
+
+    Args:
+        young: what a setting that is younger than the folder was then, by its name as `_flat` has it.
+    """
     if out.exists() and not out.is_dir():
         raise ValueError(f"“{out.name}” is a file. Give the name of a folder for the pictures.")
     path = out / RECORD
     if path.is_file():
-        _check(path, json.loads(json.dumps(about)))
+        _check(path, json.loads(json.dumps(about)), young)
         return
     if out.is_dir() and any(p.name[0] != "." for p in out.iterdir()):
         raise ValueError(f"The folder “{out.name}” holds other files. Give another one.")
@@ -204,14 +209,14 @@ def _begin(out: Path, about: Mapping[str, Any]) -> None:
     whole.write(path, f"{record}\n")
 
 
-def _check(path: Path, about: Mapping[str, Any]) -> None:
+def _check(path: Path, about: Mapping[str, Any], young: Mapping[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         before = None
     if not isinstance(before, dict):
         raise ValueError(f"“{path.name}” in “{path.parent.name}” cannot be read. Give another folder.")
-    there, here = _flat(before), _flat(about)
+    there, here = {**young, **_flat(before)}, _flat(about)
     for name in dict.fromkeys([*here, *there]):
         if name.split(" ")[0] in about and there.get(name) != here.get(name):
             raise ValueError(

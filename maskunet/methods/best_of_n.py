@@ -7,8 +7,17 @@ import torch
 from torch import Tensor
 
 from maskunet import seeds
-from maskunet.diffusion import denoise
-from maskunet.methods.base import MethodSpec, Reporter, RewardWeights, candidates, guidance_of, steps_of, weights_of
+from maskunet.diffusion import History, Schedule, denoise, dpmpp_2m_step
+from maskunet.methods.base import (
+    MethodSpec,
+    Reporter,
+    RewardWeights,
+    candidates,
+    decoder_part,
+    guidance_of,
+    steps_of,
+    weights_of,
+)
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
@@ -22,31 +31,63 @@ class Settings(RewardWeights):
     Attributes:
         n: pictures; the first has the request's own seed, and the other seeds follow from it.
         at_once: pictures per U-Net call: faster on an accelerator, for more memory.
+        dropped: share of the pictures that are given up early, those whose predicted picture the rewards like least; at
+            least one stays. drop_at: when, in shares of the steps; after the first step and before the last.
+        choose: see `candidates.order`.
+        tiny_decoder: look early through the model's tiny decoder; the final pictures are the full one's.
     """
 
     n: int = setting(4, "pictures to choose from", low=1, high=64)
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
+    dropped: float = setting(0.0, "share of the pictures given up early", low=0.0, high=1.0)
+    drop_at: float = setting(0.33, "share of the steps before that", low=0.0, high=1.0)
+    choose: str = setting("sum", "by the rewards' sum or their ranks", choices=candidates.CHOOSERS)
+    tiny_decoder: bool = setting(False, "faster: look early through the tiny decoder", cost=True)
 
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample all pictures side by side; one event per step, which shows the last, and a final one."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     weights = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
+    early, staying = drop_step(len(pairs), settings), max(1, settings.n - int(settings.dropped * settings.n + 1e-9))
+    stay = None  # indices of those that go on, once some were dropped
 
     def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
+        nonlocal stay
+        scores = {}
+        report.unet_calls += len(x_t) * guidance.calls(t)
         with torch.no_grad():
-            x0 = candidates.predict_x0(model, x_t, t, text, scale, settings.at_once)
+            x0 = candidates.predict_x0(model, x_t, t, text, guidance.at(t), settings.at_once)
+            if step == early and staying < settings.n:
+                tiny = settings.tiny_decoder
+                _, scores = candidates.scored(model, rewards, request.prompt, x0, settings.at_once, tiny=tiny)
+                stay = candidates.order(scores, weights, settings.choose)[:staying].sort().values
+                x_t, x0, scores = x_t[stay], x0[stay], candidates.only(scores, int(stay[-1]))
             shown = request.previews and step + 1 < len(pairs)
             preview = model.decode(x0[-1:]) if shown else None
-        report.unet_calls += settings.n
-        yield report(step, t, image=preview, best=True)
+        yield report(step, t, image=preview, rewards=scores, best=True)
         return x_t, x0
 
-    x_t = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.n)])
-    x0 = yield from denoise(model.schedule, pairs, x_t, look, second_order=settings.second_order)
-    yield candidates.finish(model, rewards, request, report, x0, weights=weights, at_once=settings.at_once)
+    def advance(
+        schedule: Schedule, x_t: Tensor, x0: Tensor, history: History, t: int, t_prev: int
+    ) -> tuple[Tensor, History]:
+        if history is not None and len(history[0]) > len(x0):
+            history = history[0][stay], history[1]
+        return dpmpp_2m_step(schedule, x_t, x0, history, t, t_prev)
+
+    noise = torch.cat([model.noise(seed) for seed in seeds.of_candidates(request.seed, settings.n)])
+    order = settings.second_order
+    x0 = yield from denoise(model.schedule, pairs, noise, look, second_order=order, advance=advance)
+    yield candidates.finish(
+        model, rewards, request, report, x0, weights=weights, at_once=settings.at_once, choose=settings.choose
+    )
+
+
+def drop_step(steps: int, settings: Settings) -> int:
+    """The denoising step, from 0 on, whose predicted pictures tell which ones are given up."""
+    return max(0, min(round(settings.drop_at * steps), steps - 1) - 1)
 
 
 SPEC = MethodSpec(
@@ -54,8 +95,17 @@ SPEC = MethodSpec(
     title="Best of N seeds",
     kind="control",
     summary="Makes several plain pictures from different noise and keeps the one that the rewards like best.",
-    source="the control that needs no method; compared by FK steering (Singhal et al. 2025) and ReNO (2024)",
-    raced=(),  # plain is it: everyone makes as many pictures as there is time for
-    presets={"four": Settings(), "eight": Settings(n=8), "sixteen": Settings(n=16)},
+    source="the control that needs no method; compared by FK steering (Singhal et al. 2025) and ReNO (2024); dropping "
+    "seeds early as in TTSnap (2511.22242), without its fine-tuned reward",
+    raced=("/halving", "/ranks"),  # without them plain is it: everyone makes as many pictures as there is time for
+    presets={
+        "four": Settings(),
+        "eight": Settings(n=8),
+        "sixteen": Settings(n=16),
+        "halving": Settings(n=12, dropped=0.75),
+        "halving_fast": Settings(n=12, dropped=0.75, tiny_decoder=True),
+        "ranks": Settings(n=6, choose="ranks"),
+    },
     run=run,
+    parts=decoder_part,
 )

@@ -49,25 +49,26 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     One event per step, which shows the last picture; then one per step with the masks of the best, and
     the final one.
     """
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     optimized = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt).guided(scale)
+    text = model.encode(request.prompt, request.negative_prompt)
     with MaskedUNet(model.unet) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
         streams = [mask_generator(request, i) for i in range(settings.n)]
 
         def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
+            scale = guidance.at(t)
             with torch.no_grad():
                 outputs = []
                 for own, stream in zip(x_t.split(1), streams, strict=True):
-                    features = masked.encode(doubled(own, scale), t, text)
+                    features = masked.encode(doubled(own, scale), t, text.guided(scale))
                     masks = mask.bernoulli_masks(weights, settings.removed, stream)
                     outputs.append(classifier_free(masked.decode(features, masks), scale))
                 x0, _ = model.schedule.x0_eps(torch.cat(outputs), x_t, t)
                 shown = request.previews and step + 1 < len(pairs)
                 preview = model.decode(x0[-1:]) if shown else None
-            report.unet_calls += settings.n
+            report.unet_calls += settings.n * guidance.calls(t)
             yield report(step, t, image=preview, masks=masks, best=True)
             return x_t, x0
 
@@ -81,7 +82,8 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
         for step, (t, _) in enumerate(pairs):
             masks = mask.bernoulli_masks(weights, settings.removed, stream)
             yield report(step, t, masks=masks, used=masks)
-    yield report.last(images[best : best + 1], candidates.only(scores, best))
+    last = report.last(images[best : best + 1], candidates.only(scores, best))
+    yield candidates.told(last, images)
 
 
 SPEC = MethodSpec(

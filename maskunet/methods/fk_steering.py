@@ -67,7 +67,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
 
     After a choice the one with the largest reward stands last.
     """
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     weights = weights_of(settings, rewards)
     report, stream = Reporter(model, len(pairs), request), mask_generator(request)
     text = model.encode(request.prompt, request.negative_prompt)
@@ -78,7 +78,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
         nonlocal chosen
         scores, chosen, last = {}, None, step + 1 == len(pairs)
         with torch.no_grad():
-            x0 = candidates.predict_x0(model, x_t, t, text, scale, settings.at_once)
+            x0 = candidates.predict_x0(model, x_t, t, text, guidance.at(t), settings.at_once)
             shown = request.previews and not last
             preview = model.decode(x0[-1:]) if shown else None
             if step in choices or (last and settings.as_published):
@@ -87,7 +87,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
                 scores = candidates.only(scores, len(x0) - 1)  # of the one that is shown
                 if not settings.as_published:
                     x_t, x0 = x_t[chosen], x0[chosen]
-        report.unet_calls += settings.particles
+        report.unet_calls += settings.particles * guidance.calls(t)
         yield report(step, t, image=preview, rewards=scores, best=True)
         return x_t, x0
 

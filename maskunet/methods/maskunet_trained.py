@@ -57,14 +57,15 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
     generator = read_part(model, path, generator_file.load)
     streams = [mask_generator(request) for request in sampling.requests] if settings.sampled else [None]
     noise = streams[0] if len(streams) == 1 else streams
-    scale, text, pictures = sampling.scale, sampling.text.guided(sampling.scale), len(sampling.requests)
-    shared = settings.halves == "shared"
+    pictures, shared = len(sampling.requests), settings.halves == "shared"
     with MaskedUNet(model.unet) as masked:
         folded = generator.fixed() if generator.static and shared and not settings.sampled else {}
         masked.fold(folded)
 
         def predict(step: int, t: int, x_t: Tensor) -> Prediction:
             used: dict[str, Tensor] = {}
+            scale = sampling.guidance.at(t)
+            text = sampling.text.guided(scale)
             features = masked.encode(doubled(x_t, scale), t, text)
             masks = masks_of(generator, used, shared=shared, noise=noise, pictures=pictures) if not folded else None
             output = classifier_free(masked.decode(features, masks), scale)

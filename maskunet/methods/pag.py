@@ -34,26 +34,29 @@ class Settings(Solver):
 @contextmanager
 def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
     """The plain U-Net under both guidances: its batch also has the prompt's half with blind attention."""
-    scale, guided = sampling.scale, sampling.scale > 1
-    prompts = sampling.text.conditional
-    text = TextStates.cat([*([sampling.text.unconditional] if guided else []), prompts, prompts])
-    parts = text.batch // prompts.batch
+    unconditional, prompts = sampling.text.unconditional, sampling.text.conditional
+    calls = 1.5 if sampling.guidance.scale > 1 else 1  # two parts are what a guided call has, and count as one
 
     def predict(step: int, t: int, x_t: Tensor) -> Prediction:
+        scale = sampling.guidance.at(t)
+        text = TextStates.cat([*([unconditional] if scale > 1 else []), prompts, prompts])
+        parts = text.batch // prompts.batch
         output = model.unet(x_t.repeat(parts, 1, 1, 1), t, **text.arguments).sample
         *others, blinded, conditional = output.chunk(parts)
         output = classifier_free(torch.cat((*others, conditional)), scale)
         output = output + settings.scale * (conditional - blinded)
-        # Two parts are what a guided call has, and count as one.
-        return Prediction(x_t, model.schedule.x0_eps(output, x_t, t)[0], calls=parts / 2)
+        return Prediction(x_t, model.schedule.x0_eps(output, x_t, t)[0], calls=calls)
 
-    with blind(model.unet, settings.layers, parts):
+    with blind(model.unet, settings.layers, prompts.batch):
         yield predict
 
 
 @contextmanager
-def blind(unet: nn.Module, layers: str, parts: int = 3) -> Iterator[None]:
+def blind(unet: nn.Module, layers: str, pictures: int) -> Iterator[None]:
     """Make these self-attention layers see each position by itself, in the last but one of a batch's parts.
+
+    Args:
+        pictures: samples in each part.
 
     Raises:
         ValueError: no self-attention layer's path begins so.
@@ -63,7 +66,7 @@ def blind(unet: nn.Module, layers: str, parts: int = 3) -> Iterator[None]:
     if not chosen:
         paths = sorted({name.partition(".attentions")[0] for name in own})
         raise ValueError(f"The setting layers fits no self-attention layer. Their names begin with {', '.join(paths)}.")
-    unet.set_attn_processor({name: _Blind(each, parts) if name in chosen else each for name, each in own.items()})
+    unet.set_attn_processor({name: _Blind(each, pictures) if name in chosen else each for name, each in own.items()})
     try:
         yield
     finally:
@@ -73,12 +76,12 @@ def blind(unet: nn.Module, layers: str, parts: int = 3) -> Iterator[None]:
 class _Blind:
     """An attention processor whose attention is the identity in the last but one of a batch's parts."""
 
-    def __init__(self, processor: Any, parts: int):
-        self.processor, self.parts = processor, parts
+    def __init__(self, processor: Any, pictures: int):
+        self.processor, self.pictures = processor, pictures
 
     def __call__(self, attn: Any, hidden_states: Tensor, *inputs: Any, **more: Any) -> Tensor:
-        *others, blinded, last = hidden_states.chunk(self.parts)
-        seen = self.processor(attn, torch.cat((*others, last)), *inputs, **more).chunk(self.parts - 1)
+        *others, blinded, last = hidden_states.split(self.pictures)
+        seen = self.processor(attn, torch.cat((*others, last)), *inputs, **more).split(self.pictures)
         blinded = attn.to_out[1](attn.to_out[0](attn.to_v(blinded)))
         return torch.cat((*seen[:-1], blinded, seen[-1]))
 

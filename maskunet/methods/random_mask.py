@@ -46,7 +46,6 @@ class Settings(Solver):
 @contextmanager
 def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
     """The U-Net under masks of the chosen kind: each picture's own, where they are drawn by chance."""
-    scale, text = sampling.scale, sampling.text.guided(sampling.scale)
     streams = [mask_generator(request) for request in sampling.requests]
     with MaskedUNet(model.unet) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight.detach() for site in masked.sites}
@@ -57,7 +56,8 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
         ]
 
         def predict(step: int, t: int, x_t: Tensor) -> Prediction:
-            masks = [next(each) for each in courses]
+            masks, scale = [next(each) for each in courses], sampling.guidance.at(t)
+            text = sampling.text.guided(scale)
             features = masked.encode(doubled(x_t, scale), t, text)
             output = classifier_free(masked.decode(features, _batched(masks, text.batch)), scale)
             x0, _ = model.schedule.x0_eps(output, x_t, t)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from maskunet.encoders.text_states import TextStates
 from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.methods.base import MethodSpec, steps_of
+from maskunet.methods.base import MethodSpec, decoder_part, steps_of
 from maskunet.methods.base.attention import PIECES, CrossAttentionMaps, binding_loss, gradient_step, map_size
 from maskunet.methods.maskunet_free import method as maskunet_free
 from maskunet.models.base import DiffusionModel
@@ -83,5 +83,5 @@ SPEC = MethodSpec(
         "gentle": _with_moves(maskunet_free.OFFICIAL, scale=5.0),
     },
     run=run,
-    parts=maskunet_free.parts,
+    parts=decoder_part,
 )

@@ -31,6 +31,8 @@ class StepEvent:
         final: whether `image` is the result.
         stats: what the step's masks do, site by site; with a step's last event only.
         masks: packed bits by site (`mask.pack`) of the same masks, if they were asked for.
+        candidates: (N, H, W, 3) uint8, with the final event the finished pictures that `image` was chosen from, or
+            None where it is the only one.
         note: something a person should know, such as a reward that was not a number.
     """
 
@@ -50,6 +52,7 @@ class StepEvent:
     final: bool = False
     stats: SiteStats | None = None
     masks: Mapping[str, np.ndarray] | None = None
+    candidates: np.ndarray | None = None
     note: str = ""
 
     def row(self) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Intervals against known values."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import bootstrap, holm, sign_test, wilson
 from maskunet.experiments.evaluate import load, paired, paired_line, save, summarize
 
 
@@ -47,6 +49,15 @@ def test_evaluations_are_compared_image_by_image():
     assert "6 pairs" in paired_line("plain", found)
     with pytest.raises(ValueError, match="share no prompt"):
         paired(ours, [row("b", 0, 9.0, True)])
+
+
+def test_holm_is_bonferroni_on_every_set_that_a_finding_is_in():
+    """Holm's adjusted p is the closed test's: the largest of |S| min p over all sets S with the finding in it."""
+    p = [0.01, 0.04, 0.03, 0.005, 0.9, 0.03]
+    sets = [s for size in range(1, 7) for s in combinations(range(6), size)]
+    closed = [min(1.0, max(len(s) * min(p[j] for j in s) for s in sets if i in s)) for i in range(6)]
+    assert holm(p) == pytest.approx(closed)
+    assert holm([0.02]) == [0.02] and holm([]) == []
 
 
 def test_a_summary_has_a_line_per_task_and_one_for_all(tmp_path):

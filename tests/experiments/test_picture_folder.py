@@ -172,6 +172,16 @@ def test_other_weights_are_refused(sample, tiny_sd15):
         sample(model=replace(tiny_sd15, weights={**tiny_sd15.weights, next(iter(tiny_sd15.weights)): "other"}))
 
 
+def test_a_folder_of_before_there_was_a_setting_goes_on_with_its_default(sample, tmp_path):
+    sample()
+    path = tmp_path / "out" / "sample.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "settings": {"second_order": True}}))
+    assert sample()[-1].complete
+    with pytest.raises(ValueError, match=r"made with the settings guidance_until 1\.0, not 0\.5"):
+        sample(request=replace(PLAIN, settings={"guidance_until": 0.5}))
+
+
 def test_other_versions_of_the_libraries_may_go_on(sample, tmp_path):
     sample()
     path = tmp_path / "out" / "sample.json"

@@ -39,7 +39,7 @@ class Stub:
         scores = {"image_reward": rng.normal(), "hpsv2": rng.normal(), "total": 0.0}
         yield SimpleNamespace(
             keep_ratio={}, best=True, final=True, image=np.full((4, 4, 3), request.seed % 250, np.uint8),
-            step=0, rewards=scores, seconds=self.seconds, unet_calls=self.calls,
+            step=0, rewards=scores, seconds=self.seconds, unet_calls=self.calls, candidates=None,
         )  # fmt: skip
 
 
@@ -180,6 +180,56 @@ def test_nobody_is_held_against_himself_and_syngen_with_masks_against_syngen():
     names = ["plain", "fk_steering", "syngen/gentle", "syngen_maskunet/gentle"]
     assert report.references("plain", names) == ["fk_steering"]
     assert report.references("syngen_maskunet/gentle", names) == ["plain", "fk_steering", "syngen/gentle"]
+
+
+def test_the_report_adjusts_p_for_all_lines_that_are_held_against_the_same_entrant():
+    right = {"plain": [0] * 8, "better": [1] * 8, "same": [0] * 8, "little": [1] * 6 + [0] * 2}
+    rows = [row(name, n, correct=bool(c)) for name, all_of in right.items() for n, c in enumerate(all_of)]
+    found = report.report(rows, "image_reward", "hpsv2", 1.0)
+    lines = {x["entrant"]: x["against"].get("plain") for x in found["equal_time"] if x["group"] == "all"}
+    assert lines["plain"] is None
+    assert [lines[name]["p"] for name in ("better", "little", "same")] == [1 / 128, 1 / 32, 1.0]
+    assert [lines[name]["p_holm"] for name in ("better", "little", "same")] == [3 / 128, 2 / 32, 1.0]
+
+
+def test_any_of_n_looks_at_all_finished_pictures_of_an_entrant(tmp_path):
+    class Drawing(Stub):
+        def run(self, model, rewards, request, settings):
+            for event in super().run(model, rewards, request, settings):
+                event.candidates = np.stack([event.image, np.full((4, 4, 3), 255, np.uint8)])
+                yield event
+
+    class Bright:
+        def see(self, image):
+            return [["bright"] if float(each.mean()) > 0.99 else [] for each in image]
+
+    case, seed = subjects("two", n=1, seeds=1)[0]
+    found = {}
+    for stub in (Stub("plain"), Drawing("drawing")):
+        (event,) = stub.run(None, None, Request(prompt="-", seed=seed, steps=2), None)
+        seen = SimpleNamespace(satisfied=lambda things: things == ["bright"])
+        found[stub.name] = make.among(seen, event, Bright(), correct=False)
+    assert found == {
+        "plain": {"drawn": 1, "any_correct": False},
+        "drawing": {"drawn": 2, "any_correct": True},
+    }
+    rows = raced(tmp_path, [Stub("plain", 1.0), Drawing("drawing", 3.0)])
+    assert {(r["entrant"], r["drawn"]) for r in rows} == {("plain", 1), ("drawing", 2)}
+
+
+def test_any_of_n_is_counted_over_all_pictures_of_a_prompt_and_old_rows_know_their_own():
+    rows = [row(place=0, reward=9), row(place=1, correct=True), row(place=2) | {"drawn": 4, "any_correct": False}]
+    best = budget.chosen(rows, "image_reward")
+    assert (best["correct"], best["any_correct"], best["drawn"], best["pictures"]) == (False, True, 6, 3)
+    found = report.report(rows, "image_reward", "hpsv2", 9.0)
+    line = next(x for x in found["equal_time"] if x["group"] == "all")
+    assert (line["correct"], line["any_correct"], line["drawn"]) == (0.0, 1.0, 6.0)
+    about = {"command": "race", "model": "stub", "device": "cpu", "processes": 1, "asked": 1}
+    assert "any of N correct" in (text := write.markdown(found, about)) and "1.000 of 6.0" in text
+    assert "chooses by hpsv2 too" not in text
+    ranks = [row("best_of_n/ranks", place=p) for p in range(3)]
+    found = report.report(rows + ranks, "image_reward", "hpsv2", 9.0)
+    assert "best_of_n/ranks chooses by hpsv2 too, so that only the checker judges it" in write.markdown(found, about)
 
 
 def test_equal_calls_are_those_of_the_most_frugal_entrant_within_the_time():
@@ -365,4 +415,5 @@ def test_a_method_says_in_its_spec_how_it_is_raced():
     names = {f"{spec.name}{way}" for spec in SPECS.values() for way in spec.raced}
     assert entrants.ALL[0] == "plain" and set(entrants.ALL) == names
     assert {"plain@7.5", "maskunet_free/improved", "pag/gentle", "pag", "fine_tuned"} <= names
-    assert not any(name.startswith("best_of_n") for name in names)  # plain at equal time is best-of-N
+    best = {name for name in names if name.startswith("best_of_n")}
+    assert best == {"best_of_n/halving", "best_of_n/ranks"}  # plain at equal time is best-of-N

@@ -13,14 +13,16 @@ from maskunet import seeds
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
-from maskunet.methods import SPECS, fk_steering, freeu
-from maskunet.methods.base import candidates
+from maskunet.methods import SPECS, best_of_n, fk_steering, freeu
+from maskunet.methods.base import candidates, to_uint8
 from maskunet.methods.fk_steering import choice_steps, potentials, resample
+from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
 from tests.methods.test_methods import Redness, betas
 
 RIVALS = (
-    "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet"
+    "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet",
+    "lidar", "date",
 )  # fmt: skip
 PROMPT = "a red cube and a blue sphere"
 
@@ -117,6 +119,9 @@ def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(tiny_sd15, name)
     [
         ("best_of_n", {"n": 3}, 12, 24),
         ("best_of_n", {"n": 5, "at_once": 2}, 20, 40),
+        ("best_of_n", {"n": 6, "dropped": 0.5, "drop_at": 0.5}, 6 * 2 + 3 * 2, 2 * (6 * 2 + 3 * 2)),
+        ("best_of_n", {"n": 3, "dropped": 1.0, "drop_at": 0.0}, 3 + 1 * 3, 2 * (3 + 1 * 3)),  # behind the first step
+        ("best_of_n", {"n": 3, "dropped": 0.7, "drop_at": 1.0}, 3 * 3 + 1, 2 * (3 * 3 + 1)),  # before the last
         ("best_of_n_masks", {"n": 3}, 12, 24),
         ("fk_steering", {"particles": 3, "at_once": 3}, 12, 24),
         ("freeu", {}, 4, 8),
@@ -158,6 +163,82 @@ def test_best_of_n_is_the_plain_picture_of_the_seed_that_the_rewards_like_best(t
     assert best is not plain[0]
     together = run(tiny_sd15, "best_of_n", settings={"n": 6, "at_once": 4})[-1]
     assert np.abs(together.image.astype(int) - final.image).max() <= 1
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+def test_halving_goes_on_with_the_seeds_whose_early_picture_is_liked_best(tiny_sd15, second_order):
+    settings = {"n": 6, "dropped": 0.5, "drop_at": 0.5, "second_order": second_order, "hpsv2": 0.0}
+    early, plain = {}, {}
+    for seed in seeds.of_candidates(3, 6):
+        own = {"second_order": second_order}
+        events = list(
+            SPECS["plain"].run(
+                tiny_sd15, Redness(), Request(prompt=PROMPT, seed=seed, steps=4), SPECS["plain"].settings("", own)
+            )
+        )
+        shown = torch.from_numpy(events[1].image).permute(2, 0, 1)[None] / 255  # x0 of the second of four steps
+        early[seed], plain[seed] = float(Redness()(shown, [PROMPT])["image_reward"]), events[-1]
+    kept = sorted(early, key=early.get, reverse=True)[:3]
+    seen = Seen()
+    events = run(tiny_sd15, "best_of_n", seen, settings)
+    pictures = [to_uint8(each)[0] for each in seen.images]
+    assert len(pictures) == 6 + 3
+    finished = [seed for seed in seeds.of_candidates(3, 6) if seed in kept]
+    for mine, seed in zip(pictures[6:], finished, strict=True):
+        assert np.array_equal(mine, plain[seed].image)
+    best = max(kept, key=lambda seed: plain[seed].rewards["image_reward"])
+    assert np.array_equal(events[-1].image, plain[best].image)
+    assert [event.unet_calls for event in events] == [6, 12, 15, 18, 18]
+
+
+def test_the_presets_of_halving_keep_three_of_twelve_after_a_third_of_the_steps(tiny_sd15):
+    for preset in ("halving", "halving_fast"):
+        settings = SPECS["best_of_n"].settings(preset)
+        assert (settings.n, best_of_n.drop_step(15, settings)) == (12, 4)  # 12 seeds for 5 steps, 3 for 10
+    assert run(tiny_sd15, "best_of_n", settings={"n": 12, "dropped": 0.75}, steps=15)[-1].unet_calls == 90
+
+
+def test_the_early_look_may_be_the_tiny_decoders_and_the_result_is_the_full_ones(tiny_sd15, monkeypatch):
+    tiny = []
+    decode = DiffusionModel.decode
+
+    def watched(self, latents, *, tiny_too=tiny, **given):
+        tiny_too.append(bool(given.get("tiny")))
+        return decode(self, latents)
+
+    monkeypatch.setattr(DiffusionModel, "decode", watched)
+    run(tiny_sd15, "best_of_n", settings={"n": 4, "dropped": 0.5, "tiny_decoder": True})
+    assert tiny == [True] * 4 + [False] * 2
+
+
+def test_the_sum_of_ranks_counts_every_reward_alike():
+    scores = {"image_reward": torch.tensor([5.0, 1.0, 2.0, math.nan]), "hpsv2": torch.tensor([0.1, 0.2, 0.3, 0.9])}
+    weights = {"image_reward": 1.0, "hpsv2": 0.0}
+    assert candidates.rank(scores["image_reward"]).tolist() == [3.5, 1.5, 2.5, 0.5]
+    assert candidates.order(scores, weights).tolist() == [0, 2, 1, 3]
+    assert candidates.order(scores, weights, "ranks").tolist() == [2, 0, 1, 3]  # 2.5 + 2.5, then 3.5 + .5
+    level = {"image_reward": torch.tensor([1.0, 2.0]), "hpsv2": torch.tensor([0.2, 0.1])}
+    assert candidates.order(level, weights, "ranks").tolist() == [1, 0]  # of equal ranks the weighted sum decides
+
+
+def test_best_of_n_may_choose_by_ranks(tiny_sd15):
+    seen = Seen()
+    final = run(tiny_sd15, "best_of_n", seen, {"n": 6, "choose": "ranks"})[-1]
+    scores = Redness()(torch.cat(seen.images), [""] * 6)
+    places = sum(torch.stack([scores[name]]).argsort().argsort()[0] for name in ("image_reward", "hpsv2"))
+    told = {name: final.rewards[name] for name in ("image_reward", "hpsv2")}
+    best = [i for i in range(6) if places[i] == places.max()]
+    assert any(told == pytest.approx({n: float(scores[n][i]) for n in told}, abs=1e-5) for i in best)
+
+
+@pytest.mark.parametrize("name", ["best_of_n", "best_of_n_masks", "fk_steering"])
+def test_the_last_event_has_the_finished_pictures_that_its_own_was_chosen_from(tiny_sd15, name):
+    seen = Seen()
+    *before, last = run(tiny_sd15, name, seen)
+    assert all(event.candidates is None for event in before)
+    assert np.array_equal(last.candidates, to_uint8(torch.cat(seen.images[-4:])))
+    assert any(np.array_equal(each, last.image) for each in last.candidates)
+    assert run(tiny_sd15, "plain", steps=1)[-1].candidates is None
 
 
 def test_a_reward_that_is_not_a_number_never_wins():

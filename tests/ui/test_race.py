@@ -60,6 +60,22 @@ def test_the_table_has_every_entrant_with_the_reports_numbers(found):
     assert f"{gain:+.3f} <small>" in cells
 
 
+def test_any_of_n_and_holms_p_are_shown_and_left_empty_where_a_race_is_older(found):
+    lines = [line for line in found["equal_time"] if line["group"] == "all"]
+    html = race.lines(found, "equal_time", "all", TITLES)
+    for line in lines:
+        assert f"<td>{100 * line['any_correct']:.0f} % <small>of {line['drawn']:.1f}</small></td>" in html
+    old = [{k: v for k, v in line.items() if k not in ("drawn", "any_correct")} for line in lines]
+    old = [{**line, "against": {n: {**x, "p": 0.5} for n, x in line["against"].items()}} for line in old]
+    for line in old:
+        for each in line["against"].values():
+            del each["p_holm"]
+    shown = race.lines({**found, "equal_time": old}, "equal_time", "all", TITLES)
+    heads, cells = (len(re.findall(f"<{tag}[ >]", shown.split("</table>")[0])) for tag in ("th", "td"))
+    assert "<small>of" not in shown and heads - len(lines) == len(race_words.HEAD)
+    assert cells == len(lines) * (len(race_words.HEAD) - 1)
+
+
 def test_the_two_budgets_differ_where_calls_do(found):
     time, calls = (
         {row["entrant"]: float(row["pictures"]) for row in tables(html)[name]}

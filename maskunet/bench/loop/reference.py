@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from maskunet.diffusion import classifier_free, dpmpp_2m_step
 from maskunet.masks.mask import noise_for, straight_through
 from maskunet.masks.sites import find_sites
-from maskunet.methods.base import Reporter, finish, guidance_of, mask_generator
+from maskunet.methods.base import Reporter, finish, mask_generator
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -75,7 +75,8 @@ def look(
     with hooked(model.unet, logits, noise):  # Waste: put on and taken off at every iteration.
         # Waste: the blocks before the first mask, whose result is the same at every iteration.
         output = model.unet(torch.cat((x_t, x_t)), t, **text.arguments).sample
-    x0, _ = schedule.x0_eps(classifier_free(output, guidance_of(model, request)), x_t, t)
+    scale = model.guidance if request.guidance is None else request.guidance
+    x0, _ = schedule.x0_eps(classifier_free(output, scale), x_t, t)
     scores = rewards(model.decode(x0), [request.prompt])
     return F.relu(2 - scores["image_reward"]).sum() + 5 * (1 - scores["hpsv2"]).sum(), x0, (t, t_prev)
 

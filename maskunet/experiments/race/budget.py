@@ -68,8 +68,16 @@ def chosen(pictures: Rows, optimized: str) -> Mapping[str, Any]:
     """The picture with the largest optimized reward, the first of equals, with what all of them cost.
 
     Returns:
-        Its row, in which seconds and unet_calls are sums, and `pictures`, how many there were.
+        Its row, in which seconds and unet_calls are sums, and `pictures`, how many there were; `drawn`, with those that
+        the method itself chose from, and `any_correct`, whether the best possible choice is.
     """
     best = max(pictures, key=lambda row: score(row, optimized))
     costs = {cost: sum(row[cost] for row in pictures) for cost in COSTS}
-    return {**best, **costs, "pictures": len(pictures)}
+    # Rows of before methods told what they chose from know their own picture only.
+    return {
+        **best,
+        **costs,
+        "pictures": len(pictures),
+        "drawn": sum(row.get("drawn", 1) for row in pictures),
+        "any_correct": any(row.get("any_correct", row["correct"]) for row in pictures),
+    }

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from maskunet import seeds
+from maskunet.encoders.pixels import from_uint8
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race import budget, shown
 from maskunet.experiments.race.entrants import Entrant
 from maskunet.experiments.race.pictures import save_picture
 from maskunet.library.library import Loaded
-from maskunet.records import Request
+from maskunet.records import Request, StepEvent
+from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.tasks import Case, cases
 
 WARM_STEPS = 4
@@ -41,7 +43,8 @@ def make(
         done: rows of an earlier run; what is in them is left out.
 
     Yields:
-        The row of `evaluate.judge` with entrant, its kind, number (of the prompt) and place (of the picture, from 0).
+        The row of `evaluate.judge` with entrant, its kind, number (of the prompt), place (of the picture, from 0) and
+        what `among` finds.
     """
     settings = {e.name: e.settings(optimized, loaded.rewards.weights) for e in chosen}
     purses = {e.name: budget.Purse(seconds) for e in chosen}
@@ -67,6 +70,7 @@ def make(
                     "kind": each.spec.kind,
                     "number": number,
                     "place": len(pictures),
+                    **among(case, events[-1], loaded.checker, row["correct"]),
                 }
                 pictures = [*pictures, row]
                 best = budget.chosen(pictures, optimized)["place"] == row["place"]
@@ -74,6 +78,18 @@ def make(
                     save_picture(folder, each.name, number, events[-1].image)
                 purse.pay(row["seconds"])
                 yield row
+
+
+def among(case: Case, final: StepEvent, checker: Checker, correct: bool) -> dict[str, Any]:
+    """Of how many finished pictures the method chose its own, `drawn`, and whether any of them is correct.
+
+    Args:
+        correct: whether the one that it chose is.
+    """
+    if final.candidates is None:
+        return {"drawn": 1, "any_correct": correct}
+    seen = (checker.see(from_uint8(image))[0] for image in final.candidates)
+    return {"drawn": len(final.candidates), "any_correct": any(case.satisfied(things) for things in seen)}
 
 
 def _warm(loaded: Loaded, each: Entrant, settings: Any, asked: Request) -> None:

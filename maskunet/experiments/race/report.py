@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import bootstrap, holm, sign_test, wilson
 from maskunet.experiments.race.budget import Rows, chosen, within
 from maskunet.experiments.race.entrants import PLAIN, kind_of
 from maskunet.methods.base import KINDS
@@ -15,6 +15,7 @@ GROUPS = {
     "position": ("position",),
 }
 ALL = "all"
+MEANS = ("seconds", "unet_calls", "pictures", "drawn", "any_correct")
 POINTS = 8  # of an entrant's curve
 
 
@@ -96,6 +97,7 @@ def compared(
     kinds = {name: rows[0].get("kind", kind_of(name)) for name, rows in picked.items()}
     lines = []
     for group, tasks in groups_of(picked[PLAIN]).items():
+        first = len(lines)
         for name, rows in picked.items():
             mine = [row for row in rows if row["task"] in tasks]
             spent = _mean_cost(prompts[name], cost)
@@ -106,7 +108,16 @@ def compared(
                 for other in references(name, picked)
             }
             lines.append(line)
+        _adjust(lines[first:])
     return lines
+
+
+def _adjust(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add `p_holm` to the comparisons of one group: each p for all lines that are held against the same other."""
+    for other in {name for line in lines for name in line["against"]}:
+        found = [line["against"][other] for line in lines if other in line["against"]]
+        for each, p in zip(found, holm([each["p"] for each in found]), strict=True):
+            each["p_holm"] = p
 
 
 def references(name: str, entrants: Sequence[str] | Mapping[str, Any]) -> list[str]:
@@ -120,7 +131,7 @@ def references(name: str, entrants: Sequence[str] | Mapping[str, Any]) -> list[s
 def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
     right = sum(row["correct"] for row in rows)
     low, high = wilson(right, len(rows))
-    mean = {what: sum(row[what] for row in rows) / len(rows) for what in ("seconds", "unet_calls", "pictures")}
+    mean = {what: sum(row[what] for row in rows) / len(rows) for what in MEANS}
     return {
         "n": len(rows),
         "correct": right / len(rows),

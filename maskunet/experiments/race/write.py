@@ -17,9 +17,13 @@ NOTES = (
     "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
     "to the next prompt. Correct is what the checker says, and no method optimizes the held-out reward. Intervals "
     "are 95 %: Wilson's for shares, the bootstrap's over prompts for differences; p is the sign test's of fixed "
-    "against broken, for each line by itself: among many lines some are small by chance. An entrant whose pictures "
+    "against broken, for each line by itself, and Holm's p the same for all lines of its table together: below .05 "
+    "it is no accident of many lines. Any of N correct is what a perfect choice among an entrant's finished pictures "
+    "would get, by the checker. An entrant whose pictures "
     "take more than the budget is marked, and its difference is no comparison at equal cost."
 )
+
+RANKS = "best_of_n/ranks"  # it alone looks at both rewards
 
 
 def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any], rows: Rows) -> None:
@@ -56,7 +60,7 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         f"process{'es' if about['processes'] > 1 else ''}). Optimized: {optimized}. Held out: {held_out} and the "
         f"checker. {found['prompts']} of {about['asked']} prompts are finished.",
         "",
-        NOTES,
+        NOTES + _both(found),
         "",
         f"## Equal time: {found['seconds']:g} s for each prompt",
         "",
@@ -69,12 +73,19 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def _both(found: Mapping[str, Any]) -> str:
+    """A sentence on the entrant that looks at the held-out reward too, if it has run."""
+    ran = any(line["entrant"].startswith(RANKS) for line in found["equal_time"])
+    return f" {RANKS} chooses by {found['held_out']} too, so that only the checker judges it." if ran else ""
+
+
 def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
     optimized, held_out = found["optimized"], found["held_out"]
     lines = [line for line in found[budget] if line["group"] == group]
     inside = ", ".join(GROUPS.get(group, ()))
     head = [
-        "entrant", "correct", "95 %", "against plain", "95 %", "fixed / broken", "p", optimized, held_out,
+        "entrant", "correct", "95 %", "any of N correct", "against plain", "95 %", "fixed / broken", "p", "Holm's p",
+        optimized, held_out,
         f"{held_out} against plain", "95 %", "pictures", "s", "calls",
     ]  # fmt: skip
     name = f"### {group}{f' ({inside})' if inside and inside != group else ''}, n = {lines[0]['n']} prompts"
@@ -85,10 +96,10 @@ def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
 def _cells(x: Mapping[str, Any], optimized: str, held_out: str) -> list[str]:
     name = f"{x['entrant']} (over budget)" if x["over_budget"] else x["entrant"]
     other = x["against"].get("plain")
-    gain, better = ([""] * 4, [""] * 2) if other is None else (_gain(other), _difference(other, held_out))
+    gain, better = ([""] * 5, [""] * 2) if other is None else (_gain(other), _difference(other, held_out))
     return [
-        name, f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}", *gain,
-        f"{x[optimized]:.3f}", f"{x[held_out]:.4f}", *better,
+        name, f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}",
+        f"{x['any_correct']:.3f} of {x['drawn']:.1f}", *gain, f"{x[optimized]:.3f}", f"{x[held_out]:.4f}", *better,
         f"{x['pictures']:.1f}", f"{x['seconds']:.2f}", f"{x['unet_calls']:.0f}",
     ]  # fmt: skip
 
@@ -104,6 +115,7 @@ def _gain(found: Mapping[str, Any]) -> list[str]:
         interval,
         f"{found['fixed']} / {found['broken']}",
         f"{found['p']:.3f}",
+        f"{found['p_holm']:.3f}",
     ]
 
 
@@ -115,6 +127,7 @@ def _others(lines: Sequence[Mapping[str, Any]]) -> list[str]:
             if other != "plain":
                 said.append(
                     f"- {line['entrant']} against {other}: correct {x['correct']:+.3f} ({x['correct_low']:+.3f} to "
-                    f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, p = {x['p']:.3f}"
+                    f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, p = {x['p']:.3f}, "
+                    f"Holm's {x['p_holm']:.3f}"
                 )
     return ["", *said] if said else []

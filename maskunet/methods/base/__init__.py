@@ -1,20 +1,14 @@
 """What every method shares: its SPEC, the sampling loop, what it reports, memory."""
 
-from maskunet.methods.base.loop import (
-    Predict,
-    Prediction,
-    Sampled,
-    Sampling,
-    guidance_of,
-    mask_generator,
-    steps_of,
-)
+from maskunet.methods.base.guidance import Guidance, guidance_of, steps_of
+from maskunet.methods.base.loop import Predict, Prediction, Sampled, Sampling, mask_generator
 from maskunet.methods.base.memory import recomputed, rest
 from maskunet.methods.base.report import Reporter, finish, numbers, to_uint8
 from maskunet.methods.base.settings import RewardWeights, Solver, objective, weights_of
-from maskunet.methods.base.spec import KINDS, MethodSpec, filled, read_part, trained_part
+from maskunet.methods.base.spec import KINDS, MethodSpec, decoder_part, filled, read_part, trained_part
 
 __all__ = [
+    "Guidance",
     "KINDS",
     "MethodSpec",
     "Predict",
@@ -24,6 +18,7 @@ __all__ = [
     "Sampled",
     "Sampling",
     "Solver",
+    "decoder_part",
     "filled",
     "finish",
     "guidance_of",

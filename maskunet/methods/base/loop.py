@@ -10,7 +10,9 @@ from torch import Tensor
 from maskunet import seeds
 from maskunet.diffusion import denoise
 from maskunet.encoders.text_states import TextStates
+from maskunet.methods.base.guidance import guidance_of, steps_of
 from maskunet.methods.base.report import Reporter, finish
+from maskunet.methods.base.settings import Solver
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -21,7 +23,8 @@ class Prediction(NamedTuple):
 
     Attributes:
         x_t: the latents to go on from. x0: the clean ones predicted from them.
-        told: what each picture's event says besides, or the same for all. calls: of the U-Net, per picture.
+        told: what each picture's event says besides, or the same for all. calls: of the U-Net, per picture, at a guided
+            step.
     """
 
     x_t: Tensor
@@ -37,22 +40,22 @@ class Sampling:
     """Requests whose pictures are made together: they differ in prompt and seed alone.
 
     Attributes:
-        pairs: (t, t_prev) in sampling order. scale: of the guidance. text: both guidance halves.
+        pairs: (t, t_prev) in sampling order. guidance: of each step. text: both guidance halves.
         reports: one for each request.
     """
 
-    def __init__(self, model: DiffusionModel, requests: Sequence[Request]):
-        self.model, self.requests = model, requests
-        self.pairs, self.scale = steps_of(model, requests[0]), guidance_of(model, requests[0])
+    def __init__(self, model: DiffusionModel, requests: Sequence[Request], settings: Solver):
+        self.model, self.requests, self.settings = model, requests, settings
+        self.pairs, self.guidance = steps_of(model, requests[0]), guidance_of(model, requests[0], settings)
         texts = [model.encode(request.prompt, request.negative_prompt) for request in requests]
         self.text = TextStates.cat([*(t.unconditional for t in texts), *(t.conditional for t in texts)])
         self.reports = [Reporter(model, len(self.pairs), request) for request in requests]
 
     def plain(self, x_t: Tensor, t: int) -> Tensor:
         """x0 (B, C, H, W) as the unmasked model predicts it."""
-        return self.model.predict_x0(x_t, t, self.text, self.scale)
+        return self.model.predict_x0(x_t, t, self.text, self.guidance.at(t))
 
-    def events(self, rewards: WeightedRewards, predict: Predict, second_order: bool) -> Iterator[tuple[int, StepEvent]]:
+    def events(self, rewards: WeightedRewards, predict: Predict) -> Iterator[tuple[int, StepEvent]]:
         """Sample; of every picture, by its request's number, an event per step and the final one."""
         previews = any(request.previews for request in self.requests)
 
@@ -62,14 +65,15 @@ class Sampling:
                 shown = previews and step + 1 < len(self.pairs)  # the last step's x0 is the result
                 images = self.model.decode(seen.x0) if shown else None
             for number, report in enumerate(self.reports):
-                report.unet_calls += seen.calls
+                report.unet_calls += seen.calls - 1 + self.guidance.calls(t)
                 told = seen.told[number % len(seen.told)]
                 image = None if images is None else images[number : number + 1]
                 yield number, report(step, t, image=image, best=True, **told)
             return seen.x_t, seen.x0
 
         noise = torch.cat([self.model.noise(request.seed) for request in self.requests])
-        x0 = yield from denoise(self.model.schedule, self.pairs, noise, look, second_order=second_order)
+        order = self.settings.second_order
+        x0 = yield from denoise(self.model.schedule, self.pairs, noise, look, second_order=order)
         for number, (request, report) in enumerate(zip(self.requests, self.reports, strict=True)):
             yield number, finish(self.model, rewards, request, report, x0[number : number + 1])
 
@@ -105,19 +109,9 @@ class Sampled:
 
         A batch is computed in another order than its pictures one by one, so they differ by rounding.
         """
-        sampling = Sampling(model, requests)
+        sampling = Sampling(model, requests, settings)
         with self.looking(model, sampling, settings) as predict:
-            yield from sampling.events(rewards, predict, settings.second_order)
-
-
-def steps_of(model: DiffusionModel, request: Request) -> list[tuple[int, int]]:
-    """The (t, t_prev) pairs of a request, in sampling order."""
-    return model.schedule.linspace_pairs(request.steps or model.steps)
-
-
-def guidance_of(model: DiffusionModel, request: Request) -> float:
-    """The guidance scale of a request: its own, else the model's default."""
-    return model.guidance if request.guidance is None else request.guidance
+            yield from sampling.events(rewards, predict)
 
 
 def mask_generator(request: Request, index: int = 0) -> torch.Generator:

@@ -16,9 +16,13 @@ class Solver:
 
     Attributes:
         second_order: DPM-Solver++ 2M; otherwise its first order.
+        guidance_from, guidance_until: in which share of the steps there is guidance; a step without it costs half. See
+            `guidance`.
     """
 
     second_order: bool = setting(True, "use the solver's second order")
+    guidance_from: float = setting(0.0, "share of the steps before guidance begins", low=0.0, high=1.0)
+    guidance_until: float = setting(1.0, "share of the steps before guidance ends", low=0.0, high=1.0)
 
 
 # Of a method that rewards steer: for each one that there is a field, such as hpsv2, its weight (omega, Eq. 10).

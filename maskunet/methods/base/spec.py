@@ -89,6 +89,11 @@ def trained_part(files: Mapping[str, Path], name: str, what: str, train: str) ->
     return name, files[name]
 
 
+def decoder_part(model: DiffusionModel, settings: Any) -> Mapping[str, Path]:
+    """The tiny decoder's file, where the settings ask for it; a `parts` of `MethodSpec`."""
+    return {"tiny_decoder": model.tiny_decoder_file()} if settings.tiny_decoder else {}
+
+
 def read_part(
     model: DiffusionModel, path: Path, read: Callable[[Path, nn.Module, Mapping[str, str]], nn.Module]
 ) -> nn.Module:

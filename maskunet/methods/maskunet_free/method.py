@@ -4,10 +4,9 @@ MaskUNet (CVPR 2025), section 3.3, Eq. 8-10 and Algorithm 1:
 prompt -> latents -> mask -> eps -> x0 -> image -> reward -> gradient -> mask.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from maskunet.methods.base import (
     MethodSpec,
     Reporter,
     RewardWeights,
+    decoder_part,
     finish,
     guidance_of,
     mask_generator,
@@ -101,7 +101,7 @@ def _optimized(
     report: Reporter,
 ) -> Generator[StepEvent, None, Tensor]:
     """Algorithm 1 without its last picture: an event per update; returns the clean latents."""
-    pairs, scale = steps_of(model, request), guidance_of(model, request)
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     weights = weights_of(settings, rewards)
     judges = rewards.optimizing(weights)
     text = model.encode(request.prompt, request.negative_prompt)
@@ -115,7 +115,7 @@ def _optimized(
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
         search = Search(
             model=model, masked=masked, request=request, settings=settings, move=move, logits=logits,
-            text=text, scale=scale, weights=weights, generator=mask_generator(request), report=report,
+            text=text, guidance=guidance, weights=weights, generator=mask_generator(request), report=report,
             rewards=partial(checkpoint, judges, use_reentrant=False) if settings.low_memory else judges,
             pool=Pool(model.device) if replays else None,
         )  # fmt: skip
@@ -132,11 +132,6 @@ def _optimized(
 
         noise = model.noise(request.seed)
         return (yield from denoise(model.schedule, pairs, noise, look, second_order=settings.second_order))
-
-
-def parts(model: DiffusionModel, settings: Settings) -> Mapping[str, Path]:
-    """The tiny decoder's file, where it is asked for."""
-    return {"tiny_decoder": model.tiny_decoder_file()} if settings.tiny_decoder else {}
 
 
 def _reset(
@@ -181,5 +176,5 @@ SPEC = MethodSpec(
         "improved_fast": replace(IMPROVED, tiny_decoder=True),
     },
     run=run,
-    parts=parts,
+    parts=decoder_part,
 )

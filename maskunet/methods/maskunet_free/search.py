@@ -18,7 +18,7 @@ from maskunet.diffusion import classifier_free, doubled
 from maskunet.encoders.text_states import TextStates
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import Features, MaskedUNet
-from maskunet.methods.base import Reporter, objective
+from maskunet.methods.base import Guidance, Reporter, objective
 from maskunet.methods.maskunet_free.cuda_graph import Pool, Replayed
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
@@ -79,9 +79,9 @@ class Search:
     """What does not change while one picture's masks are looked for.
 
     Attributes:
-        rewards: see `WeightedRewards`. weights: of what is optimized, see `weights_of`. settings: of `maskunet_free`. scale: of the guidance.
+        rewards: see `WeightedRewards`. weights: of what is optimized, see `weights_of`. settings: of `maskunet_free`.
         logits: by site name; the optimizer changes them in place.
-        looking: what looks, without gradients and with them, once it has been asked for.
+        looking: what looks, without gradients and with them, under each guidance scale, once it has been asked for.
         pool: where the looks are recorded, or None to look without.
     """
 
@@ -94,10 +94,10 @@ class Search:
     move: Move
     logits: dict[str, Tensor]
     text: TextStates
-    scale: float
+    guidance: Guidance
     generator: torch.Generator
     report: Reporter
-    looking: dict[bool, Callable[[Given], Look]] = field(default_factory=dict)
+    looking: dict[tuple[bool, float], Callable[[Given], Look]] = field(default_factory=dict)
     pool: Pool | None = None
 
     def step(
@@ -147,7 +147,7 @@ class Search:
         drawn, calls = self.generator.get_state(), self.report.unet_calls
         try:
             given = self._given(*where)
-            return given, self._look(moves)(given)
+            return given, self._look(moves, self.guidance.at(where[1]))(given)
         except torch.cuda.OutOfMemoryError:
             if self.pool is None or not self.pool.usable:
                 raise
@@ -164,11 +164,11 @@ class Search:
         z_t, calls = x_t, 0
         if self.move is not stay:
             z_t, calls = self.move(self.masked, step, x_t, self.text, self._masks(noise))
-        self.report.unet_calls += 1 + calls
+        self.report.unet_calls += self.guidance.calls(t) + calls
         if last is None or calls:  # latents that stay are encoded once per timestep
             with torch.no_grad():
-                text = self.text.guided(self.scale)
-                features = self.masked.encode(doubled(z_t, self.scale), t, text)
+                scale = self.guidance.at(t)
+                features = self.masked.encode(doubled(z_t, scale), t, self.text.guided(scale))
             alpha, sigma = torch.tensor(self.model.schedule.alpha_sigma(t)).to(x_t.device).unbind()
         else:
             features, alpha, sigma = last.features, last.alpha, last.sigma
@@ -186,20 +186,20 @@ class Search:
             name: mask.straight_through(each, noise.get(name, 0.0), dtype=dtype) for name, each in self.logits.items()
         }
 
-    def _look(self, moves: bool) -> Callable[[Given], Look]:
+    def _look(self, moves: bool, scale: float) -> Callable[[Given], Look]:
         """The function that looks, with gradients or without; on a GPU it is recorded and replayed."""
-        if moves not in self.looking:
-            look = partial(self._predict, moves)
+        if (moves, scale) not in self.looking:
+            look = partial(self._predict, moves, scale)
             if self.pool is not None:
                 look = Replayed(look, self.pool, self.model.unet.up_blocks)
-            self.looking[moves] = look
-        return self.looking[moves]
+            self.looking[moves, scale] = look
+        return self.looking[moves, scale]
 
-    def _predict(self, moves: bool, given: Given) -> Look:
+    def _predict(self, moves: bool, scale: float, given: Given) -> Look:
         """From logits to the loss, and if these are to move, to its gradient (Eq. 5 to 10)."""
         with torch.set_grad_enabled(moves):
             masks = self._masks(given.noise)  # Eq. 5
-            output = classifier_free(self.masked.decode(given.features, masks), self.scale)  # Eq. 6, 9
+            output = classifier_free(self.masked.decode(given.features, masks), scale)  # Eq. 6, 9
             x0, _ = self.model.schedule.x0_eps_at(output, given.z_t, given.alpha, given.sigma)
             image = self.model.decode(x0, tiny=self.settings.tiny_decoder)
             views = shifted_views(image, given.views)

@@ -117,17 +117,19 @@ def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles, loo
     plain, held_out = line["against"].get("plain"), found["held_out"]
     name = escape(race_words.entrant(line["entrant"], titles))
     over = f' <span class="badge warn">{race_words.OVER}</span>' if line["over_budget"] else ""
-    against = ["", "", "", ""]
+    among = f"{100 * line['any_correct']:.0f} % <small>of {line['drawn']:.1f}</small>" if "drawn" in line else ""
+    against = ["", "", "", "", ""]
     if plain is not None:
         against = [
             _interval(plain, "correct", 100, "+.0f"),
             f"{plain['fixed']} / {plain['broken']}",
             f"{plain['p']:.2g}",
+            f"{plain['p_holm']:.2g}" if "p_holm" in plain else "",
             _interval(plain, held_out, 1, "+.3f"),
         ]
     cells = [
-        _interval(line, "correct", 100, ".0f"), *against[:3], f"{line[found['optimized']]:.2f}",
-        f"{line[held_out]:.3f}", against[3], f"{line['pictures']:.1f}", f"{line['seconds']:.1f}",
+        _interval(line, "correct", 100, ".0f"), among, *against[:4], f"{line[found['optimized']]:.2f}",
+        f"{line[held_out]:.3f}", against[4], f"{line['pictures']:.1f}", f"{line['seconds']:.1f}",
         f"{line['unet_calls']:.0f}",
     ]  # fmt: skip
     body = "".join(f"<td>{cell}</td>" for cell in cells)
