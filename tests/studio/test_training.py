@@ -273,7 +273,9 @@ def test_pictures_that_are_made_first_are_told_and_may_be_stopped(tmp_path, monk
     monkeypatch.setattr("maskunet.training.loop.train", lambda *given, **more: (each for each in (news, news)))
     monkeypatch.setattr("maskunet.training.sheet.STEPS", 1)
     spec = SPECS["mask_generator"]
-    samples, *told = work(Place(device="cpu"), "tabletop", spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True)
+    samples, *told = work(
+        Place(device="cpu"), "tabletop", spec, spec.presets["tabletop"], tmp_path / "mine", lambda: True
+    )
     assert isinstance(samples, BaseSamples) and told == [news]
 
 
