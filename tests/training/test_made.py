@@ -8,6 +8,8 @@ from maskunet.training import checkpoint
 from maskunet.training.recipes import SPECS
 from tests.training.test_loop import run
 
+pytestmark = pytest.mark.usefixtures("short_sheets")
+
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_recipe_leaves_a_file_of_the_kind_that_it_names_and_a_method_takes_it(tiny_sd15, tmp_path, name):
