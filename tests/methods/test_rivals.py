@@ -22,7 +22,7 @@ from tests.methods.test_methods import Redness, betas
 
 RIVALS = (
     "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet",
-    "lidar", "date",
+    "lidar", "date", "guider",
 )  # fmt: skip
 PROMPT = "a red cube and a blue sphere"
 

@@ -51,6 +51,11 @@ class Sampling:
         self.text = TextStates.cat([*(t.unconditional for t in texts), *(t.conditional for t in texts)])
         self.reports = [Reporter(model, len(self.pairs), request) for request in requests]
 
+    @property
+    def scale(self) -> float:
+        """The request's guidance scale; a step's is `guidance.at(t)`."""
+        return self.guidance.scale
+
     def plain(self, x_t: Tensor, t: int) -> Tensor:
         """x0 (B, C, H, W) as the unmasked model predicts it."""
         return self.model.predict_x0(x_t, t, self.text, self.guidance.at(t))
