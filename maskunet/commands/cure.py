@@ -17,7 +17,7 @@ FIRST = ("plain", "light", "random", "lora", "full")
 def _names(text: str) -> tuple[str, ...]:
     from maskunet.experiments.cures.entrants import ENTRANTS
 
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    names = tuple(name.strip() for name in text.split(","))
     if unknown := [name for name in names if name not in ENTRANTS]:
         raise ArgumentTypeError(f"there is no entrant “{unknown[0]}”; there are: {', '.join(ENTRANTS)}")
     return names
@@ -47,7 +47,7 @@ def run(options: Options) -> None:
     from maskunet.experiments.tables.world import renders
     from maskunet.machine import versions
 
-    study, chosen = _study(options), [entrants.ENTRANTS[name] for name in options.entrants]
+    study, chosen = _study(options), [entrants.ENTRANTS[name] for name in dict.fromkeys(options.entrants)]
     make_folder(options.out)
     with resumable() as should_stop, bar("", bar_format="{desc} [{elapsed}]") as line:
         for text in make.make(study, chosen, should_stop):

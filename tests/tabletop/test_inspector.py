@@ -62,7 +62,7 @@ def test_an_evaluation_says_what_pictures_look_like_if_an_inspector_is_there():
 
 
 def test_shares_have_an_interval_each_and_the_scale_with_most_correct_is_chosen(tmp_path, monkeypatch):
-    right = {1.0: 1, 2.5: 3, 4.0: 5, 7.5: 9, 10.0: 8}
+    right = {1.0: 1, 2.5: 3, 4.0: 5, 7.5: 9, 10.0: 8, 15.0: 8}
 
     def rows(loaded, request, **asked):
         assert asked["split"] == "train" and loaded.inspector and loaded.checker
@@ -84,6 +84,13 @@ def test_shares_have_an_interval_each_and_the_scale_with_most_correct_is_chosen(
     low, high = point["intervals"]["noisy"]
     assert 0 < low < 0.2 < high < 1
     assert "0.200 (0.06 to 0.51)" in text and "at guidance 7.5" in text
+
+
+def test_where_the_curve_is_flat_the_smallest_scale_is_chosen():
+    shares = {2.5: (0.3, 0.49), 4.0: (0.4, 0.59), 7.5: (0.45, 0.65), 15.0: (0.58, 0.78)}
+    points = [{"guidance": g, "correct": c, "intervals": {"correct": (0, high)}} for g, (c, high) in shares.items()]
+    assert measure_spoiled.lowest_scale(points) == 4.0
+    assert measure_spoiled.lowest_scale(points[:1]) == 2.5
 
 
 def test_how_well_it_tells_is_written_by_kind(tmp_path, monkeypatch):

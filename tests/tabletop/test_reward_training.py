@@ -1,5 +1,7 @@
 """The training of the rewards: a picture must score above itself spoiled, whatever the reward is."""
 
+import json
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -10,6 +12,7 @@ from maskunet.commands.registry import main
 from maskunet.experiments.tabletop import train_rewards
 from maskunet.experiments.tabletop.train_rewards import Examples, held_out, held_out_looks, looks_accuracy
 from maskunet.tabletop import data
+from maskunet.tabletop.render import render
 from maskunet.tabletop.spoiling import PICTURES
 
 
@@ -34,9 +37,12 @@ def test_a_judge_of_quality_is_told_from_one_that_looks_away(pairs):
 
 @pytest.fixture
 def scenes(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "SHARD", 24)
+    """A training folder with a few rendered scenes."""
     monkeypatch.setattr(train_rewards, "BATCH", 6)
-    data.make(tmp_path / "scenes", 1)
+    few = data.training_scenes(0)[:12]
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / "0000.json").write_text(json.dumps([[asdict(thing) for thing in scene] for scene in few]))
+    np.save(tmp_path / "scenes" / "0000.npy", render(list(few)).numpy())
     return tmp_path
 
 
