@@ -16,8 +16,10 @@ from PIL import Image
 from maskunet.evaluation import metrics
 from maskunet.records import feature_set
 from maskunet.records.features import FeatureEvent, FeatureRequest, Plane, SetCard
+from maskunet.studio import features_process
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.features_process import Source, work
+from maskunet.studio.process import tell
 from maskunet.studio.studio import Studio
 from maskunet.ui.html import features as views
 from maskunet.ui.tabs import features
@@ -232,8 +234,18 @@ def test_a_refused_drawing_says_why_and_gives_the_button_back():
     assert 'role="alert">1 sets &amp; nothing else.' in last[2]
 
 
+def never_ready(pipe, sources, request, device, cache):
+    """In place of `features_process.serve`: the plane takes longer than anyone waits."""
+
+    def work():
+        yield FeatureEvent(phase="embedding", name=request.embedding)
+        time.sleep(600)
+
+    tell(pipe, work())
+
+
 @needs_browser
-def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium, library, tmp_path):
+def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium, library, tmp_path, monkeypatch):
     feature_set.save(SETS, tmp_path / "toy.npz")
     studio = Studio(tmp_path / "runs", library=library)
     studio.features = FeatureStudio(tmp_path)
@@ -279,6 +291,7 @@ def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium
         assert page.locator(".picked figure").count() == 1
         page.get_by_label("t-SNE", exact=True).check()
         page.get_by_label("Perplexity").fill("10")
+        monkeypatch.setattr(features_process, "serve", never_ready)
         page.locator("#draw").click()
         page.wait_for_selector("#drawing .status:has-text('s')")
         page.locator("#stop-drawing").click()

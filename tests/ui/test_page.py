@@ -197,6 +197,8 @@ def test_progress_that_nobody_sees_does_not_keep_the_browser_busy(visit, chromiu
 
 @needs_browser
 def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
+    from playwright.sync_api import expect
+
     tab = visit()
     fill(tab, "a dog and a cat", "MaskUNet, training-free")
     take_steps(tab, 8)
@@ -206,8 +208,7 @@ def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
     tab.wait_for_selector("#facts .facts", state="visible")
     assert "a dog and a cat" in tab.locator("#facts .said").inner_text()
     tab.get_by_role("tab", name="Optimize").click()
-    tab.wait_for_selector("#optimize .strip img")
-    assert tab.locator("#optimize .strip img").count() == 8  # also those of before the reload
+    expect(tab.locator("#optimize .strip img")).to_have_count(8, timeout=SOON)  # also those of before the reload
     stranger = visit()
     assert stranger.locator("#running .empty").count() == 1
     assert "a dog" not in stranger.content()
