@@ -75,7 +75,7 @@ def test_without_the_repository_it_makes_pictures_and_the_page_shows_the_same_re
     process = started(
         ["use.py"], tmp_path, said=tmp_path / "said.txt", site=installed, GRADIO_TEMP_DIR=str(tmp_path / "cache")
     )
-    process.join()
+    process.join(300)
     assert process.exitcode == 0, (tmp_path / "said.txt").read_text()
     place, runs, sets, raced, studied, shape, page = json.loads((tmp_path / "used.json").read_text())
     assert Path(place).is_relative_to(installed) and shape == [128, 128, 3]

@@ -28,7 +28,7 @@ class Options(ModelOptions):
     model: str = option("tabletop_web", "base model")
     entrants: tuple[str, ...] = option(FIRST, "who is compared, with commas", read=_names)
     latents: Path | None = option(None, "cached latents of the clean scenes", metavar="DIR")
-    clean: int = option(0, "clean pictures to learn from; all 8,000 if left out", low=0, high=8000)
+    clean: int = option(0, "clean pictures, of which a tenth is held out; all 8,000 if left out", low=0, high=8000)
     updates: int = option(250, "of each training", low=1)
     trainings: int = option(3, "of each entrant that learns", low=1)
     n: int = option(60, "held-out prompts per task", low=1)

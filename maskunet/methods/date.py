@@ -75,8 +75,9 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
                 step, t, image=image if request.previews else None, rewards=scores, loss=-float(aim),
                 update=update, updates=updates, note=note,
             )  # fmt: skip
-            start = text if settings.keeps else prompt
-            text = start._replace(states=start.states + settings.length * direction)
+            if aim.isfinite():
+                start = text if settings.keeps else prompt
+                text = start._replace(states=start.states + settings.length * direction)
         with torch.no_grad():
             x0 = predict(text)
             preview = model.decode(x0) if request.previews and step + 1 < len(pairs) else None
@@ -131,7 +132,7 @@ SPEC = MethodSpec(
     title="DATE",
     kind="rival",
     summary="Moves what the U-Net reads of the prompt towards the rewards, every few steps.",
-    source="DATE (2510.23974), every 10th of 50 steps as published; the length of a move is ours",
+    source="DATE (2510.23974); published with a move at every 10th of 50 steps, how often and how far is ours",
     presets={"third": Settings(), "fast": Settings(tiny_decoder=True), "each": Settings(every=1)},
     run=run,
     parts=decoder_part,

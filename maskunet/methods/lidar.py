@@ -19,6 +19,7 @@ from torch import Tensor
 
 from maskunet import seeds
 from maskunet.diffusion import denoise
+from maskunet.encoders.text_states import TextStates
 from maskunet.methods.base import (
     MethodSpec,
     Reporter,
@@ -48,7 +49,7 @@ class Settings(RewardWeights):
         tiny_decoder: score the looks through the model's tiny decoder; the final picture is the full one's.
     """
 
-    looks: int = setting(12, "looks ahead", low=1, high=400)
+    looks: int = setting(12, "looks ahead", low=1, high=64)
     look_steps: int = setting(5, "denoising steps of a look", low=1, high=50)
     strength: float = setting(5.0, "lambda, of the rewards", low=0.0, high=1000.0)
     at_once: int = setting(1, "looks per U-Net call", low=1, high=64)
@@ -61,7 +62,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     weights = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
-    ahead = yield from _ahead(model, request, settings, report)
+    ahead = yield from _ahead(model, request, settings, report, text)
     tiny = settings.tiny_decoder
     with torch.no_grad():
         _, scores = candidates.scored(model, rewards, request.prompt, ahead, settings.at_once, tiny=tiny)
@@ -83,13 +84,12 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
 
 
 def _ahead(
-    model: DiffusionModel, request: Request, settings: Settings, report: Reporter
+    model: DiffusionModel, request: Request, settings: Settings, report: Reporter, text: TextStates
 ) -> Generator[StepEvent, None, Tensor]:
     """The looks (n, C, H, W), of seeds other than the picture's own; an event per step, all of the picture's first."""
     first = steps_of(model, request)[0][0]
     few = replace(request, steps=settings.look_steps)
     guidance = guidance_of(model, few, settings)
-    text = model.encode(request.prompt, request.negative_prompt)
 
     def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
         with torch.no_grad():

@@ -73,7 +73,7 @@ class RecipeCard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """What to train on which base. `settings` replace single values of the preset; it will be chosen by its `name`."""
+    """What to train, and on which base. `settings` replace single values of the preset; `name` is what it is chosen by."""
 
     recipe: str
     name: str

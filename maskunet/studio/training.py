@@ -105,7 +105,7 @@ class TrainStudio:
             if self._state.events:
                 process.stop()
             else:
-                process.kill()  # it is still loading, and there is nothing to keep
+                process.kill()  # nothing is learned yet; pictures that were made to learn from stay
             self._publish(phase="stopping")
 
     def follow(self) -> Iterator[TrainState]:

@@ -12,7 +12,7 @@ WEB = WEIGHTS / "web"  # the model that learned from spoiled data; its judges ar
 
 
 def guidance(file: Path, default: float) -> float:
-    """The scale that was measured as best for plain pictures on training prompts; `default` where nobody wrote it."""
+    """The scale that was chosen for plain pictures on training prompts; `default` where nobody wrote it."""
     try:
         return float(json.loads(file.read_text())["guidance"])
     except (OSError, ValueError, KeyError, TypeError):

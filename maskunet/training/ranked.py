@@ -147,12 +147,18 @@ def _make(
 
     rank, world = machine.place()
     missing = [shelf for shelf in shelves if not shelf.exists()]
+    _wait(world)  # all have the same list before the first of them writes
     for shelf in missing[rank::world]:
         start = int(shelf.stem)
         yield Preparing(done=start, total=len(prompts))
         made = make(range(start, min(start + SHELF, len(prompts))))
         with whole.telling("pictures"), whole.file(shelf) as fresh:
             save_file(made, fresh)
+    _wait(world)
+
+
+def _wait(world: int) -> None:
+    """Until every process has come here."""
     if world > 1:
         from accelerate.utils import wait_for_everyone
 

@@ -132,7 +132,7 @@ TRAIN_INTRO = (
     "Train on rendered tabletop scenes, on this computer and in a process of its own. Pictures can be made "
     "meanwhile: they go first on the processor, and both take longer."
 )
-BASE, BASE_INFO = "Base model", "The one raised on the web has something to mend."
+BASE, BASE_INFO = "Base model", "The one that learned from spoiled data has something to mend."
 RECIPE, TRAINING_NAME, TRAINING_NAME_INFO = "Recipe", "Name", "It is chosen by this in Compare."
 TRAIN_SETTINGS = {
     "variant": "Variant",
@@ -315,11 +315,11 @@ def preparing(done: int, total: int) -> str:
     return f"{TRAINING_PHASES['preparing']}: {done:,} of {total:,} prompts"
 
 
-def kept(name: str, step: int, steps: int) -> str:
+def kept(model: str, name: str, step: int, steps: int) -> str:
     """What is left of a training that is over."""
     if not step:
         return f"Nothing of “{name}” was kept: it ended before its first checkpoint."
-    return f"“{name}” is kept as it was at step {step:,} of {steps:,}, in trained/tabletop/{name}."
+    return f"“{name}” is kept as it was at step {step:,} of {steps:,}, in trained/{model}/{name}."
 
 
 def loss_hint(n: int) -> str:

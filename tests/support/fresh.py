@@ -7,6 +7,7 @@ import os
 import runpy
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
@@ -49,8 +50,11 @@ def _forked(_, arguments: list[str], kept: list[int]) -> int:
         forkserver._forkserver.__init__()  # its lock is held
         FRESH.set_forkserver_preload(WARM)
         exec(arguments[-1])
-    finally:
         os._exit(0)
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        os._exit(1)
 
 
 def started(

@@ -1,4 +1,4 @@
-"""Run by test_training_processes.py in each process: train on a small model, write the losses."""
+"""Run by training/test_processes.py in each process: train on a small model, write the losses."""
 
 import json
 import sys
@@ -8,13 +8,14 @@ import torch
 
 from maskunet.models.base import from_folder
 from maskunet.records.training import TrainEvent
-from maskunet.training import loop
+from maskunet.training import loop, ranked
 from maskunet.training.recipes import SPECS
 from tests.training.test_loop import ABOUT, REWARDS, Four, settings
 
 
 def main(folder, home, *names):
     torch.set_num_threads(1)
+    ranked.SHELF = 1  # so that each process makes some of the pictures
     model = from_folder(Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
     for name in names:
         spec, out = SPECS[name], Path(home) / name

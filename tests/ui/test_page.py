@@ -191,7 +191,7 @@ def test_progress_that_nobody_sees_does_not_keep_the_browser_busy(visit, chromiu
     take_steps(tab, 2)
     generate(tab)
     tab.wait_for_timeout(1000)
-    assert min(tab.evaluate("window.loops(60)") for _ in range(3)) < 1.5  # gradio itself never ends one
+    assert sorted(tab.evaluate("window.loops(60)") for _ in range(3))[1] < 1.5  # gradio itself never ends one
     context.close()
 
 

@@ -197,9 +197,11 @@ def _how(study: Study, entrant: Entrant, cell: Cell) -> tuple[str, dict[str, Any
 
 def _removed(study: Study, entrant: Entrant, cell: Cell) -> float:
     """The share that those which these are a control of remove on training prompts, at the same guidance scale."""
-    rows = study.rows(ENTRANTS[entrant.like])
-    if not rows:
-        raise ValueError(f"{entrant.name} removes as much as {entrant.like}, which comes first. Let that one run.")
+    like = ENTRANTS[entrant.like]
+    rows = study.rows(like)
+    tried = sum(row["split"] == "train" for row in rows)
+    if tried < len(like.rates) * len(SCALES) * len(subjects("train", study.choosing)):
+        raise ValueError(f"{entrant.name} removes as much as {like.name}, which comes first. Let that one run.")
     rate, _ = best(rows)
     cell = {"split": "train", "rate": rate, "guidance": cell["guidance"]}
     mine = [1 - row["keep_ratio"] for row in rows if cell.items() <= row.items()]

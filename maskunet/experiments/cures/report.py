@@ -38,12 +38,15 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
         reference: features (N, D) of clean renders.
 
     Raises:
-        ValueError: there are no plain pictures yet.
+        ValueError: there are no held-out plain pictures yet.
     """
     rows = {entrant.name: study.rows(entrant) for entrant in entrants}
     plain = _at(rows.get(PLAIN.name, []), _best_scale(rows.get(PLAIN.name, [])))
     if not plain:
-        raise ValueError("Everything is compared with plain pictures, and there are none yet. Add plain to --entrants.")
+        raise ValueError(
+            "Everything is compared with held-out plain pictures, and there are none yet. Add plain to --entrants, and "
+            "give the command again until it has made them."
+        )
     lines = []
     for entrant in entrants:
         scale = _best_scale(rows[entrant.name])

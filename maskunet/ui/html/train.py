@@ -26,7 +26,7 @@ def status(state: TrainState) -> str:
         said = f"{words.TRAINING_PHASES[state.phase]}. " if state.phase != "failed" else f"{state.message} "
         role = 'failed" role="alert' if state.phase == "failed" else '" role="status'
         left_out = "".join(f" {each}" for each in (event.left_out if event else []))
-        said += words.kept(state.request.name, state.saved, steps) + left_out
+        said += words.kept(state.request.model, state.request.name, state.saved, steps) + left_out
         return f'<div class="status {role}">{escape(said)}</div>'
     left = f", about {words.seconds(event.seconds_left)} left" if event and state.phase == "training" else ""
     told = words.preparing(prepared.done, prepared.total) if prepared else words.training(state.phase, step, steps)
