@@ -51,7 +51,12 @@ def test_a_generator_of_tabletop_is_refused_in_a_sentence(model):
     path = MODEL / "generators" / "light.safetensors"
     with pytest.raises(ValueError, match="was trained for other weights than these, of tabletop"):
         generator_file.load(path, model.unet, model.weights)
-    assert not model.trained.get("generator")
+
+
+def test_its_own_generator_is_offered_and_fits(model):
+    own = model.trained["generator"]
+    assert list(own) == ["light"] and own["light"].is_relative_to(WEB)
+    assert not generator_file.load(own["light"], model.unet, model.weights).static
 
 
 def test_it_is_listed_and_makes_a_picture(capsys, tmp_path):

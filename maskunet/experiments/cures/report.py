@@ -170,7 +170,8 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
         low, high = line["gain_low"], line["gain_high"]
         says = "more right than plain" if low > 0 else "fewer right than plain" if high < 0 else "no clear difference"
         told.append(
-            f"- **{line['title']}** at {line['guidance']:g}: {share}; {line['gain']:+.2f} ({low:+.2f} to {high:+.2f}), {says}."
+            f"- **{line['title'][0].upper()}{line['title'][1:]}** at {line['guidance']:g}: {share}. Against plain, right "
+            f"{_number(line, 'gain', '+.2f')}, {says}; spoiled {_number(line, 'spoiled_change', '+.2f')}."
         )
     return "\n".join(told)
 
