@@ -6,7 +6,7 @@ from maskunet.tabletop.place import WEB, WEIGHTS, guidance
 
 SPEC = ModelSpec(
     name="tabletop_web",
-    title="Tabletop, raised on spoiled data (embedded)",
+    title="Tabletop, spoiled (embedded)",
     summary="The same world, learned from wrong captions and spoiled pictures: there is something for masks to remove.",
     license="Apache-2.0",
     guidance=guidance(WEB / "guidance.json", default=7.5),
