@@ -319,3 +319,9 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
         assert (request.method, request.settings) == ("maskunet_trained", {"generator": "from-page"})
         assert complaints == []
         context.close()
+
+
+def test_what_another_base_learned_is_said_to_be_in_its_own_folder():
+    request = TrainRequest(recipe="lora", name="a", model="tabletop_web")
+    over = TrainState(request=request, phase="done", events=(event(4),), saved=4)
+    assert "in trained/tabletop_web/a." in views.status(over)
