@@ -4,7 +4,7 @@ Run in this order, each training with its own --minutes of a core:
 scenes, autoencoder, decoder, tokenizer, latents, unet, decoded, checker, predictions, tiny_decoder,
 image_reward, hpsv2, install, guidance, card, gallery, features, results. Every training resumes from its checkpoint;
 `restore` begins a training folder from the shipped models, so that latents and more training of the U-Net need
-no earlier checkpoint, and `restore_rewards` that of the rewards. `results` puts the evaluations under docs/results/ side by side.
+no earlier checkpoint; `restore_rewards` does so for the rewards. `results` puts the evaluations under docs/results/ side by side.
 
 For a base raised on spoiled data: restore (or `scratch`, which leaves out the U-Net and the text encoder), scenes,
 `spoil` in place of latents, unet, `curve` (its pictures over guidance scales), install. Shares of what is spoiled, by

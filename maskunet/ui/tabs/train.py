@@ -142,7 +142,7 @@ def build(page: "Page", tab: gr.Tab) -> Train:
         with gr.Row():
             base = gr.Dropdown(
                 [(title, known) for known, title in bases.items()], value=next(iter(bases)), label=words.BASE,
-                info=words.BASE_INFO, filterable=False, min_width=220, visible=len(bases) > 1, elem_id="training-base",
+                info=words.BASE_INFO, filterable=False, min_width=220, elem_id="training-base",
             )  # fmt: skip
             recipe = gr.Dropdown(
                 [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
