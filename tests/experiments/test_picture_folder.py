@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -20,7 +21,7 @@ from maskunet.methods import SPECS
 from maskunet.prompts.files import Prompt
 from maskunet.records import Request
 from maskunet.training.data import Folder
-from tests.support.fresh import ROOT, started
+from tests.support.fresh import started
 from tests.support.tiny import tiny_sd_folder
 from tests.support.tiny_rewards import write_small
 from tests.training.test_processes import free_port
@@ -321,15 +322,27 @@ def test_what_is_no_rank_is_refused(monkeypatch):
             machine.place()
 
 
+def torchruns(folder):
+    """The variables that torchrun gives to each of two processes."""
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
+    note = [f"--master_port={free_port()}", "--no-python", "sh", "-c", f"env > '{folder}/'$RANK"]
+    torchrun = started([*launch, *note], said=folder / "torchrun.txt")
+    torchrun.join(timeout=240)
+    assert torchrun.exitcode == 0, (folder / "torchrun.txt").read_text()[-2000:]
+    lines = [(folder / rank).read_text().splitlines() for rank in "01"]
+    return [dict(line.split("=", 1) for line in each if re.match("[A-Z_]*(RANK|WORLD|MASTER)", line)) for each in lines]
+
+
 def test_two_processes_share_a_list_without_loss_or_duplicates(place, unbroken):
     out = place / "together"
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
-    command = [*launch, "--master_port", str(free_port()), "-m", "maskunet", *words(place, out)]
-    torchrun = started(command, said=place / "together.txt", PYTHONPATH=str(ROOT))
-    torchrun.join(timeout=240)
-    said = (place / "together.txt").read_text()
-    assert torchrun.exitcode == 0, said[-2000:]
-    for rank in (0, 1):  # each made its half, and none of the other's
+    running = [
+        started(["-m", "maskunet", *words(place, out)], said=place / f"together-{variables['RANK']}.txt", **variables)
+        for variables in torchruns(place)
+    ]
+    for rank, process in enumerate(running):  # each made its half, and none of the other's
+        process.join(timeout=240)
+        said = (place / f"together-{rank}.txt").read_text()
+        assert process.exitcode == 0, said[-2000:]
         assert f"Process {rank}: {2 * len(TEXTS)} of {2 * len(TEXTS)} pictures are there (0 were before)" in said
     assert files(out) == unbroken
 

@@ -17,6 +17,8 @@ from maskunet.bench.loop.clock import Clock, clocked
 from maskunet.bench.loop.full_size import stable_diffusion
 from maskunet.bench.loop.size import PROMPT
 from maskunet.bench.loop.update import logits_of, update
+from maskunet.models.base import DiffusionModel
+from maskunet.rewards.base import WeightedRewards
 
 GIGA = 1e9
 PIXELS, HALF = 512, torch.float16  # as on a GPU
@@ -82,14 +84,17 @@ def fused_attention() -> Iterator[None]:
         yield
 
 
-def peak(**options: bool) -> dict[str, float]:
-    """GB of the networks, and at most during an update with these options of `update`.
+def networks() -> tuple[DiffusionModel, WeightedRewards]:
+    """Stable Diffusion 1.5 and both rewards, all of them only shapes."""
+    return stable_diffusion(PIXELS, torch.device("meta"), HALF)
+
+
+def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool) -> dict[str, float]:
+    """GB of these `networks`, and at most during an update with these options of `update`.
 
     With them are held the logits, AdamW's moments, the noise, and the best masks so far. With little memory the networks
     that only read the prompt are elsewhere by then.
     """
-    nowhere = torch.device("meta")
-    model, rewards = stable_diffusion(PIXELS, nowhere, HALF)
     held = Held()
     judges = (reward.network for reward, _ in rewards.parts.values())
     resting = [model.text_encoder, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
@@ -98,16 +103,17 @@ def peak(**options: bool) -> dict[str, float]:
         for tensor in (*network.parameters(), *network.buffers()):
             if id(tensor) not in away:
                 held.add(tensor)
-    networks = held.now
+    at_rest = held.now
     with fused_attention(), held:
         kept = [logits_of(model) for _ in ("first moments", "second moments")]
         kept.append({name: each.to(HALF) for name, each in kept[0].items()})  # the best masks
         update(*clocked(model, rewards, Clock(lambda: held.now)), **options)
         del kept
-    return {"networks_gb": networks / GIGA, "peak_gb": held.peak / GIGA}
+    return {"networks_gb": at_rest / GIGA, "peak_gb": held.peak / GIGA}
 
 
 def at_512_pixels() -> Iterator[dict[str, float | str]]:
     """`peak` with each of the options."""
+    parts = networks()
     for name, options in OPTIONS.items():
-        yield {"name": name, **peak(**options)}
+        yield {"name": name, **peak(*parts, **options)}
