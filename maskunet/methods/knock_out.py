@@ -41,11 +41,9 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
         always = all(masks is by_step[0] for masks in by_step)
         if always:
             masked.fold(by_step[0])
-        whole = {
-            site.name: model.unet.get_submodule(site.name).weight.new_ones(()).expand(site.shape)
-            for site in masked.sites
-        }
-        told = {id(masks): _told({**whole, **masks}) for masks in by_step}
+        weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
+        whole = {name: weight.new_ones(()).expand(weight.shape) for name, weight in weights.items()}
+        told = {id(masks): _told(whole, masks) for masks in by_step}
 
         def predict(step: int, t: int, x_t: Tensor) -> Prediction:
             masks, scale = by_step[step], sampling.guidance.at(t)
@@ -57,9 +55,10 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
         yield predict
 
 
-def _told(masks: Mapping[str, Tensor]) -> dict[str, Mapping[str, Tensor]]:
+def _told(whole: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Mapping[str, Tensor]]:
     """What an event says: the share that is kept, and as removed what is gone entirely."""
-    return {"masks": masks, "used": {name: (mask > 0).to(mask.dtype) for name, mask in masks.items()}}
+    gone = {name: (mask > 0).to(mask.dtype) for name, mask in masks.items()}
+    return {"masks": {**whole, **masks}, "used": {**whole, **gone}}
 
 
 SPEC = MethodSpec(
