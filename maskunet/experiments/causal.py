@@ -23,11 +23,10 @@ from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.methods.base import Sampling
 from maskunet.records import Request
-from maskunet.records.selection import Place, parse, place_of
+from maskunet.records.causal_map import TWINS
+from maskunet.records.selection import Place, parse, place_of, thirds
 from maskunet.tabletop.tasks import TASKS, Case
 
-TWINS = {"k": "q", "out": "v"}  # what a role is measured by
-PARTS = 3  # of the steps, each a range of its own
 BATCH = 8  # pictures that share U-Net calls
 Subject = tuple[int, Case, int]  # a number that stays its own, the prompt, the seed of its noise
 
@@ -38,18 +37,12 @@ def prompts(n: int, seed: int, split: str) -> list[Subject]:
     return [(number, case, noise) for number, (case, noise) in enumerate(found)]
 
 
-def ranges(steps: int) -> list[tuple[int, ...]]:
-    """All steps, then each third of them, from 1 as a selection counts them; fewer if there are not as many steps."""
-    thirds = [tuple((part + 1).tolist()) for part in np.array_split(np.arange(steps), PARTS)]
-    return [(), *(third for third in thirds if third)]
-
-
 def places(unet: nn.Module, steps: int) -> list[Place]:
     """What is knocked out: every site, or of two with one effect the first, over all steps and over each third."""
     sites = find_sites(unet)
     biased = any(unet.get_submodule(site.name).bias is not None for site in sites if site.role != "out")
     measured = [place_of(site.name) for site in sites if biased or site.role not in TWINS]
-    return [replace(site, steps=some) for site in dict.fromkeys(measured) for some in ranges(steps)]
+    return [replace(site, steps=some) for site in dict.fromkeys(measured) for some in ((), *thirds(steps))]
 
 
 def causal(

@@ -9,16 +9,21 @@ import torch
 
 from maskunet import machine
 from maskunet.library.weights import load_model, model_folder, rewards_folder
+from maskunet.masks.selection import heads_of
+from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
-from maskunet.records import Card
+from maskunet.models.base.folder import beside
+from maskunet.records import Card, held_mask
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
+from maskunet.records.selection import Network
 from maskunet.rewards import load_rewards
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.inspector import Inspector
 
+DIRECTIONS = ("erase", "amplify")
 MAX_LOADED = 2  # models kept in memory
 
 
@@ -192,11 +197,44 @@ class Library:
 
     def _look_for_trainings(self, model: DiffusionModel) -> None:
         """Add what the user trained for a model."""
-        folder = self._trained / model.name
-        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-        files |= {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
-        for kind, found in trained_file.by_kind(files.items()).items():
+        for kind, found in trained_file.by_kind(self._trainings(model.name).items()).items():
             model.trained.setdefault(kind, {}).update(found)
+
+    def _trainings(self, name: str) -> dict[str, Path]:
+        folder = self._trained / name
+        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+        return files | {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
+
+    def network(self, name: str) -> Network:
+        """Where a model can be masked, from its configuration alone.
+
+        Raises:
+            ValueError: its weights are missing, or no up block of its U-Net has attention.
+        """
+        # By its own module: `diffusers` swaps itself while another thread, the one that loads a model, imports it.
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        with torch.device("meta"):
+            unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(self._folder(name) / "unet"))
+        sites = find_sites(unet)
+        return Network(sites=tuple(site.name for site in sites), heads=tuple(heads_of(unet, sites)))
+
+    def concepts(self, name: str) -> list[Card]:
+        """The kept masks of a model that erase or amplify a concept: name, concept (`title`), direction (`kind`).
+
+        Raises:
+            ValueError: its weights are missing.
+        """
+        files = {**dict(beside(self._folder(name))), **self._trainings(name)}
+        found = []
+        for mask, path in trained_file.by_kind(files.items()).get("mask", {}).items():
+            recipe = held_mask.recipe(path)
+            if recipe.get("direction") in DIRECTIONS:
+                concept = str(recipe.get("concept") or mask)[:60]
+                found.append(
+                    Card(name=mask, title=concept, summary=str(recipe.get("made", "")), kind=recipe["direction"])
+                )
+        return found
 
     def clear(self) -> None:
         """Let go of every loaded model."""

@@ -171,6 +171,19 @@ def load(path: Path) -> HeldMask:
         raise ValueError(f"“{_called(path)}” holds no mask that can be used: damaged.") from error
 
 
+def recipe(path: Path) -> dict[str, Any]:
+    """How a mask was made, from its header alone.
+
+    Raises:
+        ValueError: the file holds no mask.
+    """
+    try:
+        header = untrusted.tensors(path, FORMAT, most=MAX_BYTES, most_header=MAX_HEADER)
+        return dict(json.loads(header["__metadata__"][FORMAT])["recipe"])
+    except Exception as error:  # whatever a stranger's file does to those who read it
+        raise ValueError(f"“{_called(path)}” holds no mask that can be used.") from error
+
+
 def check(
     mask: HeldMask, name: str, model: str, weights: Mapping[str, str], sites: Mapping[str, tuple[int, ...]]
 ) -> None:

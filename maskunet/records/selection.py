@@ -18,6 +18,7 @@ import numpy as np
 from maskunet.records.request import MAX_SETTING, MAX_STEPS
 from maskunet.records.site_stats import ATTENTIONS, ROLES
 
+PARTED = 3  # ranges of steps that the page and the causal map tell apart
 MAX_PLACES = 100
 MAX_INDEX = 99  # of a block, a layer or a head
 ALLOWED = (
@@ -76,6 +77,24 @@ class Place:
     def fits(self, site: str) -> bool:
         """Whether it means weights of the site of this name, heads and steps aside."""
         return replace(self, heads=(), steps=()).covers(place_of(site))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """What there is to choose from in a base model.
+
+    Attributes:
+        sites: their names, in the U-Net's order. heads: how many attention heads each one's layer has.
+    """
+
+    sites: tuple[str, ...]
+    heads: tuple[int, ...]
+
+
+def thirds(steps: int) -> list[tuple[int, ...]]:
+    """The steps, from 1, in three ranges as equal as can be; fewer if there are fewer steps."""
+    found = [tuple((part + 1).tolist()) for part in np.array_split(np.arange(steps), PARTED)]
+    return [part for part in found if part]
 
 
 def _pairs(one: Place, other: Place) -> list[tuple[tuple, tuple]]:
