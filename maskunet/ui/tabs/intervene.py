@@ -188,18 +188,18 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
     with gr.Row(elem_id="knock-row"):
         with gr.Column(scale=2, min_width=300):
             knocked = gr.HTML(views.pair(None, "", page.titles), elem_id="knocked")
+            with gr.Row(elem_id="knock-open"):
+                compare = gr.Button(words.COMPARE, size="sm", interactive=False, min_width=110)
+                explore = gr.Button(words.EXPLORE, size="sm", interactive=False, min_width=110)
         with gr.Column(scale=1, min_width=240, elem_id="knock-side", elem_classes="tab-form"):
             concept = gr.Dropdown(label=words.CONCEPT, filterable=False, elem_id="concept", **pick)
             dose = gr.Slider(step=0.1, label=words.DOSE, buttons=[], elem_id="dose", **slide)
             none = gr.HTML(missing)
-            what = gr.Textbox(label=words.WHAT, info=words.WHAT_INFO, lines=1, max_lines=3, elem_id="what")
+            what = gr.Textbox(label=words.WHAT, placeholder=words.EXAMPLE, lines=1, max_lines=3, elem_id="what")
             with gr.Row(elem_classes="buttons"):
                 undo = gr.Button(words.UNDO, size="sm", interactive=False, min_width=70)
                 redo = gr.Button(words.REDO, size="sm", interactive=False, min_width=70)
                 reset = gr.Button(words.RESET, size="sm", min_width=110)
-            with gr.Row(elem_classes="buttons"):
-                compare = gr.Button(words.COMPARE, size="sm", interactive=False, min_width=110)
-                explore = gr.Button(words.EXPLORE, size="sm", interactive=False, min_width=110)
             said = gr.HTML("", elem_id="knock-said")
     drawn = gr.HTML(board(page, model, STEPS, ""), js_on_load=(HERE / "intervene.js").read_text(), elem_id="board")
     tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(), elem_id="tried")
