@@ -74,7 +74,7 @@ def compare(
         # Closed before anything else happens: the model is given back even if saving fails.
         with closing(spec.run(model, rewards, record.request, settings)) as events:
             for event in events:
-                record.add(event, blocks.outputs)
+                record.add(event, blocks.outputs if record.request.previews else {})
                 if draft is not None:
                     draft.offer(record)
                 yield "result", event
@@ -136,6 +136,6 @@ def _base(
     request = replace(asked, method="plain", preset="", settings={}, keep_masks=False)
     with closing(plain.run(model, rewards, request, plain.settings())) as events:
         for event in events:
-            trace.see(event, blocks.outputs)
+            trace.see(event, blocks.outputs if asked.previews else {})
             yield event
     record.base = known[key] = trace

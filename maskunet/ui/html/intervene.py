@@ -93,7 +93,7 @@ class Board:
         shade = f' style="--v:{sqrt(cell["distance"] / (self.known.most or 1)):.3f}"' if cell and kind == "cell" else ""
         return (
             f'<button type="button" role="gridcell" class="{kind} {LOOKS[state]}" data-what="{place}" data-column="{column}" '
-            f'tabindex="-1" aria-label="{escape(said, quote=True)}" title="{escape(said, quote=True)}"{shade}>{escape(text)}</button>'
+            f'tabindex="-1" aria-label="{escape(said, quote=True)}"{shade}>{escape(text)}</button>'
         )
 
 

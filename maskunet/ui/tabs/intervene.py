@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class Intervene(Part):
     board: gr.HTML
     tried: gr.HTML
     session: gr.State
+    tab: gr.Tab
 
     def wire(self, page: "Page") -> None:
         """Every wish goes the same way: `made`."""
@@ -102,6 +104,14 @@ class Intervene(Part):
             steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else STEPS
             return board(page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
 
+        def refresh(name: str, chosen: str | None) -> tuple[Any, ...]:
+            """The concepts of masks that were made since the page was built; what is chosen stays."""
+            pick, slide, none = offered(page, name)
+            pick["value"] = chosen if chosen in pick["choices"] else pick["value"]
+            del slide["value"]
+            return gr.Dropdown(**pick), gr.Slider(**slide), none
+
+        self.tab.select(refresh, [c.model, self.concept], [self.concept, self.dose, self.none], **QUICK)
         self.board.select(click, form, shown, **FREE)
         self.what.submit(typed, [self.what, *form], shown, **FREE)
         gr.on([self.dose.release, self.concept.input], dosed, [self.concept, self.dose, *form], shown, **FREE)
@@ -175,7 +185,7 @@ def offered(page: "Page", model: str) -> tuple[dict[str, Any], dict[str, Any], s
         found = directions(page.studio.concepts(model))
     except ValueError:  # its weights are missing, which the form tells
         found = {}
-    none = "" if found else f'<p class="hint">{words.NO_CONCEPTS.format(model=model)}</p>'
+    none = "" if found else f'<p class="hint">{escape(words.NO_CONCEPTS.format(model=model[:60]))}</p>'
     low, high = (float(not found or any(way in ways for ways in found.values())) for way in ("erase", "amplify"))
     pick = {"choices": list(found), "value": next(iter(found), None), "visible": bool(found)}
     return pick, {"minimum": -low, "maximum": high, "value": 0, "visible": bool(found)}, none
@@ -205,7 +215,7 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
     tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(), elem_id="tried")
     return Intervene(
         page, knocked, concept, dose, none, what, undo, redo, reset, compare, explore, said, drawn, tried,
-        gr.State(Session()),
+        gr.State(Session()), tab,
     )  # fmt: skip
 
 
