@@ -78,7 +78,7 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> No
     from maskunet.records.table import csv_text
 
     cells = ",\n".join(json.dumps(cell) for cell in found["cells"])  # a line each: small, and read in a diff
-    first = json.dumps({"about": about, "plain": found["plain"]}, indent=1)
+    first = json.dumps({"about": about, "plain": found["plain"], "blocks": found["blocks"]}, indent=1)
     whole.write(folder / "causal.json", f'{first[:-2]},\n "cells": [\n{cells}\n]}}\n')
     whole.write(folder / "causal.csv", csv_text(found["cells"]))
     text = f"# What does each part of the network do?\n\nMade by `{about['command']}`.\n\n{causal.table(found)}\n\n{NOTES}\n"

@@ -7,7 +7,7 @@ measured once.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,72 +126,80 @@ def _bytes(images: Tensor) -> Tensor:
     return (images.float() * 255).round()
 
 
-@dataclass(frozen=True, slots=True)
-class _Paired:
-    """The pictures without a place, and the plain ones of the same prompts."""
+def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The plain pictures, and what the absence of each place changes, and on average that of one matrix of a block.
 
-    mine: Sequence[Mapping[str, Any]]
-    plain: Sequence[Mapping[str, Any]]
+    Returns:
+        plain: n, how many are correct, mean rewards. cells: by place n and the mean change of the share correct, of the
+        distance and of each reward, paired, with 95 % intervals over prompts; pictures mended (`fixed`) and `broken`, and
+        the sign test's p. blocks: the same means over the places of a block that are out at the same steps.
 
-    def mean(self, name: str, values: Sequence[float]) -> dict[str, float]:
-        """A mean with its 95 % bootstrap interval."""
-        low, high = bootstrap(values)
-        return {name: _short(np.mean(values)), f"{name}_low": _short(low), f"{name}_high": _short(high)}
+    Raises:
+        ValueError: there are no pictures yet.
+    """
+    by_place: dict[str, dict[int, dict[str, float]]] = {}
+    for row in rows:
+        values = {"correct": float(row["correct"]), "distance": row["distance"], **row["rewards"]}
+        by_place.setdefault(row["what"], {})[row["number"]] = values
+    plain = by_place.pop("", {})
+    if not by_place:
+        raise ValueError("There are no pictures yet; let it run longer.")
+    means = {name: _short(np.mean([values[name] for values in plain.values()])) for name in next(iter(plain.values()))}
+    correct = sum(values["correct"] for values in plain.values())
+    rewards = {name: mean for name, mean in means.items() if name not in ("correct", "distance")}
+    groups: dict[str, list[dict[int, dict[str, float]]]] = {}
+    for what, mine in by_place.items():
+        (place,) = parse(what)
+        groups.setdefault(str(Place(blocks=place.blocks, steps=place.steps)), []).append(mine)
+    return {
+        "plain": {"n": len(plain), "correct": int(correct), "rewards": rewards},
+        "blocks": [
+            {"what": what, "places": len(several), **_effect(several, plain)} for what, several in groups.items()
+        ],
+        "cells": [{"what": what, **_effect([mine], plain)} for what, mine in by_place.items()],
+    }
 
-    def rewards(self, name: str) -> dict[str, float]:
-        """How a reward changes."""
-        return self.mean(name, [a["rewards"][name] - b["rewards"][name] for a, b in self._pairs()])
 
-    def correct(self) -> dict[str, Any]:
-        """How the share of correct pictures changes, and how many are mended and broken."""
-        changes = [a["correct"] - b["correct"] for a, b in self._pairs()]
-        fixed, broken = changes.count(1), changes.count(-1)
-        return {**self.mean("correct", changes), "fixed": fixed, "broken": broken, "p": sign_test(fixed, broken)}
-
-    def _pairs(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-        return list(zip(self.mine, self.plain, strict=True))
+def _effect(
+    places: Sequence[Mapping[int, Mapping[str, float]]], plain: Mapping[int, Mapping[str, float]]
+) -> dict[str, Any]:
+    """Mean changes by prompt, and over the places for each prompt that all of them have."""
+    numbers = [number for number in plain if all(number in mine for mine in places)]
+    changes = {
+        name: [[mine[number][name] - plain[number][name] for mine in places] for number in numbers]
+        for name in next(iter(plain.values()))
+    }
+    flips = [change for each in changes["correct"] for change in each]
+    found: dict[str, Any] = {"n": len(numbers), "fixed": flips.count(1), "broken": flips.count(-1)}
+    if len(places) == 1:  # of several, pictures of one prompt are no independent trials
+        found["p"] = sign_test(found["fixed"], found["broken"])
+    for name, values in changes.items():
+        each = [float(np.mean(of_prompt)) for of_prompt in values]
+        low, high = bootstrap(each)
+        found |= {name: _short(np.mean(each)), f"{name}_low": _short(low), f"{name}_high": _short(high)}
+    return found
 
 
 def _short(value: float) -> float:
     return round(float(value), 4)
 
 
-def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The plain pictures, and for each place what its absence changes: means with 95 % intervals, paired.
-
-    Raises:
-        ValueError: there are no pictures yet.
-    """
-    by_place: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for row in rows:
-        by_place.setdefault(row["what"], {})[row["number"]] = row
-    plain = by_place.pop("", {})
-    if not by_place:
-        raise ValueError("There are no pictures yet; let it run longer.")
-    names = list(next(iter(plain.values()))["rewards"])
-    right = sum(row["correct"] for row in plain.values())
-    cells = []
-    for what, mine in by_place.items():
-        pairs = _Paired([*mine.values()], [plain[number] for number in mine])
-        cell = {"what": what, "n": len(mine), **pairs.correct()}
-        cell |= pairs.mean("distance", [row["distance"] for row in mine.values()])
-        for name in names:
-            cell |= pairs.rewards(name)
-        cells.append(cell)
-    rewards = {name: _short(np.mean([row["rewards"][name] for row in plain.values()])) for name in names}
-    return {"plain": {"n": len(plain), "correct": right, "rewards": rewards}, "cells": cells}
-
-
 def table(found: Mapping[str, Any]) -> str:
-    """The places by how far the pictures are from the plain ones, as a Markdown table."""
-    head = ["without", "n", "pixels apart", "correct", "mended, broken", "p", "total reward"]
-    rows = [
-        (
-            f"`{x['what']}`", f"{x['n']}", f"{x['distance']:.1f} ({x['distance_low']:.1f} to {x['distance_high']:.1f})",
-            f"{x['correct']:+.2f} ({x['correct_low']:+.2f} to {x['correct_high']:+.2f})", f"{x['fixed']}, {x['broken']}",
-            f"{x['p']:.3f}", f"{x['total']:+.2f} ({x['total_low']:+.2f} to {x['total_high']:+.2f})",
-        )
-        for x in sorted(found["cells"], key=lambda cell: -cell["distance"])
-    ]  # fmt: skip
+    """Two Markdown tables: one matrix of each block on average, and all places by how far the pictures are apart."""
     plain = found["plain"]
-    return f"Plain pictures: {plain['n']}, correct {plain['correct']}.\n\n{markdown_table(head, rows)}"
+    head = ["without", "n", "pixels apart", "correct", "mended, broken", "total reward"]
+    blocks = [(f"one matrix of `{x['what']}`", f"{x['n']} x {x['places']}", *_told(x)) for x in found["blocks"]]
+    cells = sorted(found["cells"], key=lambda cell: -cell["distance"])
+    rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), f"{x['p']:.3f}") for x in cells]
+    return (
+        f"Plain pictures: {plain['n']}, correct {plain['correct']}.\n\n{markdown_table(head, blocks)}\n\n"
+        f"{markdown_table([*head, 'p'], rows)}"
+    )
+
+
+def _told(line: Mapping[str, Any]) -> tuple[str, ...]:
+    distance, correct, total = (
+        f"{line[name]:{form}} ({line[f'{name}_low']:{form}} to {line[f'{name}_high']:{form}})"
+        for name, form in (("distance", ".1f"), ("correct", "+.2f"), ("total", "+.2f"))
+    )
+    return distance, correct, f"{line['fixed']}, {line['broken']}", total

@@ -60,7 +60,7 @@ def compare(
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
     record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
-    with UpBlocks(model.unet) as blocks:
+    with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
             record.base_settings = plain.settings()
@@ -74,7 +74,7 @@ def compare(
         # Closed before anything else happens: the model is given back even if saving fails.
         with closing(spec.run(model, rewards, record.request, settings)) as events:
             for event in events:
-                record.add(event, blocks.outputs if record.request.previews else {})
+                record.add(event, blocks.outputs)
                 if draft is not None:
                     draft.offer(record)
                 yield "result", event
@@ -136,6 +136,6 @@ def _base(
     request = replace(asked, method="plain", preset="", settings={}, keep_masks=False)
     with closing(plain.run(model, rewards, request, plain.settings())) as events:
         for event in events:
-            trace.see(event, blocks.outputs if asked.previews else {})
+            trace.see(event, blocks.outputs)
             yield event
     record.base = known[key] = trace

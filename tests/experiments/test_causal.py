@@ -90,6 +90,8 @@ def test_effects_are_paired_with_the_plain_pictures():
     assert (cell["n"], cell["fixed"], cell["broken"], cell["distance"]) == (3, 1, 2, 4.0)
     assert cell["total"] == pytest.approx(-0.5) and cell["correct"] == pytest.approx(-1 / 3, abs=1e-4)
     assert cell["total_low"] <= cell["total"] <= cell["total_high"]
+    (block,) = found["blocks"]
+    assert (block["what"], block["places"], block["n"], block["total"]) == ("all", 1, 3, cell["total"])
     with pytest.raises(ValueError, match="no pictures yet"):
         causal.summarize([row("", 0, True, 1.0, 0.0)])
 
