@@ -1,13 +1,12 @@
 """Which weights carry a concept: gradients, by the entries of a mask, of what rewards see in predicted pictures.
 
-CAD (Nguyen et al., NeurIPS 2025) attributes a concept to parameters to first order: a mask entry that goes from 1 to 0
-changes a figure by minus its gradient. Here the figure is how much more rewards like a predicted picture with its own
-caption than with its rivals.
+CAD (Nguyen et al., NeurIPS 2025) attributes a concept to weights to first order: a mask entry that goes from 1 to 0 changes
+a figure by minus its gradient. Here the figure is the margin: how much more the rewards like a predicted picture with its
+own caption than with that caption's rivals.
 """
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,69 +18,72 @@ from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards
 
-STEPS = 8  # of the samplings; they end at the last step that is looked at
-LOOKED = (1, 3, 5)
+STEPS = 6  # of a sampling, which ends at the last step that is looked at
+LOOKED = (1, 4)  # of them, one while colors and places are decided and one with details; of 1,000 timesteps 832 and 333
+RIVALS = 3  # captions that each picture is held against
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen in the pictures of some examples.
+    """What the rewards see in pictures of B prompts.
 
     Attributes:
-        gradients: (B, W) of each one's figure, by the entries of all sites, the mean over the steps.
-        margins: (B, K) at the last step: reward of the own caption minus that of each rival.
+        gradients: (B, W) of each one's mean margin by the mask entries of all sites, the mean over the steps.
+        margins: (B, K) at the last step.
     """
 
     gradients: Tensor
     margins: Tensor
 
 
-def look(
-    model: DiffusionModel, masked: MaskedUNet, rewards: WeightedRewards, examples: Sequence[Example], figure: Any
-) -> Look:
+def look(model: DiffusionModel, masked: MaskedUNet, rewards: WeightedRewards, examples: Sequence[Example]) -> Look:
     """Sample the examples together under the masks that are folded in, and look at the predicted pictures.
 
-    Args:
-        masked: entered; `MaskedUNet.fold` has put the masks on.
-        examples: each with the same number of rivals.
-        figure: margins (B, K) to the figure (B,) whose gradient is taken.
-    """
-    scale, found, margins = model.guidance, [], torch.zeros(0)
-    text = TextStates.cat([model.encode_prompts([""] * len(examples)), model.encode_prompts([e.prompt for e in examples])])
-    text = text.guided(scale)
-    captions = [caption for e in examples for caption in (e.prompt, *e.rivals)]
+    The gradient by the entry of a weight that is gone is 0.
 
-    def seen(x0: Tensor) -> Tensor:
-        image = model.decode(x0, tiny=model.tiny_decoder is not None)
-        each = image.repeat_interleave(len(captions) // len(examples), 0)
-        scores = rewards(each, captions)["total"].unflatten(0, (len(examples), -1))
-        return scores[:, :1] - scores[:, 1:]
+    Args:
+        masked: entered. examples: what does not have `RIVALS` rivals has some of them several times.
+    """
+    scale, count = model.guidance, len(examples)
+    nothing, told = model.encode_prompts([""] * count), model.encode_prompts([each.prompt for each in examples])
+    text = TextStates.cat([nothing, told]).guided(scale)
+    gradients, margins = [], torch.zeros(count, RIVALS)
+
+    def predicted(features, t: int, x_t: Tensor, masks: dict[str, Tensor] | None = None) -> Tensor:
+        output = classifier_free(masked.decode(features, masks), scale)
+        return model.schedule.x0_eps(output, x_t, t)[0]
 
     @torch.no_grad()
-    def at(step: int, t: int, x_t: Tensor) -> Generator[None, None, tuple[Tensor, Tensor]]:
+    def step(number: int, t: int, x_t: Tensor) -> Generator[None, None, tuple[Tensor, Tensor]]:
         nonlocal margins
-        features = masked.encode(doubled(x_t, scale), t, text)
-        if step not in LOOKED:
-            output = classifier_free(masked.decode(features), scale)
-            x0 = model.schedule.x0_eps(output, x_t, t)[0]
-        else:
-            with torch.enable_grad():
-                halves = len(features.sample) // len(examples)
-                entries = [
-                    torch.ones(len(examples), *site.shape, dtype=model.dtype, device=model.device, requires_grad=True)
-                    for site in masked.sites
-                ]
-                masks = {s.name: e.repeat(halves, 1, 1) for s, e in zip(masked.sites, entries, strict=True)}
-                output = classifier_free(masked.decode(features, masks), scale)
-                x0 = model.schedule.x0_eps(output, x_t, t)[0]
-                margins = seen(x0)
-                gradients = torch.autograd.grad(figure(margins).sum(), entries)
-            found.append(torch.cat([g.flatten(1).float() for g in gradients], 1))
-            x0, margins = x0.detach(), margins.detach()
         yield
-        return x_t, x0
+        features = masked.encode(doubled(x_t, scale), t, text)
+        if number not in LOOKED:
+            return x_t, predicted(features, t, x_t)
+        shapes = {site.name: (count, *site.shape) for site in masked.sites}
+        entries = {name: x_t.new_ones(shape).requires_grad_() for name, shape in shapes.items()}
+        with torch.enable_grad():
+            halves = len(features.sample) // count
+            x0 = predicted(features, t, x_t, {name: each.repeat(halves, 1, 1) for name, each in entries.items()})
+            image = model.decode(x0, tiny=model.tiny_decoder is not None)
+            margins = margins_of(rewards, image, examples)
+            found = torch.autograd.grad(margins.mean(1).sum(), list(entries.values()))
+        gradients.append(torch.cat([each.flatten(1).float() for each in found], 1))
+        margins = margins.detach()
+        return x_t, x0.detach()
 
-    noise = torch.cat([model.noise(e.seed) for e in examples])
-    for _ in denoise(model.schedule, model.schedule.linspace_pairs(STEPS)[: LOOKED[-1] + 1], noise, at):
+    noise = torch.cat([model.noise(each.seed) for each in examples])
+    for _ in denoise(model.schedule, model.schedule.linspace_pairs(STEPS)[: LOOKED[-1] + 1], noise, step):
         pass
-    return Look(torch.stack(found).mean(0), margins)
+    return Look(torch.stack(gradients).mean(0), margins)
+
+
+def margins_of(rewards: WeightedRewards, image: Tensor, examples: Sequence[Example]) -> Tensor:
+    """(B, RIVALS) the total reward of pictures (B, 3, H, W) with their captions minus that with each of the rivals."""
+    captions = [
+        caption
+        for each in examples
+        for caption in (each.prompt, *(each.rivals[i % len(each.rivals)] for i in range(RIVALS)))
+    ]
+    scores = rewards(image.repeat_interleave(1 + RIVALS, 0), captions)["total"].unflatten(0, (len(examples), -1))
+    return scores[:, :1] - scores[:, 1:]

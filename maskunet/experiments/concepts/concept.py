@@ -6,6 +6,7 @@ with the prompts that make them.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 ORDER = ("size", "texture", "color", "shape")  # of English
 CHANCE = {"color": 0.7, "texture": 0.5, "size": 0.25, "count": 0.15}  # that a prompt names it
+RETAIN = ("color", "shape", "texture", "count")  # the embedded rewards do not see size
 Words = Mapping[str, str]  # the value of each attribute that a prompt names; always of the shape
 
 
@@ -59,7 +61,9 @@ def attribute_of(value: str) -> str:
         if value in values:
             return attribute
     known = "; ".join(f"{attribute}: {', '.join(values)}" for attribute, values in ATTRIBUTES.items())
-    raise ValueError(f"The embedded worlds know no “{value:.40}”. They know {known}. For another concept give --prompts.")
+    raise ValueError(
+        f"The embedded worlds know no “{value:.40}”. They know {known}. For another concept give --prompts."
+    )
 
 
 def worded(words: Words) -> str:
@@ -95,7 +99,7 @@ class TabletopConcept:
 
     name: str
     attribute: str
-    retain: tuple[str, ...] = tuple(ATTRIBUTES)
+    retain: tuple[str, ...] = RETAIN
     seed: int = 0
 
     def showing(self, n: int, round_: int) -> list[Example]:
@@ -125,7 +129,8 @@ class TabletopConcept:
             if {"count", "size"} <= named:  # no caption of the base's has both
                 named -= {"count", "size"} - fixed.keys()
             words = {name: value for name, value in drawn.items() if name in named}
-            if not judges(drawn) and (self.name not in words.values() or self.name in fixed.values()):
+            shown = {**drawn, "texture": words.get("texture", TEXTURES[0])}
+            if not judges(shown) and (self.name not in words.values() or self.name in fixed.values()):
                 return words
 
 
@@ -136,7 +141,7 @@ def _example(words: Words, attribute: str, rng: np.random.Generator) -> Example:
 
 
 def concepts() -> Iterator[TabletopConcept]:
-    """Every color, shape, texture and count of the embedded worlds."""
-    for attribute, values in ATTRIBUTES.items():
-        if attribute != "size":
-            yield from (TabletopConcept(name=value, attribute=attribute) for value in values)
+    """Every color, shape, texture and count of the embedded worlds, of each attribute one after the other."""
+    by_place = zip_longest(*([(name, value) for value in ATTRIBUTES[name]] for name in RETAIN))
+    for name, value in (found for together in by_place for found in together if found):
+        yield TabletopConcept(name=value, attribute=name)
