@@ -83,7 +83,7 @@ def margins_of(rewards: WeightedRewards, image: Tensor, examples: Sequence[Examp
     captions = [
         caption
         for each in examples
-        for caption in (each.prompt, *(each.rivals[i % len(each.rivals)] for i in range(RIVALS)))
+        for caption in (each.caption, *(each.rivals[i % len(each.rivals)] for i in range(RIVALS)))
     ]
     scores = rewards(image.repeat_interleave(1 + RIVALS, 0), captions)["total"].unflatten(0, (len(examples), -1))
     return scores[:, :1] - scores[:, 1:]

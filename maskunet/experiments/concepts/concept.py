@@ -1,12 +1,11 @@
-"""What a concept is: a value of an attribute, and prompts that show it or something else, each with its rivals.
+"""What a concept is: prompts that show it and prompts that must stay, each with a caption and the caption's rivals.
 
-The embedded worlds have five attributes. The prompts that judge masks share no combination of texture, color and shape
-with the prompts that make them.
+The embedded worlds have five attributes, each value of which is a concept. The prompts that judge masks share no
+combination of texture, color and shape with the prompts that make them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Protocol
 
 import numpy as np
@@ -20,19 +19,20 @@ ATTRIBUTES = {
 }  # fmt: skip
 ORDER = ("size", "texture", "color", "shape")  # of English
 CHANCE = {"color": 0.7, "texture": 0.5, "size": 0.25, "count": 0.15}  # that a prompt names it
-RETAIN = ("color", "shape", "texture", "count")  # the embedded rewards do not see size
+RETAIN = ("color", "texture", "shape", "count")  # the embedded rewards do not see size
 Words = Mapping[str, str]  # the value of each attribute that a prompt names; always of the shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """A prompt with the captions that are its rivals: they differ from it in one attribute.
+    """A prompt, what rewards look for in its picture, and the captions that are its rivals.
 
     Attributes:
-        seed: of its picture's noise.
+        attribute: in which the rivals differ from the caption. seed: of the picture's noise.
     """
 
     prompt: str
+    caption: str
     attribute: str
     rivals: tuple[str, ...]
     seed: int
@@ -44,11 +44,15 @@ class Concept(Protocol):
     name: str
     attribute: str
 
-    def showing(self, n: int, round_: int) -> list[Example]:
-        """Prompts with the concept, others in every round; their rivals have others of its attribute."""
+    def showing(self, n: int, turn: int, amplify: bool = False) -> list[Example]:
+        """Prompts with the concept, others in every turn; their rivals have others of its attribute.
 
-    def staying(self, n: int, round_: int) -> list[Example]:
-        """Prompts of the retain set, attribute by attribute; none has the concept's value among what must stay."""
+        Args:
+            amplify: prompts that leave the attribute open, where there can be such.
+        """
+
+    def staying(self, n: int, turn: int) -> list[Example]:
+        """Prompts of the retain set, attribute by attribute; none has the concept among what must stay."""
 
 
 def attribute_of(value: str) -> str:
@@ -79,13 +83,18 @@ def rivals(words: Words, attribute: str) -> tuple[str, ...]:
     return tuple(worded({**words, attribute: other}) for other in ATTRIBUTES[attribute] if other != words[attribute])
 
 
+def _unseen(words: Words) -> bool:
+    """Whether no training picture of the base shows this pair of color and shape."""
+    return (words.get("color"), words.get("shape")) in HELD_OUT
+
+
 def judges(words: Words) -> bool:
     """Whether a combination is for judging masks, not for making them: every other one, by the values' places.
 
     Pairs of color and shape that no training picture of the base shows are for judging, too.
     """
     places = [ATTRIBUTES[name].index(words[name]) for name in ("texture", "color", "shape")]
-    return sum(places) % 2 == 1 or (words["color"], words["shape"]) in HELD_OUT
+    return sum(places) % 2 == 1 or _unseen(words)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,22 +111,23 @@ class TabletopConcept:
     retain: tuple[str, ...] = RETAIN
     seed: int = 0
 
-    def showing(self, n: int, round_: int) -> list[Example]:
-        """See `Concept`."""
-        rng = np.random.default_rng((self.seed, round_, 0))
-        named = ((self.attribute, self._words(rng, {self.attribute: self.name})) for _ in range(n))
-        return [_example(words, attribute, rng) for attribute, words in named]
+    def showing(self, n: int, turn: int, amplify: bool = False) -> list[Example]:
+        """See `Concept`; a shape or a number cannot be left open."""
+        rng = np.random.default_rng((self.seed, turn, 0))
+        opened = (self.attribute,) if amplify and self.attribute in ("color", "texture", "size") else ()
+        return [_example(self._words(rng, {self.attribute: self.name}), self.attribute, rng, opened) for _ in range(n)]
 
-    def staying(self, n: int, round_: int) -> list[Example]:
+    def staying(self, n: int, turn: int) -> list[Example]:
         """See `Concept`; every other prompt of another attribute shows the concept, which need not stay there."""
-        rng = np.random.default_rng((self.seed, round_, 1))
+        rng = np.random.default_rng((self.seed, turn, 1))
         found = []
         for i in range(n):
             attribute = self.retain[i % len(self.retain)]
             others = [value for value in ATTRIBUTES[attribute] if value != self.name]
             fixed = {attribute: str(rng.choice(others))}
-            if attribute != self.attribute and (i // len(self.retain)) % 2:
-                fixed[self.attribute] = self.name
+            shown = {**fixed, self.attribute: self.name}
+            if attribute != self.attribute and (i // len(self.retain)) % 2 and not _unseen(shown):
+                fixed = shown
             found.append(_example(self._words(rng, fixed), attribute, rng))
         return found
 
@@ -134,14 +144,38 @@ class TabletopConcept:
                 return words
 
 
-def _example(words: Words, attribute: str, rng: np.random.Generator) -> Example:
+def _example(words: Words, attribute: str, rng: np.random.Generator, opened: Sequence[str] = ()) -> Example:
+    prompt = worded({name: value for name, value in words.items() if name not in opened})
+    others = tuple(str(caption) for caption in rng.permutation(rivals(words, attribute)))  # few of them are looked at
     return Example(
-        prompt=worded(words), attribute=attribute, rivals=rivals(words, attribute), seed=int(rng.integers(2**32))
-    )
+        prompt=prompt, caption=worded(words), attribute=attribute, rivals=others,
+        seed=int(rng.integers(2**32)),
+    )  # fmt: skip
 
 
 def concepts() -> Iterator[TabletopConcept]:
-    """Every color, shape, texture and count of the embedded worlds, of each attribute one after the other."""
-    by_place = zip_longest(*([(name, value) for value in ATTRIBUTES[name]] for name in RETAIN))
-    for name, value in (found for together in by_place for found in together if found):
-        yield TabletopConcept(name=value, attribute=name)
+    """Every color, shape, texture and count of the embedded worlds, attribute by attribute."""
+    for name in RETAIN:
+        yield from (TabletopConcept(name=value, attribute=name) for value in ATTRIBUTES[name])
+
+
+def retained(names: Sequence[str], concept: str) -> tuple[str, ...]:
+    """The attributes of these names, such as "colors" or "color".
+
+    Raises:
+        ValueError: no attribute, or the concept itself; says which there are.
+    """
+    found = []
+    for name in names:
+        if name == concept:
+            raise ValueError(
+                f"The retain set holds “{concept}”, which is to go. Name attributes; of its own the others stay."
+            )
+        if name.removesuffix("s") not in ATTRIBUTES:
+            raise ValueError(
+                f"There is no attribute “{name:.40}”. There are: {', '.join(f'{each}s' for each in ATTRIBUTES)}."
+            )
+        found.append(name.removesuffix("s"))
+    if not found:
+        raise ValueError("The retain set is empty, so that everything else could go. Name attributes, such as colors.")
+    return tuple(dict.fromkeys(found))

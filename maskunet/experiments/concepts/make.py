@@ -21,6 +21,11 @@ from maskunet.records.held_mask import HeldMask
 from maskunet.rewards.base import WeightedRewards
 
 DIRECTIONS = ("erase", "amplify")
+ENDS = {
+    "gone": "The concept is gone.",
+    "kept": "More would take what must stay; the last round was taken back.",
+    "rounds": "The rounds are over.",
+}
 TOLD = 0.75  # of comparisons that the rewards must win at first, to tell later what is lost
 
 
@@ -41,10 +46,10 @@ class Making:
     """
 
     direction: str = setting("erase", "remove what carries it, or what works against it", choices=DIRECTIONS)
-    rounds: int = setting(6, "looks after which weights go, at most", low=1, high=100)
-    share: float = setting(0.002, "of all weights, in a round", low=1e-6, high=0.1)
-    showing: int = setting(9, "prompts with the concept, in a round", low=1, high=1000)
-    staying: int = setting(12, "prompts of the retain set, in a round", low=1, high=1000)
+    rounds: int = setting(8, "looks after which weights go, at most", low=1, high=100)
+    share: float = setting(0.001, "of all weights, in a round", low=1e-6, high=0.1)
+    showing: int = setting(12, "prompts with the concept, in a round", low=1, high=1000)
+    staying: int = setting(24, "prompts of the retain set, in a round", low=1, high=1000)
     gone: float = setting(0.12, "share of pictures in which it may still be seen", low=0.0, high=1.0)
     kept: float = setting(0.85, "share of the retain set's wins that must be left", low=0.0, high=1.0)
     batch: int = setting(12, "prompts that share U-Net calls", low=1, high=256)
@@ -104,20 +109,40 @@ def _look(
     model: DiffusionModel, rewards: WeightedRewards, concept: Concept, making: Making, number: int, removed: np.ndarray
 ) -> tuple[Tensor, Round]:
     """How much each weight's removal helps, (W,), and what was seen."""
-    showing, staying = concept.showing(making.showing, number), concept.staying(making.staying, number)
     sign = 1 if making.direction == "erase" else -1
+    showing = concept.showing(making.showing, number, amplify=sign < 0)
+    staying = concept.staying(making.staying, number)
     with MaskedUNet(model.unet) as masked:
         like = model.unet.get_submodule(masked.sites[0].name).weight
         masked.fold(held.tensors(removed, held.shapes(model.unet), like))
-        carried, margins = _seen(model, masked, rewards, showing, making.batch, sign)
-        stays, won = _seen(model, masked, rewards, staying, making.batch)
-    (carried,), (margins,) = carried.values(), margins.values()
-    # A weight goes for what it does to the concept, less what it does for that attribute which needs it most.
-    scores = sign * carried - torch.stack([*stays.values()]).max(0).values.clamp(min=0)
+        ((carried, margins),) = _seen(model, masked, rewards, showing, making.batch, sign).values()
+        stays = _seen(model, masked, rewards, staying, making.batch)
+    # A weight goes for what it does to the concept, less what it may do for that attribute which needs it most: the mean
+    # and its standard error, so that a few pictures which happen to agree count for little.
+    needs = [found.mean + found.error for found, _ in stays.values()]
+    scores = sign * carried.mean - carried.error - torch.stack(needs).max(0).values.clamp(min=0)
     scores[torch.from_numpy(removed.astype(np.int64)).to(scores.device)] = -torch.inf
-    wins = {attribute: float((own > 0).float().mean()) for attribute, own in won.items()}
+    wins = {attribute: float((own > 0).float().mean()) for attribute, (_, own) in stays.items()}
     seen = float((margins > 0).all(1).float().mean())
     return scores, Round(number=number, removed=removed, seen=seen, margin=float(margins.mean()), wins=wins)
+
+
+class _Mean:
+    """The mean of gradients (W,) and its standard error, from their sums."""
+
+    def __init__(self) -> None:
+        self.count, self._sum, self._squares = 0, 0.0, 0.0
+
+    def add(self, gradient: Tensor) -> None:
+        self.count, self._sum, self._squares = self.count + 1, self._sum + gradient, self._squares + gradient**2
+
+    @property
+    def mean(self) -> Tensor:
+        return self._sum / self.count
+
+    @property
+    def error(self) -> Tensor:
+        return (self._squares / self.count - self.mean**2).clamp(min=0).sqrt() / self.count**0.5
 
 
 def _seen(
@@ -127,25 +152,22 @@ def _seen(
     examples: Sequence[Example],
     batch: int,
     sign: int = 0,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """By attribute the mean gradient (W,) of its examples' margins, and the margins.
+) -> dict[str, tuple[_Mean, Tensor]]:
+    """By attribute the mean gradient of its examples' margins, and the margins (B, K).
 
     Args:
         sign: 1 counts an example the more the clearer its concept is there, -1 the less clearly, 0 all the same.
     """
-    sums: dict[str, Tensor] = {}
-    margins: dict[str, list[Tensor]] = {}
+    found: dict[str, tuple[_Mean, list[Tensor]]] = {}
     for start in range(0, len(examples), batch):
         some = examples[start : start + batch]
-        found = look(model, masked, rewards, some)
-        weights = torch.sigmoid(2 * sign * found.margins.mean(1)) if sign else torch.ones(len(some))
-        for each, weight, gradient, own in zip(some, weights, found.gradients, found.margins, strict=True):
-            sums[each.attribute] = sums.get(each.attribute, 0) + weight * gradient
-            margins.setdefault(each.attribute, []).append(own)
-    return (
-        {attribute: total / len(margins[attribute]) for attribute, total in sums.items()},
-        {attribute: torch.stack(own) for attribute, own in margins.items()},
-    )
+        seen = look(model, masked, rewards, some)
+        weights = torch.sigmoid(2 * sign * seen.margins.mean(1)) if sign else torch.ones(len(some))
+        for each, weight, gradient, own in zip(some, weights, seen.gradients, seen.margins, strict=True):
+            mean, margins = found.setdefault(each.attribute, (_Mean(), []))
+            mean.add(weight * gradient)
+            margins.append(own)
+    return {attribute: (mean, torch.stack(margins)) for attribute, (mean, margins) in found.items()}
 
 
 def _end(making: Making, rounds: Sequence[Round]) -> str:

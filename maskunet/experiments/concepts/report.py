@@ -24,7 +24,7 @@ NOTES = (
     "of the concept's own prompts whose picture has it anywhere; **rest** the share whose picture has one thing with all "
     "else that the prompt names; **others** the share of right pictures of prompts without the concept. Each is over the "
     "base's share, of the same prompts and noise; intervals are 95 %, by the paired bootstrap over pictures. **Random** is "
-    "what as many weights chosen by chance do to the concept. A mask meets the bars where its shown is at most "
+    "what as many weights chosen by chance as the largest mask removes do to the concept. A mask meets the bars where its shown is at most "
     f"{ERASED:g}, its rest at least {KEPT:g}, its others at least {OTHERS:.2f}, and the random mask's change is not "
     "significant by the sign test."
 )
@@ -49,7 +49,8 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
     if not {"showing", "others"} <= {row["group"] for row in whole_mask}:
         return {}
     mask = held_mask.load(study.mask(concept.name))
-    random = [row for row in mine if row["kind"] == "random"]
+    random = [row for row in rows if row["kind"] == "random" and row["dose"] >= len(mask.at(0))]
+    random = [{**row, "group": "showing"} for row in random if row["words"].get(concept.attribute) == concept.name]
     negative = [row for row in mine if row["kind"] == "negative"]
     line = {
         "concept": concept.name, "attribute": concept.attribute,
@@ -61,7 +62,9 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
     }  # fmt: skip
     doses = {row["dose"]: [] for row in mine if row["kind"] == "dose"}
     for dose in sorted(doses):
-        line[f"dose_{dose:g}"] = figures(concept.attribute, [r for r in mine if r["dose"] == dose and r["kind"] == "dose"], base)
+        line[f"dose_{dose:g}"] = figures(
+            concept.attribute, [r for r in mine if r["dose"] == dose and r["kind"] == "dose"], base
+        )
     return {**line, "passes": passes(line)}
 
 
@@ -74,7 +77,9 @@ def figures(attribute: str, rows: Sequence[Row], base: Mapping) -> dict[str, Any
         "rest": (showing, lambda row: right(things(row["seen"]), row["words"], without=attribute)),
         "others": (others, lambda row: right(things(row["seen"]), row["words"])),
     }
-    return {key: value for name, (own, judge) in asked.items() for key, value in _paired(name, own, base, judge).items()}
+    return {
+        key: value for name, (own, judge) in asked.items() for key, value in _paired(name, own, base, judge).items()
+    }
 
 
 def _paired(name: str, rows: Sequence[Row], base: Mapping, judge: Judge) -> dict[str, Any]:
@@ -84,7 +89,11 @@ def _paired(name: str, rows: Sequence[Row], base: Mapping, judge: Judge) -> dict
     after, before = np.array(pairs, dtype=float).T
     low, high = wilson(int(after.sum()), len(after))
     ratio = after.mean() / before.mean() if before.any() else None
-    spread = bootstrap(range(len(after)), of=lambda drawn, axis: _ratios(after, before, drawn)) if before.any() else (None, None)
+    spread = (
+        bootstrap(range(len(after)), of=lambda drawn, axis: _ratios(after, before, drawn))
+        if before.any()
+        else (None, None)
+    )
     return {
         f"{name}_n": len(after), f"{name}_base": before.mean(), name: after.mean(), f"{name}_low": low, f"{name}_high": high,
         f"{name}_ratio": ratio, f"{name}_ratio_low": spread[0], f"{name}_ratio_high": spread[1],
@@ -181,7 +190,16 @@ def markdown(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> str
 
 
 def _table(lines: Sequence[Mapping[str, Any]]) -> str:
-    head = ["concept", "removed", "shown", "of base", "rest, of base", "others, of base", "random: shown, of base", "bars"]
+    head = [
+        "concept",
+        "removed",
+        "shown",
+        "of base",
+        "rest, of base",
+        "others, of base",
+        "random: shown, of base",
+        "bars",
+    ]
     return markdown_table(head, [
         [
             f"{x['concept']} ({x['attribute']})", f"{x['removed']:.2%}",
@@ -215,7 +233,14 @@ def _doses(lines: Sequence[Mapping[str, Any]]) -> str:
         found = {float(key.removeprefix("dose_")): value for key, value in line.items() if key.startswith("dose_")}
         for dose, own in sorted({**found, 1.0: line}.items()):
             if own.get("shown_n"):
-                cells.append([line["concept"], f"{dose:g}", f"{own['shown_n']}", *(ratio(own, k) for k in ("shown", "rest", "others"))])
+                cells.append(
+                    [
+                        line["concept"],
+                        f"{dose:g}",
+                        f"{own['shown_n']}",
+                        *(ratio(own, k) for k in ("shown", "rest", "others")),
+                    ]
+                )
     return markdown_table(head, cells)
 
 
@@ -242,4 +267,3 @@ def save(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
     whole.write(study.out / "concepts.json", json.dumps(content, indent=1) + "\n")
     whole.write(study.out / "concepts.csv", csv_text(flat))
     whole.write(study.out / "concepts.md", markdown(study, rows, about))
-

@@ -37,8 +37,9 @@ class Arm:
 
     Attributes:
         kind: "base", "erase", "random", "dose", "negative" or "pair".
-        concept: its name; of a pair the two with a plus between them; empty for the base.
-        group: "showing" the concept, or "others". dose: share of the mask that is on.
+        concept: its name; of a pair the two with a plus between them; empty where pictures serve every concept.
+        group: "showing" the concept, or "others". dose: share of the mask that is on; of a random one how many weights it
+            removes, which is as many as the largest mask of the study.
     """
 
     kind: str
@@ -98,8 +99,8 @@ def run(study: Study, should_stop: Callable[[], str] = str) -> Iterator[str]:
     done = {_key(row) for row in study.rows()}
     for arm, subjects in work(study):
         for concept in (each for each in study.concepts if each.name in arm.concept.split("+")):
-            for line in _made(study, concept):
-                yield line
+            if not study.mask(concept.name).exists():
+                yield from _made(study, concept)  # not stopped half way: it would begin anew
                 if should_stop():
                     return
         for some in (subjects[start : start + BATCH] for start in range(0, len(subjects), BATCH)):
@@ -121,8 +122,9 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
         for group, subjects in groups.items():
             yield Arm(kind="base"), subjects
             yield Arm(kind="erase", concept=concept.name, group=group), subjects
+    most = max(len(kept.load(study.mask(concept.name)).at(0)) for concept in study.concepts)
     for concept in study.concepts:
-        yield Arm(kind="random", concept=concept.name, group="showing"), showing(concept, n)
+        yield Arm(kind="random", dose=float(most)), showing(concept, n)
     for concept in study.concepts:
         for group, subjects in {"showing": showing(concept, few), "others": others(concept, few)}.items():
             yield Arm(kind="negative", concept=concept.name, group=group), subjects
@@ -141,13 +143,11 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
 
 
 def _made(study: Study, concept: TabletopConcept) -> Iterator[str]:
-    """Make the concept's mask, unless it is there; a mask that was begun begins anew."""
-    path = study.mask(concept.name)
-    if not path.exists():
-        for last in make(study.loaded.model, study.loaded.rewards, concept, study.making):
-            yield f"{concept.name}: round {last.number}, {len(last.removed)} weights, seen in {last.seen:.0%}"
-        mask = held_mask(study.loaded.model, concept, study.making, last, {})
-        kept.save(mask, path)
+    """Make the concept's mask."""
+    model = study.loaded.model
+    for last in make(model, study.loaded.rewards, concept, study.making):
+        yield f"{concept.name}: round {last.number}, {len(last.removed)} weights, seen in {last.seen:.0%}"
+    kept.save(held_mask(model, concept, study.making, last, {}), study.mask(concept.name))
 
 
 def pictures(study: Study, arm: Arm, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
@@ -181,8 +181,10 @@ def _how(study: Study, arm: Arm) -> tuple[str, dict[str, Any], str]:
     """The method, its settings and the negative prompt."""
     if arm.kind in ("base", "negative"):
         return "plain", {}, arm.concept
+    if arm.kind == "random":
+        return "held_mask", {"mask": _random(study, int(arm.dose))}, ""
     mask = _mask(study, arm)
-    path = study.out / "masks" / f"{arm.kind}_{arm.concept}.safetensors"
+    path = study.out / "masks" / f"{'pair' if arm.kind == 'pair' else 'erase'}_{arm.concept}.safetensors"
     if not path.exists():
         kept.save(mask, path)
     offer(study.loaded.model, "mask", path.stem, path)
@@ -193,10 +195,18 @@ def _mask(study: Study, arm: Arm) -> HeldMask:
     masks = [kept.load(study.mask(name)) for name in arm.concept.split("+")]
     if arm.kind == "pair":
         return algebra.union(*masks)
-    if arm.kind == "random":
-        places = np.random.default_rng(RANDOM).permutation(masks[0].total)[: len(masks[0].at(0))]
-        return held.of_model(study.loaded.model, {0: places.astype(np.uint32)}, {"made": "random"})
     return masks[0]
+
+
+def _random(study: Study, count: int) -> str:
+    """The name of a mask that removes so many weights, chosen by chance."""
+    model, path = study.loaded.model, study.out / "masks" / f"random_{count}.safetensors"
+    if not path.exists():
+        total = sum(rows * columns for rows, columns in held.shapes(model.unet).values())
+        places = np.random.default_rng(RANDOM).permutation(total)[:count].astype(np.uint32)
+        kept.save(held.of_model(model, {0: places}, {"made": "random", "seed": RANDOM}), path)
+    offer(model, "mask", path.stem, path)
+    return path.stem
 
 
 def _key(row: Mapping[str, Any]) -> tuple:
