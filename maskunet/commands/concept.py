@@ -1,6 +1,7 @@
 """python -m maskunet concept ACTION CONCEPT: which weights carry a concept, as a mask that erases or amplifies it.
 
-make WORD    a word of the embedded worlds, such as red; or any name with --prompts, --rivals and --retain-prompts
+make WORD    a word of the embedded worlds, such as red, or binding or position; or any name of your own with --prompts,
+             --rivals and --retain-prompts
 list         the concept masks of the model
 study        make, judge and compare the masks of every word; again goes on
 
@@ -107,13 +108,15 @@ def _making(options: Options) -> "Making":
 
 
 def _concept(options: Options, embedded: bool) -> "Concept":
-    from maskunet.experiments.concepts import concept, listed
+    from maskunet.experiments.concepts import concept, listed, relations
 
     files = (options.prompts, options.rivals, options.retain_prompts)
     if not embedded or any(files):
         return listed.read(options.concept, *files, seed=options.seed)
-    attribute = concept.attribute_of(options.concept)
     retain = concept.retained(options.retain, options.concept)
+    if options.concept in relations.TASKS:
+        return relations.RelationConcept(name=options.concept, retain=retain, seed=options.seed)
+    attribute = concept.attribute_of(options.concept)
     return concept.TabletopConcept(name=options.concept, attribute=attribute, retain=retain, seed=options.seed)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maskunet.commands.registry import main
-from maskunet.experiments.concepts import attribution, concept, listed, make, report, study, subjects
+from maskunet.experiments.concepts import attribution, concept, listed, make, relations, report, study, subjects
 from maskunet.experiments.concepts.concept import ATTRIBUTES, TabletopConcept, judges, worded
 from maskunet.experiments.concepts.study import Study
 from maskunet.library.library import Loaded
@@ -18,6 +18,7 @@ from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.records import held_mask
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.scenes import Thing
+from maskunet.tabletop.tasks import Case
 from tests.support import tiny_library
 from tests.support.tiny_benchmarks import write_clip
 
@@ -345,3 +346,19 @@ def test_the_values_are_those_of_the_world():
     assert [*concept.concepts()][0].name == "red" and len([*concept.concepts()]) == 19
     assert {one.attribute for one in concept.concepts()} == {*ATTRIBUTES} - {"size"}
     assert listed.ATTRIBUTE not in ATTRIBUTES
+
+
+@pytest.mark.parametrize("name", [*relations.TASKS])
+def test_a_relation_has_a_rival_that_says_the_opposite(name):
+    one = relations.RelationConcept(name=name)
+    assert one.showing(4, 0) == one.showing(4, 0) != one.showing(4, 1)
+    for each in one.showing(20, 0):
+        assert sorted(each.prompt.replace("an ", "a ").split()) == sorted(
+            each.rivals[0].replace("an ", "a ").split()
+        ) or (name == "position")
+        assert each.rivals[0] != each.prompt
+    assert {each.attribute for each in one.staying(8, 0)} == {*one.retain}
+    red = Case("color_attribution", "an orange cube and a red cone", ({"color": "orange"}, {"color": "red"}))
+    assert relations.rival(red) == "a red cube and an orange cone"
+    left = Case("position", "a cube left of a cone", (), relation="left of")
+    assert relations.rival(left) == "a cube right of a cone"

@@ -126,7 +126,8 @@ class TabletopConcept:
             others = [value for value in ATTRIBUTES[attribute] if value != self.name]
             fixed = {attribute: str(rng.choice(others))}
             shown = {**fixed, self.attribute: self.name}
-            if attribute != self.attribute and (i // len(self.retain)) % 2 and not _unseen(shown):
+            every_other = (i // len(self.retain)) % 2 and self.attribute in ATTRIBUTES
+            if every_other and attribute != self.attribute and not _unseen(shown):
                 fixed = shown
             found.append(_example(self._words(rng, fixed), attribute, rng))
         return found
