@@ -29,7 +29,7 @@ class Look:
 
     Attributes:
         gradients: (B, W) of each one's mean margin by the mask entries of all sites, the mean over the steps.
-        margins: (B, K) at the last step.
+        margins: (B, K) at the last step, against every rival: what has lost its color is not like any other three.
     """
 
     gradients: Tensor
@@ -66,10 +66,10 @@ def look(model: DiffusionModel, masked: MaskedUNet, rewards: WeightedRewards, ex
             halves = len(features.sample) // count
             x0 = predicted(features, t, x_t, {name: each.repeat(halves, 1, 1) for name, each in entries.items()})
             image = model.decode(x0, tiny=model.tiny_decoder is not None)
-            margins = margins_of(rewards, image, examples)
-            found = torch.autograd.grad(margins.mean(1).sum(), list(entries.values()))
+            found = torch.autograd.grad(margins_of(rewards, image, examples).mean(1).sum(), [*entries.values()])
         gradients.append(torch.cat([each.flatten(1).float() for each in found], 1))
-        margins = margins.detach()
+        if number == LOOKED[-1]:
+            margins = margins_of(rewards, image.detach(), examples, max(len(each.rivals) for each in examples))
         return x_t, x0.detach()
 
     noise = torch.cat([model.noise(each.seed) for each in examples])
@@ -78,12 +78,12 @@ def look(model: DiffusionModel, masked: MaskedUNet, rewards: WeightedRewards, ex
     return Look(torch.stack(gradients).mean(0), margins)
 
 
-def margins_of(rewards: WeightedRewards, image: Tensor, examples: Sequence[Example]) -> Tensor:
-    """(B, RIVALS) the total reward of pictures (B, 3, H, W) with their captions minus that with each of the rivals."""
+def margins_of(rewards: WeightedRewards, image: Tensor, examples: Sequence[Example], count: int = RIVALS) -> Tensor:
+    """(B, count) the total reward of pictures (B, 3, H, W) with their captions minus that with each of the rivals."""
     captions = [
         caption
         for each in examples
-        for caption in (each.caption, *(each.rivals[i % len(each.rivals)] for i in range(RIVALS)))
+        for caption in (each.caption, *(each.rivals[i % len(each.rivals)] for i in range(count)))
     ]
-    scores = rewards(image.repeat_interleave(1 + RIVALS, 0), captions)["total"].unflatten(0, (len(examples), -1))
+    scores = rewards(image.repeat_interleave(1 + count, 0), captions)["total"].unflatten(0, (len(examples), -1))
     return scores[:, :1] - scores[:, 1:]

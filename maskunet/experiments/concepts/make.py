@@ -122,9 +122,15 @@ def _look(
     needs = [found.mean + found.error for found, _ in stays.values()]
     scores = sign * carried.mean - carried.error - torch.stack(needs).max(0).values.clamp(min=0)
     scores[torch.from_numpy(removed.astype(np.int64)).to(scores.device)] = -torch.inf
-    wins = {attribute: float((own > 0).float().mean()) for attribute, (_, own) in stays.items()}
-    seen = float((margins > 0).all(1).float().mean())
-    return scores, Round(number=number, removed=removed, seen=seen, margin=float(margins.mean()), wins=wins)
+    wins = {attribute: float(np.mean([_won(each) for each in own])) for attribute, (_, own) in stays.items()}
+    seen = float(np.mean([_won(each) == 1 for each in margins]))
+    return scores, Round(
+        number=number,
+        removed=removed,
+        seen=seen,
+        margin=float(np.mean([float(each.mean()) for each in margins])),
+        wins=wins,
+    )
 
 
 class _Mean:
@@ -152,8 +158,8 @@ def _seen(
     examples: Sequence[Example],
     batch: int,
     sign: int = 0,
-) -> dict[str, tuple[_Mean, Tensor]]:
-    """By attribute the mean gradient of its examples' margins, and the margins (B, K).
+) -> dict[str, tuple[_Mean, list[Tensor]]]:
+    """By attribute the mean gradient of its examples' margins, and the margins of each.
 
     Args:
         sign: 1 counts an example the more the clearer its concept is there, -1 the less clearly, 0 all the same.
@@ -167,7 +173,12 @@ def _seen(
             mean, margins = found.setdefault(each.attribute, (_Mean(), []))
             mean.add(weight * gradient)
             margins.append(own)
-    return {attribute: (mean, torch.stack(margins)) for attribute, (mean, margins) in found.items()}
+    return found
+
+
+def _won(margins: Tensor) -> float:
+    """The share of comparisons that a caption wins."""
+    return float((margins > 0).float().mean())
 
 
 def _end(making: Making, rounds: Sequence[Round]) -> str:
