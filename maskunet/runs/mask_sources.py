@@ -1,6 +1,6 @@
 """Kept masks made: from a run, a trained generator, by chance or value, or by hand; kept under a name, and removed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from maskunet.methods import SPECS
 from maskunet.methods.base import filled, read_part, trained_part
 from maskunet.methods.random_mask import KINDS
 from maskunet.models.base import DiffusionModel
-from maskunet.records import Request, held_mask, mask_set
+from maskunet.records import Request, StepEvent, held_mask, mask_set
 from maskunet.records.disk import whole
 from maskunet.records.held_mask import HeldMask, mixed
 from maskunet.records.selection import parse
@@ -84,9 +84,31 @@ def of_run(model: DiffusionModel, run: Path, step: int | None = None) -> HeldMas
     sites = held.shapes(model.unet)
     mask_set.check(masks, model.name, model.weights, sites)
     steps = {t: held.removed(_unpacked(packed, sites), sites) for t, packed in masks.steps.items()}
-    request = {name: value for name, value in asdict(made.request).items() if name not in ("previews", "statistics")}
-    recipe = {"made": "run", "run": made.id, "request": request, "settings": dict(made.settings)}
+    recipe = {"made": "run", "run": made.id, **_asked(made.request, made.settings)}
     return _at(held.of_model(model, steps, recipe), step)
+
+
+def of_events(model: DiffusionModel, events: Iterable[StepEvent], request: Request, settings: Any) -> HeldMask:
+    """The masks of a picture that is made now, each step's own.
+
+    Args:
+        events: of a method, asked to keep its masks. request, settings: what they come from, for the recipe.
+
+    Raises:
+        ValueError: the method uses no masks.
+    """
+    sites = held.shapes(model.unet)
+    steps = {e.timestep: held.removed(_unpacked(e.masks, sites), sites) for e in events if e.masks is not None}
+    if not steps:
+        raise ValueError(f"The method {request.method} uses no masks. Choose one that does.")
+    return held.of_model(model, steps, {"made": "run", **_asked(request, asdict(settings))})
+
+
+def _asked(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a picture was made from, for a recipe."""
+    aside = ("previews", "statistics", "keep_masks")
+    asked = {name: value for name, value in asdict(request).items() if name not in aside}
+    return {"request": asked, "settings": dict(settings)}
 
 
 def _unpacked(packed: Mapping[str, np.ndarray], sites: Mapping[str, tuple[int, int]]) -> dict[str, Tensor]:
@@ -120,7 +142,8 @@ def of_generator(model: DiffusionModel, name: str, request: Request, step: int |
             gone = held.removed(masks, sites)
             order = held.ordered(seen.logits(model.unet), sites)
             steps[event.timestep] = order[np.isin(order, gone)]
-    return _at(held.of_model(model, steps, {"made": "generator", "generator": name, "request": asked}), step)
+    recipe = {"made": "generator", "generator": name, **_asked(Request(**asked), {})}
+    return _at(held.of_model(model, steps, recipe), step)
 
 
 class _Logits:
