@@ -169,13 +169,14 @@ def asked(tiny_sd15, rewards, short, tmp_path):
 
 def test_a_study_that_is_stopped_after_every_step_makes_each_picture_once(asked, monkeypatch):
     monkeypatch.setattr(make, "_look", _planted_look)
-    for _ in range(200):
+    monkeypatch.setattr(study, "DOSES", (0.5,))
+    for _ in range(60):
         if not [*study.run(asked, lambda: "stop")]:
             break
     rows = asked.rows()
     keys = [study._key(row) for row in rows]
     kinds = {row["kind"] for row in rows}
-    assert len({*keys}) == len(keys) and kinds == {"base", "erase", "random", "negative", "pair", "dose"}
+    assert len({*keys}) == len(keys) and kinds == {"base", "erase", "random", "amplify", "negative", "pair", "dose"}
     assert [*study.run(replace(asked, n=3))] and asked.rows()[: len(rows)] == rows  # more pictures come behind
     with pytest.raises(ValueError, match="another steps"):
         [*study.run(replace(asked, steps=3))]

@@ -15,6 +15,10 @@ from maskunet.records import held_mask
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
 
+AMPLIFIED = (
+    "Masks that remove what works against a concept, on prompts that leave its attribute open, such as “a striped cube” for "
+    "red; what must stay and other prompts as above."
+)
 Row = Mapping[str, Any]
 Judge = Callable[[Row], bool]  # of a picture
 ERASED, KEPT, OTHERS = 0.25, 0.85, 0.90  # the bars: of the base's share at most, at least, at least
@@ -70,7 +74,7 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
 
 def figures(attribute: str, rows: Sequence[Row], base: Mapping) -> dict[str, Any]:
     """Shown, rest and others of pictures, each with the base's, their ratio and its interval; none without pictures."""
-    showing = [row for row in rows if row["group"].startswith("showing")]
+    showing = [row for row in rows if row["group"].startswith(("showing", "open"))]
     others = [row for row in rows if row["group"] == "others"]
     asked = {
         "shown": (showing, lambda row: shows(things(row["seen"]), row["words"], attribute)),
@@ -149,6 +153,19 @@ def pairs(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return found
 
 
+def amplified(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the masks that remove what works against a concept do to prompts that leave its attribute open, and to others."""
+    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    found = []
+    for concept in study.concepts:
+        mine = [row for row in rows if row["kind"] == "amplify" and row["concept"] == concept.name]
+        if mine:
+            mask = held_mask.load(study.mask(concept.name, "amplify"))
+            removed = len(mask.at(0)) / mask.total
+            found.append({"concept": concept.name, "removed": removed, **figures(concept.attribute, mine, base)})
+    return found
+
+
 def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
     """The first sentences of the page."""
     main = [line for line in lines if line["attribute"] != "count"]
@@ -182,6 +199,8 @@ def markdown(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> str
         _table(lines), "", NOTES, "", "## What other prompts lose, by attribute", "", _collateral(lines), "",
         "## Doses", "", _doses(lines), "",
     ]  # fmt: skip
+    if more := amplified(study, rows):
+        parts += ["## Amplified", "", AMPLIFIED, "", _amplified(more), ""]
     if any("negative_shown" in line for line in lines):
         parts += ["## A negative prompt instead", "", _negative(lines), ""]
     if together := pairs(study, rows):
@@ -252,6 +271,18 @@ def _negative(lines: Sequence[Mapping[str, Any]]) -> str:
     ])  # fmt: skip
 
 
+def _amplified(found: Sequence[Mapping[str, Any]]) -> str:
+    head = ["concept", "removed", "n", "shown by the base", "shown", "sign test", "rest, of base", "others, of base"]
+    return markdown_table(head, [
+        [
+            x["concept"], f"{x['removed']:.2%}", f"{x['shown_n']}", f"{x['shown_base']:.2f}",
+            f"{x['shown']:.2f} ({x['shown_low']:.2f} to {x['shown_high']:.2f})", f"p = {x['shown_p']:.3f}",
+            ratio(x, "rest"), ratio(x, "others"),
+        ]
+        for x in found
+    ])  # fmt: skip
+
+
 def _pairs(found: Sequence[Mapping[str, Any]]) -> str:
     head = ["masks", "prompts", "shown, of base", "rest, of base", "right, of base"]
     return markdown_table(head, [
@@ -263,7 +294,7 @@ def save(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
     """Write concepts.json, concepts.csv and concepts.md into the study's folder."""
     lines = summarize(study, rows)
     flat = [{k: v for k, v in line.items() if not isinstance(v, dict)} for line in lines]
-    content = {"about": about, "lines": lines, "pairs": pairs(study, rows)}
+    content = {"about": about, "lines": lines, "pairs": pairs(study, rows), "amplified": amplified(study, rows)}
     whole.write(study.out / "concepts.json", json.dumps(content, indent=1) + "\n")
     whole.write(study.out / "concepts.csv", csv_text(flat))
     whole.write(study.out / "concepts.md", markdown(study, rows, about))

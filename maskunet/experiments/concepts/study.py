@@ -14,7 +14,7 @@ from maskunet.encoders.pixels import from_uint8
 from maskunet.experiments import journal
 from maskunet.experiments.concepts.concept import TabletopConcept
 from maskunet.experiments.concepts.make import Making, held_mask, make
-from maskunet.experiments.concepts.subjects import Subject, others, showing
+from maskunet.experiments.concepts.subjects import Subject, opened, others, showing
 from maskunet.experiments.trained import offer
 from maskunet.library.library import Loaded
 from maskunet.masks import algebra, held
@@ -22,12 +22,13 @@ from maskunet.methods import SPECS as METHODS
 from maskunet.methods.base.batches import together
 from maskunet.records import Request
 from maskunet.records import held_mask as kept
-from maskunet.records.held_mask import HeldMask
 from maskunet.rewards.base import WeightedRewards
 
 BATCH = 8  # pictures that share U-Net calls, always the same ones
 DOSES = (0.25, 0.5, 0.75)  # besides the whole mask
 PAIRS = (("red", "striped"), ("blue", "cone"))  # taken away together
+AMPLIFIED = ("red", "striped")  # also the other way, in prompts that leave the attribute open
+ROUNDS = 4  # of them
 RANDOM = 23  # the seed of random masks
 
 
@@ -36,9 +37,9 @@ class Arm:
     """A way to make pictures of a group of prompts.
 
     Attributes:
-        kind: "base", "erase", "random", "dose", "negative" or "pair".
+        kind: "base", "erase", "random", "amplify", "dose", "negative" or "pair".
         concept: its name; of a pair the two with a plus between them; empty where pictures serve every concept.
-        group: "showing" the concept, or "others". dose: share of the mask that is on; of a random one how many weights it
+        group: "showing" the concept, leaving it "open", or "others". dose: share of the mask that is on; of a random one how many weights it
             removes, which is as many as the largest mask of the study.
     """
 
@@ -79,9 +80,9 @@ class Study:
         """Where the rows are."""
         return self.out / "rows.jsonl"
 
-    def mask(self, concept: str) -> Path:
+    def mask(self, concept: str, direction: str = "erase") -> Path:
         """Where the mask of a concept lies."""
-        return self.out / "masks" / f"erase_{concept}.safetensors"
+        return self.out / "masks" / f"{direction}_{concept}.safetensors"
 
     def rows(self) -> list[dict[str, Any]]:
         """The pictures so far."""
@@ -98,9 +99,10 @@ def run(study: Study, should_stop: Callable[[], str] = str) -> Iterator[str]:
     (study.out / "masks").mkdir(parents=True, exist_ok=True)
     done = {_key(row) for row in study.rows()}
     for arm, subjects in work(study):
+        direction = "amplify" if arm.kind == "amplify" else "erase"
         for concept in (each for each in study.concepts if each.name in arm.concept.split("+")):
-            if not study.mask(concept.name).exists():
-                yield from _made(study, concept)  # not stopped half way: it would begin anew
+            if not study.mask(concept.name, direction).exists():
+                yield from _made(study, concept, direction)  # not stopped half way: it would begin anew
                 if should_stop():
                     return
         for some in (subjects[start : start + BATCH] for start in range(0, len(subjects), BATCH)):
@@ -125,6 +127,10 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
     most = max(len(kept.load(study.mask(concept.name)).at(0)) for concept in study.concepts)
     for concept in study.concepts:
         yield Arm(kind="random", dose=float(most)), showing(concept, n)
+    for concept in (each for each in study.concepts if each.name in AMPLIFIED):
+        yield Arm(kind="base"), opened(concept, n)
+        yield Arm(kind="amplify", concept=concept.name, group="open"), opened(concept, n)
+        yield Arm(kind="amplify", concept=concept.name, group="others"), others(concept, n)
     for concept in study.concepts:
         for group, subjects in {"showing": showing(concept, few), "others": others(concept, few)}.items():
             yield Arm(kind="negative", concept=concept.name, group=group), subjects
@@ -142,12 +148,14 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
                 yield Arm(kind="dose", concept=concept.name, group=group, dose=dose), subjects
 
 
-def _made(study: Study, concept: TabletopConcept) -> Iterator[str]:
+def _made(study: Study, concept: TabletopConcept, direction: str) -> Iterator[str]:
     """Make the concept's mask."""
-    model = study.loaded.model
-    for last in make(model, study.loaded.rewards, concept, study.making):
-        yield f"{concept.name}: round {last.number}, {len(last.removed)} weights, seen in {last.seen:.0%}"
-    kept.save(held_mask(model, concept, study.making, last, {}), study.mask(concept.name))
+    model, making = study.loaded.model, replace(study.making, direction=direction)
+    making = replace(making, rounds=min(ROUNDS, making.rounds)) if direction == "amplify" else making
+    for last in make(model, study.loaded.rewards, concept, making):
+        told = f"round {last.number}, {len(last.removed)} weights, seen in {last.seen:.0%}"
+        yield f"{direction} {concept.name}: {told}"
+    kept.save(held_mask(model, concept, making, last, {}), study.mask(concept.name, direction))
 
 
 def pictures(study: Study, arm: Arm, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
@@ -183,19 +191,11 @@ def _how(study: Study, arm: Arm) -> tuple[str, dict[str, Any], str]:
         return "plain", {}, arm.concept
     if arm.kind == "random":
         return "held_mask", {"mask": _random(study, int(arm.dose))}, ""
-    mask = _mask(study, arm)
-    path = study.out / "masks" / f"{'pair' if arm.kind == 'pair' else 'erase'}_{arm.concept}.safetensors"
+    path = study.mask(arm.concept, arm.kind if arm.kind in ("pair", "amplify") else "erase")
     if not path.exists():
-        kept.save(mask, path)
+        kept.save(algebra.union(*(kept.load(study.mask(name)) for name in arm.concept.split("+"))), path)
     offer(study.loaded.model, "mask", path.stem, path)
     return "held_mask", {"mask": path.stem, "dose": arm.dose}, ""
-
-
-def _mask(study: Study, arm: Arm) -> HeldMask:
-    masks = [kept.load(study.mask(name)) for name in arm.concept.split("+")]
-    if arm.kind == "pair":
-        return algebra.union(*masks)
-    return masks[0]
 
 
 def _random(study: Study, count: int) -> str:

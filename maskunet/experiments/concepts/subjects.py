@@ -4,7 +4,7 @@ Prompts name texture, color and shape, or a number, color and shape; none of the
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice, product
 
 from maskunet import seeds
@@ -21,15 +21,17 @@ class Subject:
 
     Attributes:
         words: what its prompt names. number: of its noise, among the pictures of this prompt.
+        opened: an attribute of them that the prompt leaves open all the same, or empty.
     """
 
     words: tuple[tuple[str, str], ...]
     number: int
+    opened: str = ""
 
     @property
     def prompt(self) -> str:
         """What is asked for."""
-        return worded(dict(self.words))
+        return worded({name: value for name, value in self.words if name != self.opened})
 
     @property
     def seed(self) -> int:
@@ -59,6 +61,11 @@ def showing(concept: Concept, n: int) -> list[Subject]:
     kind = "count" if concept.attribute == "count" else "texture"
     fitting = [words for words in PLACES if dict(words).get(concept.attribute) == concept.name and kind in dict(words)]
     return [*islice((Subject(words, number) for number in count() for words in fitting), n)]
+
+
+def opened(concept: Concept, n: int) -> list[Subject]:
+    """`n` pictures whose prompts leave the concept's attribute open; their words have it, to look for."""
+    return [replace(each, opened=concept.attribute) for each in showing(concept, n)]
 
 
 def others(concept: Concept, n: int) -> list[Subject]:
