@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Library:
     ):
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
-        self._specs, self._weights, self._trained = specs, weights, trained
+        self._specs, self._weights, self.trained = specs, weights, trained
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose() if model == "auto" else self.spec(model).name
         if weights is not None:
@@ -195,15 +196,26 @@ class Library:
             return WeightedRewards({}, missing=str(error))
         return load_rewards(folder, self.device, self.dtype)
 
+    def parts(self, name: str) -> dict[str, dict[str, Path]]:
+        """What came with a model and what the user trained for it, by kind and name; the model is not loaded.
+
+        Raises:
+            ValueError: no such model, or its weights are not here.
+        """
+        found = trained_file.by_kind(beside(self._folder(name)))
+        for kind, files in self._of_user(name).items():
+            found.setdefault(kind, {}).update(files)
+        return found
+
     def _look_for_trainings(self, model: DiffusionModel) -> None:
         """Add what the user trained for a model."""
-        for kind, found in trained_file.by_kind(self._trainings(model.name).items()).items():
+        for kind, found in self._of_user(model.name).items():
             model.trained.setdefault(kind, {}).update(found)
 
-    def _trainings(self, name: str) -> dict[str, Path]:
-        folder = self._trained / name
-        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-        return files | {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
+    def _of_user(self, name: str) -> dict[str, dict[str, Path]]:
+        files = {path.stem: path for path in sorted((self.trained / name).glob("*.safetensors"))}
+        files |= {path.parent.name: path for path in sorted((self.trained / name).glob("*/trained.safetensors"))}
+        return trained_file.by_kind(files.items())
 
     def network(self, name: str) -> Network:
         """Where a model can be masked, from its configuration alone.
@@ -225,15 +237,13 @@ class Library:
         Raises:
             ValueError: its weights are missing.
         """
-        files = {**dict(beside(self._folder(name))), **self._trainings(name)}
         found = []
-        for mask, path in trained_file.by_kind(files.items()).get("mask", {}).items():
-            recipe = held_mask.recipe(path)
-            if recipe.get("direction") in DIRECTIONS:
-                concept = str(recipe.get("concept") or mask)[:60]
-                found.append(
-                    Card(name=mask, title=concept, summary=str(recipe.get("made", "")), kind=recipe["direction"])
-                )
+        for mask, path in self.parts(name).get("mask", {}).items():
+            with suppress(ValueError):  # a damaged one is told to who chooses it by its name
+                recipe = held_mask.recipe(path)
+                if recipe.get("direction") in DIRECTIONS:
+                    concept, made = str(recipe.get("concept") or mask)[:60], str(recipe.get("made", ""))
+                    found.append(Card(name=mask, title=concept, summary=made, kind=recipe["direction"]))
         return found
 
     def clear(self) -> None:

@@ -107,6 +107,18 @@ def shifted(mask: HeldMask, by: int) -> HeldMask:
     return _made(mask, moved, {"made": "shifted", "of": [dict(mask.recipe)], "by": by})
 
 
+def shuffled(mask: HeldMask, seed: int) -> HeldMask:
+    """A control: as many weights at each site and step, and as many shared between steps, but chosen by chance.
+
+    Args:
+        seed: of one permutation of each site's weights, the same at all steps.
+    """
+    rng, sizes = np.random.default_rng(seed), [int(np.prod(shape)) for shape in mask.sites.values()]
+    starts = np.cumsum([0, *sizes])[:-1]
+    to = np.concatenate([rng.permutation(size) + start for size, start in zip(sizes, starts, strict=True)])
+    return _of_one(mask, lambda places: to[places].astype(np.uint32), "shuffled", seed=seed)
+
+
 def carried(mask: HeldMask, model: str, weights: Mapping[str, str], sites: Mapping[str, tuple[int, ...]]) -> HeldMask:
     """The same places in another base model whose sites have the same names and shapes, on purpose; the recipe says so.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from maskunet.masks.sites import find_sites
 from maskunet.records import held_mask
+from maskunet.records.disk import trained_file
 from maskunet.records.held_mask import HeldMask, mixed
 
 EMPTY = "It removes nothing: with it every picture is the plain one."
@@ -25,8 +26,13 @@ def of_model(model: Any, steps: Mapping[int, np.ndarray], recipe: Mapping[str, A
     Args:
         steps: by timestep the removed weights, see `HeldMask`. recipe: how it was made.
     """
-    sites = shapes(model.unet)
-    return HeldMask(model=model.name, weights=dict(model.weights), sites=sites, steps=dict(steps), recipe=dict(recipe))
+    return HeldMask(
+        model=model.name,
+        weights=trained_file.of_unet(model.weights),
+        sites=shapes(model.unet),
+        steps=dict(sorted(steps.items())),
+        recipe=dict(recipe),
+    )
 
 
 def shapes(unet: nn.Module) -> dict[str, tuple[int, int]]:
@@ -36,13 +42,12 @@ def shapes(unet: nn.Module) -> dict[str, tuple[int, int]]:
 
 def removed(masks: Mapping[str, Tensor], sites: Mapping[str, tuple[int, int]]) -> np.ndarray:
     """The places that masks (O, I) of 0 and 1 remove, in `mixed` order; a site without a mask is kept whole."""
-    return mixed(np.flatnonzero(_flat(masks, sites) < 0.5))
+    return mixed(np.flatnonzero(flat(masks, sites) < 0.5))
 
 
-def ordered(scores: Mapping[str, Tensor], sites: Mapping[str, tuple[int, int]], count: int) -> np.ndarray:
-    """The places of the `count` weights with the smallest scores (O, I), the smallest first."""
-    flat = _flat(scores, sites, float("inf"))
-    return np.argsort(flat, kind="stable")[:count].astype(np.uint32)
+def ordered(scores: Mapping[str, Tensor], sites: Mapping[str, tuple[int, int]], count: int | None = None) -> np.ndarray:
+    """The places of the `count` weights with the smallest scores (O, I), or of all, the smallest first."""
+    return np.argsort(flat(scores, sites, float("inf")), kind="stable")[:count].astype(np.uint32)
 
 
 def bits(mask: HeldMask) -> dict[int, np.ndarray]:
@@ -85,7 +90,7 @@ def note(mask: HeldMask) -> str:
     return EMPTY if counts == {0} else FULL if counts == {mask.total} else ""
 
 
-def _flat(values: Mapping[str, Tensor], sites: Mapping[str, tuple[int, int]], missing: float = 1.0) -> np.ndarray:
+def flat(values: Mapping[str, Tensor], sites: Mapping[str, tuple[int, int]], missing: float = 1.0) -> np.ndarray:
     """All sites' numbers one after the other, float32."""
     parts = [
         values[name].detach().float().cpu().numpy().ravel() if name in values else np.full(np.prod(shape), missing)

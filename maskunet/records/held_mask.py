@@ -109,6 +109,20 @@ def place(trained: Path, model: str, name: str) -> Path:
     return trained / model / check_name(name) / FILE
 
 
+def named(files: Mapping[str, Path], name: str, model: str) -> Path:
+    """The file of the mask of that name.
+
+    Args:
+        files: a model's masks by name. model: its name.
+
+    Raises:
+        ValueError: there is none; says which there are.
+    """
+    if name not in files:
+        raise ValueError(f"There is no mask “{name:.80}” of {model}. There are: {', '.join(files) or 'none'}.")
+    return files[name]
+
+
 def save(mask: HeldMask, path: Path) -> None:
     """Write a mask, whole or not at all; the same mask always gives the same bytes.
 
@@ -199,8 +213,8 @@ def check(
     if trained_file.of_unet(mask.weights) != trained_file.of_unet(weights):
         raise ValueError(
             f"The mask “{name}” was made for other weights than these, of {mask.model}. To try it on {model} all the "
-            f"same, carry it over: python -m maskunet mask combine carry {name} --from-model {mask.model} --model {model} "
-            f"--name {name}"
+            f"same, carry it over: python -m maskunet mask combine {name} --operation carry --of {name} --from-model "
+            f"{mask.model} --model {model}"
         )
 
 
