@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,16 +10,21 @@ import torch
 
 from maskunet import machine
 from maskunet.library.weights import load_model, model_folder, rewards_folder
+from maskunet.masks.selection import heads_of
+from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
-from maskunet.records import Card
+from maskunet.models.base.folder import beside
+from maskunet.records import Card, held_mask
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
+from maskunet.records.selection import Network
 from maskunet.rewards import load_rewards
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.inspector import Inspector
 
+DIRECTIONS = ("erase", "amplify")
 MAX_LOADED = 2  # models kept in memory
 
 
@@ -63,7 +69,7 @@ class Library:
     ):
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
-        self._specs, self._weights, self._trained = specs, weights, trained
+        self._specs, self._weights, self.trained = specs, weights, trained
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose() if model == "auto" else self.spec(model).name
         if weights is not None:
@@ -190,13 +196,55 @@ class Library:
             return WeightedRewards({}, missing=str(error))
         return load_rewards(folder, self.device, self.dtype)
 
+    def parts(self, name: str) -> dict[str, dict[str, Path]]:
+        """What came with a model and what the user trained for it, by kind and name; the model is not loaded.
+
+        Raises:
+            ValueError: no such model, or its weights are not here.
+        """
+        found = trained_file.by_kind(beside(self._folder(name)))
+        for kind, files in self._of_user(name).items():
+            found.setdefault(kind, {}).update(files)
+        return found
+
     def _look_for_trainings(self, model: DiffusionModel) -> None:
         """Add what the user trained for a model."""
-        folder = self._trained / model.name
-        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-        files |= {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
-        for kind, found in trained_file.by_kind(files.items()).items():
+        for kind, found in self._of_user(model.name).items():
             model.trained.setdefault(kind, {}).update(found)
+
+    def _of_user(self, name: str) -> dict[str, dict[str, Path]]:
+        files = {path.stem: path for path in sorted((self.trained / name).glob("*.safetensors"))}
+        files |= {path.parent.name: path for path in sorted((self.trained / name).glob("*/trained.safetensors"))}
+        return trained_file.by_kind(files.items())
+
+    def network(self, name: str) -> Network:
+        """Where a model can be masked, from its configuration alone.
+
+        Raises:
+            ValueError: its weights are missing, or no up block of its U-Net has attention.
+        """
+        # By its own module: `diffusers` swaps itself while another thread, the one that loads a model, imports it.
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        with torch.device("meta"):
+            unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(self._folder(name) / "unet"))
+        sites = find_sites(unet)
+        return Network(sites=tuple(site.name for site in sites), heads=tuple(heads_of(unet, sites)))
+
+    def concepts(self, name: str) -> list[Card]:
+        """The kept masks of a model that erase or amplify a concept: name, concept (`title`), direction (`kind`).
+
+        Raises:
+            ValueError: its weights are missing.
+        """
+        found = []
+        for mask, path in self.parts(name).get("mask", {}).items():
+            with suppress(ValueError):  # a damaged one is told to who chooses it by its name
+                recipe = held_mask.recipe(path)
+                if recipe.get("direction") in DIRECTIONS:
+                    concept, made = str(recipe.get("concept") or mask)[:60], str(recipe.get("made", ""))
+                    found.append(Card(name=mask, title=concept, summary=made, kind=recipe["direction"]))
+        return found
 
     def clear(self) -> None:
         """Let go of every loaded model."""

@@ -60,7 +60,7 @@ def compare(
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
     record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
-    with UpBlocks(model.unet) as blocks:
+    with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
             record.base_settings = plain.settings()

@@ -18,11 +18,12 @@ CLIPPED = 0.01  # share of the base's values beyond each end of the color range
 class UpBlocks:
     """Context manager that remembers the newest output of every up block.
 
-    `outputs` holds (C, H, W) by the block's index: the last sample's, which is the conditional half's.
+    `outputs` holds (C, H, W) by the block's index: the last sample's, which is the conditional half's; nothing where
+    they are not to be `watched`.
     """
 
-    def __init__(self, unet: nn.Module):
-        self.blocks = unet.up_blocks
+    def __init__(self, unet: nn.Module, *, watched: bool = True):
+        self.blocks = unet.up_blocks if watched else ()
         self.outputs: dict[int, Tensor] = {}
 
     def __enter__(self) -> "UpBlocks":

@@ -172,7 +172,7 @@ class Recorder:
         """The step pictures and feature maps of both, at the steps that both have."""
         base, trace = self.base or Trace(), self.trace
         shared = sorted(base.frames.keys() & trace.frames.keys())
-        if not shared:
+        if not shared or not self.request.previews:  # without previews there is the result alone
             return None
         return Course(
             timesteps=tuple(trace.timesteps[step] for step in shared),

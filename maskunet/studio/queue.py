@@ -241,6 +241,11 @@ class Queue:
                 job.reason = job.reason or reason
             self._changed.notify_all()
 
+    def ends(self, job: Job, within: float) -> bool:
+        """Wait until a job is over, so many seconds at most; whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: job.phase in ENDED, within)
+
     def counts(self) -> tuple[int, int]:
         """How many jobs run and how many wait."""
         with self._changed:

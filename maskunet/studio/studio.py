@@ -14,6 +14,7 @@ from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.prompts.groups import parse
 from maskunet.records import Card, JobEvent, Request, Run, Status
+from maskunet.records.selection import Network
 from maskunet.runs.command_line import command_line
 from maskunet.runs.replay import as_made
 from maskunet.studio import cards, doctor
@@ -25,6 +26,7 @@ from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
 from maskunet.studio.work import DeviceWork, Ended
 
+REPLACED = "Replaced by what you asked for next."
 PATIENCE = 5.0  # seconds that work has to end in when the program is closed
 
 
@@ -71,6 +73,7 @@ class Studio:
         self.features = FeatureStudio(images=images, device=str(self._library.device))
         place = Place(model=self._library.default, weights=weights, device=str(self._library.device))
         self.training = TrainStudio(place) if trains else None
+        self._networks: dict[str, Network] = {}
         self._methods, self._queue = methods, Queue(max_waiting)
         self._device = DeviceWork(self._library, self.shelf, methods, queue=self._queue, limit=limit_seconds)
         # diffusers imports it, and it silences a warning of its own: not reliably in the worker's thread, since
@@ -133,6 +136,31 @@ class Studio:
         self._library.find(request.model, spec.needs_rewards)
         spec.settings(request.preset, request.settings)
         return self._submit(self._device.pictures, request, owner, address)
+
+    def instead(self, request: Request, owner: str = "", address: str = "") -> str:
+        """As `start`, in place of what this owner asked for before with the same method: the newest wish wins.
+
+        What is replaced ends after its current update; arguments and what is raised are those of `start`.
+        """
+        for job in self._queue.of(owner) if owner else ():
+            if job.request.method == request.method:
+                self._queue.stop(job, REPLACED)
+                self._queue.ends(job, PATIENCE)
+        return self.start(request, owner, address)
+
+    def network(self, model: str) -> Network:
+        """Where a base model can be masked; read once.
+
+        Raises:
+            ValueError: there is no such model here, or it has no attention in its up blocks.
+        """
+        if model not in self._networks:
+            self._networks[model] = self._library.network(model)
+        return self._networks[model]
+
+    def concepts(self, model: str) -> list[Card]:
+        """The kept masks of a base model that erase or amplify a concept, see `Library.concepts`."""
+        return self._library.concepts(model)
 
     def null_mask(self, request: Request, owner: str = "", address: str = "") -> str:
         """Queue the control, and return its job's id: plain, and the same under masks of ones.

@@ -79,3 +79,9 @@ def test_hooks_are_gone_afterwards(tiny_sd15):
     with UpBlocks(tiny_sd15.unet):
         assert all(block._forward_hooks for block in tiny_sd15.unet.up_blocks)
     assert not any(block._forward_hooks for block in tiny_sd15.unet.up_blocks)
+
+
+def test_without_previews_there_are_no_pictures_of_steps_to_see_features_of(tiny_sd15):
+    request = Request(prompt="a cube", method="random_mask", steps=3, previews=False)
+    *_, (_, run) = compare(tiny_sd15, Redness(), request)
+    assert run.course is None and run.stats is not None and run.base_image is not None

@@ -10,9 +10,13 @@ from collections import defaultdict
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from maskunet.records import Request
+from maskunet.commands.registry import main
+from maskunet.lab import Lab, read, save
+from maskunet.records import Request, held_mask
+from maskunet.runs import mask_sources
 from maskunet.studio.studio import Studio
 from maskunet.ui.page import Page, build
 from tests.support.serving import SOON, needs_browser, served
@@ -398,8 +402,8 @@ ASK = {
 }  # fmt: skip
 
 
-def test_compare_is_the_only_endpoint(client):
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/compare"]
+def test_compare_and_intervene_are_the_only_endpoints(client):
+    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/compare", "/intervene"]
 
 
 def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(client):
@@ -410,6 +414,28 @@ def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(clie
     assert set(facts) >= {"base_rewards", "rewards", "keep_ratio", "unet_calls", "seconds", "run_id"}
     assert 0.9 < facts["keep_ratio"] < 0.97
     assert any(output[2].get("phase") == "base" for output in job.outputs())
+
+
+def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_python(
+    client, lab, library, tmp_path, monkeypatch
+):
+    model = library.load("tiny").model
+    made = mask_sources.by_chance(model, "iid", 0.3, seed=2)
+    held_mask.save(made, tmp_path / "few.safetensors")
+    monkeypatch.setitem(model.trained, "mask", {"few": tmp_path / "few.safetensors"})
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
+    monkeypatch.chdir(tmp_path)
+    facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half")[2]
+    asked = ["--prompt=a red cube", "--seed=7", "--model=tiny"]
+    assert main(["generate", *asked, "--method=held_mask", "--preset=half", "--out=command"]) == 0
+    python = Lab().compare("a red cube", seed=7, method="held_mask", preset="half")
+    save(python, "python")
+    (page,) = (p for p in lab[1].shelf.folder.iterdir() if p.name == facts["run_id"])
+    pictures = [(folder / "result.png").read_bytes() for folder in (page, Path("command"), Path("python"))]
+    assert pictures[0] == pictures[1] == pictures[2]
+    assert main(["mask", "apply", "few", "--dose=0.5", *asked, "--out=applied"]) == 0
+    assert np.array_equal(read("applied").result_image, python.result_image)
+    assert not np.array_equal(python.base_image, python.result_image)
 
 
 @pytest.mark.parametrize(
@@ -433,18 +459,44 @@ def test_bad_calls_get_one_clear_sentence(client, change, sentence):
 
 
 def test_every_argument_but_the_prompt_has_a_default(client):
-    (endpoint,) = client.view_api(return_format="dict")["named_endpoints"].values()
-    asked = {one["parameter_name"]: one["parameter_has_default"] for one in endpoint["parameters"]}
-    assert [name for name, has_default in asked.items() if not has_default] == ["prompt"]
+    for endpoint in client.view_api(return_format="dict")["named_endpoints"].values():
+        asked = {one["parameter_name"]: one["parameter_has_default"] for one in endpoint["parameters"]}
+        assert [name for name, has_default in asked.items() if not has_default] == ["prompt"]
+
+
+KNOCK = {"prompt": "a red cube", "seed": 7, "model": "tiny", "api_name": "/intervene"}
+
+
+def test_a_caller_knocks_a_part_out(client, lab):
+    base, result, facts = client.predict(**KNOCK, what="block1.cross.v@2-=0.5")
+    run = lab[1].run(facts["run_id"])
+    assert (run.request.method, run.settings["what"]) == ("knock_out", "block1.cross.v@2-=0.5")
+    assert (run.base_image != run.result_image).any() and base and result
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"what": "blok1"}, "says no place in the network"),
+        ({"what": "block7"}, "means nothing here. In this model block1 has layer0"),
+        ({"what": "q" * 50_000}, "50,000 characters; allowed are 1,000"),
+        ({"what": "q" * 10_000_000}, "413"),  # refused at the door
+        ({"concept": "red", "dose": -1}, "no mask to erase “red”"),
+        ({"model": "sd99"}, "no model"),
+    ],
+)
+def test_a_bad_wish_gets_one_clear_sentence(client, given, sentence):
+    with pytest.raises(Exception, match=sentence):
+        client.predict(**{**KNOCK, **given})
 
 
 @pytest.mark.parametrize(("given", "used"), [("8", 8), (2**64 - 1, 2**64 - 1), (str(2**64 - 1), 2**64 - 1), (8.0, 8)])
 def test_seeds_of_other_programs_are_taken(client, given, used):
-    assert client.predict("a cube", seed=given, method="plain", model="tiny")[2]["seed"] == used
+    assert client.predict("a cube", seed=given, method="plain", model="tiny", api_name="/compare")[2]["seed"] == used
 
 
 def test_a_caller_is_told_which_seed_was_drawn(client):
-    asked = {"prompt": "a cube", "method": "plain", "model": "tiny"}
+    asked = {"prompt": "a cube", "method": "plain", "model": "tiny", "api_name": "/compare"}
     drawn = {client.predict(**asked, seed=given)[2]["seed"] for given in (-1, "-1", None, "")}
     assert len(drawn) > 1 and all(0 <= seed < 2**32 for seed in drawn)
 
@@ -465,6 +517,38 @@ def test_two_callers_get_their_own_pictures_one_after_the_other(lab, tmp_path):
         thread.join(120)
     runs = {seed: lab[1].run(facts["run_id"]) for seed, facts in found.items()}
     assert {seed: run.request.seed for seed, run in runs.items()} == {1: 1, 2: 2}
+
+
+@needs_browser
+def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(visit):
+    tab = visit()
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.locator('.board [data-what="block1.layer0.cross.v"]').click()
+    tab.locator("#knocked img").nth(1).wait_for(timeout=SOON)
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+    base, result = (tab.locator("#knocked img").nth(i).get_attribute("src") for i in (0, 1))
+    assert base != result
+    assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
+    for cell in tab.locator('.board [data-what^="block1.layer0.cross.v@"]').all():
+        assert "removed" in cell.get_attribute("aria-label") and "out" in cell.get_attribute("class").split()
+    # By the keyboard: the cell to the right is reached, read out, and taken out.
+    tab.locator('.board [data-what="block1.layer0.self.q"]').focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        tab.keyboard.press(key)
+    assert tab.evaluate("document.activeElement.dataset.what") == "block1.layer0.cross.q@6-10"
+    assert tab.locator("#board output").inner_text().startswith("Block 1, layer 0, cross-attention, queries, steps 6")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("document.querySelectorAll('.tried button').length === 2", timeout=SOON)
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v; block1.layer0.cross.q@6-10"
+    tab.get_by_role("button", name="Undo").click()
+    tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'", timeout=SOON)
+    tab.wait_for_function("(src) => document.querySelectorAll('#knocked img')[1].src === src", arg=result, timeout=SOON)
+    assert tab.locator(".tried button").count() == 2  # shown again, not made again
+    tab.locator("#what textarea").fill("blok1")
+    tab.locator("#what textarea").press("Enter")
+    tab.get_by_text("says no place in the network").wait_for(timeout=SOON)
+    tab.get_by_role("button", name="Open in Compare").click()
+    tab.get_by_text("Knock out, preset chosen").wait_for(timeout=SOON)
 
 
 @needs_browser

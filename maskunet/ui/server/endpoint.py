@@ -1,17 +1,24 @@
-"""The one public endpoint, /compare: streams previews, ends with both pictures and their numbers."""
+"""The public endpoints, /compare and /intervene: they stream how it goes, and end with both pictures and their numbers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from maskunet.records import JobEvent
 from maskunet.ui import controls
+from maskunet.ui.interventions import Wish
 from maskunet.ui.studio import Studio, answered
 
 
 def build(studio: Studio) -> None:
-    """Add the endpoint; its components are never shown."""
+    """Add the endpoints; their components are never shown."""
+    _compare(studio)
+    _intervene(studio)
+
+
+def _compare(studio: Studio) -> None:
     first = studio.cards()[0]
     method = controls.first_method(studio.methods(), first).name
     with gr.Row(visible=False):
@@ -23,11 +30,7 @@ def build(studio: Studio) -> None:
             gr.Textbox(label="method", value=method),
             gr.Textbox(label="preset", value=""),
         ]
-        outputs = [
-            gr.Image(label="base", format="png", type="numpy"),
-            gr.Image(label="result", format="png", type="numpy"),
-            gr.JSON(label="facts"),
-        ]
+        outputs = _outputs()
         button = gr.Button()
 
     def compare(
@@ -46,6 +49,54 @@ def build(studio: Studio) -> None:
         yield from _answers(studio, job)
 
     button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=None)
+
+
+def _intervene(studio: Studio) -> None:
+    with gr.Row(visible=False):
+        inputs = [
+            gr.Textbox(label="prompt"),
+            gr.Textbox(label="what", value=""),
+            gr.Textbox(label="concept", value=""),
+            gr.Number(label="dose", value=0),
+            gr.Textbox(label="negative_prompt", value=""),
+            gr.Textbox(label="seed", value="0"),
+            gr.Textbox(label="model", value=studio.cards()[0].name),
+        ]
+        outputs = _outputs()
+        button = gr.Button()
+
+    def intervene(
+        prompt: str | None,
+        what: str | None,
+        concept: str | None,
+        dose: float | int | None,
+        negative_prompt: str | None,
+        seed: Any,
+        model: str | None,
+        caller: gr.Request,
+    ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+        """Make the picture of a prompt with parts of the network out, or a concept erased or amplified, and without.
+
+        `what` is a selection such as “block1.cross.v@1-5=0.5”. Or else `concept` is one of the model's, and `dose` from
+        −1 (erased) to 1 (amplified).
+        """
+        address = caller.client.host
+        asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, "knock_out", ""))
+        wish = Wish(what=what or "", concept=concept or "", dose=dose or 0)
+        method, settings = wish.method(studio.concepts(asked.model) if wish.dose else ())
+        asked = replace(asked, method=method, settings=settings, previews=False)
+        job = studio.start(asked, owner=caller.session_hash or address, address=address)
+        yield from _answers(studio, job)
+
+    button.click(intervene, inputs, outputs, api_name="intervene", concurrency_limit=None)
+
+
+def _outputs() -> list[Any]:
+    return [
+        gr.Image(label="base", format="png", type="numpy"),
+        gr.Image(label="result", format="png", type="numpy"),
+        gr.JSON(label="facts"),
+    ]
 
 
 def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]] | None]:

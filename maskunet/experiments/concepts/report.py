@@ -1,0 +1,300 @@
+"""What a study of concept masks found: the verdict, a line per concept, and what went with it; 95 % intervals."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.concepts.concept import TabletopConcept
+from maskunet.experiments.concepts.study import Study
+from maskunet.experiments.concepts.subjects import right, shows, things
+from maskunet.experiments.markdown import markdown_table
+from maskunet.records import held_mask
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
+
+AMPLIFIED = (
+    "Masks that remove what works against a concept, on prompts that leave its attribute open, such as “a striped cube” for "
+    "red; what must stay and other prompts as above."
+)
+Row = Mapping[str, Any]
+Judge = Callable[[Row], bool]  # of a picture
+ERASED, KEPT, OTHERS = 0.25, 0.85, 0.90  # the bars: of the base's share at most, at least, at least
+NOTES = (
+    "The masks were made by the rewards; the checker, which nothing here was trained on or chosen by, judges pictures of "
+    "prompts that made none. A prompt names texture, color and shape, or a number, color and shape. **Shown** is the share "
+    "of the concept's own prompts whose picture has it anywhere; **rest** the share whose picture has one thing with all "
+    "else that the prompt names; **others** the share of right pictures of prompts without the concept. Each is over the "
+    "base's share, of the same prompts and noise; intervals are 95 %, by the paired bootstrap over pictures. **Random** is "
+    "what as many weights chosen by chance as the largest mask removes do to the concept. A mask meets the bars where its shown is at most "
+    f"{ERASED:g}, its rest at least {KEPT:g}, its others at least {OTHERS:.2f}, and the random mask's change is not "
+    "significant by the sign test."
+)
+
+
+def summarize(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line per concept whose mask was judged, the whole mask and every dose, rival and pair.
+
+    Raises:
+        ValueError: there are no pictures of a mask yet.
+    """
+    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    lines = [line for concept in study.concepts if (line := _line(study, concept, rows, base))]
+    if not lines:
+        raise ValueError("The study has no pictures of a mask yet; let it run longer.")
+    return lines
+
+
+def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Mapping) -> dict[str, Any]:
+    mine = [row for row in rows if row["concept"] == concept.name]
+    whole_mask = [row for row in mine if row["kind"] == "erase"]
+    if not {"showing", "others"} <= {row["group"] for row in whole_mask}:
+        return {}
+    mask = held_mask.load(study.mask(concept.name))
+    random = [row for row in rows if row["kind"] == "random" and row["dose"] >= len(mask.at(0))]
+    random = [{**row, "group": "showing"} for row in random if row["words"].get(concept.attribute) == concept.name]
+    negative = [row for row in mine if row["kind"] == "negative"]
+    line = {
+        "concept": concept.name, "attribute": concept.attribute,
+        "removed": len(mask.at(0)) / mask.total, "weights": len(mask.at(0)), "end": mask.recipe["end"],
+        **figures(concept.attribute, whole_mask, base),
+        **_named("random", figures(concept.attribute, random, base)),
+        **_named("negative", figures(concept.attribute, negative, base)),
+        "collateral": collateral([row for row in whole_mask if row["group"] == "others"], base),
+    }  # fmt: skip
+    doses = {row["dose"]: [] for row in mine if row["kind"] == "dose"}
+    for dose in sorted(doses):
+        line[f"dose_{dose:g}"] = figures(
+            concept.attribute, [r for r in mine if r["dose"] == dose and r["kind"] == "dose"], base
+        )
+    return {**line, "passes": passes(line)}
+
+
+def figures(attribute: str, rows: Sequence[Row], base: Mapping) -> dict[str, Any]:
+    """Shown, rest and others of pictures, each with the base's, their ratio and its interval; none without pictures."""
+    showing = [row for row in rows if row["group"].startswith(("showing", "open"))]
+    others = [row for row in rows if row["group"] == "others"]
+    asked = {
+        "shown": (showing, lambda row: shows(things(row["seen"]), row["words"], attribute)),
+        "rest": (showing, lambda row: right(things(row["seen"]), row["words"], without=attribute)),
+        "others": (others, lambda row: right(things(row["seen"]), row["words"])),
+    }
+    return {
+        key: value for name, (own, judge) in asked.items() for key, value in _paired(name, own, base, judge).items()
+    }
+
+
+def _paired(name: str, rows: Sequence[Row], base: Mapping, judge: Judge) -> dict[str, Any]:
+    pairs = [(judge(row), judge(base[_picture(row)])) for row in rows if _picture(row) in base]
+    if not pairs:
+        return {}
+    after, before = np.array(pairs, dtype=float).T
+    low, high = wilson(int(after.sum()), len(after))
+    ratio = after.mean() / before.mean() if before.any() else None
+    spread = (
+        bootstrap(range(len(after)), of=lambda drawn, axis: _ratios(after, before, drawn))
+        if before.any()
+        else (None, None)
+    )
+    return {
+        f"{name}_n": len(after), f"{name}_base": before.mean(), name: after.mean(), f"{name}_low": low, f"{name}_high": high,
+        f"{name}_ratio": ratio, f"{name}_ratio_low": spread[0], f"{name}_ratio_high": spread[1],
+        f"{name}_p": sign_test(int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())),
+    }  # fmt: skip
+
+
+def _ratios(after: np.ndarray, before: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The ratio of each resample; one without any of the base's counts as the largest."""
+    drawn = drawn.astype(int)
+    return after[drawn].mean(1) / np.maximum(before[drawn].mean(1), 1 / len(after))
+
+
+def collateral(rows: Sequence[Row], base: Mapping) -> dict[str, float | None]:
+    """By attribute the share of pictures of other prompts that have the named value, over the base's."""
+    found = {}
+    for attribute in ("color", "shape", "texture", "count"):
+        named = [row for row in rows if attribute in row["words"]]
+        own = _paired("x", named, base, lambda row, a=attribute: shows(things(row["seen"]), row["words"], a))
+        found[attribute] = own.get("x_ratio")
+    return found
+
+
+def passes(line: Mapping[str, Any]) -> bool:
+    """Whether a line meets all bars; without its random mask it does not."""
+    if None in (line["shown_ratio"], line["rest_ratio"], line["others_ratio"]) or "random_shown_p" not in line:
+        return False
+    held = line["rest_ratio"] >= KEPT and line["others_ratio"] >= OTHERS
+    return bool(line["shown_ratio"] <= ERASED and held and line["random_shown_p"] >= 0.05)
+
+
+def _named(prefix: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}_{key}": value for key, value in found.items()}
+
+
+def _picture(row: Row) -> tuple[str, int]:
+    return row["prompt"], row["seed"]
+
+
+def pairs(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What two masks together do to each concept, and to the prompts with neither."""
+    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    found = []
+    for first, second in study.pairs:
+        mine = [row for row in rows if row["concept"] == f"{first}+{second}"]
+        for name in (first, second):
+            concept = next(each for each in study.concepts if each.name == name)
+            showing = [row for row in mine if row["group"] == f"showing {name}"]
+            if own := figures(concept.attribute, showing, base):
+                found.append({"pair": f"{first} + {second}", "prompts": name, **own})
+        if own := figures("", [row for row in mine if row["group"] == "others"], base):
+            found.append({"pair": f"{first} + {second}", "prompts": "others", **own})
+    return found
+
+
+def amplified(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the masks that remove what works against a concept do to prompts that leave its attribute open, and to others."""
+    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    found = []
+    for concept in study.concepts:
+        mine = [row for row in rows if row["kind"] == "amplify" and row["concept"] == concept.name]
+        if mine:
+            mask = held_mask.load(study.mask(concept.name, "amplify"))
+            removed = len(mask.at(0)) / mask.total
+            found.append({"concept": concept.name, "removed": removed, **figures(concept.attribute, mine, base)})
+    return found
+
+
+def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The first sentences of the page."""
+    main = [line for line in lines if line["attribute"] != "count"]
+    met = [line["concept"] for line in main if line["passes"]]
+    gone = [line["concept"] for line in main if line["shown_ratio"] is not None and line["shown_ratio"] <= ERASED]
+    failed = "; ".join(f"{line['concept']} ({why})" for line in lines if (why := lacks(line)))
+    return (
+        f"**{len(met)} of {len(main)} colors, shapes and textures meet all bars**"
+        f"{': ' + ', '.join(met) if met else ''}. {len(gone)} are erased to at most a quarter. "
+        f"What fails: {failed or 'nothing'}."
+    )
+
+
+def lacks(line: Mapping[str, Any]) -> str:
+    """Which bars a line misses, in words; empty if none."""
+    missed = {
+        "still shown": line["shown_ratio"] is None or line["shown_ratio"] > ERASED,
+        "the rest suffers": line["rest_ratio"] is None or line["rest_ratio"] < KEPT,
+        "other prompts suffer": line["others_ratio"] is None or line["others_ratio"] < OTHERS,
+        "a random mask changes it too": line.get("random_shown_p", 1) < 0.05,
+        "no random mask yet": "random_shown_p" not in line,
+    }
+    return ", ".join(words for words, so in missed.items() if so)
+
+
+def markdown(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> str:
+    """The page: the verdict first."""
+    lines = summarize(study, rows)
+    parts = [
+        f"# Erasing concepts from {about['model']}", "", verdict(lines), "", f"Made by `{about['command']}`.", "",
+        _table(lines), "", NOTES, "", "## What other prompts lose, by attribute", "", _collateral(lines), "",
+        "## Doses", "", _doses(lines), "",
+    ]  # fmt: skip
+    if more := amplified(study, rows):
+        parts += ["## Amplified", "", AMPLIFIED, "", _amplified(more), ""]
+    if any("negative_shown" in line for line in lines):
+        parts += ["## A negative prompt instead", "", _negative(lines), ""]
+    if together := pairs(study, rows):
+        parts += ["## Two at once", "", _pairs(together), ""]
+    return "\n".join(parts)
+
+
+def _table(lines: Sequence[Mapping[str, Any]]) -> str:
+    head = [
+        "concept",
+        "removed",
+        "shown",
+        "of base",
+        "rest, of base",
+        "others, of base",
+        "random: shown, of base",
+        "bars",
+    ]
+    return markdown_table(head, [
+        [
+            f"{x['concept']} ({x['attribute']})", f"{x['removed']:.2%}",
+            f"{x['shown']:.2f} ({x['shown_low']:.2f} to {x['shown_high']:.2f}), n {x['shown_n']}",
+            ratio(x, "shown"), ratio(x, "rest"), ratio(x, "others"), ratio(x, "random_shown"), "met" if x["passes"] else lacks(x),
+        ]
+        for x in lines
+    ])  # fmt: skip
+
+
+def ratio(line: Mapping[str, Any], name: str) -> str:
+    """A share over the base's with its interval, or nothing."""
+    if line.get(f"{name}_ratio") is None:
+        return ""
+    low, high = line[f"{name}_ratio_low"], line[f"{name}_ratio_high"]
+    return f"{line[f'{name}_ratio']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _collateral(lines: Sequence[Mapping[str, Any]]) -> str:
+    kinds = ("color", "shape", "texture", "count")
+    return markdown_table(["erased", *kinds], [
+        [line["concept"], *("" if line["collateral"][k] is None else f"{line['collateral'][k]:.2f}" for k in kinds)]
+        for line in lines
+    ])  # fmt: skip
+
+
+def _doses(lines: Sequence[Mapping[str, Any]]) -> str:
+    head = ["concept", "dose", "n", "shown, of base", "rest, of base", "others, of base"]
+    cells = []
+    for line in lines:
+        found = {float(key.removeprefix("dose_")): value for key, value in line.items() if key.startswith("dose_")}
+        for dose, own in sorted({**found, 1.0: line}.items()):
+            if own.get("shown_n"):
+                cells.append(
+                    [
+                        line["concept"],
+                        f"{dose:g}",
+                        f"{own['shown_n']}",
+                        *(ratio(own, k) for k in ("shown", "rest", "others")),
+                    ]
+                )
+    return markdown_table(head, cells)
+
+
+def _negative(lines: Sequence[Mapping[str, Any]]) -> str:
+    head = ["concept", "shown, of base", "rest, of base", "others, of base"]
+    named = [line for line in lines if "negative_shown" in line]
+    return markdown_table(head, [
+        [line["concept"], *(ratio(line, f"negative_{k}") for k in ("shown", "rest", "others"))] for line in named
+    ])  # fmt: skip
+
+
+def _amplified(found: Sequence[Mapping[str, Any]]) -> str:
+    head = ["concept", "removed", "n", "shown by the base", "shown", "sign test", "rest, of base", "others, of base"]
+    return markdown_table(head, [
+        [
+            x["concept"], f"{x['removed']:.2%}", f"{x['shown_n']}", f"{x['shown_base']:.2f}",
+            f"{x['shown']:.2f} ({x['shown_low']:.2f} to {x['shown_high']:.2f})", f"p = {x['shown_p']:.3f}",
+            ratio(x, "rest"), ratio(x, "others"),
+        ]
+        for x in found
+    ])  # fmt: skip
+
+
+def _pairs(found: Sequence[Mapping[str, Any]]) -> str:
+    head = ["masks", "prompts", "shown, of base", "rest, of base", "right, of base"]
+    return markdown_table(head, [
+        [x["pair"], x["prompts"], *(ratio(x, k) for k in ("shown", "rest", "others"))] for x in found
+    ])  # fmt: skip
+
+
+def save(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> None:
+    """Write concepts.json, concepts.csv and concepts.md into the study's folder."""
+    lines = summarize(study, rows)
+    flat = [{k: v for k, v in line.items() if not isinstance(v, dict)} for line in lines]
+    content = {"about": about, "lines": lines, "pairs": pairs(study, rows), "amplified": amplified(study, rows)}
+    whole.write(study.out / "concepts.json", json.dumps(content, indent=1) + "\n")
+    whole.write(study.out / "concepts.csv", csv_text(flat))
+    whole.write(study.out / "concepts.md", markdown(study, rows, about))

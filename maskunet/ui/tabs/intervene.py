@@ -1,0 +1,222 @@
+"""The Intervene tab: take parts of the network out, or erase and amplify a concept, and see the picture change."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from maskunet.records import MAX_STEPS, Request, Run, causal_map
+from maskunet.records.seed import RANDOM
+from maskunet.records.selection import parse
+from maskunet.ui import controls, remembered
+from maskunet.ui import intervene_words as words
+from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
+from maskunet.ui.html import intervene as views
+from maskunet.ui.html import live
+from maskunet.ui.interventions import Session, Wish, clicked, decides, directions
+from maskunet.ui.studio import answered
+from maskunet.ui.tabs.base import Part, TabSpec
+
+if TYPE_CHECKING:
+    from maskunet.ui.page import Page
+
+HERE = Path(__file__).parent
+STEPS = 15  # where the form says none
+FREE = {**QUEUED, "trigger_mode": "multiple"}  # the newest wish wins
+
+
+@dataclass(frozen=True, slots=True)
+class Intervene(Part):
+    """The tab's components."""
+
+    page: "Page"
+    knocked: gr.HTML
+    concept: gr.Dropdown
+    dose: gr.Slider
+    none: gr.HTML
+    what: gr.Textbox
+    undo: gr.Button
+    redo: gr.Button
+    reset: gr.Button
+    compare: gr.Button
+    explore: gr.Button
+    said: gr.HTML
+    board: gr.HTML
+    tried: gr.HTML
+    session: gr.State
+    tab: gr.Tab
+
+    def wire(self, page: "Page") -> None:
+        """Every wish goes the same way: `made`."""
+        c, form = page.c, [*page.c.inputs(), page.owner, self.session]
+        shown = [
+            self.knocked, self.board, self.tried, self.said, self.what, self.dose, self.undo, self.redo, self.compare,
+            self.explore, self.session,
+        ]  # fmt: skip
+
+        def click(visitor: gr.Request, event: gr.EventData, *values: Any) -> Iterator[tuple[Any, ...]]:
+            *fields, owner, session = values
+            asked = self.request(fields, Wish())
+            what = clicked(
+                page.studio.network(asked.model), asked.steps, session.wish.what, picked(event).get("clicks")
+            )
+            yield from self.made(visitor, fields, owner, session.wished(Wish(what=what)))
+
+        def typed(visitor: gr.Request, what: str | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+            *fields, owner, session = values
+            parse(what or "")  # before it is a wish
+            yield from self.made(visitor, fields, owner, session.wished(Wish(what=(what or "").strip())))
+
+        def dosed(visitor: gr.Request, concept: str | None, dose: float, *values: Any) -> Iterator[tuple[Any, ...]]:
+            *fields, owner, session = values
+            wish = Wish(concept=concept or "", dose=round(max(-1.0, min(1.0, dose)), 2)) if dose else Wish()
+            yield from self.made(visitor, fields, owner, session.wished(wish))
+
+        def moves(by: int) -> Any:
+            def move(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+                *fields, owner, session = values
+                yield from self.made(visitor, fields, owner, session.moved(by))
+
+            return move
+
+        def bring_back(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+            *fields, owner, session = values
+            yield from self.made(visitor, fields, owner, session.wished(Wish()))
+
+        @shows_a_run
+        def look(session: Any, event: gr.EventData) -> tuple[Any, ...]:
+            known = session.found(str(picked(event).get("run", "")))
+            return self.showing(page.found(known.run), replace(session.wished(known.wish), run=known.run))
+
+        def opens(tab: str) -> Any:
+            @shows_a_run
+            def show(session: Any, kept: list[remembered.Remembered]) -> tuple[Any, ...]:
+                shown = page.show(session.run)
+                return *shown, remembered.with_run(kept, page.found(session.run)), gr.Tabs(selected=tab)
+
+            return show
+
+        def model(name: str, steps: Any) -> tuple[Any, ...]:
+            pick, slide, none = offered(page, name)
+            steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else STEPS
+            return board(page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
+
+        def refresh(name: str, chosen: str | None) -> tuple[Any, ...]:
+            """The concepts of masks that were made since the page was built; what is chosen stays."""
+            pick, slide, none = offered(page, name)
+            pick["value"] = chosen if chosen in pick["choices"] else pick["value"]
+            del slide["value"]
+            return gr.Dropdown(**pick), gr.Slider(**slide), none
+
+        self.tab.select(refresh, [c.model, self.concept], [self.concept, self.dose, self.none], **QUICK)
+        self.board.select(click, form, shown, **FREE)
+        self.what.submit(typed, [self.what, *form], shown, **FREE)
+        gr.on([self.dose.release, self.concept.input], dosed, [self.concept, self.dose, *form], shown, **FREE)
+        self.undo.click(moves(-1), form, shown, **FREE)
+        self.redo.click(moves(1), form, shown, **FREE)
+        self.reset.click(bring_back, form, shown, **FREE)
+        self.tried.select(look, self.session, shown, **QUEUED)
+        other = [self.board, self.concept, self.dose, self.none]
+        gr.on([c.model.change, c.steps.change], model, [c.model, c.steps], other, **QUICK)
+        for button, tab in ((self.compare, "compare"), (self.explore, "explore")):
+            outputs = [*page.staged(), page.shown, page.kept, page.tabs]
+            button.click(opens(tab), [self.session, page.kept], outputs, **QUEUED)
+
+    def request(self, fields: Any, wish: Wish) -> Request:
+        """What the form says, by the method that does the wish; previews are not needed, so that it is quick."""
+        form = controls.Values(*fields)
+        asked = controls.request(form._replace(method="knock_out", preset="", trained="", changed=None, edited=None))
+        method, settings = wish.method(self.page.studio.concepts(asked.model) if wish.dose else ())
+        return replace(asked, method=method, settings=settings, steps=asked.steps or STEPS, previews=False)
+
+    def made(self, visitor: gr.Request, fields: Any, owner: Any, session: Session) -> Iterator[tuple[Any, ...]]:
+        """Make the wish's pair in place of the one that is being made, or show it if it was made before."""
+        page, wish = self.page, session.wish
+        asked = self.request(fields, wish)
+        if controls.Values(*fields).seed in RANDOM and session.seed is not None:
+            asked = replace(asked, seed=session.seed)
+        drawn, skip = board(page, asked.model, asked.steps, wish.what), gr.skip()
+        key = decides(asked)
+        run = page.find(session.known(key)) if session.known(key) else None
+        if run is None:
+            job = page.studio.instead(asked, owner=remembered.owner(owner), address=visitor.client.host)
+            yield skip, drawn, skip, live.status(page.studio.now(job)), *self.words(session), skip, skip, session
+            for event in answered(page.studio, job):
+                if event.phase == "failed":
+                    raise ValueError(event.message)
+                if event.phase == "stopped" and event.run is None:  # something newer was asked for
+                    yield (skip,) * 11  # gradio sends the last values again
+                    return
+                if event.run is None:
+                    yield skip, skip, skip, live.status(event), *[skip] * 7
+                run = event.run
+        yield self.showing(run, session.with_run(run, key))
+
+    def showing(self, run: Run, session: Session) -> tuple[Any, ...]:
+        """Every output for a run."""
+        wish, openable = session.wish, gr.Button(interactive=True)
+        pair, tried = views.pair(run, wish.said(), self.page.titles), views.tried(session.tried, run.id)
+        drawn = board(self.page, run.request.model, run.request.steps, wish.what)
+        note = f'<p class="hint">{words.EVERYTHING}</p>' if not run.keep_ratio else ""
+        return pair, drawn, tried, note, *self.words(session), openable, openable, session
+
+    def words(self, session: Session) -> tuple[Any, ...]:
+        """The selection's text, the dose, and what can be undone and redone."""
+        wish = session.wish
+        undo, redo = session.at > 0, session.at < len(session.wishes) - 1
+        return wish.what, wish.dose, gr.Button(interactive=undo), gr.Button(interactive=redo)
+
+
+def board(page: "Page", model: str, steps: int, what: str) -> str:
+    """The board of a model; of one that has nothing to take out, why."""
+    try:
+        network = page.studio.network(model)
+    except ValueError as error:
+        return views.nothing(str(error))
+    return views.Board(network, parse(what), steps, causal_map.read(model)).html()
+
+
+def offered(page: "Page", model: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """The concepts of a model, how far each way the slider goes, or how to make one."""
+    try:
+        found = directions(page.studio.concepts(model))
+    except ValueError:  # its weights are missing, which the form tells
+        found = {}
+    none = "" if found else f'<p class="hint">{escape(words.NO_CONCEPTS.format(model=model[:60]))}</p>'
+    low, high = (float(not found or any(way in ways for ways in found.values())) for way in ("erase", "amplify"))
+    pick = {"choices": list(found), "value": next(iter(found), None), "visible": bool(found)}
+    return pick, {"minimum": -low, "maximum": high, "value": 0, "visible": bool(found)}, none
+
+
+def build(page: "Page", tab: gr.Tab) -> Intervene:
+    """Draw the tab."""
+    model = next((card.name for card in page.models if card.available), page.models[0].name)
+    pick, slide, missing = offered(page, model)
+    with gr.Row(elem_id="knock-row"):
+        with gr.Column(scale=2, min_width=300):
+            knocked = gr.HTML(views.pair(None, "", page.titles), elem_id="knocked")
+            with gr.Row(elem_id="knock-open"):
+                compare = gr.Button(words.COMPARE, size="sm", interactive=False, min_width=110)
+                explore = gr.Button(words.EXPLORE, size="sm", interactive=False, min_width=110)
+        with gr.Column(scale=1, min_width=240, elem_id="knock-side", elem_classes="tab-form"):
+            concept = gr.Dropdown(label=words.CONCEPT, filterable=False, elem_id="concept", **pick)
+            dose = gr.Slider(step=0.1, label=words.DOSE, buttons=[], elem_id="dose", **slide)
+            none = gr.HTML(missing)
+            what = gr.Textbox(label=words.WHAT, placeholder=words.EXAMPLE, lines=1, max_lines=3, elem_id="what")
+            with gr.Row(elem_classes="buttons"):
+                undo = gr.Button(words.UNDO, size="sm", interactive=False, min_width=70)
+                redo = gr.Button(words.REDO, size="sm", interactive=False, min_width=70)
+                reset = gr.Button(words.RESET, size="sm", min_width=110)
+            said = gr.HTML("", elem_id="knock-said")
+    drawn = gr.HTML(board(page, model, STEPS, ""), js_on_load=(HERE / "intervene.js").read_text(), elem_id="board")
+    tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(), elem_id="tried")
+    return Intervene(
+        page, knocked, concept, dose, none, what, undo, redo, reset, compare, explore, said, drawn, tried,
+        gr.State(Session()), tab,
+    )  # fmt: skip
+
+
+SPEC = TabSpec(name="intervene", title=words.TITLE, order=25, build=build)

@@ -1,0 +1,64 @@
+"""What the studio knows for interventions: where a model can be masked, its concepts, and that the newest wish wins."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from maskunet.library.library import Library
+from maskunet.masks import held
+from maskunet.masks.selection import heads_of
+from maskunet.masks.sites import find_sites
+from maskunet.records import Request, held_mask
+from maskunet.studio.studio import REPLACED, Studio
+
+WISH = Request(prompt="a red cube", model="tiny", method="knock_out", settings={"what": "cross.v"}, previews=False)
+
+
+def test_the_network_read_off_a_configuration_is_that_of_the_loaded_model(library):
+    unet = library.load("tiny", with_rewards=False).model.unet
+    network, sites = library.network("tiny"), find_sites(unet)
+    assert network.sites == tuple(site.name for site in sites)
+    assert list(network.heads) == heads_of(unet, sites)
+    embedded = Library("tabletop", device="cpu").network("tabletop")
+    assert len(embedded.sites) == 32 and {*embedded.heads} == {2, 4}
+
+
+def test_concepts_are_the_kept_masks_with_a_direction(library, tmp_path):
+    mine = Library("tiny", device="cpu", specs={"tiny": library.spec("tiny")}, trained=tmp_path)
+    model = mine.load("tiny", with_rewards=False).model
+    for name, recipe in (
+        ("no-red", {"made": "by hand", "direction": "erase", "concept": "red"}),
+        ("more", {"made": "by hand", "direction": "amplify"}),
+        ("other", {"made": "by hand"}),
+    ):
+        mask = held.of_model(model, {0: np.arange(5, dtype=np.uint32)}, recipe)
+        held_mask.save(mask, held_mask.place(tmp_path, "tiny", name))
+    found = [(card.name, card.title, card.kind) for card in mine.concepts("tiny")]
+    assert sorted(found) == [("more", "more", "amplify"), ("no-red", "red", "erase")]
+
+
+def test_a_newer_wish_replaces_the_older_one_and_only_its_owners(library, tmp_path, monkeypatch):
+    studio = Studio(tmp_path / "runs", library=library)
+    try:
+        held_up, original = threading.Event(), studio._device._why
+
+        def why(job):  # asked after every step
+            held_up.wait(60)
+            return original(job)
+
+        monkeypatch.setattr(studio._device, "_why", why)
+        other = studio.instead(WISH, owner="b")
+        first = studio.instead(WISH, owner="a")
+        with pytest.raises(ValueError, match="a picture in the making already"):
+            studio.instead(replace(WISH, method="plain", settings={}), owner="a")
+        second = studio.instead(replace(WISH, settings={"what": "self.q"}), owner="a")
+        held_up.set()
+        *_, one = studio.events(first)
+        *_, two = studio.events(second)
+        *_, three = studio.events(other)
+        assert (one.phase, one.message, one.run) == ("stopped", REPLACED, None)
+        assert two.run.settings["what"] == "self.q" and three.phase == "done"
+    finally:
+        studio.close()

@@ -1,0 +1,116 @@
+"""The Intervene tab without a browser: what a click means, what is undone, what is read out."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from maskunet.records import Card
+from maskunet.records.causal_map import CausalMap
+from maskunet.records.selection import Network, parse
+from maskunet.ui.html import intervene as views
+from maskunet.ui.interventions import MOST_TRIED, Session, Wish, clicked, directions
+
+SITES = tuple(
+    f"up_blocks.1.attentions.{layer}.transformer_blocks.0.attn{kind}.to_{role}"
+    for layer in (0, 1)
+    for kind in (1, 2)
+    for role in ("q", "k", "v", "out.0")
+)
+NETWORK = Network(sites=SITES, heads=(2,) * len(SITES))
+V = "block1.layer0.cross.v"
+
+
+def click(what, *clicks):
+    return clicked(NETWORK, 15, what, list(clicks))
+
+
+def run(run_id="0" * 12, total=1.0, **more):
+    image = np.full((8, 8, 3), 100, np.uint8)
+    known = {
+        "id": run_id, "request": SimpleNamespace(prompt="<b>", seed=3), "base_image": image, "result_image": image,
+        "base_rewards": {"total": 0.5, "hpsv2": 0.1}, "rewards": {"total": total, "hpsv2": 0.2},
+    }  # fmt: skip
+    return SimpleNamespace(**{**known, **more})
+
+
+def test_clicks_remove_halve_and_bring_back():
+    assert click("", V) == V
+    assert click(V, V) == f"{V}=0.5"
+    assert click(f"{V}=0.5", V) == ""
+    assert click("", V, V, V) == ""
+
+
+def test_a_click_on_a_part_of_what_is_out_changes_that_part_alone():
+    what = click(V, f"{V}@6-10")
+    board = views.Board(NETWORK, parse(what), 15, None)
+    states = [board.state(parse(f"{V}@{some}")[0]) for some in ("1-5", "6-10", "11-15")]
+    assert states == [0.0, 0.5, 0.0] and board.state(parse(V)[0]) is None
+    assert click(what, V) == V  # what is partly out goes out whole
+
+
+def test_a_typed_text_is_what_clicks_go_on_from():
+    assert click("block1.cross=0.5", V) == f"block1.cross=0.5; {V}=1"  # halved so far, so it comes back
+
+
+@pytest.mark.parametrize("clicks", [None, "q", [1], ["q; v"], [V] * 51, ["block7"], ["q" * 10_000], [[V]], ["nothing"]])
+def test_clicks_that_no_board_sends_are_refused(clicks):
+    with pytest.raises(ValueError):
+        clicked(NETWORK, 15, "", clicks)
+
+
+def test_every_part_is_a_button_that_says_what_it_is_how_it_is_and_what_it_does():
+    cell = {"what": f"{V}@1-5", "n": 32, "distance": 9.0, "distance_low": 8.0, "distance_high": 10.0}
+    cell |= dict.fromkeys(("correct", "correct_low", "correct_high", "total", "total_low", "total_high"), -0.25)
+    known = CausalMap(cells={f"{V}@1-5": cell}, most=36.0)
+    html = views.Board(NETWORK, parse(f"{V}@1-5"), 15, known).html()
+    assert html.count("<button") == 1 + 4 + 16 * 4 + 4 * 2  # block, layers, sites with three ranges, heads
+    said = "Block 1, layer 0, cross-attention, values, steps 1 to 5: removed; without it the picture moves 9.0 of 255"
+    assert said in html and "correct −25 points" in html
+    assert 'data-what="block1.layer0.cross.v@1-5"' in html and "--v:0.500" in html
+    # The output's cell is the values' twin.
+    assert "output, steps 1 to 5: kept; without it the picture moves 9.0" in html
+
+
+def test_undo_and_redo_go_through_the_wishes_and_a_new_one_ends_what_was_undone():
+    one, two, three = Wish(what="q"), Wish(what="v"), Wish(concept="red", dose=-0.5)
+    session = Session().wished(one).wished(two)
+    assert session.moved(-1).wish == one and session.moved(-9).wish == Wish() and session.moved(9).wish == two
+    again = session.moved(-1).wished(three)
+    assert again.wish == three and again.moved(1).wish == three and again.moved(-1).wish == one
+    assert session.wished(two) is session
+
+
+def test_what_was_tried_is_listed_once_and_found_again():
+    session = Session()
+    for number in range(MOST_TRIED + 5):
+        session = session.wished(Wish(what=f"head{number}")).with_run(run(f"{number:012x}"), f"asked {number}")
+    assert len(session.tried) == MOST_TRIED and session.known("asked 3") == ""
+    assert session.known("asked 20") == f"{20:012x}" and session.found(f"{20:012x}").wish == Wish(what="head20")
+    again = session.with_run(run(f"{20:012x}"), "asked 20")
+    assert again.tried == session.tried and again.run == f"{20:012x}"
+    with pytest.raises(ValueError):
+        session.found("f" * 12)
+    html = views.tried(session.tried, session.run)
+    assert html.count("<button") == MOST_TRIED and html.count("aria-current") == 1
+    assert "reward +0.50" in html and "Without head28" in html
+
+
+def test_the_pair_has_rewards_and_verdicts_and_every_text_is_only_text():
+    html = views.pair(
+        run(verdict={"right": False, "saw": "<i>"}, base_verdict={"right": True, "saw": "a cube"}), "<u>", {}
+    )
+    assert "reward 0.50<" in html and "reward 1.00 (+0.50)" in html
+    assert html.index("✓") < html.index("a cube") < html.index("✗")
+    for bad in ('<b>"', "<u>", "<i>"):
+        assert bad not in html
+
+
+def test_a_dose_is_the_mask_of_its_direction():
+    cards = [Card(name=f"red-{way}", title="red", summary="", kind=way) for way in ("erase", "amplify")]
+    assert Wish(concept="red", dose=-0.25).method(cards) == ("held_mask", {"mask": "red-erase", "dose": 0.25})
+    assert Wish(concept="red", dose=1.0).method(cards) == ("held_mask", {"mask": "red-amplify", "dose": 1.0})
+    assert Wish(what="q").method(cards) == ("knock_out", {"what": "q"})
+    assert directions(cards) == {"red": ["erase", "amplify"]}
+    with pytest.raises(ValueError, match="no mask to amplify “blue”"):
+        Wish(concept="blue", dose=0.5).method(cards)
