@@ -86,7 +86,7 @@ def test_diffusers_reads_the_same_weights_from_the_file(small, kind):
 
 @pytest.mark.parametrize(("kind", "counts"), [
     ("sd1", {"unet": (859_520_964, 686), "vae": (83_653_863, 248), "text_encoder": (123_060_480, 196)}),
-    ("sd2", {"unet": (865_910_724, 686), "vae": (83_653_863, 248), "text_encoder": (340_387_840, 278)}),
+    ("sd2", {"unet": (865_910_724, 686), "vae": (83_653_863, 248), "text_encoder": (340_387_840, 280)}),
 ])  # fmt: skip
 def test_the_configurations_are_those_of_the_published_models(kind, counts):
     """Parameters of each network, and how many tensors the published checkpoints have of it (SD 2's text: 23 of 24 layers)."""
@@ -104,7 +104,7 @@ def test_the_tokenizer_is_clips():
 
     ours = read.tokenizer(Kind(name="sd2", title="x"))
     theirs = SimpleTokenizer()
-    for text in ("a photo of 3 Zebras, don't!", "a café — naïve ☃ 漢字", "x" * 30):
+    for text in ("a photo of 3 Zebras, don't?", "a café — naïve ☃ 漢字", "x" * 30):
         ids = ours(text, padding="max_length", truncation=True, max_length=77).input_ids
         assert ids[: len(theirs.encode(text)) + 2] == [49406, *theirs.encode(text), 49407]
         assert set(ids[len(theirs.encode(text)) + 2 :]) <= {0}  # Stable Diffusion 2 fills up with “!”
@@ -401,7 +401,7 @@ def test_a_repository_is_read_from_the_cache_and_never_fetched(tmp_path, monkeyp
     (cached / "snapshots" / "abc" / "x.safetensors").write_bytes(b"")
     assert own_models.located(Path("some/model")) == cached / "snapshots" / "abc"
     assert own_models.located(Path("some/model/x.safetensors")).is_file()
-    for other in ("nowhere", "./some/model", "/some/model"):
+    for other in ("nowhere", "../some/model", "/some/model"):
         assert own_models.located(Path(other)) == Path(other)
 
 
