@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maskunet.experiments.evaluate import Evaluation
     from maskunet.methods.base import MethodSpec
     from maskunet.models.base import DiffusionModel
+    from maskunet.records.held_mask import HeldMask
     from maskunet.rewards.base import WeightedRewards
 
 Work = TypeVar("Work", bound=Iterator)
@@ -221,17 +222,67 @@ class Lab:
         )
         return self._begin(events)
 
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """The names of the masks that are kept for the model; the method `held_mask` puts one on."""
+        return tuple(self.model.trained.get("mask", {}))
+
+    def mask(self, name: str) -> "HeldMask":
+        """Read a kept mask; `maskunet.masks.algebra` combines several.
+
+        Raises:
+            ValueError: there is none of that name, or it is damaged.
+        """
+        from maskunet.records import held_mask
+
+        model = self.model
+        return held_mask.load(held_mask.named(model.trained.get("mask", {}), name, model.name))
+
+    def make_mask(self, **source: Any) -> "HeldMask":
+        """Make a mask from a run, a trained generator, by chance or by hand; `keep_mask` keeps it.
+
+        Args:
+            source: of `runs.mask_sources.of_words`, such as run="my-run", step=3, or generator="light", prompt="a red cube",
+                seed=7, or random="iid", removed=0.01, or select="block2.cross.v".
+
+        Raises:
+            ValueError: not exactly one source, or nothing can be made from it; says why.
+        """
+        from maskunet.runs import mask_sources
+
+        self._end()
+        return mask_sources.of_words(self.model, **source)
+
+    def keep_mask(self, name: str, mask: "HeldMask") -> Path:
+        """Write a mask into trained/MODEL/NAME, where the methods find it.
+
+        Raises:
+            ValueError: it cannot be called so, something of that name is there, or it is of another model.
+        """
+        from maskunet.masks import held
+        from maskunet.records import held_mask
+        from maskunet.runs import mask_sources
+
+        model = self.model
+        held_mask.check(mask, name, model.name, model.weights, held.shapes(model.unet))
+        path = mask_sources.free_place(name, model.name, model.trained.get("mask", {}), self._library.trained)
+        held_mask.save(mask, path)
+        return path
+
     def _request(self, prompt: str | Request, asked: Asked) -> Request:
         if isinstance(prompt, Request):
             return replace(prompt, **asked)
         return Request(prompt=prompt, model=self.model.name, **asked)
 
     def _begin(self, work: Work) -> Work:
+        self._end()
+        self._begun = work
+        return work
+
+    def _end(self) -> None:
         """There is one U-Net: end what was left in the middle, whose masks are still on."""
         if self._begun is not None:
             self._begun.close()
-        self._begun = work
-        return work
 
 
 def plot(name: str, *data: Any, **options: Any) -> "Figure":

@@ -38,7 +38,7 @@ PLUG_INS = {  # rooms whose files know only their room's base, and the ones that
         "syngen_maskunet": "maskunet.methods.maskunet_free", "fine_tuned": "maskunet.methods.plain",
         "maskunet_amortized": "maskunet.methods.maskunet_trained",
     },
-    "maskunet/commands/": {"score": "maskunet.commands.features", "figure": "maskunet.commands.table"},
+    "maskunet/commands/": {"score": "maskunet.commands.features", "figure": "maskunet.commands.table", "mask": "maskunet.commands.generate"},
     "maskunet/bench/": {"operations": "maskunet.bench.loop.flops", "memory": "maskunet.bench.loop.held"},
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The notebook's door, on a small random model: what it makes, what it refuses, and the model left as it was."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -145,3 +145,29 @@ def test_what_was_trained_is_offered_at_once(lab, tmp_path, short_sheets):
     assert_unchanged(lab.model, before)
     run = lab.compare(PROMPT, method="maskunet_trained", settings={"generator": "mine"}, **FEW)
     assert run.settings["generator"] == "mine" and "trained/mine" in run.weights
+
+
+def test_a_mask_is_made_kept_and_put_on_at_once(lab):
+    made = lab.make_mask(random="iid", removed=0.2, seed=3)
+    assert lab.keep_mask("few", made).is_file() and lab.masks == ("few",)
+    assert np.array_equal(lab.mask("few").at(0), made.at(0))
+    run = lab.compare(PROMPT, method="held_mask", settings={"mask": "few"}, keep_masks=True, **FEW)
+    assert 1 - run.keep_ratio == pytest.approx(0.2, abs=1e-3) and "trained/few" in run.weights
+    save(run, "my-run")
+    again = lab.make_mask(run="my-run", step=2)
+    assert {*again.at(0).tolist()} == {*made.at(0).tolist()}
+    with pytest.raises(ValueError, match="There is a mask “few” of folder already"):
+        lab.keep_mask("few", made)
+    with pytest.raises(ValueError, match="was made for other weights than these, of other"):
+        lab.keep_mask("more", replace(made, weights={"unet/x": "1"}, model="other"))
+    with pytest.raises(ValueError, match="There is no mask “none” of folder. There are: few"):
+        lab.mask("none")
+    with pytest.raises(ValueError, match="exactly one of run"):
+        lab.make_mask()
+
+
+def test_a_mask_is_not_made_under_what_was_left_in_the_middle(lab):
+    before = weights_of(lab.model)
+    next(lab.events(PROMPT, settings=UPDATES, **FEW))
+    lab.make_mask(select="cross.v")
+    assert_unchanged(lab.model, before)

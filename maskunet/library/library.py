@@ -12,6 +12,7 @@ from maskunet.library import own_models
 from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
+from maskunet.models.base.folder import beside
 from maskunet.records import Card
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
@@ -75,7 +76,7 @@ class Library:
         ):
             shelf, model = {**shelf, own: own_models.spec_of(weights, specs)}, own
         self._own = {name: spec.folder for name, spec in shelf.items()}
-        self._specs, self._weights, self._trained = {**shelf, **specs}, weights, trained
+        self._specs, self._weights, self.trained = {**shelf, **specs}, weights, trained
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose() if model == "auto" else self.spec(model).name
         if weights is not None:
@@ -207,13 +208,26 @@ class Library:
             return WeightedRewards({}, missing=str(error))
         return load_rewards(folder, self.device, self.dtype)
 
+    def parts(self, name: str) -> dict[str, dict[str, Path]]:
+        """What came with a model and what the user trained for it, by kind and name; the model is not loaded.
+
+        Raises:
+            ValueError: no such model, or its weights are not here.
+        """
+        found = trained_file.by_kind(beside(self._folder(name)))
+        for kind, files in self._of_user(name).items():
+            found.setdefault(kind, {}).update(files)
+        return found
+
     def _look_for_trainings(self, model: DiffusionModel) -> None:
         """Add what the user trained for a model."""
-        folder = self._trained / model.name
-        files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-        files |= {path.parent.name: path for path in sorted(folder.glob("*/trained.safetensors"))}
-        for kind, found in trained_file.by_kind(files.items()).items():
+        for kind, found in self._of_user(model.name).items():
             model.trained.setdefault(kind, {}).update(found)
+
+    def _of_user(self, name: str) -> dict[str, dict[str, Path]]:
+        files = {path.stem: path for path in sorted((self.trained / name).glob("*.safetensors"))}
+        files |= {path.parent.name: path for path in sorted((self.trained / name).glob("*/trained.safetensors"))}
+        return trained_file.by_kind(files.items())
 
     def clear(self) -> None:
         """Let go of every loaded model."""

@@ -2,13 +2,14 @@
 
 import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+
+from maskunet.records.disk import untrusted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,7 @@ def load(path: Path) -> MaskSet:
     from safetensors import safe_open
 
     try:
-        header = _header(path)
+        header = untrusted.tensors(path, FORMAT, most=MAX_BYTES, most_header=MAX_HEADER)
         about = json.loads(header.pop("__metadata__")[FORMAT])
         masks = MaskSet(
             model=str(about["model"]),
@@ -95,45 +96,48 @@ def check(masks: MaskSet, model: str, weights: Mapping[str, str], sites: Mapping
     Raises:
         ValueError: says for which model they were made, and what differs.
     """
-    made_for = f"These masks were made for {masks.model or 'another model'}, not for {model}: "
-    if masks.sites.keys() != sites.keys():
-        raise ValueError(
-            f"{made_for}they have {len(masks.sites)} sites, this model has {len(sites)}. "
-            f"Make new masks with {model}, or choose the model they were made for."
-        )
-    for name, shape in sites.items():
-        if tuple(masks.sites[name]) != tuple(shape):
-            raise ValueError(
-                f"{made_for}{name} is {_by(masks.sites[name])} there and {_by(shape)} here. "
-                f"Make new masks with {model}, or choose the model they were made for."
-            )
+    check_sites(masks, model, sites)
     if dict(masks.weights) != dict(weights):
         raise ValueError(
-            f"{made_for}the sites fit, but the weights are others, so the masks mean nothing here. "
+            f"{_made_for(masks, model)}the sites fit, but the weights are others, so the masks mean nothing here. "
             f"Make new masks with this {model}."
         )
 
 
+class Made(Protocol):
+    """Masks of a model, with the shapes of its sites."""
+
+    model: str
+    sites: Mapping[str, tuple[int, ...]]
+
+
+def check_sites(masks: Made, model: str, sites: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse masks whose sites are not this model's.
+
+    Args:
+        masks: one run's, or one that is kept. model, sites: as of `check`.
+
+    Raises:
+        ValueError: says for which model they were made, and what differs.
+    """
+    remedy = f"Make new masks with {model}, or choose the model they were made for."
+    if masks.sites.keys() != sites.keys():
+        raise ValueError(
+            f"{_made_for(masks, model)}they have {len(masks.sites)} sites, this model has {len(sites)}. {remedy}"
+        )
+    for name, shape in sites.items():
+        if tuple(masks.sites[name]) != tuple(shape):
+            raise ValueError(
+                f"{_made_for(masks, model)}{name} is {_by(masks.sites[name])} there and {_by(shape)} here. {remedy}"
+            )
+
+
+def _made_for(masks: Made, model: str) -> str:
+    return f"These masks were made for {masks.model or 'another model'}, not for {model}: "
+
+
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(str(n) for n in shape)
-
-
-def _header(path: Path) -> dict[str, Any]:
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES / 2**30:.0f} GB.")
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= min(MAX_HEADER, size - 8):
-            raise ValueError("it is no safetensors file, or it was cut off.")
-        try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError):
-            raise ValueError("it is no safetensors file, or it was cut off.") from None
-    if not isinstance(header, dict) or FORMAT not in (header.get("__metadata__") or {}):
-        raise ValueError(f"its header does not say “{FORMAT}”.")
-    return header
 
 
 def _check_header(header: Mapping[str, Any], masks: MaskSet) -> None:

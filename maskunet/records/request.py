@@ -15,7 +15,7 @@ BREAKS = "\n\t\x85"  # control characters that only part words or lines
 MAX_STEPS = 100
 MAX_GUIDANCE = 30.0
 MAX_SETTINGS = 64
-MAX_SETTING = 200  # characters of one setting's value
+MAX_SETTING = 1000  # characters of one setting's value; a selection of many places is the longest
 MAX_VALUE = 1e15  # of a setting that is a number, and of a number that a message repeats
 
 
@@ -106,11 +106,13 @@ def _check_settings(settings: Any) -> None:
         raise ValueError(f"The settings must be at most {MAX_SETTINGS} names with one value each.")
     for key, value in settings.items():
         _check_name("name of a setting", key)
+        if isinstance(value, str) and len(value) > MAX_SETTING:
+            raise ValueError(f"The setting {key} has {len(value):,} characters; allowed are {MAX_SETTING:,}.")
         if not _is_plain(value):
             raise ValueError(f"The setting {key} must be a number, a word, true or false.")
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value) <= MAX_SETTING and not _has_control(value)
+        return not _has_control(value)
     return isinstance(value, int | float) and abs(value) < MAX_VALUE

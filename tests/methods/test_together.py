@@ -15,7 +15,7 @@ from tests.methods.test_methods import Redness
 PROMPTS = ("a red cube", "a blue sphere", "a green cone")
 WAYS = [
     ("plain", {}), ("plain", {"second_order": False}), ("freeu", {}), ("pag", {}), ("random_mask", {}),
-    ("random_mask", {"kind": "window"}), ("attend_and_excite", {"refinements": 2}), ("best_of_n", {"n": 2}),
+    ("random_mask", {"kind": "window"}), ("knock_out", {"what": "cross.v; self.k@2-=0.5"}), ("attend_and_excite", {"refinements": 2}), ("best_of_n", {"n": 2}),
 ]  # fmt: skip
 
 

@@ -243,7 +243,7 @@ def refused(path, says):
 
 def test_every_refusal_is_a_sentence_of_its_own(tmp_path):
     told = set()
-    for name, (tensors, _) in FOREIGN.items():
+    for tensors, _ in FOREIGN.values():
         file_of(tmp_path / "x.safetensors", tensors)
         with pytest.raises(ValueError) as error:
             single_file.kind_of(tmp_path / "x.safetensors")

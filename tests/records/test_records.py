@@ -42,7 +42,7 @@ from maskunet.records import MAX_PROMPT, Request, StepEvent
         ({"prompt": "x", "settings": [1]}, "settings must be"),
         ({"prompt": "x", "settings": {f"s{i}": i for i in range(65)}}, "at most 64"),
         ({"prompt": "x", "settings": {"a": [1]}}, "setting a must be"),
-        ({"prompt": "x", "settings": {"a": "y" * 201}}, "setting a must be"),
+        ({"prompt": "x", "settings": {"a": "y" * 1001}}, "setting a has 1,001 characters; allowed are 1,000"),
     ],
 )
 def test_a_bad_request_is_refused_in_one_sentence(given, says):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -12,10 +13,12 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from maskunet.masks import generator_file
+from maskunet.masks import generator_file, held
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.models.base import DiffusionModel, fine_tuned, from_folder
 from maskunet.models.base.folder import hashes
+from maskunet.records import held_mask
+from maskunet.records.held_mask import HeldMask
 
 WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
 TEXT_WIDTH = {"sd15": 32, "sd2": 48}
@@ -133,6 +136,18 @@ def tiny_generator(folder: Path, name: str = "tiny", learns_from: str = "picture
     return path
 
 
+def tiny_mask(folder: Path, name: str = "tiny", steps: tuple[int, ...] = (0,), removed: float = 0.1) -> Path:
+    """The file of a kept mask that removes this share at each of these timesteps, in an order by chance."""
+    unet, stream = UNet2DConditionModel.from_pretrained(folder / "unet"), np.random.default_rng(7)
+    sites = held.shapes(unet)
+    total = sum(outputs * inputs for outputs, inputs in sites.values())
+    orders = {t: stream.permutation(total)[: round(removed * total)].astype(np.uint32) for t in steps}
+    path = folder / "masks" / f"{name}.safetensors"
+    mask = HeldMask(model="tiny", weights=hashes(folder), sites=sites, steps=orders, recipe={"made": "test"})
+    held_mask.save(mask, path)
+    return path
+
+
 def published_state(unet: UNet2DConditionModel, seed: int = 0) -> tuple[dict, dict]:
     """Random states of the names and shapes that the published training saves: its generators' and its adapters'."""
     stream, networks, adapters = torch.Generator().manual_seed(seed), {}, {}
@@ -197,4 +212,5 @@ def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
     tiny_generator(folder)
     tiny_generator(folder, "tiny_reward", learns_from="image_reward")
     tiny_fine_tuned(folder)
+    tiny_mask(folder)
     return from_folder(folder, name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)

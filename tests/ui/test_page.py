@@ -10,9 +10,13 @@ from collections import defaultdict
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from maskunet.records import Request
+from maskunet.commands.registry import main
+from maskunet.lab import Lab, read, save
+from maskunet.records import Request, held_mask
+from maskunet.runs import mask_sources
 from maskunet.studio.studio import Studio
 from maskunet.ui.page import Page, build
 from tests.support.serving import SOON, needs_browser, served
@@ -410,6 +414,28 @@ def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(clie
     assert set(facts) >= {"base_rewards", "rewards", "keep_ratio", "unet_calls", "seconds", "run_id"}
     assert 0.9 < facts["keep_ratio"] < 0.97
     assert any(output[2].get("phase") == "base" for output in job.outputs())
+
+
+def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_python(
+    client, lab, library, tmp_path, monkeypatch
+):
+    model = library.load("tiny").model
+    made = mask_sources.by_chance(model, "iid", 0.3, seed=2)
+    held_mask.save(made, tmp_path / "few.safetensors")
+    monkeypatch.setitem(model.trained, "mask", {"few": tmp_path / "few.safetensors"})
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
+    monkeypatch.chdir(tmp_path)
+    facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half")[2]
+    asked = ["--prompt=a red cube", "--seed=7", "--model=tiny"]
+    assert main(["generate", *asked, "--method=held_mask", "--preset=half", "--out=command"]) == 0
+    python = Lab().compare("a red cube", seed=7, method="held_mask", preset="half")
+    save(python, "python")
+    (page,) = (p for p in lab[1].shelf.folder.iterdir() if p.name == facts["run_id"])
+    pictures = [(folder / "result.png").read_bytes() for folder in (page, Path("command"), Path("python"))]
+    assert pictures[0] == pictures[1] == pictures[2]
+    assert main(["mask", "apply", "few", "--dose=0.5", *asked, "--out=applied"]) == 0
+    assert np.array_equal(read("applied").result_image, python.result_image)
+    assert not np.array_equal(python.base_image, python.result_image)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def from_folder(
         device=device,
         dtype=dtype,
         weights=hashes(folder),
-        trained=trained_file.by_kind(_beside(folder)),
+        trained=trained_file.by_kind(beside(folder)),
         tiny_decoder=own if own.is_dir() else tiny_decoder,
         notes=(note,) if note else (),
     )
@@ -102,7 +102,7 @@ def suit(unet: nn.Module, vae: nn.Module | None = None) -> None:
         vae.to(memory_format=torch.channels_last)
 
 
-def _beside(folder: Path) -> list[tuple[str, Path]]:
+def beside(folder: Path) -> list[tuple[str, Path]]:
     """The names and files that came with the model besides its parts, such as generators/light.safetensors."""
     files = (path for path in sorted(folder.glob("*/*.safetensors")) if path.parent.name not in WEIGHT_FILES)
     return [(path.stem, path) for path in files]

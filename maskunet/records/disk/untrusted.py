@@ -1,8 +1,10 @@
 """Files that a stranger may have made: what they become is known before anything is unpacked."""
 
 import csv
+import json
 import math
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +101,33 @@ def _array(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"{entry.filename:.40} is no array of numbers, or cut off.")
     with opened.open(entry) as file:
         return form.read_array(file, allow_pickle=False)
+
+
+def tensors(path: Path, form: str, *, most: int, most_header: int) -> dict[str, Any]:
+    """The header of a safetensors file: of every tensor its type and shape, and "__metadata__" with its entry `form`.
+
+    Args:
+        form: an entry that must be there. most, most_header: bytes that the file and its header may have.
+
+    Raises:
+        OSError: no such file.
+        ValueError: it is too large, no such file, or cut off.
+    """
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"it is larger than {most / 2**30:.0f} GB.")
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= min(most_header, size - 8):
+            raise ValueError("it is no safetensors file, or it was cut off.")
+        try:
+            header = json.loads(file.read(length))
+        except (ValueError, RecursionError):
+            raise ValueError("it is no safetensors file, or it was cut off.") from None
+    if not isinstance(header, dict) or form not in (header.get("__metadata__") or {}):
+        raise ValueError(f"its header does not say “{form}”.")
+    return header
 
 
 def rows(path: Path) -> tuple[dict[str, Any], ...]:

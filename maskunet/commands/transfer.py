@@ -1,0 +1,97 @@
+"""python -m maskunet transfer: whether a mask is made for its prompt, seed, step and base."""
+
+import sys
+from argparse import ArgumentTypeError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskunet.commands.base import (
+    CommandSpec,
+    DeviceOptions,
+    bar,
+    command_line,
+    make_folder,
+    option,
+    resumable,
+    seed_option,
+)
+from maskunet.records.request import MAX_STEPS
+
+if TYPE_CHECKING:
+    from maskunet.experiments.transfer.make import Study
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names):
+        raise ArgumentTypeError(f"“{text}” is not names with commas between them")
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DeviceOptions):
+    models: tuple[str, ...] = option(
+        ("tabletop", "tabletop_web"), "base models, with commas; masks are carried between two", read=_names
+    )
+    sources: tuple[str, ...] = option(
+        ("maskunet_free/improved", "maskunet_trained:light"), "whose masks, as in a race, with commas", read=_names
+    )
+    n: int = option(3, "prompts per task; every one gets every one's mask", low=1, high=30)
+    steps: int | None = option(None, "denoising steps", low=1, high=MAX_STEPS)
+    seed: int = seed_option(1, "of the prompts and their noise")
+    out: Path = option(writes="folder", help="folder; give it again to go on")
+
+
+def run(options: Options) -> None:
+    """Make what is missing, and report what there is; Ctrl+C keeps what is done.
+
+    Raises:
+        ValueError: an unknown base, method or trained part, a method without masks, or the folder of another study.
+    """
+    from maskunet.experiments import journal
+    from maskunet.experiments.transfer import make, report
+    from maskunet.machine import versions
+
+    study, identity = _study(options)
+    about = {"bases": identity, "steps": study.asked.steps, "n": options.n, "seed": options.seed}
+    make_folder(options.out)
+    file = options.out / "rows.jsonl"
+    rows = journal.resume(file, about, "study")
+    done = {make.key(row) for row in rows}
+    with resumable() as should_stop, bar("picture", make.total(study), initial=len(done)) as line:
+        for row in journal.kept(make.make(study, done, should_stop), file):
+            rows.append(row)
+            line.set_description_str(f"{row['base']} {row['source'] or 'plain'}")
+            line.update()
+    text = report.save(
+        options.out, rows, {"command": command_line("transfer", options), "versions": versions(), **about}
+    )
+    sys.stdout.write(text)
+
+
+def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
+    from maskunet.experiments import judges
+    from maskunet.experiments.race.entrants import entrant
+    from maskunet.experiments.transfer import make
+    from maskunet.records import Request
+
+    sources = [entrant(name) for name in options.sources]
+    if len(options.models) > 2:
+        raise ValueError("Masks are carried between two bases; give --models one or two.")
+    found = {name: judges.load(name, device=options.device) for name in options.models}
+    for loaded, _ in found.values():
+        for source in sources:  # a part that is not there is told before any picture is made
+            source.spec.parts(loaded.model, source.spec.settings(source.preset, source.named()))
+    some = next(iter(found.values()))[0].model
+    study = make.Study(
+        bases={name: loaded for name, (loaded, _) in found.items()}, sources=sources,
+        subjects=make.subjects(options.n, options.seed), seed=options.seed, out=options.out,
+        asked=Request(prompt="-", steps=options.steps or some.steps),
+    )  # fmt: skip
+    return study, {name: identity for name, (_, identity) in found.items()}
+
+
+SPEC = CommandSpec(
+    name="transfer", title="whether a mask is made for its prompt; run it again to go on", options=Options, run=run
+)

@@ -1,0 +1,224 @@
+"""What a transfer study found: the verdict, a line per condition, and the matrix of prompts by prompts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.transfer.make import CONDITIONS
+from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
+
+Rows = Sequence[Mapping[str, Any]]
+NOTES = (
+    "Each prompt is drawn from the same noise without a mask and under every mask. A line is a mean over prompts; under "
+    "another prompt's mask each prompt counts once, with the mean over all others' masks. Gains are against the plain "
+    "picture, and “against own” against the picture under the prompt's own mask, both paired by prompt; intervals are "
+    "95 %, by the bootstrap over prompts, Wilson's for shares. The reward is the weighted sum of both, and correct is what the "
+    "checker says, which no mask was made for. Masks change from step to step, and are used at the steps they were made at."
+)
+
+
+def summarize(rows: Rows) -> list[dict[str, Any]]:
+    """A line per base, source and condition.
+
+    Args:
+        rows: of `make.make`.
+    """
+    plain = {(row["base"], row["target"]): row for row in rows if row["condition"] == "plain"}
+    groups = dict.fromkeys((row["base"], row["source"]) for row in rows if row["source"])
+    lines = []
+    for base, source in groups:
+        mine = [row for row in rows if (row["base"], row["source"]) == (base, source)]
+        before = {target: row for (name, target), row in plain.items() if name == base}
+        mine += [{**row, "source": source} for row in before.values()]
+        own = _by_target(mine, "own")
+        for condition in CONDITIONS:
+            if found := _by_target(mine, condition):
+                lines.append({"base": base, "source": source, "condition": condition, **_line(found, before, own)})
+    return lines
+
+
+def _by_target(rows: Rows, condition: str) -> dict[int, list[Mapping[str, Any]]]:
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["condition"] == condition:
+            found.setdefault(row["target"], []).append(row)
+    return found
+
+
+def _line(found: Mapping[int, Rows], plain: Mapping[int, Mapping[str, Any]], own: Mapping[int, Rows]) -> dict[str, Any]:
+    both = sorted(found.keys() & plain.keys())
+    reward, right = ({t: _mean(found[t], value) for t in both} for value in (_reward, _right))
+    line = {
+        "prompts": len(both), "pictures": sum(len(found[t]) for t in both),
+        "removed": float(np.mean([1 - row["keep_ratio"] for t in both for row in found[t]])),
+        "reward": float(np.mean(list(reward.values()))),
+        **_interval("gain", [reward[t] - _reward(plain[t]) for t in both]),
+        "correct": float(np.mean(list(right.values()))),
+        **_interval("correct_gain", [right[t] - _right(plain[t]) for t in both]),
+        "mended": sum(max(right[t] - _right(plain[t]), 0) for t in both),
+        "broken": sum(max(_right(plain[t]) - right[t], 0) for t in both),
+    }  # fmt: skip
+    if all(len(found[t]) == 1 for t in both):
+        line["correct_low"], line["correct_high"] = wilson(round(sum(right.values())), len(both))
+        line["p"] = sign_test(round(line["mended"]), round(line["broken"]))
+    else:
+        line["correct_low"], line["correct_high"] = bootstrap(list(right.values()))
+    shared = [t for t in both if t in own]
+    line |= _interval("own_gain", [reward[t] - _mean(own[t], _reward) for t in shared])
+    return line | _interval("own_correct", [right[t] - _mean(own[t], _right) for t in shared])
+
+
+def _reward(row: Mapping[str, Any]) -> float:
+    return row["rewards"]["total"]
+
+
+def _right(row: Mapping[str, Any]) -> float:
+    return float(row["correct"])
+
+
+def _mean(rows: Rows, value: Any) -> float:
+    return sum(map(value, rows)) / len(rows)
+
+
+def _interval(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    low, high = bootstrap(values) if values else (None, None)
+    return {name: float(np.mean(values)) if values else None, f"{name}_low": low, f"{name}_high": high}
+
+
+def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence or two for each base and source, in plain words."""
+    told = []
+    for base, source in dict.fromkeys((line["base"], line["source"]) for line in lines):
+        at = {line["condition"]: line for line in lines if (line["base"], line["source"]) == (base, source)}
+        if {"own", "other"} <= at.keys():
+            told.append(f"- **{source} on {base}**: {_judged(at)}")
+    return "\n".join(told) or "- Not enough pictures yet to say anything."
+
+
+def _judged(at: Mapping[str, Mapping[str, Any]]) -> str:
+    own, other = at["own"], at["other"]
+    low, high = other["own_gain_low"], other["own_gain_high"]
+    if own["gain_low"] <= 0 <= own["gain_high"]:
+        says = "its own masks change the reward by nothing measurable"
+    elif high < 0:
+        says = "a mask does more for its own prompt than for others"
+    elif low > 0:
+        says = "another prompt's masks do more than its own"
+    else:
+        says = "another prompt's masks do as much as its own"
+    rest = [
+        f"{CONDITIONS[name]} {_number(at[name], 'gain', '+.2f')}"
+        for name in at
+        if name not in ("plain", "own", "other")
+    ]
+    right = ", ".join(
+        f"{CONDITIONS[name]} {at[name]['correct']:.2f}" for name in ("plain", "own", "other") if name in at
+    )
+    return (
+        f"{says}. Reward against plain: its own {_number(own, 'gain', '+.2f')}, another prompt's "
+        f"{_number(other, 'gain', '+.2f')}; the difference {_number(other, 'own_gain', '+.2f')}. "
+        f"{'Also ' + '; '.join(rest) + '. ' if rest else ''}Share correct by mask: {right}."
+    )
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines as Markdown."""
+    head = [
+        "base",
+        "masks of",
+        "whose mask",
+        "pictures",
+        "removed",
+        "reward",
+        "gain",
+        "against own",
+        "correct",
+        "gain",
+        "mended, broken",
+        "p",
+    ]
+    return markdown_table(head, [_cells(line) for line in lines])
+
+
+def _cells(line: Mapping[str, Any]) -> list[str]:
+    plain, own = line["condition"] == "plain", line["condition"] == "own"
+    return [
+        line["base"], line["source"], CONDITIONS[line["condition"]], f"{line['pictures']}", f"{line['removed']:.2%}",
+        f"{line['reward']:.2f}", "" if plain else _number(line, "gain", "+.2f"), "" if own else _number(line, "own_gain", "+.2f"),
+        _number(line, "correct", ".2f"), "" if plain else _number(line, "correct_gain", "+.2f"),
+        "" if plain else f"{line['mended']:.3g}, {line['broken']:.3g}",
+        f"{line['p']:.2f}" if not plain and "p" in line else "",
+    ]  # fmt: skip
+
+
+def _number(line: Mapping[str, Any], name: str, how: str) -> str:
+    if line[name] is None:
+        return ""
+    return f"{line[name]:{how}} ({line[f'{name}_low']:{how}} to {line[f'{name}_high']:{how}})"
+
+
+def matrix(rows: Rows) -> list[dict[str, Any]]:
+    """What each mask does to each prompt: base, source, target, mask, reward against plain, correct with and without."""
+    plain = {(row["base"], row["target"]): row for row in rows if row["condition"] == "plain"}
+    return [
+        {
+            "base": row["base"], "source": row["source"], "target": row["target"], "mask": row["mask"],
+            "task": row["task"], "prompt": row["prompt"], "gain": _reward(row) - _reward(before),
+            "correct": row["correct"], "plain_correct": before["correct"],
+        }
+        for row in rows
+        if row["condition"] in ("own", "other") and (before := plain.get((row["base"], row["target"])))
+    ]  # fmt: skip
+
+
+def by_task(rows: Rows, base: str, source: str) -> str:
+    """The matrix as Markdown, mean gains of tasks by tasks; a prompt's own mask is left out."""
+    cells = [cell for cell in matrix(rows) if (cell["base"], cell["source"]) == (base, source)]
+    tasks = {cell["target"]: cell["task"] for cell in cells}
+    names = list(dict.fromkeys(tasks[number] for number in sorted(tasks)))
+    gains: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        if cell["target"] != cell["mask"] and cell["mask"] in tasks:
+            gains.setdefault((cell["task"], tasks[cell["mask"]]), []).append(cell["gain"])
+    body = [[of, *(f"{np.mean(gains[of, by]):+.2f}" if (of, by) in gains else "" for by in names)] for of in names]
+    return markdown_table(["prompt of \\ mask of", *names], body)
+
+
+def markdown(rows: Rows, lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+    """The page: the verdict first."""
+    parts = [
+        "# Is a mask made for its prompt?",
+        "",
+        verdict(lines),
+        "",
+        f"Made by `{about['command']}`.",
+        "",
+        table(lines),
+        "",
+        NOTES,
+    ]
+    for base, source in dict.fromkeys((line["base"], line["source"]) for line in lines):
+        parts += [
+            "",
+            f"## {source} on {base}: reward against plain, by the prompt's and the mask's task",
+            "",
+            by_task(rows, base, source),
+        ]
+    return "\n".join([*parts, ""])
+
+
+def save(folder: Path, rows: Rows, about: Mapping[str, Any]) -> str:
+    """Write transfer.json, transfer.csv, matrix.csv and transfer.md; returns the page."""
+    lines = summarize(rows)
+    text = markdown(rows, lines, about)
+    whole.write(folder / "transfer.json", json.dumps({"about": about, "lines": lines}, indent=1) + "\n")
+    whole.write(folder / "transfer.csv", csv_text(lines))
+    whole.write(folder / "matrix.csv", csv_text({**cell, "gain": round(cell["gain"], 4)} for cell in matrix(rows)))
+    whole.write(folder / "transfer.md", text)
+    return text
