@@ -23,6 +23,13 @@ The masks alone, on the U-Net of any diffusers pipeline of Stable Diffusion 1.x 
         masks = {name: straight_through(each) for name, each in logits.items()}
         eps = masked.decode(masked.encode(x_t, t, text), masks)
 
+A kept mask or a trained generator in such a pipeline, until it is taken off:
+
+    from maskunet import apply_masks, remove_masks
+
+    apply_masks(pipe, "trained/sd15/my-mask/trained.safetensors")
+    remove_masks(pipe)
+
 Everything below is imported when it is asked for. `methods`, `models`, `rewards` and `recipes` are packages; each
 lists what it holds by name in `SPECS`.
 """
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from maskunet.lab import Lab, plot, read, save
     from maskunet.library.library import Library
     from maskunet.masks.generator import MaskGenerator
+    from maskunet.masks.in_pipeline import apply_masks, remove_masks
     from maskunet.masks.mask import bernoulli, straight_through
     from maskunet.masks.masked_unet import MaskedUNet
     from maskunet.masks.sites import MaskSite, find_sites
@@ -63,11 +71,13 @@ _HOMES = {
     "SiteStats": "maskunet.records.site_stats",
     "StepEvent": "maskunet.records",
     "Studio": "maskunet.studio.studio",
+    "apply_masks": "maskunet.masks.in_pipeline",
     "bernoulli": "maskunet.masks.mask",
     "compare": "maskunet.runs.compare",
     "find_sites": "maskunet.masks.sites",
     "plot": "maskunet.lab",
     "read": "maskunet.lab",
+    "remove_masks": "maskunet.masks.in_pipeline",
     "save": "maskunet.lab",
     "straight_through": "maskunet.masks.mask",
 }

@@ -34,7 +34,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="MaskUNet Lab, a page on this computer.")
     models = ", ".join(plugins.names("maskunet.models"))
     parser.add_argument("--model", default="auto", help=f"{models}; auto chooses")
-    parser.add_argument("--weights", type=Path, help="a Stable Diffusion folder to read instead")
+    parser.add_argument("--weights", type=Path, help="read this instead: a .safetensors file, a folder, or OWNER/NAME")
+    parser.add_argument("--models", type=Path, help="folder of models of your own, files or folders, to choose from")
     parser.add_argument("--device", help="cuda, mps or cpu; by default the best one here")
     host, port = address()
     parser.add_argument("--host", default=host)
@@ -120,7 +121,8 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
 
     images, runs = args.images and args.images.resolve(), args.runs.resolve()
     # A visitor from elsewhere must not train here.
-    studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone)
+    own = {"models": args.models and args.models.resolve()}
+    studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone, **own)
     first = studio.cards()[0]
     if args.model != "auto" and not first.available:
         studio.close()

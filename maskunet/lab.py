@@ -47,8 +47,8 @@ class Lab:
     Whatever is begun ends what was left in the middle, so that no mask stays on the model.
 
     Args:
-        model: a base model's name, "auto" for the best one here, or a Stable Diffusion folder.
-        weights: folder of the model's weights, see `Library`.
+        model: a base model's name, "auto" for the best one here, or a Stable Diffusion folder or .safetensors file.
+        weights: folder or file of the model's weights, see `Library`.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
 
     Attributes:
@@ -64,7 +64,7 @@ class Lab:
         from maskunet import methods, models
         from maskunet.library.library import Library
 
-        if weights is None and model not in ("auto", *models.SPECS) and Path(model).is_dir():
+        if weights is None and model not in ("auto", *models.SPECS) and Path(model).exists():
             model, weights = "auto", model
         self._library = Library(str(model), None if weights is None else Path(weights), device)
         self._library.load(self._library.default, with_rewards=False)  # what is missing or damaged is told at once

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from maskunet import machine
+from maskunet.library import own_models
 from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
@@ -48,15 +49,16 @@ class Library:
     Args:
         model: the default model's name, or "auto": one with a download if there is a CUDA device and its
             weights and rewards are here, else the embedded one; a folder given as `weights` comes first.
-        weights: a Stable Diffusion folder for the default model, or a folder of such folders,
-            each under its model's name.
+        weights: for the default model a Stable Diffusion folder, or a .safetensors file after which it is then called;
+            a folder of such folders, each under its model's name; or what the Hugging Face cache has of OWNER/NAME.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
         specs: the models to choose from.
         trained: folder of what the user trained, by the model's name: generators, or folders of
             trainings, each under its name.
+        models: a folder of files and folders of the user's, each a model of its own.
 
     Raises:
-        ValueError: no such model or device, or `weights` holds no model.
+        ValueError: no such model or device, `weights` holds no model, or `models` none.
     """
 
     def __init__(
@@ -66,10 +68,20 @@ class Library:
         device: str | None = None,
         specs: Mapping[str, ModelSpec] = SPECS,
         trained: Path = Path("trained"),
+        models: Path | None = None,
     ):
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
-        self._specs, self._weights, self.trained = specs, weights, trained
+        weights = None if weights is None else own_models.located(weights)
+        shelf = {} if models is None else own_models.shelf(models, specs)
+        if (
+            weights is not None
+            and model in ("auto", own := own_models.named(weights, specs))
+            and (weights.is_file() or (model == own and own_models.is_folder(weights)))
+        ):
+            shelf, model = {**shelf, own: own_models.spec_of(weights, specs)}, own
+        self._own = {name: spec.folder for name, spec in shelf.items()}
+        self._specs, self._weights, self.trained = {**shelf, **specs}, weights, trained
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose() if model == "auto" else self.spec(model).name
         if weights is not None:
@@ -102,6 +114,10 @@ class Library:
             ValueError: as `model_folder` and `rewards_folder`.
         """
         return self._folder(name), rewards_folder(self.spec(name), self._weights) if with_rewards else None
+
+    def own(self, name: str) -> Path | None:
+        """The file or folder of a model of the user's; None for the others."""
+        return self._own.get(name)
 
     def _folder(self, name: str) -> Path:
         weights = self._weights
@@ -150,6 +166,7 @@ class Library:
             summary=f"{spec.summary} License: {spec.license}.",
             available=not reason,
             reason=reason,
+            refused=bool(spec.refused),
             unscored="" if reason else self.missing(spec.name, with_rewards=True),
             download_gb=spec.download_gb,
             guidance=spec.guidance,

@@ -5,34 +5,42 @@ from pathlib import Path
 import torch
 
 from maskunet import rewards
+from maskunet.library.own_models import is_folder
 from maskunet.machine import choose_dtype
-from maskunet.models.base import DiffusionModel, ModelSpec, from_folder
+from maskunet.models.base import DiffusionModel, ModelSpec, from_folder, single_file
 from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES
 from maskunet.records.disk.hub import MissingWeights, rewards_place, snapshot
 
 
 def model_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
-    """The folder of the model's weights on this machine; never downloads.
+    """The folder of the model's weights on this machine, or its single file; never downloads.
 
     Args:
         spec: the model.
-        weights: look here instead: the model's folder, or a folder that holds it under its name.
+        weights: look here instead: the model's file or folder, or a folder that holds one under its name.
 
     Raises:
         MissingWeights: they are not here.
-        ValueError: `weights` holds no such model.
+        ValueError: `weights` holds no such model, or it cannot be read.
     """
     if weights is not None:
+        if weights.is_file():
+            single_file.kind_of(weights)
+            return weights
         for folder in (weights / spec.name, weights):
-            if (folder / "unet" / CONFIG_FILES["unet"]).is_file():
+            if is_folder(folder):
                 return folder
         raise ValueError(
-            f"“{weights.name}” holds no Stable Diffusion model. --weights takes a folder in "
+            f"“{weights.name}” holds no Stable Diffusion model. --weights takes a .safetensors file or a folder in "
             "diffusers format, the one that holds model_index.json."
         )
+    if spec.refused:
+        raise ValueError(spec.refused)
     if spec.folder is not None:
-        if (spec.folder / "unet" / CONFIG_FILES["unet"]).is_file():
+        if is_folder(spec.folder) or spec.folder.is_file():
             return spec.folder
+        if not spec.embedded:
+            raise MissingWeights(f"“{spec.folder.name}” is gone from the folder of models. Put it back.")
         raise MissingWeights(f"The weights of {spec.title} are not in this copy of the project.")
     if not spec.repo:
         raise MissingWeights("Start with --weights DIR to use a folder of your own.")
@@ -71,12 +79,13 @@ def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
 
 
 def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> DiffusionModel:
-    """Load a base model from its folder, frozen; `dtype` None takes the device's best.
+    """Load a base model from its folder or file, frozen; `dtype` None takes the device's best.
 
     Raises:
-        ValueError: as `models.base.from_folder`.
+        ValueError: as `models.base.from_folder` or `single_file.from_file`.
     """
-    return from_folder(
+    read = single_file.from_file if folder.is_file() else from_folder
+    return read(
         folder,
         name=spec.name,
         guidance=spec.guidance,

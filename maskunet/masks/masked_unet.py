@@ -119,6 +119,15 @@ class MaskedUNet:
             setattr(owner, attribute, layer)
         self._originals, self._layers = {}, {}
 
+    @property
+    def layers(self) -> Mapping[str, MaskedLinear]:
+        """The layers that are on, by site name; none outside the context."""
+        return self._layers
+
+    def original(self, name: str) -> nn.Linear:
+        """The layer that a site had before and gets back."""
+        return self._originals[name][-1]
+
     def fold(self, masks: Masks) -> None:
         """Multiply masks (O, I) that never change into the weights: no step pays for them, to the same last bit.
 

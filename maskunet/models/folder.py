@@ -1,4 +1,4 @@
-"""Any model of your own: a folder in Stable Diffusion 1.x or 2.x format, given with --weights."""
+"""Any folder of your own in Stable Diffusion 1.x or 2.x format, given with --weights; see `library.own_models` for files."""
 
 from maskunet.models.base import ModelSpec
 

@@ -19,6 +19,7 @@ class Card:
         kind: of a method, see `methods.base.KINDS`, and `groups`, whether it takes groups of a prompt's words.
         takes: of a method that takes a trained file, the setting that names it.
         needs_rewards: of a method, whether it is refused without rewards.
+        refused: of a base model, whether its file is here and cannot be read.
         unscored: of a base model that is here, why its pictures are not scored; empty if they are.
         presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
@@ -33,6 +34,7 @@ class Card:
     presets: Presets = field(default_factory=dict)
     available: bool = True
     reason: str = ""
+    refused: bool = False
     unscored: str = ""
     download_gb: float = 0.0
     guidance: float = 7.5

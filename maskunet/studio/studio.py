@@ -36,11 +36,12 @@ class Studio:
     Args:
         runs: folder of the run folders, made if absent; 200 are kept, see `Shelf`.
         model: the default base model, or "auto" (see `Library`).
-        weights: folder of the default model's weights, or None.
+        weights: file or folder of the default model's weights, or None.
+        models: a folder of the user's models to choose from, or None.
         device: "cuda", "mps", "cpu", or None for the best one here.
         max_waiting: requests that may wait besides the one that runs.
         limit_seconds: wall-clock limit of one request's work; its best so far is kept.
-        library: the models to use; `model`, `weights` and `device` are ignored then.
+        library: the models to use; `model`, `weights`, `models` and `device` are ignored then.
         methods: the methods to use.
         images: folder whose folders of pictures `features` offers, or None.
         trains: whether pages may start trainings; for a computer that only its user reaches.
@@ -67,11 +68,12 @@ class Studio:
         methods: Mapping[str, MethodSpec] = SPECS,
         images: Path | None = None,
         trains: bool = False,
+        models: Path | None = None,
     ):
         self.shelf = Shelf(runs)
-        self._weights, self._library = weights, library or Library(model, weights, device)
+        self._weights, self._library = weights, library or Library(model, weights, device, models=models)
         self.features = FeatureStudio(images=images, device=str(self._library.device))
-        place = Place(model=self._library.default, weights=weights, device=str(self._library.device))
+        place = Place(model=self._library.default, weights=weights, device=str(self._library.device), models=models)
         self.training = TrainStudio(place) if trains else None
         self._networks: dict[str, Network] = {}
         self._methods, self._queue = methods, Queue(max_waiting)
@@ -118,7 +120,8 @@ class Studio:
         if request.method in self._methods:
             with suppress(ValueError):  # an uploaded run may have settings that nobody could ask for
                 request = as_made(request, settings, self._methods[request.method].presets)
-        return command_line(request, self._weights if request.model == self._library.default else None)
+        given = self._weights if request.model == self._library.default else None
+        return command_line(request, given or self._library.own(request.model))
 
     def start(self, request: Request, owner: str = "", address: str = "") -> str:
         """Queue a request and return its job's id, 12 hexadecimal digits.

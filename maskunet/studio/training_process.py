@@ -25,6 +25,7 @@ class Place:
     model: str = "auto"
     weights: Path | None = None
     device: str | None = None
+    models: Path | None = None
 
 
 def serve(pipe: Connection, place: Place, model: str, recipe: str, settings: Settings, out: Path) -> None:
@@ -57,7 +58,7 @@ def work(
     from maskunet.training.data import Feed
     from maskunet.training.recipes.base import UNet
 
-    library = Library(place.model, place.weights, place.device)
+    library = Library(place.model, place.weights, place.device, models=place.models)
     model, rewards = library.load_to_train(name, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(DATA, size)

@@ -186,7 +186,9 @@ def first_method(methods: list[Card], model: Card) -> Card:
 
 
 def _title(card: Card) -> str:
-    return card.title if card.available else f"{card.title} (not on this machine)"
+    if card.available:
+        return card.title
+    return f"{card.title} ({'cannot be read' if card.refused else 'not on this machine'})"
 
 
 def _kind_title(card: Card) -> str:

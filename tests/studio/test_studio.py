@@ -98,6 +98,9 @@ class FakeLibrary:
         if name != "fake":
             raise ValueError(f"There is no model “{name}”. There are: fake.")
 
+    def own(self, name):
+        return None
+
     def is_loaded(self, name):
         return False
 

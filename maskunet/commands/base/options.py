@@ -267,7 +267,7 @@ class ModelOptions(DeviceOptions):
     """With which base model."""
 
     model: str = option("auto", f"base model: {MODELS}; auto takes the best one here")
-    weights: Path | None = option(None, "a Stable Diffusion folder", metavar="DIR")
+    weights: Path | None = option(None, "a .safetensors file, a Stable Diffusion folder, or OWNER/NAME", metavar="PATH")
 
 
 @dataclass(frozen=True, kw_only=True)

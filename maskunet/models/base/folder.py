@@ -33,22 +33,13 @@ def from_folder(
         ValueError: the folder is no such model or a file in it is damaged; says what to do.
     """
     parts = _load_parts(folder, dtype)
-    _check_parts(folder, parts)
-    for module in (parts["unet"], parts["vae"], parts["text_encoder"]):
-        module.to(device).eval().requires_grad_(False)
-    unet, vae = parts["unet"], parts["vae"]
     schedule, note = scheduler.read(folder)
-    suit(unet, vae)
     own = folder / "tiny_decoder"
-    return DiffusionModel(
+    return assembled(
+        folder.name,
+        parts,
         name=name,
-        unet=unet,
-        vae=vae,
-        text_encoder=parts["text_encoder"],
-        tokenizer=parts["tokenizer"],
         schedule=schedule,
-        latent_scale=vae.config.scaling_factor,
-        latent_shape=(unet.config.in_channels, *_latent_size(folder, unet.config.sample_size)),
         guidance=guidance,
         steps=steps,
         device=device,
@@ -60,11 +51,37 @@ def from_folder(
     )
 
 
-def _latent_size(folder: Path, size: Any) -> tuple[int, int]:
+def assembled(of: str, parts: Mapping[str, Any], **more: Any) -> DiffusionModel:
+    """A model of its parts, frozen and in their place.
+
+    Args:
+        of: name of the folder or file, for messages. parts: "unet", "vae", "text_encoder" and "tokenizer".
+        more: the other fields of `DiffusionModel`.
+
+    Raises:
+        ValueError: the parts do not fit together; says what to do.
+    """
+    _check_parts(of, parts)
+    unet, vae, text_encoder = networks = (parts["unet"], parts["vae"], parts["text_encoder"])
+    for module in networks:
+        module.to(more["device"]).eval().requires_grad_(False)
+    suit(unet, vae)
+    return DiffusionModel(
+        unet=unet,
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=parts["tokenizer"],
+        latent_scale=vae.config.scaling_factor,
+        latent_shape=(unet.config.in_channels, *_latent_size(of, unet.config.sample_size)),
+        **more,
+    )
+
+
+def _latent_size(of: str, size: Any) -> tuple[int, int]:
     """Height and width of the latents from a U-Net's configuration; old ones state none, which means 64."""
     sides = tuple(size) if isinstance(size, list | tuple) else (64 if size is None else size,) * 2
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"The sample_size of “{folder.name}” is {size!r:.60}; allowed is a number above 0, or two.")
+        raise ValueError(f"The sample_size of “{of}” is {size!r:.60}; allowed is a number above 0, or two.")
     return sides
 
 
@@ -114,7 +131,7 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
+def _check_parts(of: str, parts: Mapping[str, Any]) -> None:
     """Refuse parts that load one by one but do not make a Stable Diffusion 1.x or 2.x together."""
     unet, vae, text = (parts[part].config for part in ("unet", "vae", "text_encoder"))
     # With its files missing, CLIPTokenizer does not raise: it turns every word into "unknown".
@@ -122,14 +139,14 @@ def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
     words = len(tokenizer)
     if words < 16 or words > text.vocab_size:
         raise ValueError(
-            f"The tokenizer of “{folder.name}” has {words:,} entries and its text encoder "
+            f"The tokenizer of “{of}” has {words:,} entries and its text encoder "
             f"{text.vocab_size:,}: its vocabulary is missing or damaged. Download it again."
         )
     # Absent from some configurations, which means "unlimited" to transformers.
     tokenizer.model_max_length = min(tokenizer.model_max_length, text.max_position_embeddings)
     if unet.time_cond_proj_dim is not None:
         raise ValueError(
-            f"“{folder.name}” was distilled to take the guidance scale as an input (LCM), which no method here gives. "
+            f"“{of}” was distilled to take the guidance scale as an input (LCM), which no method here gives. "
             "Give a model that is guided as Stable Diffusion is."
         )
     if (
@@ -138,7 +155,7 @@ def _check_parts(folder: Path, parts: Mapping[str, Any]) -> None:
         or unet.in_channels != vae.latent_channels
     ):
         raise ValueError(
-            f"“{folder.name}” is another kind of model (SDXL or inpainting, for example). "
+            f"“{of}” is another kind of model (SDXL or inpainting, for example). "
             "Give a text-to-image Stable Diffusion 1.x or 2.x folder."
         )
 

@@ -25,10 +25,11 @@ class ModelSpec:
         download_gb: gigabytes (10^9 bytes) a download takes, said before anyone agrees to it.
         guidance: the default guidance scale, and `steps`, the default number of steps.
         tiny_decoder: repository of an AutoencoderTiny for its latents, an optional download of its own.
-        folder: of embedded weights, or None.
+        folder: of embedded weights, or the user's own folder or file; None for the others.
         rewards: folder of the rewards trained with it, or None for the public checkpoints.
         embedded: it comes with the project, needs no download, and pictures the scenes of `maskunet.tabletop`.
         vocabulary: words the model knows, by kind, where that is a short list.
+        refused: why a file of the user's cannot be read; empty for all others.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelSpec:
     rewards: Path | None = None
     embedded: bool = False
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from maskunet.encoders.reading import no_number
 
 WEIGHT_FILES = {
@@ -53,11 +55,20 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
         raise ValueError(
             f"The {what} lacks {len(lacking)} of its weights, such as {sorted(lacking)[0]}. Download it again."
         )
-    if broken := no_number(module.named_parameters()):
+    refuse_no_numbers(what, module)
+    return module
+
+
+def refuse_no_numbers(what: str, network: nn.Module) -> None:
+    """Refuse a network with NaN or infinite weights.
+
+    Raises:
+        ValueError: names the first one.
+    """
+    if broken := no_number(network.named_parameters()):
         raise ValueError(
             f"The {what} has weights that are no numbers, such as {broken}: it is damaged or badly merged. Take another."
         )
-    return module
 
 
 def _variant(what: str, path: Path, stem: str) -> dict[str, str]:

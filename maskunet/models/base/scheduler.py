@@ -49,9 +49,24 @@ def read(folder: Path) -> tuple[Schedule, str]:
     Raises:
         ValueError: it cannot be read, is of another kind of model, or ends where noise tells nothing.
     """
-    what = f"scheduler of “{folder.name}”"
-    config = _config(folder / "scheduler" / CONFIG, what)
-    return _schedule(folder.name, _alphas(config, what), config.get("prediction_type", "epsilon")), note(config)
+    config = _config(folder / "scheduler" / CONFIG, _called(folder.name))
+    return of(config, folder.name), note(config)
+
+
+def of(config: Mapping[str, Any], name: str) -> Schedule:
+    """The noise schedule of a configuration.
+
+    Args:
+        name: of the folder or file, for messages.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    return _schedule(name, _alphas(config, _called(name)), config.get("prediction_type", "epsilon"))
+
+
+def _called(name: str) -> str:
+    return f"scheduler of “{name}”"
 
 
 def note(config: Mapping[str, Any]) -> str:

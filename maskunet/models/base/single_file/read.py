@@ -1,0 +1,194 @@
+"""Read a single file: recognized, checked weight by weight against its header, then loaded."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskunet.models.base import scheduler
+from maskunet.models.base.folder import assembled
+from maskunet.models.base.model import DEFAULT_STEPS, DiffusionModel
+from maskunet.models.base.reading import CONFIG_FILES, refuse_no_numbers
+from maskunet.models.base.single_file import header as headers
+from maskunet.models.base.single_file import kinds, prediction
+from maskunet.models.base.single_file.header import Header
+from maskunet.models.base.single_file.kinds import UNET, Kind
+from maskunet.models.base.single_file.names import Original, originals
+from maskunet.records.disk.hub import file_hash
+
+NETWORKS = ("unet", "vae", "text_encoder")
+WORDS = {"unet": "U-Net", "vae": "VAE", "text_encoder": "text encoder"}
+SHORT = 10  # digits of a file's SHA-256 that model sites search by (AutoV2)
+LARGER = 96  # latents' edge of the models of Stable Diffusion 2 that predict v: pictures of 768 x 768
+PAD = {"sd1": "<|endoftext|>", "sd2": "!"}  # the token that fills up a short prompt
+
+
+def kind_of(path: Path) -> Kind:
+    """The kind of model in a single file, from its header alone.
+
+    Raises:
+        ValueError: it is no such model, or cut off; one sentence without a path.
+    """
+    return kinds.recognize(headers.read(path))
+
+
+def from_file(
+    path: Path,
+    *,
+    name: str,
+    guidance: float,
+    steps: int = DEFAULT_STEPS,
+    device: torch.device,
+    dtype: torch.dtype,
+    tiny_decoder: Path | None = None,
+) -> DiffusionModel:
+    """Load a Stable Diffusion 1.x or 2.x checkpoint in its original layout, frozen.
+
+    Args:
+        tiny_decoder: folder of an AutoencoderTiny for its latents, if there is one.
+
+    Raises:
+        ValueError: the file is no such model, incomplete or damaged; says what to do. Until its header has passed,
+            nothing is built and no weight is read.
+    """
+    from safetensors import safe_open
+
+    header = headers.read(path)
+    kind = kinds.recognize(header)
+    networks, places = {part: empty(kind, part) for part in NETWORKS}, {}
+    for part, network in networks.items():
+        places[part] = _places(header, kind, part, network)
+    says = prediction.said(header, kind.name)
+    config = {**config_of(kind, "scheduler"), **prediction.asked(says)}
+    with safe_open(path, framework="pt") as file:
+        for part, network in networks.items():
+            _fill(network, file, places[part], dtype, f"{part} of {header.file}")
+        weights = {"checkpoint": file_hash(path), "unet/original": _hash(file, header)}
+    model = assembled(
+        path.name,
+        {**networks, "tokenizer": tokenizer(kind)},
+        name=name,
+        schedule=scheduler.of(config, path.name),
+        guidance=guidance,
+        steps=steps,
+        device=device,
+        dtype=dtype,
+        weights=weights,
+        tiny_decoder=tiny_decoder,
+    )
+    if not says.type:
+        says = prediction.measured(model)
+    schedule = replace(model.schedule, prediction_type=says.type)
+    shape = model.latent_shape
+    if kind.name == "sd2" and says.type == "v_prediction" and shape[-1] == 64:
+        shape = (shape[0], LARGER, LARGER)
+    note = (
+        f"{header.file} is a {kind.title} checkpoint (SHA-256 {model.weights['checkpoint'][:SHORT]}…, the digits that model sites search by); "
+        f"it predicts {prediction.TITLES[says.type]}: {says.why}."
+    )
+    return replace(model, schedule=schedule, latent_shape=shape, notes=(note,))
+
+
+def config_of(kind: Kind, part: str) -> dict[str, Any]:
+    """The configuration of a part, as in a diffusers folder."""
+    return json.loads((kind.configs / part / CONFIG_FILES[part]).read_text(encoding="utf-8"))
+
+
+def empty(kind: Kind, part: str) -> nn.Module:
+    """A network of that kind with its weights on the meta device."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = config_of(kind, part)
+    with torch.device("meta"):
+        if part == "text_encoder":
+            return CLIPTextModel(CLIPTextConfig(**config))
+        return {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[part].from_config(config)
+
+
+def tokenizer(kind: Kind) -> Any:
+    """CLIP's tokenizer, of open_clip's copy of its vocabulary."""
+    from transformers import CLIPTokenizer
+
+    (place,) = find_spec("open_clip").submodule_search_locations
+    with gzip.open(Path(place) / "bpe_simple_vocab_16e6.txt.gz", "rt", encoding="utf-8") as file:
+        lines = file.read().split("\n")[1 : 49152 - 256 - 2 + 1]  # as many as CLIP took of them
+    merges = [tuple(line.split()) for line in lines]
+    letters = _letters()
+    words = [*letters, *(f"{each}</w>" for each in letters), *map("".join, merges), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=PAD[kind.name], model_max_length=77)
+
+
+def _letters() -> list[str]:
+    """A visible character for each byte: those that are visible stand for themselves and come first."""
+    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in visible]
+    return [*map(chr, visible), *(chr(256 + number) for number in range(len(others)))]
+
+
+def _places(header: Header, kind: Kind, part: str, network: nn.Module) -> dict[str, Original]:
+    """Where each weight of a network is in the file.
+
+    Raises:
+        ValueError: some are not there, or of another size; names the first one.
+    """
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    places = originals(part, kind.name, shapes, network.config)
+    for name, place in places.items():
+        old = place.name.replace("transformer.text_model.", "transformer.")  # as some early merges have it
+        if place.name not in header.shapes and old in header.shapes:
+            places[name] = Original(old)
+    lacking = sorted(place.name for place in places.values() if place.name not in header.shapes)
+    if lacking:
+        raise ValueError(
+            f"{header.file} lacks {len(lacking):,} weights of its {WORDS[part]}, such as {lacking[0]}. Take a whole checkpoint."
+        )
+    for name, place in places.items():
+        if not _fits(header.shapes[place.name], shapes[name], place):
+            has, needed = (" x ".join(map(str, shape)) for shape in (header.shapes[place.name], shapes[name]))
+            raise ValueError(
+                f"{header.file} is no {kind.title} model of the usual size: {place.name} is {has}, not {needed}. {kinds.GIVE}"
+            )
+    return places
+
+
+def _fits(has: tuple[int, ...], needed: tuple[int, ...], place: Original) -> bool:
+    if place.third is not None:
+        return has == (3 * needed[0], *needed[1:])
+    return has[: len(needed)] == needed and set(has[len(needed) :]) <= {1}  # a 1 x 1 convolution is a matrix
+
+
+def _fill(network: nn.Module, file: Any, places: Mapping[str, Original], dtype: torch.dtype, what: str) -> None:
+    """Give a network its weights, and the buffers that no file holds."""
+
+    def weight(name: str, needed: Tensor) -> Tensor:
+        place = places[name]
+        value = file.get_tensor(place.name)
+        if place.third is not None:
+            value = value.chunk(3)[place.third].clone()
+        return value.reshape(needed.shape).to(dtype)
+
+    state = {name: weight(name, needed) for name, needed in network.state_dict().items()}
+    network.load_state_dict(state, assign=True)
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:  # the text encoder's count of its positions
+                module.register_buffer(name, torch.arange(buffer.shape[-1]).expand(buffer.shape), persistent=False)
+    refuse_no_numbers(what, network)
+
+
+def _hash(file: Any, header: Header) -> str:
+    """SHA-256 of the U-Net alone: what was trained on it fits, whatever VAE lies beside it."""
+    found = hashlib.sha256()
+    for name in sorted(name for name in header.shapes if name.startswith(UNET)):
+        found.update(f"{name} {header.types[name]} {header.shapes[name]}".encode())
+        found.update(file.get_tensor(name).contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
