@@ -1,0 +1,54 @@
+"""A grid of pictures: what varies along up to three axes, and what is known before and while it is made."""
+
+from dataclasses import dataclass
+
+from maskunet.records.request import Request
+
+FIELDS = ("prompt", "negative_prompt", "seed", "model", "method", "preset", "steps", "guidance")
+"""Of a `Request`, those that an axis can vary; besides them every setting of the methods."""
+AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridRequest:
+    """A grid as it is asked for.
+
+    Attributes:
+        request: what all cells have in common.
+        axes: up to three fields or settings with their values, as texts; see `runs.grid.axes`.
+    """
+
+    request: Request
+    axes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridPlan:
+    """What a grid will be.
+
+    Attributes:
+        names: of the axes x, y and z; `labels`, what stands at their values.
+        count: pictures. seconds: about how long they take, None where nothing like them was made yet.
+        bytes: about as much of the disk.
+        notes: sentences on what a reader may not expect.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    count: int
+    seconds: float | None
+    bytes: int
+    notes: tuple[str, ...] = ()
+
+
+def cost(seconds: float | None, size: int) -> str:
+    """Time and place on the disk in words, such as "about 2 h 5 min and 250 MB"."""
+    place = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+    if seconds is None:
+        return f"a time that is known after the first one, and about {place}"
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        said = f"{max(1, round(seconds))} s"
+    else:
+        said = f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    return f"about {said} and {place}"
