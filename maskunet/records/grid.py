@@ -7,6 +7,7 @@ from maskunet.records.request import Request
 FIELDS = ("prompt", "negative_prompt", "seed", "model", "method", "preset", "steps", "guidance")
 """Of a `Request`, those that an axis can vary; besides them every setting of the methods."""
 AXES = ("x", "y", "z")
+MAX_NAME, MAX_VALUES = 200, 20_000  # characters of an axis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,11 +16,23 @@ class GridRequest:
 
     Attributes:
         request: what all cells have in common.
-        axes: up to three fields or settings with their values, as texts; see `runs.grid.axes`.
+        axes: one to three fields or settings with their values, as texts; see `runs.grid.axes`.
+
+    Raises:
+        ValueError: there are fewer or more axes, or more than 20,000 characters in one.
     """
 
     request: Request
     axes: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.axes) <= len(AXES):
+            raise ValueError(f"A grid has one to three axes, not {len(self.axes)}.")
+        for name, text in self.axes:
+            if len(name) > MAX_NAME or len(text) > MAX_VALUES:
+                raise ValueError(
+                    f"The values of an axis may have {MAX_VALUES:,} characters, and these have {len(text):,}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -235,7 +235,7 @@ def test_a_cell_that_cannot_be_made_says_why_and_the_others_are_made(loaded, tmp
     assert [line["failed"] for line in some.rows] == [False, True, False] and some.failed == 1
     assert some.lines[1]["note"].startswith("Something failed (ref ")  # a test's words are no sentence for people
     assert caption(some.lines[1]) == "not made" and some.picture(1) is None
-    assert some.write(tmp_path / "out", GridRequest(request=PLAIN, axes=())) == ""
+    assert some.write(tmp_path / "out", GridRequest(request=PLAIN, axes=(("seed", "1..3"),))) == ""
 
 
 def test_what_is_left_is_a_sheet_and_tables_with_every_cell(loaded, tmp_path):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import product
+from itertools import islice, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,9 @@ class Grid:
         return {key: axis.labels[i] for key, axis, i in zip(AXES, self.axes, place, strict=False)}
 
 
-def grid(asked: GridRequest, methods: Mapping[str, MethodSpec] = SPECS, *, may_read: bool = False) -> Grid:
+def grid(
+    asked: GridRequest, methods: Mapping[str, MethodSpec] = SPECS, *, may_read: bool = False, most: int = MOST
+) -> Grid:
     """The cells of a grid, every one of them checked.
 
     An axis is the name of a field (`records.grid.FIELDS`) or of a setting, and its values as a text: with commas
@@ -68,14 +70,12 @@ def grid(asked: GridRequest, methods: Mapping[str, MethodSpec] = SPECS, *, may_r
     step. Methods are written as in a race, method/preset:part@guidance.
 
     Args:
-        may_read: whether @FILE may stand for a file with a value in each line.
+        may_read: whether @FILE may stand for a file with a value in each line. most: cells that are allowed.
 
     Raises:
         ValueError: no such field, setting or method, no value or one that is not allowed, the same thing on two axes,
-            or more than 100,000 cells; says which.
+            or too many cells; says which.
     """
-    if not 1 <= len(asked.axes) <= len(AXES):
-        raise ValueError(f"A grid has one to three axes, not {len(asked.axes)}.")
     given = [(name.strip(), _text(name.strip(), text, may_read)) for name, text in asked.axes]
     names = [name for name, _ in given]
     if len(set(names)) < len(names):
@@ -89,8 +89,9 @@ def grid(asked: GridRequest, methods: Mapping[str, MethodSpec] = SPECS, *, may_r
     cards = {card.name: card for spec in reversed(specs.values()) for card in plugins.cards(spec.settings())}
     axes = tuple(_axis(name, text, cards, chosen) for name, text in given)
     count = prod(len(axis.values) for axis in axes)
-    if count > MOST:
-        raise ValueError(f"This grid has {count:,} cells; allowed are {MOST:,}. Give fewer values.")
+    if count > most:
+        more = " The command line makes more: python -m maskunet grid." if most < MOST else ""
+        raise ValueError(f"This grid has {count:,} cells; allowed are {most:,}. Give fewer values.{more}")
     _check_once(axes)
     known = {name: {card.name for card in plugins.cards(spec.settings())} for name, spec in specs.items()}
     places = product(*(axis.values for axis in reversed(axes)))
@@ -134,7 +135,8 @@ def _axis(name: str, text: str, cards: Mapping[str, FieldCard], chosen: Sequence
     if name == "method":
         return Axis(name, tuple({each.name: each for each in chosen}.values()))
     kind = KINDS.get(name, "str") if name in FIELDS else cards[name].kind
-    values = tuple(dict.fromkeys(value for word in _words(name, text) for value in _READ[kind](name, word)))
+    found = (value for word in _words(name, text) for value in _READ[kind](name, word))
+    values = tuple(dict.fromkeys(islice(found, MOST + 1)))
     if name == "seed" and min(values) < 0:
         raise ValueError("A grid's seeds are given: one that is drawn could not be found again.")
     return Axis(name, values)

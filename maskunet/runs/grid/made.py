@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from maskunet.runs.grid.cells import Cell, CellFolder
 
 SHEET, TABLE, RECORD = "grid.png", "grid.csv", "grid.json"
 PER_PIXEL = 1.0  # bytes of a picture's PNG for each of its pixels, where none of its kind is there yet
+SEEN = 50  # pictures from which the size of others is guessed
 Line = dict[str, Any]
 Judge = Callable[[str, np.ndarray], bool | None]
 """Whether a picture (H, W, 3) uint8 shows what its prompt asks for; None where nobody can tell."""
@@ -128,7 +130,7 @@ class MadeGrid:
         Args:
             pixels: along the edge of a picture.
         """
-        there = [*self.cells.sizes()]
+        there = [*islice(self.cells.sizes(), SEEN)]
         each = sum(there) / len(there) if there else PER_PIXEL * pixels**2
         return round(each * (2 * len(self.grid.cells) - len(self.lines)))
 
