@@ -126,7 +126,8 @@ def _agree(options: Options, made: "MadeGrid", paces: Any, pixels: int) -> None:
 
     room, free = made.bytes_left(pixels), shutil.disk_usage(options.out).free
     left = len(made.grid.cells) - len(made.lines)
-    said = f"{left:,} cells are missing, which take {cost(made.seconds_left(paces), room)} of {free / 1e9:.1f} GB free"
+    takes = cost(made.seconds_left(paces), room, least=made.may_take_longer(paces))
+    said = f"{left:,} cells are missing, which take {takes} of {free / 1e9:.1f} GB free"
     if room > free:
         raise UsageError(f"{said}; give fewer values, or another --out")
     if options.yes:

@@ -42,7 +42,7 @@ class GridPlan:
     Attributes:
         names: of the axes x, y and z; `labels`, what stands at their values.
         count: pictures. seconds: about how long they take, None where nothing like them was made yet.
-        bytes: about as much of the disk.
+        least: whether they may be more, as a method among them made nothing yet. bytes: about as much of the disk.
         notes: sentences on what a reader may not expect.
     """
 
@@ -51,17 +51,22 @@ class GridPlan:
     count: int
     seconds: float | None
     bytes: int
+    least: bool = False
     notes: tuple[str, ...] = ()
 
 
-def cost(seconds: float | None, size: int) -> str:
-    """Time and place on the disk in words, such as "about 2 h 5 min and 250 MB"."""
+def cost(seconds: float | None, size: int, *, least: bool = False) -> str:
+    """Time and place on the disk in words, such as "about 2 h 5 min and 250 MB".
+
+    Args:
+        seconds: None where nobody knows them yet. least: whether it may be more.
+    """
     place = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
     if seconds is None:
-        return f"a time that is known after the first one, and about {place}"
+        return f"about {place}; how long it takes is known after the first"
     minutes = round(seconds / 60)
     if seconds < 90:
         said = f"{max(1, round(seconds))} s"
     else:
         said = f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-    return f"about {said} and {place}"
+    return f"{'at least' if least else 'about'} {said} and {place}"

@@ -79,6 +79,7 @@ class GridStudio:
             labels=tuple(axis.labels for axis in begun.grid.axes),
             count=len(begun.grid.cells),
             seconds=begun.seconds_left(self._paces),
+            least=begun.may_take_longer(self._paces),
             bytes=begun.bytes_left(USUAL),
             notes=begun.grid.notes,
         )

@@ -9,9 +9,8 @@ HINT = (
     "method/preset:part@guidance, such as plain or random_mask/window."
 )
 MAKE, STOP = "Make the grid", "Stop and keep"
-EMPTY = (
-    "No grid yet. Choose what varies, then press “Make the grid”. A click on a picture opens it with its unmasked one."
-)
+EMPTY = "No grid yet. Choose what varies, then press “Make the grid”. "
+UNDER = "Under each picture: the total reward. Click one to make its pair and open it in Compare."
 NOT_MADE = "not made"
 FILES = ("Download sheet (.png)", "Download table (.csv)", "Download all (.json)")
 PHASES = {

@@ -298,9 +298,12 @@ def test_a_sheet_stays_within_its_limits_or_says_that_it_is_not_drawn(monkeypatc
 def test_times_and_sizes_are_told_in_words():
     assert cost(4.4, 2_300_000) == "about 4 s and 2 MB"
     assert cost(7000, 3.4e9) == "about 1 h 57 min and 3.4 GB"
-    assert cost(None, 10) == "a time that is known after the first one, and about 1 MB"
+    assert cost(300, 10, least=True) == "at least 5 min and 1 MB"
+    assert cost(None, 10) == "about 1 MB; how long it takes is known after the first"
     paces = Paces(steps={"tiny": 5})
     assert paces.of("tiny", "plain", None) is None
     paces.learn("tiny", "plain", 4, 8.0)
     assert (paces.of("tiny", "plain", None), paces.of("tiny", "other", 3)) == (10.0, 6.0)
+    left = MadeGrid(cells(("method", "plain,random_mask")), CellFolder(None))
+    assert left.seconds_left(paces) == 4.0 and left.may_take_longer(paces)
     assert MOST == 100_000

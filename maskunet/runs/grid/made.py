@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from maskunet.machine import versions
+from maskunet.records import Request
 from maskunet.records.disk import whole
 from maskunet.records.grid import FIELDS, GridRequest
 from maskunet.records.table import csv_text
@@ -135,17 +136,24 @@ class MadeGrid:
         return round(each * (2 * len(self.grid.cells) - len(self.lines)))
 
     def seconds_left(self, paces: "Paces") -> float | None:
-        """About what the cells that are not there yet take; None where nothing like them was made."""
-        left = [cell for number, cell in enumerate(self.grid.cells) if number not in self.lines]
-        times = [paces.of(cell.model, cell.method, cell.steps) for cell in left]
+        """About what the cells that are not there yet take; None where their model made nothing yet."""
+        times = [paces.of(cell.model, cell.method, cell.steps) for cell in self._left()]
         return None if None in times else math.fsum(times)
+
+    def may_take_longer(self, paces: "Paces") -> bool:
+        """Whether a method is among them that made nothing yet."""
+        return any((cell.model, cell.method) not in paces.seen for cell in self._left())
+
+    def _left(self) -> list[Request]:
+        return [cell for number, cell in enumerate(self.grid.cells) if number not in self.lines]
 
 
 @dataclass(slots=True)
 class Paces:
-    """Seconds that a step took, by model and method; a step takes as long as others did.
+    """Seconds that a step took, by model and method; a method that made nothing yet is taken for its model's slowest.
 
-    A method that made nothing yet is taken to be as slow as the slowest of its model.
+    Attributes:
+        steps: of each model's pictures where none are asked for.
     """
 
     seen: dict[tuple[str, str], float] = field(default_factory=dict)

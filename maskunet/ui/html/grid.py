@@ -11,14 +11,15 @@ from maskunet.ui import grid_words, words
 
 def table(plan: GridPlan) -> str:
     """The empty cells with their labels: a table for each value of z, in it rows of y and columns of x."""
+    hint = f'<p class="hint">{grid_words.UNDER}</p>'
     x, y, z = (*plan.labels, *[("",)] * (3 - len(plan.labels)))
     if len(plan.labels) == 1:  # a strip, as in the sheet
         cells = "".join(
             f"<li>{_cell(number, label)}<span>{escape(label)}</span></li>" for number, label in enumerate(x)
         )
-        return f'<ol class="cells">{cells}</ol>'
+        return f'<ol class="cells">{cells}</ol>{hint}'
     numbers = iter(range(plan.count))
-    return "".join(_panel(panel, x, y, numbers) for panel in z)
+    return "".join(_panel(panel, x, y, numbers) for panel in z) + hint
 
 
 def _panel(label: str, x: Sequence[str], y: Sequence[str], numbers: Any) -> str:
@@ -50,7 +51,7 @@ def told(line: Mapping[str, Any], picture: str) -> dict[str, Any]:
 def plan(found: GridPlan) -> str:
     """How many pictures, and what they take."""
     notes = "".join(f" {escape(note)}" for note in found.notes)
-    return f'<p class="said">{grid_words.plan(found.count, cost(found.seconds, found.bytes))}{notes}</p>'
+    return f'<p class="said">{grid_words.plan(found.count, cost(found.seconds, found.bytes, least=found.least))}{notes}</p>'
 
 
 def status(event: JobEvent, made: int, count: int) -> str:
