@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from maskunet.models.base import DiffusionModel
     from maskunet.records.held_mask import HeldMask
     from maskunet.rewards.base import WeightedRewards
+    from maskunet.runs.grid.made import MadeGrid
 
 Work = TypeVar("Work", bound=Iterator)
 
@@ -132,6 +133,59 @@ class Lab:
             ((_, run),) = deque(events, maxlen=1)  # the last one; the others may be hundreds of pictures
         return run
 
+    def grid(
+        self,
+        prompt: str | Request,
+        *,
+        x: str,
+        y: str = "",
+        z: str = "",
+        out: str | Path | None = None,
+        **asked: Unpack[Asked],
+    ) -> "MadeGrid":
+        """Make a picture for every value of up to three axes; a notebook shows the sheet with its labels.
+
+        Args:
+            prompt: what to draw where no axis has prompts, or a whole Request. asked: see `Asked`.
+            x, y, z: what varies, as NAME=VALUES, such as "seed=1..8", "removed=0:.1:.02" or
+                "method=plain,maskunet_free/improved"; see `runs.grid.axes.grid`.
+            out: folder for the cells, the sheet and its tables. What is there is not made again. None for none.
+
+        Raises:
+            ValueError: an axis or a value that is not allowed; says which.
+        """
+        import tempfile
+
+        from tqdm import tqdm
+
+        from maskunet.records.grid import GridRequest
+        from maskunet.runs.grid.axes import grid
+        from maskunet.runs.grid.cells import CellFolder
+        from maskunet.runs.grid.made import MadeGrid
+        from maskunet.runs.grid.make import make
+
+        given = tuple((name, values) for name, _, values in (each.partition("=") for each in (x, y, z) if each))
+        wanted = GridRequest(request=self._request(prompt, asked), axes=given)
+        planned = grid(wanted, self.methods, may_read=True)
+        place = tempfile.TemporaryDirectory(prefix="maskunet-grid-") if out is None else None
+        folder = Path(out if place is None else place.name)
+        made = MadeGrid(planned, CellFolder(folder / "cells"), place=place)
+        cells = make(planned, made.cells, self._loaded, methods=self.methods)
+        with closing(self._begin(cells)), tqdm(total=len(planned.cells), unit="image") as line:
+            for numbers, cell in cells:
+                made.take(numbers, cell)
+                line.update(len(numbers))
+        if out is not None:
+            made.write(folder, wanted)
+        return made
+
+    def _loaded(self, name: str) -> "tuple[DiffusionModel, WeightedRewards]":
+        """A base model for a grid, with this lab's rewards if it is this lab's."""
+        if name == self._library.default:
+            return self.model, self.rewards
+        other = self._library.load(name)
+        return other.model, other.rewards
+
     def evaluate(
         self,
         method: str,
@@ -156,10 +210,10 @@ class Lab:
         from tqdm import tqdm
 
         from maskunet.experiments import evaluate
-        from maskunet.experiments.race.entrants import entrant
         from maskunet.library.library import Loaded
         from maskunet.methods.base import filled
         from maskunet.records import seed_of
+        from maskunet.runs.entrant import entrant
         from maskunet.tabletop import checker, inspector
         from maskunet.tabletop.place import CHECKER, INSPECTOR
 

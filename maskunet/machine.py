@@ -8,7 +8,8 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -189,10 +190,14 @@ def free_memory(device: "torch.device") -> int:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of this package and of the libraries that decide a picture."""
-    found = {"python": platform.python_version(), "maskunet": __version__}
+    return {"python": platform.python_version(), "maskunet": __version__, **_libraries()}
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """The versions of others' libraries; to look them up takes as long as a step of a small model."""
+    found = {}
     for name in LIBRARIES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found

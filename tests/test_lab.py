@@ -106,6 +106,19 @@ def test_a_reward_of_ones_own_is_what_is_optimized(lab, method):
     assert blue[0] > blue[1]
 
 
+def test_a_grid_is_its_sheet_and_makes_no_cell_twice(lab, tmp_path):
+    asked = {"x": "seed=1,2", "y": "method=plain,random_mask", "steps": 1}
+    made = lab.grid(PROMPT, out="my-grid", **asked)
+    assert made._repr_png_() == (tmp_path / "my-grid" / "grid.png").read_bytes() and len(made.rows) == 4
+    *_, last = lab.events(PROMPT, method="random_mask", seed=2, steps=1)
+    assert np.abs(made.picture(3).astype(int) - last.image).max() <= 1  # made with another one
+    assert lab.grid(PROMPT, out="my-grid", **asked).rows == made.rows  # with the times of the first
+    lab.rewards = WeightedRewards({"blueness": (blueness, 1.0)})
+    assert {"reward_blueness"} <= {*lab.grid(PROMPT, out="my-grid", **asked).rows[0]}
+    place = lab.grid(PROMPT, x="seed=1", steps=1).cells.folder
+    assert not place.exists()
+
+
 def test_a_method_of_ones_own_is_compared_and_evaluated(lab):
     lab.methods["mine"] = MethodSpec(
         name="mine", title="Mine", kind="rival", summary="", source="", presets={"only": Solver()}, run=Sampled(looking)

@@ -19,8 +19,8 @@ from maskunet.commands.base import (
 )
 
 if TYPE_CHECKING:
-    from maskunet.experiments.race.entrants import Entrant
     from maskunet.library.library import Loaded
+    from maskunet.runs.entrant import Entrant
 
 REWARDS = plugins.names("maskunet.rewards")
 NAMED = {"binding": "color_attribution,texture_attribution"}

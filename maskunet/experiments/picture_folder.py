@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from maskunet import plugins, seeds
-from maskunet.failures import sentence
 from maskunet.machine import versions
 from maskunet.methods import method_of
 from maskunet.methods.base import MethodSpec, filled
-from maskunet.methods.base.batches import fitting, together
+from maskunet.methods.base.batches import fitting, halved, together
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.files import METADATA, Prompt
 from maskunet.prompts.tokens import unread
@@ -123,7 +121,7 @@ def sample(
 
     size = (batch or fitting(model)) if spec.shares(settings) else 1
     for start in range(0, len(missing), size):
-        for picture, made in _made(make, missing[start : start + size]):
+        for picture, made in halved(make, missing[start : start + size]):
             if made is None:
                 return
             if isinstance(made, str):
@@ -134,23 +132,6 @@ def sample(
             state = replace(state, done=state.done + 1, file=picture.file)
             yield state
     yield replace(state, complete=_finished(out, every))
-
-
-def _made(
-    make: Callable[[Sequence[Picture]], list[np.ndarray] | None], some: Sequence[Picture]
-) -> Iterator[tuple[Picture, np.ndarray | str | None]]:
-    """Each picture, or why there is none, or None if it was stopped; what fails together is made in halves."""
-    try:
-        yield from zip(some, make(some) or [None] * len(some), strict=True)
-    except (ValueError, torch.OutOfMemoryError) as error:
-        if len(some) > 1:
-            half = len(some) // 2
-            yield from _made(make, some[:half])
-            yield from _made(make, some[half:])
-        elif isinstance(error, ValueError):
-            yield some[0], sentence(error)
-        else:
-            raise
 
 
 def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -> list[Picture]:

@@ -48,12 +48,13 @@ class JobEvent:
     Attributes:
         job: 12 hexadecimal digits; also the id of the run it becomes.
         phase: "queued", "loading", "base", "result", "done", "stopped" or "failed"; of other work than pictures
-            "checking" or "measuring"; of a run that an earlier program did not finish, "interrupted".
+            "checking" or "measuring", of a grid "grid"; of a run that an earlier program did not finish, "interrupted".
         ahead: jobs before this one while queued.
         number: counts the job's events from 1; events with the same number differ in time only.
         elapsed, remaining: seconds; `remaining` is None until it can be estimated.
         step: the newest event of the plain method in phase "base", of the method in "result".
-        rows: `StepEvent.row` of all the method's events so far, also of those a reader missed.
+        rows: `StepEvent.row` of all the method's events so far, also of those a reader missed; of a grid the lines of
+            its cells.
         run: the finished run in phase "done"; in "interrupted" the best so far; in "stopped" too, or None
             if there was no picture yet.
         message: one clear sentence, in phase "failed" what went wrong and what to do; of other work than

@@ -8,6 +8,7 @@ from typing import Any
 from maskunet.records import Run
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
+from maskunet.runs import animation
 
 FORMATS = ("png", "svg", "pdf")
 MAX_KEPT = 20  # zips
@@ -15,7 +16,7 @@ DPI = 300  # of the PNGs: sharp at the printed size
 
 
 def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = None) -> Iterator[str]:
-    """Write NAME.png, .svg and .pdf, NAME-dark.png and .svg and NAME.csv of every plot of a run.
+    """Write NAME.png, .svg and .pdf, NAME-dark.png and .svg and NAME.csv of every plot of a run, and its animation.
 
     Args:
         other: a second run for the plots that show two. site: for those that show one.
@@ -44,6 +45,7 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
             yield f"{spec.title}: not drawn. {error}"
         else:
             yield f"{spec.title}: {spec.name}.png, .svg, .pdf, .csv"
+    yield from animation.write(run, out)
 
 
 def archive(run: Run, folder: Path) -> Path:

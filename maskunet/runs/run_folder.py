@@ -58,8 +58,8 @@ def _write_files(run: Run, folder: Path) -> None:
         settings = dict(run.base_settings)
         plain = replace(run.request, method="plain", preset="", settings=settings)
         about = {"settings": settings, "rewards": run.base_rewards, "keep_ratio": 1.0}
-        _write_png(run.base_image, folder / BASE, picture_record(run, request=plain, **about))
-    _write_png(run.result_image, folder / RESULT, picture_record(run))
+        write_png(run.base_image, folder / BASE, picture_record(run, request=plain, **about))
+    write_png(run.result_image, folder / RESULT, picture_record(run))
     (folder / RECORD).write_text(_json(run.record(), indent=2) + "\n", encoding="utf-8")
     _write_rows(run.rows, folder / STEPS)
     if run.masks is not None:
@@ -80,10 +80,12 @@ def picture_record(run: Run, **changes: Any) -> dict[str, Any]:
     return {"request": request, **{name: getattr(run, name) for name in names}, **changes}
 
 
-def _write_png(image: np.ndarray, path: Path, record: Mapping[str, Any]) -> None:
+def write_png(image: np.ndarray, path: Path, record: Mapping[str, Any], **more: str) -> None:
+    """Write a picture whose file says how it was made, see `replay.parse`; `more` are further texts in it."""
     text = PngImagePlugin.PngInfo()
-    text.add_itxt(replay.KEY, _json(record))
-    Image.fromarray(image).save(path, pnginfo=text)
+    for name, value in {replay.KEY: _json(record), **more}.items():
+        text.add_itxt(name, value)
+    Image.fromarray(image).save(path, "PNG", pnginfo=text)
 
 
 def _json(value: Any, **options: Any) -> str:

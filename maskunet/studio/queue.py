@@ -12,6 +12,7 @@ from typing import Any
 from maskunet.records import JobEvent, Request, Run, StepEvent
 
 ENDED = ("done", "stopped", "failed")
+AGAIN = "again"  # in place of a last phase: there is more to do, in another turn
 KEEP_SECONDS = 1800  # how long an ended job stays in memory
 KEEP_ENDED = 64  # and how many of them at most
 KEPT = 4  # one of so many places in the queue is for addresses that have nothing waiting
@@ -126,12 +127,16 @@ class Queue:
         with self._changed:
             self._forget()
             self._check(job.owner, job.address)
-            job.turn = max([self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == job.address)])
-            self._jobs[job.id] = job
-            self._waiting.append(job)
-            self._waiting.sort(key=lambda one: one.turn)
+            self._enter(job)
             self._changed.notify_all()
         return job.id
+
+    def _enter(self, job: Job) -> None:
+        """Let a job wait; it is due a turn after the last of its address."""
+        job.turn = max([self._turn, *(one.turn + 1 for one in self._jobs.values() if one.address == job.address)])
+        self._jobs[job.id] = job
+        self._waiting.append(job)
+        self._waiting.sort(key=lambda one: one.turn)
 
     def _check(self, owner: str, address: str) -> None:
         if self._closed:
@@ -174,6 +179,16 @@ class Queue:
             job.publish(phase, step, **news)
             if phase in ENDED and job in self._running:
                 self._running.remove(job)
+            self._changed.notify_all()
+
+    def again(self, job: Job) -> None:
+        """Put a job that runs, and has more to do, behind those who had fewer turns: as if it were asked for now."""
+        with self._changed:
+            self._running.remove(job)
+            if self._closed or job.reason:
+                job.publish("stopped", message=job.reason)
+            else:
+                self._enter(job)
             self._changed.notify_all()
 
     def get(self, job_id: str) -> Job | None:

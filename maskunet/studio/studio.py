@@ -19,8 +19,9 @@ from maskunet.runs.command_line import command_line
 from maskunet.runs.replay import as_made
 from maskunet.studio import cards, doctor
 from maskunet.studio.features import FeatureStudio
+from maskunet.studio.grids import GridStudio
 from maskunet.studio.process import kill_all
-from maskunet.studio.queue import Job, Queue
+from maskunet.studio.queue import AGAIN, Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
@@ -49,6 +50,7 @@ class Studio:
     Attributes:
         shelf: the runs on the disk.
         features: sets of pictures side by side, see `FeatureStudio`.
+        grids: pictures over up to three axes, see `GridStudio`; None where the device is only lent.
         training: trainings on tabletop scenes, see `TrainStudio`; None where pages may not start any.
 
     Raises:
@@ -78,6 +80,9 @@ class Studio:
         self._networks: dict[str, Network] = {}
         self._methods, self._queue = methods, Queue(max_waiting)
         self._device = DeviceWork(self._library, self.shelf, methods, queue=self._queue, limit=limit_seconds)
+        grids = {"paces": self._device.paces, "limit": limit_seconds}
+        lent = self._device.is_lent  # then for single pictures only
+        self.grids = None if lent else GridStudio(self._library, methods, self._queue, self.shelf.folder, **grids)
         # diffusers imports it, and it silences a warning of its own: not reliably in the worker's thread, since
         # Python's warning filters are shared, and gradio puts them back while the page is built.
         import_module("requests")
@@ -268,4 +273,7 @@ class Studio:
         while (job := self._queue.next()) is not None:
             phase, news = self._device.do(job)
             self._device.tidy()
-            self._queue.publish(job, phase, **news)
+            if phase == AGAIN:
+                self._queue.again(job)
+            else:
+                self._queue.publish(job, phase, **news)

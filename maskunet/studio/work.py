@@ -19,6 +19,7 @@ from maskunet.methods.base import MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run, StepEvent
 from maskunet.runs.compare import compare, null_mask
+from maskunet.runs.grid.made import Paces
 from maskunet.runs.recorder import Stopped, Trace
 from maskunet.studio import doctor, zero_gpu
 from maskunet.studio.queue import Job, Queue
@@ -38,6 +39,9 @@ class DeviceWork:
 
     Args:
         queue: is told how the work goes. limit: seconds of one job.
+
+    Attributes:
+        paces: how long a step takes, by model and method.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class DeviceWork:
         self._queue, self._limit = queue, limit
         self._bases: dict[tuple, Trace] = _Recent()
         self._usual: dict[tuple, float] = _Recent()
+        self.paces = Paces()
         self._lent: dict[Callable[[Job], Ended], Callable[..., Iterator[Any]]] = {}  # what does such work elsewhere
         if zero_gpu.is_here():  # its models must be loaded before the page is launched
             self.warm_up()
@@ -162,6 +167,8 @@ class DeviceWork:
 
     def _kept(self, job: Job, run: Run) -> Ended:
         self._shelf.keep(run, job.owner, job.address)
+        if run.state == "done" and run.request.steps:
+            self.paces.learn(run.request.model, run.request.method, run.request.steps, run.seconds)
         # Masks and course are read from the disk when asked for.
         return run.state, {"run": replace(run, masks=None, course=None), "message": run.note}
 

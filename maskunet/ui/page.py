@@ -16,7 +16,7 @@ from maskunet.ui import controls, gallery, groups, remembered, tabs, words
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.remembered import Remembered
-from maskunet.ui.server import endpoint
+from maskunet.ui.server import endpoint, grid_endpoint
 from maskunet.ui.studio import Studio
 from maskunet.ui.tabs.base import Part, Stage
 
@@ -100,6 +100,7 @@ class Page:
             with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as self.tabs:
                 self.parts = list(self._parts())
         endpoint.build(self.studio)
+        grid_endpoint.build(self.studio)
         self._wire()
 
     def _parts(self) -> Iterator[Part]:

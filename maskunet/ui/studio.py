@@ -5,8 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from maskunet.records import Card, JobEvent, MaskSet, Request, Run, Status
 from maskunet.records.features import FeatureEvent, FeatureRequest, SetCard
+from maskunet.records.grid import GridPlan, GridRequest
 from maskunet.records.selection import Network
 from maskunet.records.training import RecipeCard, TrainRequest, TrainState
 
@@ -32,6 +35,17 @@ class FeatureStudio(Protocol):
     def stop(self, owner: str) -> None: ...
 
 
+class GridStudio(Protocol):
+    """Pictures over up to three axes, made as jobs whose rows are the cells' lines."""
+
+    def plan(self, asked: GridRequest) -> GridPlan: ...
+    def plan_of(self, job: str) -> GridPlan: ...
+    def start(self, asked: GridRequest, owner: str = "", address: str = "") -> str: ...
+    def request(self, job: str, number: int) -> Request: ...
+    def picture(self, job: str, number: int) -> np.ndarray | None: ...
+    def files(self, job: str) -> tuple[Path | None, Path, Path]: ...
+
+
 class TrainStudio(Protocol):
     """Trainings, one at a time."""
 
@@ -50,6 +64,7 @@ class Studio(Protocol):
 
     shelf: Shelf
     features: FeatureStudio
+    grids: GridStudio | None
     training: TrainStudio | None
 
     def cards(self) -> list[Card]: ...

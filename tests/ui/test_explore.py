@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from maskunet.records import Request
-from maskunet.runs import figures, run_folder
+from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.compare import compare
 from maskunet.studio.studio import Studio
 from maskunet.ui.html import explore as views
@@ -157,7 +157,8 @@ def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path, mon
     monkeypatch.setattr(figures, "DPI", 100)
     said = list(figures.write(run, tmp_path, other=run, site=run.stats.sites[0]))
     plots = [spec.name for spec in SPECS.values() if spec.of_run]
-    assert len(said) == len(plots) and not any("not drawn" in line for line in said)
+    assert {path.name for path in tmp_path.iterdir()} >= {*animation.NAMES}
+    assert len(said) == len(plots) + 2 and not any("not drawn" in line for line in said)
     for name in plots:
         for ending in (".png", ".svg", ".pdf", ".csv", "-dark.png", "-dark.svg"):
             assert (tmp_path / f"{name}{ending}").stat().st_size > 100

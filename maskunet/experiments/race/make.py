@@ -9,10 +9,10 @@ from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race import budget, shown
-from maskunet.experiments.race.entrants import Entrant
 from maskunet.experiments.race.pictures import save_picture
 from maskunet.library.library import Loaded
 from maskunet.records import Request, StepEvent
+from maskunet.runs.entrant import Entrant
 from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.tasks import Case, cases
 

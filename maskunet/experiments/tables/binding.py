@@ -11,9 +11,9 @@ from typing import Any
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.evaluate import judge
-from maskunet.experiments.race.entrants import Entrant, entrant
 from maskunet.library.library import Loaded
 from maskunet.records import Request
+from maskunet.runs.entrant import Entrant, entrant
 from maskunet.tabletop.tasks import Case
 
 OVERALL = "overall"

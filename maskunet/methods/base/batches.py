@@ -1,17 +1,19 @@
 """How many pictures share a U-Net call, and pictures made so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from maskunet.failures import sentence
 from maskunet.machine import free_memory
 from maskunet.methods.base.spec import MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
 
+Asked, Made = TypeVar("Asked"), TypeVar("Made")
 MOST = {"cpu": 4}  # more gain nothing there
 MOST_ELSEWHERE = 16
 VALUES = 5_000  # that a guided U-Net call holds for each value of a latent; 4,200 counted on Stable Diffusion 1.5
@@ -45,3 +47,24 @@ def together(
     for number, request in enumerate(requests):
         for event in spec.run(model, rewards, request, settings):
             yield number, event
+
+
+def halved(
+    make: Callable[[Sequence[Asked]], list[Made] | None], some: Sequence[Asked]
+) -> Iterator[tuple[Asked, Made | str | None]]:
+    """Each picture, or why there is none, or None if it was stopped; what fails together is made in halves.
+
+    Args:
+        make: the pictures of some that share U-Net calls, or None if it was stopped.
+    """
+    try:
+        yield from zip(some, make(some) or [None] * len(some), strict=True)
+    except (ValueError, torch.OutOfMemoryError) as error:
+        if len(some) > 1:
+            half = len(some) // 2
+            yield from halved(make, some[:half])
+            yield from halved(make, some[half:])
+        elif isinstance(error, ValueError):
+            yield some[0], sentence(error)
+        else:
+            raise

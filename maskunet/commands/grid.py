@@ -1,0 +1,158 @@
+"""python -m maskunet grid: pictures over up to three axes, each made once, as a sheet with labels and as a table."""
+
+import shutil
+import sys
+from argparse import ArgumentTypeError
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maskunet.commands.base import (
+    BatchOptions,
+    CommandSpec,
+    UsageError,
+    bar,
+    command_line,
+    make_folder,
+    option,
+    resumable,
+    seed_option,
+)
+
+if TYPE_CHECKING:
+    from maskunet.library.library import Library
+    from maskunet.runs.grid.made import MadeGrid
+
+ASK = 500  # cells above which time and disk are told first, and somebody must agree
+ABOUT = (
+    "An axis is NAME=VALUES. NAME is prompt, negative_prompt, seed, model, method, preset, steps, guidance or a setting "
+    "of the method. VALUES are 1,2,5 or 1..8 or 2.5:10:2.5 (from, to, step); prompts have | between them, or are in a "
+    "file, as @FILE; methods are written method/preset:part@guidance. Give the same folder again to go on, or for "
+    "another grid: cells that are there are not made twice."
+)
+
+
+def axis(text: str) -> str:
+    """NAME=VALUES, as it was given."""
+    if "=" not in text:
+        raise ArgumentTypeError(f"“{text:.60}” is not NAME=VALUES, such as seed=1..8")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(BatchOptions):
+    x: str = option(help="from left to right, such as seed=1..8", metavar="NAME=VALUES", read=axis)
+    y: str | None = option(None, "from top to bottom", metavar="NAME=VALUES", read=axis)
+    z: str | None = option(None, "a panel each", metavar="NAME=VALUES", read=axis)
+    prompt: str | None = option(None, "of all cells, where no axis has it")
+    negative_prompt: str = option("", "what to steer away from")
+    seed: int = seed_option()
+    batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)
+    yes: bool = option(False, f"agree to the time and the disk that more than {ASK} cells take")
+    out: Path = option(writes="folder", help="folder for cells/, the sheet and the tables")
+
+
+def run(options: Options) -> int:
+    """Make what is missing, then write the sheet and the tables of what is there; returns 2 if no cell could be made.
+
+    Raises:
+        ValueError: an axis or a value that is not allowed, or a model or rewards that are not here; says what to do.
+    """
+    from maskunet.methods import SPECS
+    from maskunet.records.grid import GridRequest
+    from maskunet.runs.grid.axes import grid
+
+    axes = tuple((each.partition("=")[0], each.partition("=")[2]) for each in (options.x, options.y, options.z) if each)
+    varied = {name.strip() for name, _ in axes}
+    if (options.prompt is None) == ("prompt" not in varied):
+        raise UsageError(
+            "give --prompt, or prompts on one axis" if options.prompt is None else "--prompt is given twice"
+        )
+    request = options.request(options.prompt or "-", negative_prompt=options.negative_prompt)
+    asked = GridRequest(request=request, axes=axes)
+    grid(asked, may_read=True)
+    # Mistakes so far were told at once; from here on it takes seconds.
+    from maskunet.library.library import Library
+    from maskunet.runs.grid.cells import CellFolder
+    from maskunet.runs.grid.made import MadeGrid
+
+    library = Library(options.model, options.weights, options.device)
+    asked = replace(asked, request=replace(request, model=library.default))
+    planned = grid(asked, may_read=True)
+    for model, method in {(cell.model, cell.method) for cell in planned.cells}:
+        library.find(model, SPECS[method].needs_rewards)
+    make_folder(options.out)
+    made = MadeGrid(planned, CellFolder(options.out / "cells"))
+    _go(options, library, made)
+    lacking = made.write(options.out, asked, command=command_line("grid", options))
+    sys.stdout.writelines(f"{line}\n" for line in _the_end(options, made, lacking))
+    return 2 if made.lines and made.failed == len(made.lines) else 0
+
+
+def _go(options: Options, library: "Library", made: "MadeGrid") -> None:
+    """Find and make cells until all are there, Ctrl+C is pressed, or nobody agrees to what they take."""
+    from maskunet.runs.grid.made import Paces
+    from maskunet.runs.grid.make import make
+
+    paces, pixels, told = Paces(), 0, False
+
+    def load(name: str) -> tuple[Any, Any]:
+        nonlocal pixels
+        loaded = library.load(name)
+        paces.steps[name], pixels = loaded.model.steps, max(pixels, loaded.model.pixels)
+        return loaded.model, loaded.rewards
+
+    total = len(made.grid.cells)
+    with resumable() as should_stop, bar("image", total) as line:
+        events = make(made.grid, made.cells, load, batch=options.batch, should_stop=should_stop)
+        for numbers, cell in events:
+            made.take(numbers, cell)
+            line.update(len(numbers))
+            if not cell.failed:
+                first = made.grid.cells[numbers[0]]
+                paces.learn(first.model, first.method, first.steps or paces.steps[first.model], cell.seconds)
+            if not told and total > ASK:
+                told = True
+                _agree(options, made, paces, pixels)
+
+
+def _agree(options: Options, made: "MadeGrid", paces: Any, pixels: int) -> None:
+    """Tell what the rest takes.
+
+    Raises:
+        UsageError: nobody agrees, or the disk has no room for it.
+    """
+    from maskunet.records.grid import cost
+
+    room, free = made.bytes_left(pixels), shutil.disk_usage(options.out).free
+    left = len(made.grid.cells) - len(made.lines)
+    takes = cost(made.seconds_left(paces), room, least=made.may_take_longer(paces))
+    said = f"{left:,} cells are missing, which take {takes} of {free / 1e9:.1f} GB free"
+    if room > free:
+        raise UsageError(f"{said}; give fewer values, or another --out")
+    if options.yes:
+        sys.stderr.write(f"{said}.\n")
+        return
+    if sys.stdin.isatty() and input(f"{said}. Make them? [y/N] ").strip().lower() in ("y", "yes"):
+        return
+    raise UsageError(f"{said}; give --yes to make them")
+
+
+def _the_end(options: Options, made: "MadeGrid", lacking: str) -> list[str]:
+    grid = made.grid
+    there = len(made.lines) - made.failed
+    lines = [*grid.notes, f"{there:,} of {len(grid.cells):,} cells are there."]
+    if made.failed:
+        reasons = {line["note"] for line in made.lines.values() if line["failed"]}
+        lines.append(f"{made.failed:,} could not be made: {' '.join(sorted(reasons)[:3])}")
+    lines.append(lacking or f"{options.out.name} has grid.png, grid.csv and grid.json.")
+    return lines
+
+
+SPEC = CommandSpec(
+    name="grid",
+    title="pictures over up to three axes; run it again to go on",
+    options=Options,
+    run=run,
+    about=ABOUT,
+)

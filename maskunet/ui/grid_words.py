@@ -1,0 +1,33 @@
+"""Every label and message of the Grid tab."""
+
+TITLE = "Grid"
+INTRO = "A picture for every combination. What no axis varies is taken from the form beside."
+AXES = ("Columns (x)", "Rows (y)", "Panels (z)")
+VALUES, NOTHING = "Values", "nothing"
+HINT = (
+    "Write 1,2,5 or 1..8 or 2.5:10:2.5 (from, to, step). Prompts have | between them. Methods are written "
+    "method/preset:part@guidance, such as plain or random_mask/window."
+)
+MAKE, STOP = "Make the grid", "Stop and keep"
+EMPTY = "No grid yet. Choose what varies, then press “Make the grid”. "
+UNDER = "Under each picture: the total reward. Click one to make its pair and open it in Compare."
+NOT_MADE = "not made"
+FILES = ("Download sheet (.png)", "Download table (.csv)", "Download all (.json)")
+PHASES = {
+    "queued": "Waiting",
+    "loading": "Loading the model",
+    "grid": "Making",
+    "done": "Done",
+    "stopped": "Stopped",
+    "failed": "Not finished",
+}
+
+
+def plan(count: int, cost: str) -> str:
+    """What a grid takes."""
+    return f"{count} picture{'s' * (count != 1)}, {cost}."
+
+
+def progress(made: int, count: int) -> str:
+    """How far a grid is."""
+    return f"{made} of {count} pictures"

@@ -1,0 +1,71 @@
+"""A grid as a table of cells that fill while it is made. All text is escaped here."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from maskunet.records import JobEvent
+from maskunet.records.grid import GridPlan, cost
+from maskunet.ui import grid_words, words
+
+
+def table(plan: GridPlan) -> str:
+    """The empty cells with their labels: a table for each value of z, in it rows of y and columns of x."""
+    hint = f'<p class="hint">{grid_words.UNDER}</p>'
+    x, y, z = (*plan.labels, *[("",)] * (3 - len(plan.labels)))
+    if len(plan.labels) == 1:  # a strip, as in the sheet
+        cells = "".join(
+            f"<li>{_cell(number, label)}<span>{escape(label)}</span></li>" for number, label in enumerate(x)
+        )
+        return f'<ol class="cells">{cells}</ol>{hint}'
+    numbers = iter(range(plan.count))
+    return "".join(_panel(panel, x, y, numbers) for panel in z) + hint
+
+
+def _panel(label: str, x: Sequence[str], y: Sequence[str], numbers: Any) -> str:
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in x)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(row)}</th>'
+        + "".join(f"<td>{_cell(next(numbers), ', '.join(filter(None, (column, row, label))))}</td>" for column in x)
+        + "</tr>"
+        for row in y
+    )
+    caption = f"<caption>{escape(label)}</caption>" if label else ""
+    return f'<table class="cells">{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _cell(number: int, label: str) -> str:
+    said = escape(label, quote=True)
+    return f'<button type="button" data-cell="{number}" data-label="{said}" aria-label="{said}" disabled></button>'
+
+
+def told(line: Mapping[str, Any], picture: str) -> dict[str, Any]:
+    """What the page is told of a cell, for `grid.js`."""
+    facts = [] if line["failed"] else [f"removed {1 - line['keep_ratio']:.1%}", f"{line['seconds']:.1f} s"]
+    verdict = {True: "✓ ", False: "✗ ", None: ""}[line["correct"]]
+    reward = line.get("reward_total")
+    under = grid_words.NOT_MADE if line["failed"] else f"{verdict}{'' if reward is None else f'{reward:.2f}'}".strip()
+    return {"n": line["number"], "src": picture, "under": under, "title": line["note"] or ", ".join(facts)}
+
+
+def plan(found: GridPlan) -> str:
+    """How many pictures, and what they take."""
+    notes = "".join(f" {escape(note)}" for note in found.notes)
+    return f'<p class="said">{grid_words.plan(found.count, cost(found.seconds, found.bytes, least=found.least))}{notes}</p>'
+
+
+def status(event: JobEvent, made: int, count: int) -> str:
+    """How far it is, and what is left."""
+    if event.phase == "failed":
+        return f'<div class="status failed" role="alert">{escape(event.message)}</div>'
+    name = grid_words.PHASES.get(event.phase, event.phase)
+    said = grid_words.progress(made, count)
+    if event.phase in ("done", "stopped"):
+        return f'<div class="status" role="status">{escape(f"{name}: {said}. {event.message}".strip())}</div>'
+    waiting = f", {words.queued(event.ahead).lower()}" if event.ahead or event.phase == "queued" else ""
+    left = "" if event.remaining is None else f", about {words.seconds(max(event.remaining, 0))} left"
+    return (
+        f'<div class="status" role="status"><span>{escape(f"{name}: {said}{waiting}")}</span>'
+        f"<span>{words.seconds(event.elapsed)}{left}</span>"
+        f'<div class="bar"><i style="width:{made / count:.1%}"></i></div></div>'
+    )

@@ -1,0 +1,99 @@
+"""The Grid tab in a real browser, and the endpoint /grid with a real client."""
+
+import json
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from PIL import Image
+
+from maskunet.records import Request
+from maskunet.records.grid import GridPlan
+from maskunet.studio.studio import Studio
+from maskunet.ui.html import grid as views
+from tests.support.serving import SOON, needs_browser, served
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture(scope="module")
+def lab(library, tmp_path_factory):
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
+    with served(studio, {}) as url:
+        yield url, studio
+
+
+@needs_browser
+def test_a_grid_is_made_opened_downloaded_and_found_after_a_reload(lab, chromium):
+    url, studio = lab
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    tab = context.new_page()
+    complaints = []
+    tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+    tab.set_default_timeout(SOON)
+    tab.goto(url)
+    tab.wait_for_selector("#generate")
+    tab.get_by_role("tab", name="Grid").click()
+    tab.wait_for_selector("#grid-plan .said")
+    assert tab.locator("#grid-plan").inner_text().startswith("8 pictures, about 1 MB")
+    tab.get_by_label("Values").nth(0).fill("1..200")
+    tab.wait_for_selector("#grid-plan .failed")
+    assert "allowed are 100" in tab.locator("#grid-plan").inner_text()
+    tab.get_by_label("Values").nth(0).fill("1,2")
+    tab.wait_for_selector("#grid-plan .said")
+    tab.locator("#make-grid").click()
+    tab.wait_for_selector("#grid-files button:visible")
+    assert "Done: 4 of 4 pictures." in tab.locator("#grid-status").inner_text()
+    tab.wait_for_function("document.querySelectorAll('#grid button img').length === 4")
+    assert tab.locator("#grid th[scope=col]").all_inner_texts() == ["seed 1", "seed 2"]
+    assert tab.locator("#grid th[scope=row]").all_inner_texts() == ["plain", "random_mask"]
+    with tab.expect_download() as download:
+        tab.get_by_text("Download sheet (.png)").click()
+    assert Image.open(download.value.path()).width > 150
+    tab.reload()
+    tab.wait_for_selector("#generate")
+    tab.get_by_role("tab", name="Grid").click()
+    tab.wait_for_function("document.querySelectorAll('#grid button img').length === 4")
+    tab.locator("#grid button[data-cell='3']").click()
+    tab.wait_for_selector("#facts .facts", state="visible")
+    said = tab.locator("#facts .said").inner_text()
+    assert "seed 2" in said and "Random mask" in said
+    assert complaints == []
+    context.close()
+
+
+def test_a_program_makes_a_grid_and_hears_how_far_it_is(lab, tmp_path):
+    client = Client(lab[0], verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+    asked = {"prompt": "", "x": "seed=1,2", "y": "prompt=a red cube|a blue sphere", "z": "steps=1,2", "seed": "0"}
+    asked |= {"negative_prompt": "", "model": "tiny", "method": "random_mask", "preset": ""}
+    job = client.submit(**asked, api_name="/grid")
+    sheet, facts = job.result(timeout=120)
+    assert Image.open(sheet).width > 300 and (facts["phase"], facts["made"], facts["count"]) == ("done", 8, 8)
+    assert facts["axes"][1] == {"name": "prompt", "values": ["a red cube", "a blue sphere"]}
+    cell = facts["cells"][6]
+    assert (cell["prompt"], cell["seed"], cell["steps"]) == ("a blue sphere", 1, 2)
+    assert all(told[0] is None and told[1]["count"] == 8 for told in job.outputs()[:-1])
+    with pytest.raises(Exception, match="This grid has 101 cells; allowed are 100"):
+        client.predict(**{**asked, "x": "seed=1..101", "y": "", "z": "", "prompt": "a cat"}, api_name="/grid")
+    with pytest.raises(Exception, match="cannot vary “../../etc”"):
+        client.predict(**{**asked, "x": "../../etc=1", "y": "", "z": ""}, api_name="/grid")
+    info = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/grid"]
+    assert [each["label"] for each in info["parameters"]][:4] == ["prompt", "x", "y", "z"]
+
+
+def test_nothing_that_a_visitor_writes_is_taken_for_html():
+    plan = GridPlan(
+        names=("prompt", "seed"), labels=((EVIL,), ("seed 1",)), count=1, seconds=3.0, bytes=10, notes=(EVIL,)
+    )
+    drawn = views.table(plan) + views.plan(plan) + views.table(GridPlan(**_parts(plan, labels=((EVIL,),))))
+    assert "<img" not in drawn and "&lt;img" in drawn
+    line = {"number": 0, "failed": True, "note": EVIL, "correct": None}
+    assert views.told(line, "") == {"n": 0, "src": "", "under": "not made", "title": EVIL}  # set as text in the browser
+    script = Path(views.__file__).parents[1] / "tabs" / "grid.js"
+    assert "innerHTML" not in script.read_text()
+    assert json.dumps(views.told(line, "")) and Request(prompt=EVIL)
+
+
+def _parts(plan, **more):
+    names = ("names", "labels", "count", "seconds", "bytes", "notes")
+    return {name: getattr(plan, name) for name in names} | more
