@@ -19,6 +19,7 @@ class Card:
         kind: of a method, see `methods.base.KINDS`, and `groups`, whether it takes groups of a prompt's words.
         takes: of a method that takes a trained file, the setting that names it.
         needs_rewards: of a method, whether it is refused without rewards.
+        weight: of a reward, in the total.
         unscored: of a base model that is here, why its pictures are not scored; empty if they are.
         presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
@@ -31,6 +32,7 @@ class Card:
     takes: str = ""
     needs_rewards: bool = False
     presets: Presets = field(default_factory=dict)
+    weight: float = 1.0
     available: bool = True
     reason: str = ""
     unscored: str = ""
