@@ -12,7 +12,7 @@ import gradio as gr
 
 from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
-from maskunet.ui import controls, fold, gallery, groups, remembered, tabs, words
+from maskunet.ui import controls, fold, gallery, groups, lightbox, remembered, story, tabs, words
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.remembered import Remembered
@@ -102,6 +102,8 @@ class Page:
                 fold.build()
                 with gr.Tabs(elem_id="tabs") as self.tabs:
                     self.parts = list(self._parts())
+        lightbox.build()
+        story.build(self)
         endpoint.build(self.studio)
         self._wire()
 
@@ -166,7 +168,10 @@ class Page:
             ("Queue", busy),
         )
         items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
-        return f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div><ul>{items}</ul></header>"
+        return (
+            f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div>"
+            f"<ul>{items}<li>{story.BUTTON}</li></ul></header>"
+        )
 
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""

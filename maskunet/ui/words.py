@@ -26,6 +26,7 @@ ONE_CHANGED, MANY_CHANGED = "1 differs from the preset.", "{n} differ from the p
 CHANGED_MARK, BACK_TO_PRESET = "{n} changed", "Back to the preset"
 GENERATE = "Generate both"
 STOP = "Stop and keep the best"
+PICTURE, BEFORE, AFTER, CLOSE = "Picture", "Before", "Next", "Close"
 SHOW_FORM, HIDE_FORM = "Show the form", "Hide the form"
 VOCABULARY = "This small model knows these words. Click to add one."
 VIEW = "View"
@@ -76,8 +77,13 @@ EMPTY_FEATURES = (
     "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
 NOTHING_DRAWN = "Choose sets and press “Draw”: every point is a picture, pictures that are alike lie close."
-NOTHING_CHOSEN = "Click a picture or draw a rectangle around several to see them here."
-PLANE_HINT = "Hover or use the arrow keys for a picture; click or press Enter, or draw a rectangle, to list."
+NOTHING_CHOSEN = "Pictures that you choose are shown here."
+PLANE_HINT = "Choose a point, or draw a rectangle around several; arrow keys and Enter do it too."
+COCO = (
+    "The paper measures against COCO’s photographs. These sets are of the tabletop world, and their reference is its renders; "
+    "start the page with --images DIR to compare with COCO’s val2017 or any folder."
+)
+FEW = 500  # pictures of a set below which its measures say little
 MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
 CHOSEN = {  # said in the browser, which fills in what stands in braces
     "none": "No picture is chosen.",
@@ -234,6 +240,16 @@ def run(prompt: str, seed: int | str, method: str) -> str:
 def a_set(title: str, n: int, precomputed: bool) -> str:
     """A set of pictures in a list."""
     return f"{title} (n = {n:,}{', precomputed' if precomputed else ''})"
+
+
+def plane(how: str, network: str) -> str:
+    """How pictures were put into the plane, and whose features they are."""
+    return f"{how}, features of {network}"
+
+
+def few(least: int) -> str:
+    """What to expect of small sets."""
+    return f"The smallest set has n = {least}: small differences are chance." if least < FEW else ""
 
 
 def perplexity_info(largest: int, n: int) -> str:

@@ -17,9 +17,11 @@ from maskunet.records.site_stats import name_of
 from maskunet.runs import figures, run_folder
 from maskunet.runs.compare import compare
 from maskunet.studio.studio import Studio
+from maskunet.ui import race_words, story_words
 from maskunet.ui.html import explore as views
 from maskunet.ui.html import heat_map, plots, study
 from maskunet.ui.html.step_pictures import strip
+from maskunet.ui.html.story import story
 from maskunet.ui.tabs import explore
 from tests.methods.test_methods import Redness
 from tests.support.serving import SOON, needs_browser, served
@@ -127,7 +129,7 @@ def test_a_site_has_one_name_in_plots_tables_and_texts(run, tmp_path):
     found = tables(linked)
     for plot in ("removed_weights", "mask_dynamics", "columns"):
         assert {row["site"] for row in found[plot]} == {name}
-    assert {row["name"] for row in tables(html)["removed_heat"]} == {*map(name_of, run.stats.sites)}
+    assert {row["site"] for row in tables(html)["removed_heat"]} == {*map(name_of, run.stats.sites)}
     assert run.stats.at(name).sites == run.stats.at(site).sites
     assert name in [label.get_text() for label in SPECS["removed_heat"].draw(run).axes[0].get_yticklabels()]
     assert not re.search(
@@ -147,8 +149,8 @@ def test_a_pinned_run_has_its_picture_its_map_and_its_name(run):
         r'<i data-site="[^"]*" data-step="(\d)"', html
     )
     shown = strip(run, other)
-    assert shown.count('role="img"') == 3 and "two &lt;i&gt;cones" in shown and 'data-pinned="0,1,2,3"' in shown
-    assert strip(run, replace(other, course=None)).count('role="img"') == 3
+    assert shown.count('class="frame ') == 3 and "two &lt;i&gt;cones" in shown and 'data-pinned="0,1,2,3"' in shown
+    assert strip(run, replace(other, course=None)).count('class="frame ') == 3
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_run_that_removed_nothing_or_knows_nothing_is_still_shown(run):
     said, html = explore.linked(bare, None, {})
     assert "removed no weight" in said and "no numbers to draw" in html
     assert explore.linked(replace(run, stats=None), None, {}) == ("", "")
-    assert "kept no pictures" in strip(bare) and strip(bare).count('role="img"') == 2
+    assert "kept no pictures" in strip(bare) and strip(bare).count('class="frame ') == 2
 
 
 def test_a_second_run_is_laid_over_the_first(run):
@@ -354,6 +356,92 @@ def test_on_a_phone_the_picture_comes_first_and_no_head_overlaps(visit, theme):
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert "over for" not in tab.locator("#stage").inner_text() and tab.evaluate(CONTRAST) == []
     assert not tab.complaints
+
+
+@needs_browser
+def test_a_thumbnail_opens_large_and_the_keyboard_does_it_all(visit):
+    tab = visit(1280, 800)
+    thumbs = tab.locator("#plot-columns img")
+    assert tab.evaluate(
+        "[...document.querySelectorAll('#linked img, .frame')].every((e) => e.matches('[data-zoom][tabindex]'))"
+    )
+    thumbs.nth(1).focus()
+    tab.keyboard.press("Enter")
+    box = tab.locator("#lightbox")
+    box.wait_for(state="visible")
+    number = "document.querySelector('#lightbox p').textContent.match(/(\\d+) \\/ (\\d+)/).slice(1).map(Number)"
+    assert tab.evaluate(number) == [2, thumbs.count()]
+    assert box.locator(".shown img").get_attribute("src") == thumbs.nth(1).get_attribute("src")
+    assert box.locator(".shown img").bounding_box()["width"] > 3 * thumbs.nth(1).bounding_box()["width"]
+    tab.keyboard.press("ArrowRight")
+    assert box.locator(".shown img").get_attribute("src") == thumbs.nth(2).get_attribute("src")
+    for _ in range(3):
+        tab.keyboard.press("ArrowLeft")
+    assert tab.evaluate(number)[0] == thumbs.count()  # round to the last one
+    tab.keyboard.press("Escape")
+    box.wait_for(state="hidden")
+    assert tab.evaluate("document.activeElement.alt") == thumbs.nth(1).get_attribute("alt")
+    tab.locator(".frame").first.click()  # a part of a sheet
+    shown = "getComputedStyle(document.querySelector('#lightbox .part')).backgroundPosition"
+    assert tab.evaluate(shown) == tab.evaluate("getComputedStyle(document.querySelector('.frame')).backgroundPosition")
+    box.get_by_role("button", name="Close").click()
+    box.wait_for(state="hidden")
+    assert not tab.complaints
+
+
+@needs_browser
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_tour_fills_the_window_and_is_turned_by_keys(visit, theme, width):
+    tab = visit(width, 800, f"?__theme={theme}")
+    foreign = []
+    tab.on("request", lambda r: r.url.startswith(("http://127.0.0.1", "data:", "blob:")) or foreign.append(r.url))
+    tab.get_by_role("button", name="Take the tour").focus()
+    tab.keyboard.press("Enter")
+    tab.locator("#story").wait_for(state="visible")
+    box = tab.locator("#story").bounding_box()
+    assert (box["width"], box["height"]) == (width, 800)
+    heads = tab.evaluate("[...document.querySelectorAll('#story h2')].map((h) => h.textContent)")
+    assert heads == [story_words.PLAIN, story_words.CHOSEN, race_words.TITLE]  # of what the shelf has
+    for keys, wanted in (
+        (["ArrowRight"], 1),
+        (["PageDown", "ArrowRight"], 2),
+        (["ArrowLeft"], 1),
+        (["Home"], 0),
+        ([" "], 1),
+    ):
+        for key in keys:
+            tab.keyboard.press(key)
+        assert tab.locator("#story h2:visible").inner_text() == heads[wanted]
+        assert tab.locator("#story output").inner_text() == f"{wanted + 1} / 3"
+    size = tab.evaluate("parseFloat(getComputedStyle(document.querySelector('#story .slide > p')).fontSize)")
+    assert size >= 17 and tab.evaluate(CONTRAST) == []
+    assert tab.evaluate("(d => d.scrollWidth <= d.clientWidth)(document.querySelector('#story'))")
+    tab.locator("#story .slide:visible img").first.click()
+    tab.locator("#lightbox").wait_for(state="visible")
+    tab.keyboard.press("ArrowRight")  # turns the pictures, not the slides
+    tab.keyboard.press("Escape")
+    assert tab.locator("#story h2:visible").inner_text() == heads[1]
+    assert {link.get_attribute("rel") for link in tab.locator("#story a").all()} == {"noopener noreferrer"}
+    tab.keyboard.press("Escape")
+    tab.locator("#story").wait_for(state="hidden")
+    assert tab.evaluate("'tour' in document.activeElement.dataset")
+    assert not foreign and not tab.complaints
+
+
+def test_the_tour_tells_what_the_shelf_has_in_order(run):
+    def made(method, prompt):
+        return replace(run, request=replace(run.request, method=method, prompt=prompt))
+
+    shelf = {"a": made("maskunet_free", "f"), "b": made("random_mask", "r <i>"), "c": made("maskunet_trained", "t")}
+    shelf |= {"d": made("held_mask", "h"), "e": replace(made("random_mask", "x"), base_image=None)}
+    html = story(shelf, {})
+    heads = re.findall("<h2>(.*?)</h2>", html)
+    assert heads == [story_words.PLAIN, story_words.RANDOM, story_words.CHOSEN, story_words.CONCEPT, race_words.TITLE]
+    prompts = re.findall("<p>[^<]*“(.*?)”", html)
+    assert prompts == ["t", "r &lt;i&gt;", "t", "h"]
+    assert html.count('<section class="slide"') == 5 and html.count(" hidden ") == 4
+    assert plots.percent(1 - run.keep_ratio) in html and f"{run.rewards['total']:.2f}." in html
+    assert len(re.findall("<h2>", story({}, {}))) == 1  # the race alone
 
 
 def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):

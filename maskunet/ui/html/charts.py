@@ -100,7 +100,7 @@ def line(
         f'<line class="step" x1="{x(i):.1f}" x2="{x(i):.1f}" y1="{TOP}" y2="{TOP + height}"/>' for i in starts
     )
     labels = "".join(
-        f'<text class="tick" x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{_number(v, look)}</text>'
+        f'<text class="tick" x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{plots.percent(v) if look == "keep_ratio" else f"{v:.3g}"}</text>'
         for v in levels
     )
     behind = f'<polyline class="unmasked" points="{path(unmasked)}"/>' if unmasked else ""

@@ -156,7 +156,7 @@ def _frame(course: Course | None, timestep: int) -> str:
     if course is None or timestep not in course.timesteps:
         return ""
     image = course.result[course.timesteps.index(timestep)]
-    return f'<img src="{pictures.uri(image, 160)}" alt="Predicted image at timestep {timestep}">'
+    return f'<img {pictures.ZOOM} src="{pictures.uri(image, 256)}" alt="Predicted image at timestep {timestep}">'
 
 
 def maps(course: Course, run: Run, timestep: int) -> str:
@@ -165,7 +165,7 @@ def maps(course: Course, run: Run, timestep: int) -> str:
         return ""
     step = course.timesteps.index(timestep)
     cells = "".join(
-        f'<figure><img src="{pictures.uri(both[side, step], 64, "png")}" alt="Features of up block {block}, '
+        f'<figure><img {pictures.ZOOM} src="{pictures.uri(both[side, step], 64, "png")}" alt="Features of up block {block}, '
         f'{explore_words.SIDES[side].lower()}, timestep {timestep}"><figcaption>{explore_words.SIDES[side]}, block {block}</figcaption></figure>'
         for side in (0, 1)
         for block, both in course.maps.items()

@@ -35,7 +35,9 @@ def heat(run: Run, step: int, site: str | None, other: Run | None = None) -> str
         f'<output aria-live="polite">{explore_words.HEAT_HINT}</output></div>'
     )
     inside = f'{scale}<div class="heats" style="--rows:{len(run.stats.sites)}">{"".join(grids)}</div>'
-    return plots.framed(explore_words.HEAT, inside, SPECS["removed_heat"].table(run), "removed_heat")
+    table = [{**row, "site": row["name"]} for row in SPECS["removed_heat"].table(run)]
+    rows = [{column: value for column, value in row.items() if column != "name"} for row in table]
+    return plots.framed(explore_words.HEAT, inside, rows, "removed_heat")
 
 
 def _caption(letter: str, run: Run) -> str:

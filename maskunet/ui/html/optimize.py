@@ -16,5 +16,5 @@ def still(run: Run, titles: Mapping[str, str], weights: Mapping[str, float] = ch
     shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
     curves = charts.charts(run.rows, titles, weights=weights, base=run.base_rewards)
     seen = () if run.course is None else run.course.result
-    strip = pictures.strip({step: pictures.small(image) for step, image in enumerate(seen)})
+    strip = pictures.strip({step: pictures.uri(image) for step, image in enumerate(seen)})
     return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"

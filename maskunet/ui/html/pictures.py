@@ -12,6 +12,7 @@ from maskunet.records import Run
 from maskunet.ui import words
 
 PREVIEW = 256  # pixels along the edge of what is streamed
+ZOOM = 'data-zoom tabindex="0" role="button"'  # of a picture that opens large, see `ui.lightbox`
 
 
 def uri(image: np.ndarray, size: int = PREVIEW, kind: str = "jpeg") -> str:
@@ -38,7 +39,7 @@ def strip(frames: Mapping[int, str]) -> str:
     if not frames:
         return ""
     cells = "".join(
-        f'<figure><img src="{frame}" alt="Predicted image after step {step + 1}">'
+        f'<figure><img {ZOOM} src="{frame}" alt="Predicted image after step {step + 1}">'
         f"<figcaption>{step + 1}</figcaption></figure>"
         for step, frame in sorted(frames.items())
     )
@@ -50,7 +51,7 @@ def figure(image: np.ndarray | None, caption: str, alt: str, size: int = PREVIEW
     inside = (
         '<div class="blank"></div>'
         if image is None
-        else f'<img src="{uri(image, size, kind)}" alt="{escape(alt, quote=True)}">'
+        else f'<img {ZOOM} src="{uri(image, size, kind)}" alt="{escape(alt, quote=True)}">'
     )
     return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>"
 

@@ -218,7 +218,7 @@ def curves(
     along = [value for *_, mine in named for value in (*mine[-1][1:], *(y for _, y, *_ in mine))]
     room = 12 + LETTER * max(len(label) for label, *_ in named)
     axes = Axes((min(across), max(across)), reach(along), room, (WIDTH, CURVES_HEIGHT))
-    bases = (1, 2, 5) if max(across) - min(across) > math.log(10) else range(1, 10)
+    bases = (1, 2, 5) if max(across) - min(across) > math.log(20) else (1, 1.5, 2, 3, 5, 7)
     round_ones = [math.log(base * 10.0**power) for power in range(-3, 5) for base in bases]
     at = axes.x(math.log(mark))
     parts = [

@@ -55,7 +55,7 @@ def _frame(images: np.ndarray, name: str, last: int, look: str = "") -> str:
     sheet = images if images.ndim == 3 else np.concatenate(list(images), axis=1)
     text = escape(name, quote=True)
     return (
-        f'<figure><div class="frame {look}" role="img" aria-label="Predicted image, {text}" '
+        f'<figure><div class="frame {look}" {pictures.ZOOM} aria-label="Predicted image, {text}" '
         f'style="background-image:url({pictures.uri(sheet, sheet.shape[1])});--last:{max(last, 1)};--of:{last + 1}"></div>'
         f"<figcaption>{text}</figcaption></figure>"
     )
