@@ -197,6 +197,9 @@ class Cards:
     def sets(self):
         return list(self.cards)
 
+    def extractors(self):
+        return []
+
     def draw(self, request, owner, address):
         refuse(f"{len(request.sets)} sets & nothing else.")
 

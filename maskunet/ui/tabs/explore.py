@@ -167,7 +167,7 @@ def existing(run: Run, chosen: dict) -> tuple[int, str | None]:
     """Step and site of a selection that came from a browser: what does not exist in this run is ignored."""
     step, site = chosen.get("step"), chosen.get("site")
     step = step if isinstance(step, int) and 0 <= step <= last(run) else last(run)
-    known = {name_of(each): each for each in run.stats.sites}
+    known = {name: each for each in run.stats.sites for name in (each, name_of(each))}
     return step, known.get(site) if isinstance(site, str) else None
 
 
