@@ -245,12 +245,23 @@ def test_what_came_with_the_project_is_drawn_once_for_all_visitors(tmp_path, mon
     studio = FeatureStudio(tmp_path)
     keys = tuple(card.key for card in studio.sets())
     asked = FeatureRequest(sets=keys, reference=keys[0], embedding="PCA")
-    first = [event for event in studio.draw(asked) if event.plane or event.measures]
-    monkeypatch.setattr(features_process, "serve", None)  # nothing may be begun
+    begun = []
+
+    def followed(*given):
+        begun.append(given)
+        yield FeatureEvent(phase="embedding", name="PCA")
+        yield FeatureEvent(phase="measuring", plane="a plane")
+        yield FeatureEvent(phase="done" if len(begun) > 1 else "stopped", measures="measures")
+
+    monkeypatch.setattr(studio, "_followed", followed)
+    assert [event.phase for event in studio.draw(asked)][-1] == "stopped"  # which is not kept
+    assert len(list(studio.draw(asked))) == 3
     again = list(studio.draw(asked))
-    assert again[-1].phase == "done" and [e.plane or e.measures for e in again] == [
-        e.plane or e.measures for e in first
-    ]
+    assert [(event.phase, event.plane, event.measures) for event in again] == [
+        ("measuring", "a plane", None), ("done", None, "measures")]  # fmt: skip
+    assert len(begun) == 2
+    list(studio.draw(replace(asked, seed=5)))
+    assert len(begun) == 3
     feature_set.save(SETS[:2], tmp_path / "toy.npz")
     with pytest.raises(ValueError, match="not there any more"):
         list(studio.draw(asked))

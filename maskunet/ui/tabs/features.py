@@ -62,7 +62,7 @@ class Features(Part):
         shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
         self.draw.click(self.follow, fields, shown, **QUEUED)
         opened = self.tab.select(self.first, self.drawn, self.drawn, **QUICK)
-        opened.success(self.open, [self.drawn, *fields], shown, **QUEUED)
+        opened.success(self.open, self.drawn, shown, **QUEUED)
         self.stop.click(self.end, None, None, **QUICK)
 
     def offer(self) -> tuple[Any, ...]:
@@ -102,16 +102,17 @@ class Features(Part):
         """Count how often this page has opened the tab."""
         return times + 1
 
-    def open(
-        self, times: int, sets: list[str] | None, reference: str | None, kind: str, perplexity: float | None,
-        seed: float | None, extractor: str, most: float | None, request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+    def open(self, times: int, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Draw what came with the project when the tab is opened for the first time; folders may take an hour."""
-        ready = {card.key for card in self.studio.sets() if card.extractor and not card.reason}
-        if times == 1 and sets and {*sets} <= ready:
-            yield from self.follow(sets, reference, kind, perplexity, seed, extractor, most, request)
-        else:
+        cards = [card for card in self.studio.sets() if card.extractor and not card.reason]
+        cards = [card for card in cards if card.extractor == cards[0].extractor]
+        if times != 1 or not cards:
             yield (gr.skip(),) * 5
+            return
+        keys, n = [card.key for card in cards], sum(card.n for card in cards)
+        perplexity = max(1, min(embedding.PERPLEXITY, embedding.largest_perplexity(n)))
+        usual = "t-SNE", perplexity, USUAL["seed"], cards[0].extractor, USUAL["most"]
+        yield from self.follow(keys, keys[0], *usual, request)
 
     def follow(
         self, sets: list[str] | None, reference: str | None, kind: str, perplexity: float | None, seed: float | None,
