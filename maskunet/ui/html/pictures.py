@@ -10,6 +10,7 @@ from PIL import Image
 
 from maskunet.records import Run
 from maskunet.ui import words
+from maskunet.ui.html import plots
 
 PREVIEW = 256  # pixels along the edge of what is streamed
 ZOOM = 'data-zoom tabindex="0" role="button"'  # of a picture that opens large, see `ui.lightbox`
@@ -104,7 +105,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [
-        ("Removed", f"{1 - run.keep_ratio:.1%}", "of the weights that carry a mask, mean over steps"),
+        ("Removed", plots.percent(1 - run.keep_ratio), "of the weights that carry a mask, mean over steps"),
         _reward_tile(run, titles),
         ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
         ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),
