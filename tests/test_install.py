@@ -12,7 +12,7 @@ import pytest
 
 from maskunet import __version__
 from maskunet.studio.features import FeatureStudio
-from maskunet.ui import gallery, race_words, words
+from maskunet.ui import explore_words, gallery, race_words
 from maskunet.ui.html import race, study
 from tests.support.fresh import ROOT, started
 
@@ -83,7 +83,7 @@ def test_without_the_repository_it_makes_pictures_and_the_page_shows_the_same_re
     assert sets and sets == [card.title for card in FeatureStudio().sets()]
     assert raced and raced == race.read()
     assert studied and studied == study.section()
-    assert all(said in page for said in ("Tabletop", words.STUDY, race_words.TITLE)) and str(ROOT) not in page
+    assert all(said in page for said in ("Tabletop", explore_words.STUDY, race_words.TITLE)) and str(ROOT) not in page
 
 
 def test_everything_that_is_shipped_is_in_the_wheel(installed):

@@ -71,6 +71,11 @@ def spread(count: int, shown: int = 5) -> list[int]:
     return [round(i * (count - 1) / (shown - 1)) for i in range(shown)]
 
 
+def nearest(timesteps: np.ndarray, timestep: int) -> int:
+    """The step whose timestep is the nearest one."""
+    return int(np.abs(np.asarray(timesteps) - timestep).argmin())
+
+
 def save(figure: Figure, place: Path, kinds: Sequence[str], dpi: int) -> None:
     """Write PLACE.KIND for each kind, such as "png".
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskunet.records import Run
-from visualize.base import COLORS, NO_STATISTICS, PlotSpec, spread
+from visualize.base import COLORS, NO_STATISTICS, PlotSpec, nearest, spread
 
 BINS = 20
 
@@ -27,16 +27,12 @@ def table(run: Run, step: int = -1, other: Run | None = None) -> list[dict[str, 
     low, high = every.min(), every.max()
     edges = np.linspace(low, high, BINS + 1) if high > low else np.linspace(low - 0.005, low + 0.005, BINS + 1)
     timestep = run.stats.timesteps[step]
-    counts = [np.histogram(stats.ratio[_nearest(stats.timesteps, timestep)], edges)[0] for stats in both]
+    counts = [np.histogram(stats.ratio[nearest(stats.timesteps, timestep)], edges)[0] for stats in both]
     return [
         {"low": float(edges[i]), "high": float(edges[i + 1]), "sites": int(counts[0][i])}
         | ({"sites_b": int(counts[1][i])} if len(both) > 1 else {})
         for i in range(BINS)
     ]
-
-
-def _nearest(timesteps: np.ndarray, timestep: int) -> int:
-    return int(np.abs(timesteps - timestep).argmin())
 
 
 def draw(run: Run, other: Run | None = None) -> Figure:

@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from maskunet.records import Run
-from maskunet.records.site_stats import SiteStats
+from maskunet.records.site_stats import SiteStats, name_of
 from visualize.base import NO_STATISTICS, PlotSpec
 
 
@@ -20,13 +20,6 @@ def _stats(run: Run) -> SiteStats:
     return run.stats
 
 
-def label(stats: SiteStats, site: int) -> str:
-    """A site in short, such as "2.0.0 cross k": block, attention, layer, kind and role."""
-    numbers = [part for part in stats.sites[site].split(".") if part.isdigit()]
-    numbers = numbers[:-1] if stats.roles[site] == "out" else numbers  # to_out.0
-    return f"{'.'.join(numbers)} {stats.attentions[site]} {stats.roles[site]}"
-
-
 def draw(run: Run) -> Figure:
     """Draw the heat map; rows are sites in module order, columns steps.
 
@@ -38,9 +31,9 @@ def draw(run: Run) -> Figure:
     figure = Figure(figsize=(6, 1.2 + 0.13 * count), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(100 * stats.ratio.T, aspect="auto", cmap="cividis", interpolation="nearest")
-    axes.set_yticks(range(count), [label(stats, i) for i in range(count)], fontsize=5.5)
+    axes.set_yticks(range(count), [name_of(site) for site in stats.sites], fontsize=5.5)
     axes.set_xticks(range(len(stats.timesteps)), stats.timesteps.tolist(), fontsize=7, rotation=60)
-    axes.set(xlabel="timestep", ylabel="site: block, attention, layer")
+    axes.set(xlabel="timestep", ylabel="site")
     figure.colorbar(image, label="removed, %", shrink=0.6)
     return figure
 

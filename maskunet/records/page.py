@@ -20,6 +20,7 @@ class Card:
         takes: of a method that takes a trained file, the setting that names it.
         needs_rewards: of a method, whether it is refused without rewards.
         refused: of a base model, whether its file is here and cannot be read.
+        weight: of a reward, in the total.
         unscored: of a base model that is here, why its pictures are not scored; empty if they are.
         presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
@@ -32,6 +33,7 @@ class Card:
     takes: str = ""
     needs_rewards: bool = False
     presets: Presets = field(default_factory=dict)
+    weight: float = 1.0
     available: bool = True
     reason: str = ""
     refused: bool = False

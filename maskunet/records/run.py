@@ -22,6 +22,7 @@ class StepEvent:
         update: gradient update within the step, 0 to updates; `updates` is 0 without optimization.
         image: (H, W, 3) uint8 decoded x0 prediction, or None where no preview was made.
         rewards: each reward by name, and "total", their weighted sum; empty if none was computed.
+        base_rewards: the same of what the unmasked picture looked like at this step.
         loss: what was minimized, or None.
         keep_ratio: share of weights kept per site name, in [0, 1]; empty without masks.
         seconds: since the method began.
@@ -43,6 +44,7 @@ class StepEvent:
     updates: int = 0
     image: np.ndarray | None = None
     rewards: Mapping[str, float] = field(default_factory=dict)
+    base_rewards: Mapping[str, float] = field(default_factory=dict)
     loss: float | None = None
     keep_ratio: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
@@ -61,6 +63,7 @@ class StepEvent:
         return {
             "step": self.step, "timestep": self.timestep, "update": self.update,
             **{f"reward_{name}": _finite(value) for name, value in self.rewards.items()},
+            **{f"base_reward_{name}": _finite(value) for name, value in self.base_rewards.items()},
             "loss": _finite(self.loss), "keep_ratio": sum(ratios) / len(ratios) if ratios else None,
             "best": self.best, "final": self.final,
             "seconds": round(self.seconds, 4), "unet_calls": self.unet_calls,

@@ -20,6 +20,9 @@ FORMAT = "maskunet-sites-1"
 MAX_SITES = 512  # SDXL would have 288
 MAX_COUNT = 10**12  # weights of a site, far more than any has
 SITE = re.compile(r"up_blocks\.\d+\.attentions\.\d+\.transformer_blocks\.\d+\.[\w.]+", re.ASCII)
+PARTS = re.compile(
+    r"up_blocks\.(\d+)\.attentions\.(\d+)\.transformer_blocks\.(\d+)\.attn([12])\.[\w.]*?to_(q|k|v|out)\b.*", re.ASCII
+)
 ATTENTIONS, ROLES = ("self", "cross"), ("q", "k", "v", "out")
 COUNTS = ("removed", "removed_before", "removed_first", "shared_before", "shared_first")
 # The arrays that grow with the steps; the others say what is counted.
@@ -92,13 +95,14 @@ class SiteStats:
         )
 
     def at(self, site: str | None) -> "SiteStats":
-        """One site alone by its name, or all taken as one.
+        """One site alone by its name, here or in the U-Net, or all taken as one.
 
         Raises:
             ValueError: no such site.
         """
         if site is None:
             return self.pooled(range(len(self.sites)), "all sites")
+        site = {name_of(each): each for each in self.sites}.get(site, site)
         if site not in self.sites:
             raise ValueError(f"This run has no site “{site}”. Choose one of its {len(self.sites)}.")
         return self.pooled([self.sites.index(site)], site)
@@ -129,7 +133,7 @@ class SiteStats:
         for step, timestep in enumerate(self.timesteps.tolist()):
             for site, name in enumerate(self.sites):
                 yield {
-                    "step": step, "timestep": timestep, "site": name, "block": int(self.blocks[site]),
+                    "step": step, "timestep": timestep, "site": name, "name": name_of(name), "block": int(self.blocks[site]),
                     "attention": self.attentions[site], "role": self.roles[site],
                     "weights": int(self.weights[site]), "removed": int(self.removed[step, site]),
                     "removed_ratio": float(ratio[step, site]),
@@ -139,6 +143,16 @@ class SiteStats:
                     "logit_std": _known(self.logit_std[step, site]),
                     "gradient_norm": _known(self.gradient_norm[step, site]),
                 }  # fmt: skip
+
+
+def name_of(site: str) -> str:
+    """A site as people read it, such as block1.layer0.cross.v; one of another kind keeps its name in the U-Net."""
+    found = PARTS.fullmatch(site)
+    if not found:
+        return site
+    block, layer, inner, attention, role = found.groups()
+    deeper = "" if inner == "0" else f".inner{inner}"
+    return f"block{block}.layer{layer}{deeper}.{ATTENTIONS[int(attention) - 1]}.{role}"
 
 
 def edges() -> np.ndarray:

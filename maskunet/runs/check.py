@@ -71,7 +71,7 @@ def _faults(run: Run) -> Iterator[tuple[bool, str]]:
 
 def _is_row(row: Mapping[str, Any]) -> bool:
     """Whether a row has what the plots need; a cell may be empty, but for the step."""
-    measures = (name for name in row if name in MEASURES or name.startswith("reward_"))
+    measures = (name for name in row if name in MEASURES or name.startswith(("reward_", "base_reward_")))
     kinds = [*((name, _is_count) for name in COUNTS), *((name, _is_flag) for name in FLAGS)]
     kinds += [(name, _is_number) for name in measures]
     fits = all(row.get(name) is None or kind(row[name]) for name, kind in kinds)

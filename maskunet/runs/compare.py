@@ -14,6 +14,7 @@ from torch import Tensor
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
+from maskunet.methods.base.report import numbers
 from maskunet.methods.base.spec import filled
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run, StepEvent
@@ -65,7 +66,7 @@ def compare(
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
             record.base_settings = plain.settings()
             known = {} if bases is None else bases
-            with closing(_base(model, rewards, record, plain, known, blocks)) as events:
+            with closing(_base(model, rewards, record, plain, known, blocks, spec.needs_rewards)) as events:
                 for event in events:
                     yield "base", event
                     if why := should_stop():
@@ -74,6 +75,7 @@ def compare(
         # Closed before anything else happens: the model is given back even if saving fails.
         with closing(spec.run(model, rewards, record.request, settings)) as events:
             for event in events:
+                event = replace(event, base_rewards=record.base_rewards(event))
                 record.add(event, blocks.outputs)
                 if draft is not None:
                     draft.offer(record)
@@ -122,20 +124,37 @@ def _base(
     plain: MethodSpec,
     known: MutableMapping[tuple, Trace],
     blocks: UpBlocks,
+    steered: bool,
 ) -> Iterator[StepEvent]:
-    """The plain picture's events, or only the last one if this very picture is known."""
+    """The plain picture's events, or only the last one if this very picture is known.
+
+    Args:
+        steered: whether rewards look at every step of the method, so that they look at those of plain too.
+    """
     asked = record.request
     words = (asked.prompt, asked.negative_prompt, asked.seed, asked.steps, asked.guidance, asked.previews)
     machine = (model.name, *sorted(model.weights.items()), str(model.device), str(model.dtype))
     key = (*words, *machine, plain.settings(), bool(rewards))
-    if key in known:
+    if key in known and (known[key].rewards or not steered):
         record.base = known[key]
         yield record.base.last
         return
-    trace = Trace()
+    trace, looks = Trace(), {}
     request = replace(asked, method="plain", preset="", settings={}, keep_masks=False)
     with closing(plain.run(model, rewards, request, plain.settings())) as events:
         for event in events:
             trace.see(event, blocks.outputs)
+            if event.image is not None and not event.final:
+                looks[event.step] = event.image
             yield event
+    if steered:  # when its clock has stopped
+        scored = {step: _score(model, rewards, asked.prompt, image) for step, image in looks.items()}
+        trace.rewards = {**scored, trace.last.step: trace.last.rewards}
     record.base = known[key] = trace
+
+
+@torch.no_grad()
+def _score(model: DiffusionModel, rewards: WeightedRewards, prompt: str, image: np.ndarray) -> dict[str, float]:
+    """The rewards of a picture (H, W, 3) uint8."""
+    picture = torch.from_numpy(image.copy()).to(model.device).permute(2, 0, 1)[None]
+    return numbers(rewards(picture.to(model.dtype) / 255, [prompt]))

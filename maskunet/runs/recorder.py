@@ -33,6 +33,7 @@ class Trace:
         last: the newest event. newest: the one whose pictures are still to be drawn, with its features.
         timesteps: the training timestep of each step.
         frames: the predicted image. components: of each up block's features, and maps: their pictures.
+        rewards: of the predicted image, of a plain picture whose method's steps are scored too.
     """
 
     last: StepEvent | None = None
@@ -41,6 +42,7 @@ class Trace:
     frames: dict[int, np.ndarray] = field(default_factory=dict)
     components: dict[int, dict[int, Components]] = field(default_factory=dict)
     maps: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+    rewards: dict[int, Mapping[str, float]] = field(default_factory=dict)
 
     def see(self, event: StepEvent, features: Mapping[int, Tensor], base: "Trace | None" = None) -> None:
         """Take note of an event and of the up blocks' outputs; `base` lends its components."""
@@ -118,6 +120,10 @@ class Recorder:
         newer = self.best is None or event.step > self.best.step
         if event.image is not None and (event.final or event.best or newer):
             self.best = event
+
+    def base_rewards(self, event: StepEvent) -> Mapping[str, float]:
+        """The plain picture's rewards at an event's step, where they are known."""
+        return self.base.rewards.get(event.step, {}) if self.base else {}
 
     def ends(self, why: str) -> bool:
         """Whether to go no further: asked to, or a reward broke and the method said nothing."""

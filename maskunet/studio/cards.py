@@ -30,7 +30,7 @@ def of_methods(specs: Iterable[MethodSpec]) -> list[Card]:
 
 def of_rewards() -> list[Card]:
     """The rewards, in the order in which runs list them."""
-    return [Card(name=spec.name, title=spec.title, summary=spec.summary) for spec in REWARDS.values()]
+    return [Card(name=s.name, title=s.title, summary=s.summary, weight=s.weight) for s in REWARDS.values()]
 
 
 def _drawn(spec: MethodSpec, preset: Any) -> tuple[FieldCard, ...]:

@@ -1,6 +1,7 @@
 """The studio's part for features: which sets of pictures there are, and drawings of them, each in its own process."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -20,6 +21,7 @@ from maskunet.studio.queue import ENDED, Job, Queue
 COMPUTED = shipped("examples/features")
 AT_ONCE, WAITING = 2, 8  # drawings; the others wait in fair order
 LIMIT = 3600.0  # seconds of one drawing
+KEPT = 8  # finished drawings of what came with the project
 TICK = 0.5  # seconds without news after which an event comes for the clock
 NOT_PICTURES = "annotations"  # the folder beside COCO's pictures that holds their captions
 DIED = "The work ended before it was done, most likely for lack of memory. Take fewer pictures."
@@ -50,6 +52,7 @@ class FeatureStudio:
             raise ValueError(f"“{images.name}” is no folder. --images takes one that holds folders of pictures.")
         self._computed, self._images, self._device, self._cache = computed, images, device, cache
         self._queue = Queue(WAITING, AT_ONCE)
+        self._finished: OrderedDict[tuple, list[FeatureEvent]] = OrderedDict()
 
     def sets(self) -> list[SetCard]:
         """The precomputed sets, then the folders; also those that cannot be used, with the reason."""
@@ -76,6 +79,10 @@ class FeatureStudio:
                 took too long; one sentence.
         """
         sources, asked = self._resolved(request)
+        known = (_state(sources), asked)
+        if known in self._finished:
+            yield from self._finished[known]
+            return
         job = Job(request=request, owner=owner, address=address)
         self._queue.submit(job)
         try:
@@ -84,7 +91,12 @@ class FeatureStudio:
                     yield FeatureEvent(phase="stopped")
                     return
                 yield FeatureEvent(phase="waiting", seconds=time.monotonic() - job.asked)
-            yield from self._followed(sources, asked, job)
+            found = []
+            for event in self._followed(sources, asked, job):
+                found += [event] if event.plane or event.measures or event.phase == "done" else []
+                yield event
+            if found and found[-1].phase == "done" and all(source.name for source in sources):
+                self._keep(known, found)
         finally:
             self._queue.stop(job, "Over.")  # where it still waits
             self._queue.publish(job, "done")
@@ -97,6 +109,12 @@ class FeatureStudio:
     def close(self) -> None:
         """End all drawings."""
         self._queue.close("Stopped because the program was closed.")
+
+    def _keep(self, known: tuple, found: list[FeatureEvent]) -> None:
+        """Keep a drawing of precomputed sets for the next visitor who asks for the same."""
+        self._finished[known] = found
+        while len(self._finished) > KEPT:
+            self._finished.popitem(last=False)
 
     def _followed(self, sources: Sequence[Source], request: FeatureRequest, job: Job) -> Iterator[FeatureEvent]:
         """Start the process and pass on what it says."""
@@ -181,6 +199,11 @@ class FeatureStudio:
                 SetCard(key=f"folder:{path.name}", title=path.name, n=n, reason=reason),
                 Source(title=path.name, path=path),
             )
+
+
+def _state(sources: Sequence[Source]) -> tuple:
+    """What precomputed features are read from, and when it was written."""
+    return tuple((s.path, s.name, s.path.stat().st_mtime_ns) for s in sources)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ import gradio as gr
 
 from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
-from maskunet.ui import controls, gallery, groups, remembered, tabs, words
+from maskunet.ui import controls, fold, gallery, groups, lightbox, remembered, story, tabs, words
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.remembered import Remembered
@@ -72,7 +72,7 @@ class Page:
     """The components of one page and the handlers between them; plain values only, no model.
 
     Attributes:
-        titles: of models, methods and rewards, by name. presets: of the methods.
+        titles: of models, methods and rewards, by name. presets: of the methods. weights: of the rewards.
         address: where programs find the page.
         parts: what the tabs have drawn.
         shown: the id of the run on the stage. kept: the runs that this browser remembers.
@@ -84,6 +84,7 @@ class Page:
         self.models, self.methods = studio.cards(), studio.methods()
         self.presets = {card.name: card.presets for card in self.methods}
         self.titles = {card.name: card.title for card in (*self.models, *self.methods, *studio.rewards())}
+        self.weights = {card.name: card.weight for card in studio.rewards()}
 
     def draw(self, demo: gr.Blocks) -> None:
         """Lay out everything and wire it."""
@@ -97,8 +98,12 @@ class Page:
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
                 self.c = controls.build(self.studio, self.models, self.methods, self.titles)
-            with gr.Column(scale=1, min_width=300, elem_id="stage"), gr.Tabs(elem_id="tabs") as self.tabs:
-                self.parts = list(self._parts())
+            with gr.Column(scale=1, min_width=300, elem_id="stage"):
+                fold.build()
+                with gr.Tabs(elem_id="tabs") as self.tabs:
+                    self.parts = list(self._parts())
+        lightbox.build()
+        story.build(self)
         endpoint.build(self.studio)
         grid_endpoint.build(self.studio)
         self._wire()
@@ -107,7 +112,7 @@ class Page:
         """Draw the tabs that this studio's page has, in their order."""
         for spec in sorted(tabs.SPECS.values(), key=lambda spec: spec.order):
             if spec.offered(self.studio):
-                with gr.Tab(spec.title, id=spec.name) as tab:
+                with gr.Tab(spec.title, id=spec.name, elem_classes="wide" if spec.wide else None) as tab:
                     yield spec.build(self, tab)
 
     def _wire(self) -> None:
@@ -164,7 +169,10 @@ class Page:
             ("Queue", busy),
         )
         items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
-        return f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div><ul>{items}</ul></header>"
+        return (
+            f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div>"
+            f"<ul>{items}<li>{story.BUTTON}</li></ul></header>"
+        )
 
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
@@ -241,7 +249,7 @@ class Page:
 
     def watcher(self, job: Remembered) -> live.Watcher:
         """What follows this job, or none."""
-        return live.Watcher(*(job.get(name, "") for name in ("prompt", "model", "method")), self.titles)
+        return live.Watcher(*(job.get(name, "") for name in ("prompt", "model", "method")), self.titles, self.weights)
 
     def idle(self, kept: list[Remembered]) -> tuple[Any, ...]:
         """Nothing runs: the first precomputed pair, or words."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-TITLE = "Does it help, for the same time?"
+TITLE, COMMAND = "Does it help, for the same time?", "The command that ran this race"
 SHARE, HELD = "share correct", "held-out reward"
 BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
 BUDGET, GROUP, PROMPT = "Budget", "Prompts", "Pictures of"
@@ -68,11 +68,10 @@ def lane(pictures: int) -> str:
 
 
 def verdict(better: list[str], worse: list[str], n: int) -> str:
-    """Which methods the paired intervals tell apart from plain."""
-    found = [f"{', '.join(names)} {what}" for names, what in ((better, "more often"), (worse, "less often")) if names]
-    if not found:
-        return f"At n = {n} no method differs measurably from more plain pictures; those are the simplest choice."
-    said = f"Told apart from more plain pictures at n = {n}, correct: {'; '.join(found)}."
+    """Which methods the paired intervals tell apart from plain: the answer first."""
+    said = [f"{', '.join(names)} {what} often right" for names, what in ((better, "more"), (worse, "less")) if names]
     if better:
-        return said
-    return f"{said} Nothing beats more plain pictures by more than chance would, so those are what to pick."
+        return f"Yes: {'; '.join(said)} than more plain pictures, n = {n}."
+    if worse:
+        return f"No: nothing beats making more plain pictures, n = {n}; {said[0]}."
+    return f"No: nothing differs measurably from making more plain pictures, n = {n}, so those are the simplest choice."

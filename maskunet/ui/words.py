@@ -26,6 +26,8 @@ ONE_CHANGED, MANY_CHANGED = "1 differs from the preset.", "{n} differ from the p
 CHANGED_MARK, BACK_TO_PRESET = "{n} changed", "Back to the preset"
 GENERATE = "Generate both"
 STOP = "Stop and keep the best"
+PICTURE, BEFORE, AFTER, CLOSE = "Picture", "Before", "Next", "Close"
+SHOW_FORM, HIDE_FORM = "Show the form", "Hide the form"
 VOCABULARY = "This small model knows these words. Click to add one."
 VIEW = "View"
 VIEWS = ("Slider", "Side by side", "Difference")
@@ -51,49 +53,11 @@ NOT_SCORED = "not scored"
 GONE = "The server has no such run any more; it may have been restarted."
 DIFFERENCE_NOTE = "Absolute difference per pixel, times three."
 TOTAL, KEPT = "Total reward", "Weights kept"
-CHART_HINT = "One point per update; vertical lines are denoising steps."
+CHANGES = {"rise": "rises", "fall": "falls"}  # against the unmasked picture
+CHART_HINT = "A point per update; vertical lines are steps, the dashed line is the unmasked picture."
 FILMSTRIP = "Predicted image after each step"
-EMPTY_EXPLORE = "Nothing to explore yet. Make a run, or open a precomputed one."
-NO_STATISTICS = "This run removed no weights, or was made before its statistics were kept. Choose a method that masks."
-NO_STRIP = "This run kept no pictures of its steps."
-NO_MASKS = (
-    "To lay two runs' masks over each other, both must have kept them: runs of small models do; elsewhere "
-    "use --keep-masks."
-)
-NO_OTHER = "none"
-RUN_A, RUN_B = "Run", "Pin a second run (B)"
-UPLOAD = "Open a run (.zip)"
-DRAW_FIGURES = "Draw figures for print"
-DOWNLOAD_FIGURES = "Download figures (.zip)"
-HEAT = "Removed weights by site and step"
-HEAT_HINT = "Hover for the number, click to select. A row's name selects the site, a column's head the step."
-ALL_SITES = "all sites"
-NOTHING_REMOVED = "This run removed no weight at any site: its mask is all ones."
-BY_VALUE = "Removed weights by value"
-BY_VALUE_HINT = (
-    "Shares of all and of the removed weights per bin. Where the outline follows the filled bars, "
-    "a weight's value did not decide whether it was removed."
-)
-STANDARDIZED = "weight / standard deviation of its site"
-SHARE, SITES, STEP, REMOVED, ALL_WEIGHTS = "share", "sites", "step", "removed", "all weights"
-RATIOS = "Mask ratios over the sites"
-RATIO, LOGITS, MEAN, GRADIENT = "Removed ratio", "Logits", "mean logit", "Gradient norm"
-OVERLAP, OVERLAPS, OVERLAP_AB = "overlap (IoU)", "Overlap of masks", "Overlap of A and B"
-STEP_BEFORE, FIRST_STEP, CHANCE = "with the step before", "with the first step", "by chance"
-OVERLAP_HINT = "Intersection over union of the removed sets; by chance is that of independent masks of equal ratios."
-COLUMNS = "By timestep, with the predicted image"
-MAPS = "Feature maps"
-MAPS_HINT = "Outputs of the up blocks as three principal components of the unmasked run's, the same for both rows."
-SIDES = ("Unmasked", "Masked")
-STRIP = "Predicted images, step by step"
-STUDY = "How often does a random mask win?"
-STUDY_HINT = (
-    "Bands are 95 % intervals that take pictures as independent; the dashed line is no effect, or the unmasked "
-    "pictures' share. Made by"
-)
-WIN_RATE, REWARD_GAIN, CORRECT = "share whose reward rises", "reward difference", "share correct"
-ASKED = "removed"
-PLAY, PAUSE = "Play", "Pause"
+SHARE, REMOVED, RATIO = "share", "removed", "Removed ratio"
+# The Explore tab has its own, `explore_words`.
 # The Race tab has its own, `race_words`.
 RACE = "Race"
 # The Features tab.
@@ -113,8 +77,13 @@ EMPTY_FEATURES = (
     "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
 NOTHING_DRAWN = "Choose sets and press “Draw”: every point is a picture, pictures that are alike lie close."
-NOTHING_CHOSEN = "Click a picture or draw a rectangle around several to see them here."
-PLANE_HINT = "Hover or use the arrow keys for a picture; click or press Enter, or draw a rectangle, to list."
+NOTHING_CHOSEN = "Pictures that you choose are shown here."
+PLANE_HINT = "Choose a point, or draw a rectangle around several; arrow keys and Enter do it too."
+COCO = (
+    "The paper measures against COCO’s photographs. These sets are of the tabletop world, and their reference is its renders; "
+    "start the page with --images DIR to compare with COCO’s val2017 or any folder."
+)
+FEW = 500  # pictures of a set below which its measures say little
 MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
 CHOSEN = {  # said in the browser, which fills in what stands in braces
     "none": "No picture is chosen.",
@@ -251,26 +220,15 @@ def unscored(why: str) -> str:
     return f"Its pictures are not scored, and methods that rewards steer are refused. {why}"
 
 
+def total(parts: list[tuple[str, float]]) -> str:
+    """The total reward, and what it is the sum of: titles and weights, where they are known."""
+    terms = [title if weight == 1 else f"{weight:g} × {title}" for title, weight in parts]
+    return f"{TOTAL}: {' + '.join(terms)}" if terms else TOTAL
+
+
 def queued(ahead: int) -> str:
     """The place in the queue."""
     return "Next in line" if ahead == 0 else f"{ahead} ahead in the queue"
-
-
-def group(place: str, attention: str) -> str:
-    """Heading of one attention's sites; `place` is block, layer and transformer block with points."""
-    block, layer, *inner = place.split(".")
-    deeper = f".{inner[0]}" if inner and inner[0] != "0" else ""
-    return f"Up block {block}, layer {layer}{deeper}, {attention}-attention"
-
-
-def site(name: str | None) -> str:
-    """A site as people read it, without what all names share."""
-    return ALL_SITES if name is None else name.replace("transformer_blocks.", "").replace("attentions.", "")
-
-
-def at_step(number: int, timestep: int) -> str:
-    """Where the strip of images is."""
-    return f"step {number}, timestep {timestep}"
 
 
 def run(prompt: str, seed: int | str, method: str) -> str:
@@ -284,6 +242,16 @@ def a_set(title: str, n: int, precomputed: bool) -> str:
     return f"{title} (n = {n:,}{', precomputed' if precomputed else ''})"
 
 
+def plane(how: str, network: str) -> str:
+    """How pictures were put into the plane, and whose features they are."""
+    return f"{how}, features of {network}"
+
+
+def few(least: int) -> str:
+    """What to expect of small sets."""
+    return f"The smallest set has n = {least}: small differences are chance." if least < FEW else ""
+
+
 def perplexity_info(largest: int, n: int) -> str:
     """What perplexities t-SNE and UMAP take for so many pictures."""
     if largest < 1:
@@ -295,14 +263,6 @@ def drawing(phase: str, name: str, done: int, total: int) -> str:
     """How far a drawing is."""
     count = f", {done:,} of {total:,}" if total else ""
     return f"{DRAWING_PHASES[phase]} {name}".rstrip() + count
-
-
-def study(n: int, correct: float, plain: int) -> str:
-    """What the study of random masks compared."""
-    return (
-        f"Random masks on tabletop against the unmasked picture of the same prompt and seed, n = {n} per point. "
-        f"By the checker, {100 * correct:.0f} % of the {plain} unmasked pictures are correct."
-    )
 
 
 def training(phase: str, step: int, steps: int) -> str:

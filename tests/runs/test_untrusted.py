@@ -16,9 +16,11 @@ from maskunet.records.disk import untrusted
 from maskunet.runs import run_folder
 from maskunet.studio.shelf import Shelf
 from maskunet.ui import remembered
-from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures
+from maskunet.ui.html.heat_map import heat
 from maskunet.ui.html.optimize import still
+from maskunet.ui.html.step_pictures import strip
+from maskunet.ui.html.story import story
 from maskunet.ui.tabs import explore, history
 from tests.runs.test_run_folder import make
 from tests.support.tiny_stats import Sites, random_masks, stats_of
@@ -246,7 +248,7 @@ def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     kept = remembered.with_run([], found)
     shown = [
         pictures.facts(found, {}), pictures.difference(found), still(found, {}), history.grid(kept),
-        views.heat(found, 1, found.stats.sites[0]), views.strip(found),
+        heat(found, 1, found.stats.sites[0], found), strip(found, found), story({"a": found}, {}),
         *explore.linked(found, found, {"step": 1, "site": found.stats.sites[0]}), *explore.linked(found, None, {}),
     ]  # fmt: skip
     for html in shown:

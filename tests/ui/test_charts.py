@@ -2,7 +2,10 @@
 
 import re
 
-from maskunet.ui.html import charts
+import pytest
+
+from maskunet.ui import words
+from maskunet.ui.html import charts, plots
 
 
 def drawn(values):
@@ -15,17 +18,49 @@ def drawn(values):
     return labels, [float(point.partition(",")[2]) for point in path.split()]
 
 
-def test_the_ends_of_the_axis_are_the_least_and_the_greatest_value():
-    labels, heights = drawn([0.93, 0.95, 0.94])
-    assert labels == ["93.0%", "95.0%"]
-    assert heights[0] == charts.HEIGHT - charts.BOTTOM and heights[1] == charts.TOP
-    assert heights[2] == (heights[0] + heights[1]) / 2
+def test_the_axis_has_round_numbers_around_the_values():
+    labels, heights = drawn([0.72, 0.88, 0.8])
+    assert labels == ["70 %", "75 %", "80 %", "85 %", "90 %"]
+    low, high = charts.SIZE[1] - charts.BOTTOM, charts.TOP
+    assert heights == [pytest.approx(low + (high - low) * share, abs=0.06) for share in (0.1, 0.9, 0.5)]
 
 
-def test_a_flat_line_runs_through_the_middle_and_no_share_above_all_is_written():
-    labels, heights = drawn([0.995, 0.995, 0.995])
-    assert labels == ["99.5%"]
-    assert set(heights) == {charts.TOP + (charts.HEIGHT - charts.TOP - charts.BOTTOM) / 2}
+def test_a_flat_line_stays_flat_and_no_share_above_all_is_written():
+    labels, heights = drawn([0.9996, 0.9997, 0.9996])
+    assert float(labels[-1].removesuffix(" %")) == 100
+    assert max(heights) - min(heights) < 0.01 * (charts.SIZE[1] - charts.TOP - charts.BOTTOM)
+
+
+def test_behind_a_reward_is_the_unmasked_pictures_at_the_same_step_or_its_last():
+    rows = [
+        {"step": i // 2, "timestep": 9 - i, "final": i == 4, "reward_total": 1.0 + i, "base_reward_total": base}
+        for i, base in enumerate([0.5, 0.5, 2.0, 2.0, 6.0])
+    ]
+    html = charts.charts(rows, {})
+    points = re.search(r'"unmasked" points="([^"]+)"', html)[1].split()
+    heights = [float(point.partition(",")[2]) for point in points]
+    assert len(heights) == 4 and heights[0] == heights[1] > heights[2] == heights[3]
+    assert '<small class="fall">falls −' not in html  # it ends at 5, the unmasked picture's last known step at 2
+    old = [{key: value for key, value in row.items() if key != "base_reward_total"} for row in rows]
+    assert "unmasked" not in charts.charts(old, {}).replace(words.CHART_HINT, "")
+    html = charts.charts(old, {}, base={"total": 6.0})
+    level = {point.partition(",")[2] for point in re.search(r'"unmasked" points="([^"]+)"', html)[1].split()}
+    assert len(level) == 1 and '<small class="fall">falls −1.00</small>' in html
+
+
+def test_a_total_says_what_it_is_the_sum_of():
+    row = {"step": 0, "timestep": 9, "final": False, "reward_a": 1.0, "reward_b": 2.0, "reward_total": 11.0}
+    titles = {"a": "Aesthetics", "b": "B"}
+    assert "<span>Total reward: Aesthetics + 5 × B</span>" in charts.charts([row], titles, weights={"a": 1.0, "b": 5.0})
+    assert "<span>Total reward</span>" in charts.charts([row], titles, weights={"a": 1.0})  # one is not known
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [(0.0661, "6.61 %"), (0.000333, "0.0333 %"), (0.999667, "99.9667 %"), (0.93, "93 %"), (0, "0 %"), (1, "100 %")],
+)
+def test_a_share_near_none_or_all_has_the_digits_that_it_needs(share, told):
+    assert plots.percent(share) == told
 
 
 def test_a_chart_that_is_drawn_anew_in_a_moment_has_nothing_to_point_at():

@@ -7,21 +7,28 @@ import json
 import re
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskunet.records import Request
+from maskunet.records.site_stats import name_of
 from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.compare import compare
 from maskunet.studio.studio import Studio
+from maskunet.ui import race_words, story_words
 from maskunet.ui.html import explore as views
-from maskunet.ui.html import study
+from maskunet.ui.html import heat_map, plots, study
+from maskunet.ui.html.step_pictures import strip
+from maskunet.ui.html.story import story
 from maskunet.ui.tabs import explore
 from tests.methods.test_methods import Redness
 from tests.support.serving import SOON, needs_browser, served
 from tests.support.tiny_stats import Sites, random_masks, stats_of
 from visualize import SPECS
+
+CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def tables(html):
 
 
 def test_the_map_shows_and_offers_every_ratio(run):
-    html = views.heat(run, 3, None)
+    html = heat_map.heat(run, 3, None)
     told = re.findall(r'data-step="(\d+)" style="--v:([\d.]+)".*? title="[^"]*: ([\d.e-]+) % removed"', html)
     ratio = run.stats.ratio
     assert len(told) == ratio.size
@@ -63,7 +70,8 @@ def test_bars_are_as_high_as_their_numbers(run):
     shares = [float(row["share_of_all"]) for row in rows]
     assert sum(shares) == pytest.approx(1)
     tallest = max(max(shares), max(float(row["share_of_removed"]) for row in rows))
-    assert np.allclose(np.array(heights) / 144, np.array(shares) / tallest, atol=1e-3)
+    axes = plots.Axes((0, 1), (0, tallest), size=plots.SMALL)
+    assert np.allclose(np.array(heights) / axes.height, np.array(shares) / axes.top, atol=1e-3)
 
 
 def test_lines_go_through_their_numbers(run):
@@ -73,16 +81,76 @@ def test_lines_go_through_their_numbers(run):
     pooled = run.stats.removed.sum(1) / run.stats.weights.sum()
     assert values == pytest.approx(pooled.tolist())
     drawn = [float(y) for y in re.findall(r'<circle class="a" [^>]*cy="([\d.]+)"', html)]
-    assert np.allclose(drawn, 22 + 144 * (1 - np.array(values) / max(values)), atol=0.06)
+    axes = plots.Axes((0, 1), (0, max(values)), size=plots.SMALL)
+    assert np.allclose(drawn, [axes.y(value) for value in values], atol=0.06)
 
 
 def test_the_headline_names_the_block_that_loses_most(run):
-    blocks = run.stats.blocks
-    heavy = replace(run.stats, removed=np.where(blocks == blocks[-1], run.stats.weights, 0) * np.ones((4, 1), int))
+    stats = stats_of(sites := Sites({1: (6, 4), 2: (6, 4)}), [random_masks(sites, 0.3)] * 4)
+    blocks = stats.blocks
+    heavy = replace(stats, removed=np.where(blocks == blocks[-1], stats.weights, 0) * np.ones((4, 1), int))
     text = views.headline(replace(run, stats=heavy), 3, None)
-    assert f"Up block {blocks[-1]} loses most: 100 %" in text
+    assert f"block{blocks[-1]} loses most: 100 % of its weights" in text
     none = replace(run.stats, removed=run.stats.removed * 0)
     assert "removed no weight" in views.headline(replace(run, stats=none), 3, None)
+
+
+def test_a_block_that_loses_most_stands_beside_what_chance_gives(run):
+    """Of masks that remove every weight with one probability, at most 5 in 100 pass the bound."""
+    stats = stats_of(sites := Sites({1: (60, 40), 2: (60, 40)}), [random_masks(sites, 0.07)])
+    rng = np.random.default_rng(0)
+    blocks = np.unique(stats.blocks)
+    beyond = 0
+    for _ in range(400):
+        removed = rng.binomial(stats.weights, 0.07)[None]
+        one = replace(run, stats=replace(stats, removed=removed, timesteps=stats.timesteps[:1]))
+        lost = {b: removed[0, stats.blocks == b].sum() / stats.weights[stats.blocks == b].sum() for b in blocks}
+        most = max(lost, key=lost.get)
+        beyond += lost[most] > views.most_by_chance(one.stats, 0, most)
+    assert 0 < beyond <= 32
+    even = replace(run, stats=replace(stats, removed=np.round(0.07 * stats.weights[None]).astype(int)))
+    assert "No block loses more than by chance: block" in views.headline(even, 0, None)
+
+
+def test_a_site_has_one_name_in_plots_tables_and_texts(run, tmp_path):
+    site = run.stats.sites[5]
+    name = name_of(site)
+    assert re.fullmatch(r"block\d\.layer\d\.(self|cross)\.(q|k|v|out)", name)
+    assert len({*map(name_of, run.stats.sites)}) == len(run.stats.sites)
+    html = heat_map.heat(run, 0, site)
+    assert f'aria-label="{name}"' in html and f'title="{name}, step 1: ' in html
+    layer, _, role = name.rpartition(".")
+    rows = re.findall(r'<b class="group"[^>]*>(.*?)</b>|class="name[^>]*>(\w+)</button>', html)
+    read = [f"{group}{each}" for group, each in zip(
+        [g for i, (g, r) in enumerate(rows) if g for _ in range(4)], [r for _, r in rows if r], strict=True)]  # fmt: skip
+    assert [each.replace("<wbr>", "") for each in read] == [name_of(each) for each in run.stats.sites]
+    said, linked = explore.linked(run, None, {"step": 0, "site": name})
+    assert name in said
+    found = tables(linked)
+    for plot in ("removed_weights", "mask_dynamics", "columns"):
+        assert {row["site"] for row in found[plot]} == {name}
+    assert {row["site"] for row in tables(html)["removed_heat"]} == {*map(name_of, run.stats.sites)}
+    assert run.stats.at(name).sites == run.stats.at(site).sites
+    assert name in [label.get_text() for label in SPECS["removed_heat"].draw(run).axes[0].get_yticklabels()]
+    assert not re.search(
+        r"up_blocks|attn\d|to_[qkv]", re.sub(r'data-\w+="[^"]*"|href="[^"]*"', "", html + said + linked)
+    )
+
+
+def test_a_pinned_run_has_its_picture_its_map_and_its_name(run):
+    request = replace(run.request, prompt="two <i>cones</i>", seed=11)
+    other = replace(run, request=request, result_image=255 - run.result_image)
+    html = heat_map.heat(run, 1, None, other)
+    assert html.count("<figure>") == 2 and "two &lt;i&gt;cones&lt;/i&gt;, seed 11" in html
+    cells = len(run.stats.sites) * len(run.stats.timesteps)
+    assert len(re.findall("<i data-site", html)) == 2 * cells
+    fewer = replace(other, stats=replace(other.stats, timesteps=other.stats.timesteps + 1))  # other steps, as near
+    assert re.findall(r'<i data-site="[^"]*" data-step="(\d)"', heat_map.heat(run, 1, None, fewer)) == re.findall(
+        r'<i data-site="[^"]*" data-step="(\d)"', html
+    )
+    shown = strip(run, other)
+    assert shown.count('class="frame ') == 3 and "two &lt;i&gt;cones" in shown and 'data-pinned="0,1,2,3"' in shown
+    assert strip(run, replace(other, course=None)).count('class="frame ') == 3
 
 
 @pytest.mark.parametrize(
@@ -101,7 +169,7 @@ def test_a_run_that_removed_nothing_or_knows_nothing_is_still_shown(run):
     said, html = explore.linked(bare, None, {})
     assert "removed no weight" in said and "no numbers to draw" in html
     assert explore.linked(replace(run, stats=None), None, {}) == ("", "")
-    assert "kept no pictures" in views.strip(bare)
+    assert "kept no pictures" in strip(bare) and strip(bare).count('class="frame ') == 2
 
 
 def test_a_second_run_is_laid_over_the_first(run):
@@ -148,9 +216,9 @@ def test_a_run_of_sd15s_size_stays_small_on_the_way_to_the_browser(run):
         weights=np.full(72, 409_600), std=np.full(72, 0.02), histogram_all=np.tile(small.histogram_all, (repeats, 1)),
     )  # fmt: skip
     large = replace(run, stats=big, course=None)
-    said, html = explore.linked(large, large, {"step": 7, "site": big.sites[40]})
-    assert big.sites[40].split(".")[1] in said and len(html) < 200_000
-    assert len(views.heat(large, 7, None)) < 400_000
+    said, html = explore.linked(large, large, {"step": 7, "site": name_of(big.sites[40])})
+    assert name_of(big.sites[40]) in said and len(html) < 200_000
+    assert len(heat_map.heat(large, 7, None)) < 400_000 and len(heat_map.heat(large, 7, None, large)) < 500_000
 
 
 def test_figures_of_every_plot_are_written_with_their_numbers(run, tmp_path, monkeypatch):
@@ -185,37 +253,196 @@ def test_a_downloaded_run_can_be_brought_back_and_nothing_else(run, tmp_path):
     assert [p.name for p in (tmp_path / "b").iterdir()] == [run.id]
 
 
+@pytest.fixture(scope="module")
+def visit(chromium, library, run, tmp_path_factory):
+    """The page with two runs on the shelf, its Explore tab open, in windows of any size."""
+    other = replace(run, id="b" * 12, request=replace(run.request, prompt="another cube"))
+    with served(Studio(tmp_path_factory.mktemp("runs"), library=library), {run.id: run, other.id: other}) as url:
+        contexts = []
+
+        def open_tab(width, height, query=""):
+            contexts.append(chromium.new_context(viewport={"width": width, "height": height}))
+            tab = contexts[-1].new_page()
+            tab.set_default_timeout(SOON)
+            tab.complaints = []
+            tab.on("console", lambda m: m.type == "error" and tab.complaints.append(m.text))
+            tab.goto(url + query)
+            tab.get_by_role("tab", name="Explore").click()
+            tab.wait_for_selector("#headline")
+            return tab
+
+        yield open_tab
+        for context in contexts:
+            context.close()
+
+
 @needs_browser
-def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(chromium, library, run, tmp_path):
-    """Which block loses most at the last step, and how do the removed weights of attn2.to_k look?"""
-    with served(Studio(tmp_path / "runs", library=library), {run.id: run}) as url:
-        context = chromium.new_context(viewport={"width": 1280, "height": 900})
-        tab = context.new_page()
-        tab.set_default_timeout(SOON)
-        complaints = []
-        tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
-        tab.goto(url)
-        tab.get_by_role("tab", name="Explore").click()  # one
-        tab.wait_for_selector("#headline")
-        assert (
-            "Step 4 of 4" in tab.locator("#headline").inner_text()
-            and "loses most" in tab.locator("#headline").inner_text()
-        )
-        cell = tab.locator('.heat i[data-site*="attn2.to_k"][data-step="3"]').first
-        cell.click()  # two; the third is to spare
-        tab.wait_for_function("document.querySelector('#plot-removed_weights h4').textContent.includes('attn2.to_k')")
-        assert "on" in cell.get_attribute("class")
-        tab.locator(".heat").focus()
+def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(visit):
+    """Which block loses most at the last step, and how do the removed weights of cross.k look?"""
+    tab = visit(1280, 900)  # one
+    said = tab.locator("#headline").inner_text()
+    assert "Step 4 of 4" in said and re.search(r"block\d loses", said)
+    cell = tab.locator('.heat i[data-site$="cross.k"][data-step="3"]').first
+    cell.click()  # two; the third is to spare
+    tab.wait_for_function("document.querySelector('#headline').textContent.includes('cross.k')")
+    assert "on" in cell.get_attribute("class")
+    assert "cross.k, step 4: " in tab.locator(".scale output").inner_text()
+    tab.locator(".heat").focus()
+    tab.keyboard.press("ArrowLeft")
+    tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 3 of 4')")
+    assert "step 3" in tab.locator(".scrub output").inner_text()
+    tab.locator(".scrub button").click()
+    tab.wait_for_function("!document.querySelector('.scrub output').textContent.includes('step 3')")
+    alts = tab.evaluate("[...document.querySelectorAll('#linked img, #strip img')].every((i) => i.alt.match(/\\d/))")
+    assert alts and not tab.complaints
+
+
+BOXES = """() => Object.fromEntries(['explored-pictures', 'explored-map', 'explored-plots', 'controls', 'picker'].map(
+  (id) => [id, document.getElementById(id).getBoundingClientRect().toJSON()]))"""
+
+
+@needs_browser
+def test_picture_map_and_plots_share_one_screen_and_the_form_comes_back(visit):
+    tab = visit(1280, 800)
+    boxes = tab.evaluate(BOXES)
+    pictures, heat, shown = (boxes[f"explored-{name}"] for name in ("pictures", "map", "plots"))
+    assert pictures["right"] <= heat["left"] and heat["right"] <= shown["left"] and shown["right"] <= 1280
+    assert max(each["top"] for each in (pictures, heat, shown)) < 400
+    assert pictures["bottom"] < 800 and heat["bottom"] < 800 and boxes["controls"]["width"] == 0
+    tab.mouse.move(1000, 600)
+    tab.mouse.wheel(0, 500)
+    tab.wait_for_function("scrollY > 300")
+    boxes = tab.evaluate(BOXES)
+    assert abs(boxes["explored-map"]["top"]) < 2 and abs(boxes["explored-pictures"]["top"]) < 2
+    assert boxes["explored-plots"]["top"] < 0  # what follows the selection moves, and what is selected stays
+    tab.evaluate("scrollTo(0, 0)")
+    button = tab.get_by_role("button", name="Show the form")
+    button.focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator("#prompt textarea").is_visible()
+    tab.get_by_role("button", name="Hide the form").click()
+    assert not tab.locator("#prompt textarea").is_visible()
+    tab.get_by_role("tab", name="Compare").click()
+    tab.wait_for_selector("#prompt textarea", state="visible")
+    assert tab.locator("#fold button").is_hidden()
+
+
+@needs_browser
+def test_a_second_run_is_pinned_beside_the_first_and_a_click_on_it_selects(visit):
+    tab = visit(1280, 800)
+    tab.get_by_label("Pin a second run (B)").click()
+    tab.get_by_role("option", name="another cube").click()
+    tab.wait_for_selector(".frame.pinned")
+    assert "another cube" in tab.locator(".heats figcaption").nth(1).inner_text()
+    tops = "(n) => [...document.querySelectorAll('.heat')[n].querySelectorAll('i')].map((i) => Math.round(i.getBoundingClientRect().top))"
+    assert tab.evaluate(tops, 0) == tab.evaluate(tops, 1)
+    tab.locator(".heat.bare i").nth(5).click()
+    tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 2 of 4')")
+    assert tab.locator(".heat i.on").count() == 2 and not tab.complaints
+
+
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_on_a_phone_the_picture_comes_first_and_no_head_overlaps(visit, theme):
+    tab = visit(390, 844, f"?__theme={theme}")
+    boxes = tab.evaluate(BOXES)
+    tops = [boxes[name]["top"] for name in ("explored-pictures", "picker", "explored-map", "explored-plots")]
+    assert tops == sorted(tops)
+    heads = tab.evaluate(
+        """() => [...document.querySelectorAll('.heat:first-of-type .time')].filter((e) => e.textContent).map((e) => {
+          const range = document.createRange(); range.selectNodeContents(e); const { left, right } = range.getBoundingClientRect();
+          return [left, right]; })"""
+    )
+    assert len(heads) > 2 and all(a[1] < b[0] for a, b in zip(heads, heads[1:], strict=False))
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert "over for" not in tab.locator("#stage").inner_text() and tab.evaluate(CONTRAST) == []
+    assert not tab.complaints
+
+
+@needs_browser
+def test_a_thumbnail_opens_large_and_the_keyboard_does_it_all(visit):
+    tab = visit(1280, 800)
+    thumbs = tab.locator("#plot-columns img")
+    assert tab.evaluate(
+        "[...document.querySelectorAll('#linked img, .frame')].every((e) => e.matches('[data-zoom][tabindex]'))"
+    )
+    thumbs.nth(1).focus()
+    tab.keyboard.press("Enter")
+    box = tab.locator("#lightbox")
+    box.wait_for(state="visible")
+    number = "document.querySelector('#lightbox p').textContent.match(/(\\d+) \\/ (\\d+)/).slice(1).map(Number)"
+    assert tab.evaluate(number) == [2, thumbs.count()]
+    assert box.locator(".shown img").get_attribute("src") == thumbs.nth(1).get_attribute("src")
+    assert box.locator(".shown img").bounding_box()["width"] > 3 * thumbs.nth(1).bounding_box()["width"]
+    tab.keyboard.press("ArrowRight")
+    assert box.locator(".shown img").get_attribute("src") == thumbs.nth(2).get_attribute("src")
+    for _ in range(3):
         tab.keyboard.press("ArrowLeft")
-        tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 3 of 4')")
-        assert "step 3" in tab.locator(".scrub output").inner_text()
-        tab.locator(".scrub button").click()
-        tab.wait_for_function("!document.querySelector('.scrub output').textContent.includes('step 3')")
-        alts = tab.evaluate(
-            "[...document.querySelectorAll('#linked img, #strip img')].every((i) => i.alt.match(/\\d/))"
-        )
-        assert alts and not complaints
-        context.close()
+    assert tab.evaluate(number)[0] == thumbs.count()  # round to the last one
+    tab.keyboard.press("Escape")
+    box.wait_for(state="hidden")
+    assert tab.evaluate("document.activeElement.alt") == thumbs.nth(1).get_attribute("alt")
+    tab.locator(".frame").first.click()  # a part of a sheet
+    shown = "getComputedStyle(document.querySelector('#lightbox .part')).backgroundPosition"
+    assert tab.evaluate(shown) == tab.evaluate("getComputedStyle(document.querySelector('.frame')).backgroundPosition")
+    box.get_by_role("button", name="Close").click()
+    box.wait_for(state="hidden")
+    assert not tab.complaints
+
+
+@needs_browser
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_tour_fills_the_window_and_is_turned_by_keys(visit, theme, width):
+    tab = visit(width, 800, f"?__theme={theme}")
+    foreign = []
+    tab.on("request", lambda r: r.url.startswith(("http://127.0.0.1", "data:", "blob:")) or foreign.append(r.url))
+    tab.get_by_role("button", name="Take the tour").focus()
+    tab.keyboard.press("Enter")
+    tab.locator("#story").wait_for(state="visible")
+    box = tab.locator("#story").bounding_box()
+    assert (box["width"], box["height"]) == (width, 800)
+    heads = tab.evaluate("[...document.querySelectorAll('#story h2')].map((h) => h.textContent)")
+    assert heads == [story_words.PLAIN, story_words.CHOSEN, race_words.TITLE]  # of what the shelf has
+    for keys, wanted in (
+        (["ArrowRight"], 1),
+        (["PageDown", "ArrowRight"], 2),
+        (["ArrowLeft"], 1),
+        (["Home"], 0),
+        ([" "], 1),
+    ):
+        for key in keys:
+            tab.keyboard.press(key)
+        assert tab.locator("#story h2:visible").inner_text() == heads[wanted]
+        assert tab.locator("#story output").inner_text() == f"{wanted + 1} / 3"
+    size = tab.evaluate("parseFloat(getComputedStyle(document.querySelector('#story .slide > p')).fontSize)")
+    assert size >= 17 and tab.evaluate(CONTRAST) == []
+    assert tab.evaluate("(d => d.scrollWidth <= d.clientWidth)(document.querySelector('#story'))")
+    tab.locator("#story .slide:visible img").first.click()
+    tab.locator("#lightbox").wait_for(state="visible")
+    tab.keyboard.press("ArrowRight")  # turns the pictures, not the slides
+    tab.keyboard.press("Escape")
+    assert tab.locator("#story h2:visible").inner_text() == heads[1]
+    assert {link.get_attribute("rel") for link in tab.locator("#story nav a").all()} == {"noopener noreferrer"}
+    tab.keyboard.press("Escape")
+    tab.locator("#story").wait_for(state="hidden")
+    assert tab.evaluate("'tour' in document.activeElement.dataset")
+    assert not foreign and not tab.complaints
+
+
+def test_the_tour_tells_what_the_shelf_has_in_order(run):
+    def made(method, prompt):
+        return replace(run, request=replace(run.request, method=method, prompt=prompt))
+
+    shelf = {"a": made("maskunet_free", "f"), "b": made("random_mask", "r <i>"), "c": made("maskunet_trained", "t")}
+    shelf |= {"d": made("held_mask", "h"), "e": replace(made("random_mask", "x"), base_image=None)}
+    html = story(shelf, {})
+    heads = re.findall("<h2>(.*?)</h2>", html)
+    assert heads == [story_words.PLAIN, story_words.RANDOM, story_words.CHOSEN, story_words.CONCEPT, race_words.TITLE]
+    prompts = re.findall("<p>[^<]*“(.*?)”", html)
+    assert prompts == ["t", "r &lt;i&gt;", "t", "h"]
+    assert html.count('<section class="slide"') == 5 and html.count(" hidden ") == 4
+    assert plots.percent(1 - run.keep_ratio) in html and f"{run.rewards['total']:.2f}." in html
+    assert len(re.findall("<h2>", story({}, {}))) == 1  # the race alone
 
 
 def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):

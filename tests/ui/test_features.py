@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import re
 import time
+from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 
@@ -196,6 +197,9 @@ class Cards:
     def sets(self):
         return list(self.cards)
 
+    def extractors(self):
+        return []
+
     def draw(self, request, owner, address):
         refuse(f"{len(request.sets)} sets & nothing else.")
 
@@ -218,12 +222,50 @@ def test_only_usable_sets_are_offered_and_folders_bring_their_fields():
     assert [part.visible for part in tab(BARE).offer()[:3]] == [True, False, False]
 
 
-def test_the_perplexity_allowed_follows_the_chosen_sets():
-    reference, perplexity = tab(REAL, VAL).fit(["a/real", "folder:val"], "folder:val", 50)
-    assert (reference.value, perplexity.info) == ("folder:val", "1 to 49 for 150 pictures.")
-    reference, perplexity = tab(REAL, VAL).fit(["a/real"], "folder:val", None)
-    assert (reference.value, perplexity.info) == ("a/real", "1 to 33 for 100 pictures.")
-    assert "Too few pictures" in tab(REAL).fit([], None, 5)[1].info
+def test_the_perplexity_is_one_that_the_chosen_sets_allow():
+    reference, perplexity = tab(REAL, VAL).fit(["a/real", "folder:val"], "folder:val", 50, 40)
+    assert (reference.value, perplexity.info, perplexity.value) == ("folder:val", "1 to 49 for 150 pictures.", 40)
+    reference, perplexity = tab(REAL, VAL).fit(["a/real"], "folder:val", None, 40)
+    assert (reference.value, perplexity.info, perplexity.value) == ("a/real", "1 to 33 for 100 pictures.", 30)
+    few = replace(REAL, n=13)
+    assert [tab(few).fit(["a/real"], "a/real", 5, given)[1].value for given in (40, None, 3)] == [4, 4, 3]
+    assert "Too few pictures" in tab(REAL).fit([], None, 5, 30)[1].info
+
+
+def test_the_plot_names_its_network_and_says_when_sets_are_small(drawn):
+    html = views.cloud(drawn[0], {}, {drawn[0].extractor: "Network <b>"})
+    assert "PCA, features of Network &lt;b&gt;" in html and "n = 9: small differences are chance" in html
+    many = Plane(title="PCA", caveat="", extractor="a", points={"a": np.zeros((600, 2))}, thumbnails={"a": np.zeros((600, 48, 48, 3), np.uint8)},
+                 files={"a": ("x",) * 600}, captions={"a": ("",) * 600})  # fmt: skip
+    assert "small differences" not in views.cloud(many, {})
+
+
+def test_what_came_with_the_project_is_drawn_once_for_all_visitors(tmp_path, monkeypatch):
+    feature_set.save(SETS, tmp_path / "toy.npz")
+    studio = FeatureStudio(tmp_path)
+    keys = tuple(card.key for card in studio.sets())
+    asked = FeatureRequest(sets=keys, reference=keys[0], embedding="PCA")
+    begun = []
+
+    def followed(*given):
+        begun.append(given)
+        yield FeatureEvent(phase="embedding", name="PCA")
+        yield FeatureEvent(phase="measuring", plane="a plane")
+        yield FeatureEvent(phase="done" if len(begun) > 1 else "stopped", measures="measures")
+
+    monkeypatch.setattr(studio, "_followed", followed)
+    assert [event.phase for event in studio.draw(asked)][-1] == "stopped"  # which is not kept
+    assert len(list(studio.draw(asked))) == 3
+    again = list(studio.draw(asked))
+    assert [(event.phase, event.plane, event.measures) for event in again] == [
+        ("measuring", "a plane", None), ("done", None, "measures")]  # fmt: skip
+    assert len(begun) == 2
+    list(studio.draw(replace(asked, seed=5)))
+    assert len(begun) == 3
+    feature_set.save(SETS[:2], tmp_path / "toy.npz")
+    with pytest.raises(ValueError, match="not there any more"):
+        list(studio.draw(asked))
+    studio.close()
 
 
 def test_a_refused_drawing_says_why_and_gives_the_button_back():
@@ -257,9 +299,16 @@ def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium
         page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
         page.goto(url)
         page.get_by_role("tab", name="Features").click()
+        page.wait_for_selector(".cloud path")  # without a click
+        page.wait_for_selector(".measures")
+        assert page.locator("#plot-embedding h4").inner_text() == "t-SNE, perplexity 18, seed 0, features of corners"
+        assert (
+            "COCO" in page.locator("#coco").inner_text() and "hover" not in page.locator("#stage").inner_text().lower()
+        )
+        page.wait_for_selector("#stop-drawing", state="hidden")
         page.get_by_label("PCA", exact=True).check()
         page.locator("#draw").click()
-        page.wait_for_selector(".measures")
+        page.wait_for_function("document.querySelector('#plot-embedding h4').textContent.startsWith('PCA')")
         page.wait_for_selector("#stop-drawing", state="hidden")
         point = page.locator('.drawn g[data-set="2"] path').nth(4)
         box = point.bounding_box()

@@ -15,9 +15,9 @@ import pytest
 from maskunet.methods import SPECS
 from maskunet.studio.queue import FOLLOWERS
 from maskunet.studio.studio import Studio
-from maskunet.ui.html import explore as views
 from maskunet.ui.server import listeners
 from maskunet.ui.server.listeners import Listeners, Streams
+from maskunet.ui.tabs import explore
 from tests.support.serving import served
 from tests.ui.test_security import call
 
@@ -211,16 +211,16 @@ def test_a_flood_of_sessions_ends_no_stream_that_is_read(library, tmp_path, monk
 
 def test_opened_runs_are_drawn_one_at_a_time(client, studio, monkeypatch):
     _, output = call(client, "compare", *COMPARE, "random_mask", "")
-    run, strip, now, most = output["data"][2]["run_id"], views.strip, [], []
+    run, strip, now, most = output["data"][2]["run_id"], explore.strip, [], []
 
-    def slow(drawn):
+    def slow(*drawn):
         now.append(run)
         most.append(len(now))
         time.sleep(0.1)
         now.pop()
-        return strip(drawn)
+        return strip(*drawn)
 
-    monkeypatch.setattr(views, "strip", slow)
+    monkeypatch.setattr(explore, "strip", slow)
     streams = [listened(client, join(client, "opened", run, "")) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         ends = [*pool.map(lambda stream: next(t for t in stream if t["msg"] == "process_completed"), streams)]

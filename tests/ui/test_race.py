@@ -174,13 +174,17 @@ def test_what_came_out_follows_from_the_intervals():
         line("pag", 0.0, 0.2),
         line("best", 0.1, 0.2, True),
     ]
-    told = race._verdict({"equal_time": lines, "prompts": 9}, TITLES)
-    assert told == "Told apart from more plain pictures at n = 9, correct: SynGen more often; freeu less often."
-    told = race._verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
-    assert told.endswith(
-        "freeu less often. Nothing beats more plain pictures by more than chance would, so those are what to pick."
-    )
-    assert "no method differs measurably" in race._verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+    told = race.verdict({"equal_time": lines, "prompts": 9}, TITLES)
+    assert told == "Yes: SynGen more often right; freeu less often right than more plain pictures, n = 9."
+    told = race.verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
+    assert told == "No: nothing beats making more plain pictures, n = 9; freeu less often right."
+    assert "nothing differs measurably" in race.verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+
+
+def test_the_answer_comes_first_and_the_command_is_folded_away(found):
+    html = race.said(found, TITLES)
+    places = [html.index(part) for part in ('class="verdict"', 'class="said"', "<details><summary>")]
+    assert places == sorted(places) and "<code>" not in html[: places[-1]] and "<details open" not in html
 
 
 def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):
@@ -214,6 +218,9 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         tab.get_by_role("tab", name="Race").click()
         tab.wait_for_selector("#race-lines table")
         found = race.read()
+        tops = [tab.locator(f"#{name}").bounding_box()["y"] for name in
+                ("race-said", "race-curves", "race-picker", "race-lines", "race-prompt", "race-sheet")]  # fmt: skip
+        assert tops == sorted(tops) and not tab.locator("#race-said code").is_visible()
         assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
         before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
         tab.get_by_label("Equal U-Net calls").check()

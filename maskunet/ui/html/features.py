@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,12 @@ MARKS = {
 }
 
 
-def cloud(plane: Plane, precomputed: Mapping[str, bool]) -> str:
+def cloud(plane: Plane, precomputed: Mapping[str, bool], networks: Mapping[str, str] = MappingProxyType({})) -> str:
     """The sets as points with everything a selection needs: nothing more is asked of the server.
 
     Args:
         precomputed: by title of the set, whether its features came with the project.
+        networks: titles of the networks that describe pictures, by name.
     """
     notes = "".join(f'<p class="hint">{escape(note)}</p>' for note in plane.notes)
     if plane.problem:
@@ -50,7 +52,10 @@ def cloud(plane: Plane, precomputed: Mapping[str, bool]) -> str:
         f'<div class="drawn">{_drawing(plane)}<div class="peek" hidden></div></div>'
         f'<output class="chosen" aria-live="polite">{words.NOTHING_CHOSEN}</output><div class="picked"></div></div>{notes}'
     )
-    return plots.framed(plane.title, inside, rows, "embedding", f"{plane.caveat} {words.PLANE_HINT}")
+    least = min(map(len, plane.points.values()))
+    said = f"{words.few(least)} {plane.caveat} {words.PLANE_HINT}".strip()
+    title = words.plane(plane.title, networks.get(plane.extractor, plane.extractor))
+    return plots.framed(title, inside, rows, "embedding", said)
 
 
 def _about(plane: Plane, name: str) -> dict:

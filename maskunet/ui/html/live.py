@@ -15,11 +15,13 @@ class Watcher:
 
     Args:
         prompt: what is being drawn. model, method: their names.
-        titles: of models, methods and rewards, by name.
+        titles: of models, methods and rewards, by name; `weights`, of the rewards in the total.
     """
 
-    def __init__(self, prompt: str, model: str, method: str, titles: Mapping[str, str]):
-        self.prompt, self.titles = prompt, titles
+    def __init__(
+        self, prompt: str, model: str, method: str, titles: Mapping[str, str], weights: Mapping[str, float] = charts.NONE
+    ):  # fmt: skip
+        self.prompt, self.titles, self.weights = prompt, titles, weights
         self.names = pictures.titled(model, method, titles)
         self.base: np.ndarray | None = None
         self.result: np.ndarray | None = None
@@ -46,7 +48,7 @@ class Watcher:
 
     def optimize(self, event: JobEvent) -> str:
         """The view of the optimization: counters, both pictures, curves, the strip of steps."""
-        curves = charts.charts(event.rows, self.titles, still=False)
+        curves = charts.charts(event.rows, self.titles, weights=self.weights, still=False)
         return f"{counters(event)}{self.pair()}{curves}{pictures.strip(self.frames)}"
 
 

@@ -7,14 +7,14 @@ from maskunet.ui import words
 from maskunet.ui.html import charts, pictures
 
 
-def still(run: Run, titles: Mapping[str, str]) -> str:
+def still(run: Run, titles: Mapping[str, str], weights: Mapping[str, float] = charts.NONE) -> str:
     """A finished run: its pictures, its curves, and what its method predicted at each step.
 
     Args:
-        titles: of models, methods and rewards, by name.
+        titles: of models, methods and rewards, by name; `weights`, of the rewards in the total.
     """
     shown = pictures.pair(run.base_image, run.result_image, pictures.names(run, titles), run.request.prompt)
-    curves = charts.charts(run.rows, titles)
+    curves = charts.charts(run.rows, titles, weights=weights, base=run.base_rewards)
     seen = () if run.course is None else run.course.result
-    strip = pictures.strip({step: pictures.small(image) for step, image in enumerate(seen)})
+    strip = pictures.strip({step: pictures.uri(image) for step, image in enumerate(seen)})
     return f"{shown}{curves}{strip}" if curves else f"{shown}{pictures.empty(words.EMPTY_OPTIMIZE)}"

@@ -10,8 +10,10 @@ from PIL import Image
 
 from maskunet.records import Run
 from maskunet.ui import words
+from maskunet.ui.html import plots
 
 PREVIEW = 256  # pixels along the edge of what is streamed
+ZOOM = 'data-zoom tabindex="0" role="button"'  # of a picture that opens large, see `ui.lightbox`
 
 
 def uri(image: np.ndarray, size: int = PREVIEW, kind: str = "jpeg") -> str:
@@ -38,7 +40,7 @@ def strip(frames: Mapping[int, str]) -> str:
     if not frames:
         return ""
     cells = "".join(
-        f'<figure><img src="{frame}" alt="Predicted image after step {step + 1}">'
+        f'<figure><img {ZOOM} src="{frame}" alt="Predicted image after step {step + 1}">'
         f"<figcaption>{step + 1}</figcaption></figure>"
         for step, frame in sorted(frames.items())
     )
@@ -50,7 +52,7 @@ def figure(image: np.ndarray | None, caption: str, alt: str, size: int = PREVIEW
     inside = (
         '<div class="blank"></div>'
         if image is None
-        else f'<img src="{uri(image, size, kind)}" alt="{escape(alt, quote=True)}">'
+        else f'<img {ZOOM} src="{uri(image, size, kind)}" alt="{escape(alt, quote=True)}">'
     )
     return f"<figure>{inside}<figcaption>{escape(caption)}</figcaption></figure>"
 
@@ -103,7 +105,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [
-        ("Removed", f"{1 - run.keep_ratio:.1%}", "of the weights that carry a mask, mean over steps"),
+        ("Removed", plots.percent(1 - run.keep_ratio), "of the weights that carry a mask, mean over steps"),
         _reward_tile(run, titles),
         ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
         ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),

@@ -2,20 +2,26 @@
 
 import base64
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from maskunet.records.table import csv_text
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 200, 44, 10, 22, 34
+SMALL = (300, 160)  # of a plot that stands beside another one
+FLAT = 0.05  # of the largest number, what an axis shows at least: smaller changes look as small as they are
 Rows = Sequence[Mapping[str, Any]]
 Series = tuple[str, str, str]  # the rows' column, its label, its CSS class
 
 
 def percent(value: float) -> str:
-    """A share as people read it."""
-    return f"{100 * value:.3g} %"
+    """A share as people read it: three digits of it, or of what it lacks to the whole."""
+    part = 100 * value
+    near = min(abs(part), abs(100 - part))
+    digits = min(max(0, 2 - math.floor(math.log10(near))), 6) if near else 0
+    text = f"{part:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
 def number(value: float) -> str:
@@ -31,18 +37,44 @@ def link(rows: Rows, name: str) -> str:
 
 def framed(title: str, inside: str, rows: Rows, name: str, hint: str = "") -> str:
     """A titled plot with its numbers and a sentence on how to read it."""
-    head = f'<div class="head"><h4>{escape(title)}</h4>{link(rows, name)}</div>'
+    head = f'<div class="head"><h4>{escape(title)}</h4>{link(rows, name) if rows else ""}</div>'
     said = f'<p class="hint">{escape(hint)}</p>' if hint else ""
     return f'<section class="plot" id="plot-{name}">{head}{inside}{said}</section>'
+
+
+def reach(values: Iterable[float], most: float = math.inf) -> tuple[float, float]:
+    """From where to where an axis goes that shows these numbers; nearly equal ones are not blown up to its length.
+
+    Args:
+        most: what none can be above, such as 1 of a share.
+    """
+    low, high = min(values := [*values]), max(values)
+    least = FLAT * max(abs(low), abs(high))
+    if not least:
+        return 0.0, 1.0
+    if high - low >= least:
+        return low, high
+    top = min((low + high + least) / 2, most)
+    return top - least, top
+
+
+def ticks(low: float, high: float, count: int = 4, whole: bool = False) -> list[float]:
+    """Round numbers, evenly apart, of which the first and the last enclose the range."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high).tolist()
 
 
 class Axes:
     """Maps values to the drawing; `x` and `y` give coordinates, `frame` the axes with their labels."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float], right: float = RIGHT, height: float = HEIGHT):
+    def __init__(
+        self, x: tuple[float, float], y: tuple[float, float], right: float = RIGHT, size: tuple[float, float] = (WIDTH, HEIGHT)
+    ):  # fmt: skip
         self.low, self.high = x
-        self.floor, self.top = y
-        self.width, self.height = WIDTH - LEFT - right, height - TOP - BOTTOM
+        self.ticks = ticks(*y)
+        self.floor, self.top = self.ticks[0], self.ticks[-1]
+        self.width, self.height = size[0] - LEFT - right, size[1] - TOP - BOTTOM
 
     def x(self, value: float) -> float:
         return LEFT + self.width * (value - self.low) / ((self.high - self.low) or 1)
@@ -50,29 +82,31 @@ class Axes:
     def y(self, value: float) -> float:
         return TOP + self.height * (self.top - value) / ((self.top - self.floor) or 1)
 
-    def frame(self, xlabel: str, ylabel: str, xs: Callable[[float], str], ys: Callable[[float], str]) -> str:
-        """Base line, ends of both axes, and what they are."""
+    def frame(
+        self, xlabel: str, ylabel: str, xs: Callable[[float], str], ys: Callable[[float], str], across: Sequence[float]
+    ) -> str:  # fmt: skip
+        """Base line, round numbers along both axes, and what they are; `across` are those along x."""
         base = TOP + self.height
-        middle = (self.low + self.high) / 2
-        places = ((self.low, "start"), (middle, "middle"), (self.high, "end"))
-        ticks = "".join(
-            f'<text class="tick" x="{self.x(v):.1f}" y="{base + 14}" text-anchor="{anchor}">{xs(v)}</text>'
-            for v, anchor in (places if self.high > self.low else places[:1])
+        below = "".join(
+            f'<text class="tick" x="{self.x(v):.1f}" y="{base + 14}" text-anchor="middle">{xs(v)}</text>'
+            for v in across
+            if self.low <= v <= self.high
         )
-        sides = "".join(
+        beside = "".join(
+            f'<line class="grid" x1="{LEFT}" x2="{LEFT + self.width}" y1="{self.y(v):.1f}" y2="{self.y(v):.1f}"/>'
             f'<text class="tick" x="{LEFT - 6}" y="{self.y(v) + 4:.1f}" text-anchor="end">{ys(v)}</text>'
-            for v in (self.floor, self.top)
+            for v in self.ticks
         )
         return (
-            f'<line class="base" x1="{LEFT}" x2="{LEFT + self.width}" y1="{base}" y2="{base}"/>{ticks}{sides}'
+            f'{beside}<line class="base" x1="{LEFT}" x2="{LEFT + self.width}" y1="{base}" y2="{base}"/>{below}'
             f'<text class="tick" x="{LEFT + self.width / 2}" y="{base + BOTTOM - 4}" text-anchor="middle">{escape(xlabel)}</text>'
             f'<text class="tick" x="{LEFT}" y="{TOP - 10}">{escape(ylabel)}</text>'
         )
 
 
-def _svg(inside: str, about: str, height: float = HEIGHT) -> str:
+def _svg(inside: str, about: str, size: tuple[float, float] = (WIDTH, HEIGHT)) -> str:
     label = escape(about, quote=True)
-    return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">{inside}</svg>'
+    return f'<svg viewBox="0 0 {size[0]:g} {size[1]:g}" role="img" aria-label="{label}">{inside}</svg>'
 
 
 def legend(series: Sequence[Series]) -> str:
@@ -85,11 +119,12 @@ def legend(series: Sequence[Series]) -> str:
 
 def bars(
     rows: Rows, series: Sequence[Series], *, xlabel: str, ylabel: str, xs: Callable[[float], str] = number,
-    ys: Callable[[float], str] = number, unit: str = "",
+    ys: Callable[[float], str] = number, size: tuple[float, float] = (WIDTH, HEIGHT),
 ) -> str:  # fmt: skip
     """Bars from `low` to `high` of each row; the first series is filled, the others are outlines."""
     top = max((row[key] for row in rows for key, *_ in series), default=0) or 1
-    axes = Axes((rows[0]["low"], rows[-1]["high"]), (0, top))
+    ends = rows[0]["low"], rows[-1]["high"]
+    axes = Axes(ends, (0, top), size=size)
     parts = []
     for i, (key, _, cls) in enumerate(series):
         if i:
@@ -105,19 +140,21 @@ def bars(
             for row in rows
         ]
     for row in rows:  # one invisible column per bin tells all its values
-        told = "; ".join(f"{label} {ys(row[key])}{unit}" for key, label, _ in series)
+        told = "; ".join(f"{label} {ys(row[key])}" for key, label, _ in series)
         parts.append(
             f'<rect class="hover" x="{axes.x(row["low"]):.2f}" y="{TOP}" height="{axes.height}" '
             f'width="{axes.x(row["high"]) - axes.x(row["low"]):.2f}"><title>{xs(row["low"])} to '
             f"{xs(row['high'])}: {escape(told)}</title></rect>"
         )
     about = f"{ylabel} over {xlabel}, {len(rows)} bins, highest {ys(top)}"
-    return legend(series) + _svg(axes.frame(xlabel, ylabel, xs, ys) + "".join(parts), about)
+    frame = axes.frame(xlabel, ylabel, xs, ys, ticks(*ends))
+    return legend(series) + _svg(frame + "".join(parts), about, size)
 
 
 def lines(
     rows: Rows, series: Sequence[Series], *, x: str, xlabel: str, ylabel: str, ys: Callable[[float], str] = number,
     mark: float | None = None, level: float | None = None, floor: float | None = 0.0, xs: Callable[[float], str] = number,
+    size: tuple[float, float] = (WIDTH, HEIGHT),
 ) -> str:  # fmt: skip
     """One line per series over the column `x`; None is a gap.
 
@@ -129,14 +166,13 @@ def lines(
     values += [] if level is None else [level]
     if not values:
         return '<p class="hint">There are no numbers to draw here.</p>'
-    low, top = min([*values, *([] if floor is None else [floor])]), max(values)
-    if top - low < 1e-12:
-        low, top = low - 0.5 * max(abs(low), 0.1), top + 0.5 * max(abs(top), 0.1)
-    axes = Axes((rows[0][x], rows[-1][x]), (low, top))
-    parts = [axes.frame(xlabel, ylabel, xs, ys)]
+    across = rows[0][x], rows[-1][x]
+    axes = Axes(across, reach([*values, *([] if floor is None else [floor])]), size=size)
+    whole = all(isinstance(row[x], int) for row in rows)
+    parts = [axes.frame(xlabel, ylabel, xs, ys, ticks(*across, whole=whole))]
     if level is not None:
         at = f"{axes.y(level):.1f}"
-        parts.append(f'<line class="mark" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<line class="mark" x1="{LEFT}" x2="{LEFT + axes.width}" y1="{at}" y2="{at}"/>')
     if mark is not None:
         at = f"{axes.x(mark):.1f}"
         parts.append(f'<line class="mark" x1="{at}" x2="{at}" y1="{TOP}" y2="{TOP + axes.height}"/>')
@@ -151,7 +187,7 @@ def lines(
             for a, b in known
         ]
     about = f"{ylabel} over {xlabel}, from {ys(min(values))} to {ys(max(values))}"
-    return legend(series) + _svg("".join(parts), about)
+    return legend(series) + _svg("".join(parts), about, size)
 
 
 def _band(axes: Axes, rows: Rows, x: str, key: str, cls: str) -> str:
@@ -181,17 +217,19 @@ def curves(
     across = [*(math.log(x) for x, *_ in points), math.log(mark)]
     along = [value for *_, mine in named for value in (*mine[-1][1:], *(y for _, y, *_ in mine))]
     room = 12 + LETTER * max(len(label) for label, *_ in named)
-    axes = Axes((min(across), max(across)), (min(along), max(along)), room, CURVES_HEIGHT)
+    axes = Axes((min(across), max(across)), reach(along), room, (WIDTH, CURVES_HEIGHT))
+    bases = (1, 2, 5) if max(across) - min(across) > math.log(20) else (1, 1.5, 2, 3, 5, 7)
+    round_ones = [math.log(base * 10.0**power) for power in range(-3, 5) for base in bases]
     at = axes.x(math.log(mark))
     parts = [
-        axes.frame(xlabel, ylabel, lambda value: xs(math.exp(value)), ys),
+        axes.frame(xlabel, ylabel, lambda value: xs(math.exp(value)), ys, round_ones),
         f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{TOP + axes.height}"/>',
     ]
     places = _apart([axes.y(mine[-1][1]) for *_, mine in named], LABEL_GAP, TOP, TOP + axes.height)
     for (label, cls, mine), place in zip(named, places, strict=True):
         parts.append(_curve(axes, label, cls, mine, place, lambda x, y: f"{xs(x)}: {ys(y)}"))
     about = f"{ylabel} over {xlabel}, {len(named)} curves, from {ys(min(along))} to {ys(max(along))}"
-    return _svg("".join(parts), about, CURVES_HEIGHT)
+    return _svg("".join(parts), about, (WIDTH, CURVES_HEIGHT))
 
 
 def _curve(

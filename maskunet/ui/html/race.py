@@ -60,13 +60,13 @@ def said(found: Mapping[str, Any], titles: Titles) -> str:
     )
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
     return (
-        f'<h3>{race_words.TITLE}</h3><p class="said">{badge} {escape(sentence)}</p>'
-        f'<p class="said"><b>{escape(_verdict(found, titles))}</b></p>'
-        f'<p class="hint"><code>{escape(about["command"])}</code></p>'
+        f'<h3>{race_words.TITLE}</h3><p class="verdict">{escape(verdict(found, titles))}</p>'
+        f'<p class="said">{badge} {escape(sentence)}</p>'
+        f"<details><summary>{race_words.COMMAND}</summary><code>{escape(about['command'])}</code></details>"
     )
 
 
-def _verdict(found: Mapping[str, Any], titles: Titles) -> str:
+def verdict(found: Mapping[str, Any], titles: Titles) -> str:
     """From the paired 95 % intervals of the share correct over all prompts, at equal time."""
     pairs = [
         (race_words.entrant(line["entrant"], titles), line["against"]["plain"])
@@ -88,6 +88,11 @@ def curves(found: Mapping[str, Any], titles: Titles) -> str:
     drawn = "".join(_panel(found, rows, *panel) for panel in panels)
     names = [(kind, race_words.KINDS.get(kind, kind), _look(place)) for place, kind in enumerate(found["kinds"])]
     return f'{plots.legend(names)}<div class="plots">{drawn}</div>'
+
+
+def share(found: Mapping[str, Any], titles: Titles) -> str:
+    """The curve of the share correct alone."""
+    return _panel(found, table(found), "correct", race_words.SHARE, plots.percent)
 
 
 def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys: Any) -> str:
@@ -155,7 +160,7 @@ def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = 
         name = race_words.entrant(lane["entrant"], titles)
         alt = escape(f"{name}: {each['prompt']}", quote=True)
         drawn += (
-            f'<figure><img src="{pictures.uri(image)}" alt="{alt}"><figcaption>{mark} {escape(name)}'
+            f'<figure><img {pictures.ZOOM} src="{pictures.uri(image)}" alt="{alt}"><figcaption>{mark} {escape(name)}'
             f"<small>{escape(titles.get(held_out, held_out))} {lane['rewards'][held_out]:.3f}, {race_words.lane(lane['pictures'])}</small>"
             "</figcaption></figure>"
         )

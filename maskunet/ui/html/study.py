@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.records.disk.shipped import shipped
-from maskunet.ui import words
+from maskunet.ui import explore_words, words
 from maskunet.ui.html import plots
 
 FOLDER = shipped("docs/results/random-masks")
 CLASSES = ("a", "b", "image", "all")
 PANELS = (  # the summary's column, its intervals' prefix, title, level of no effect, format
-    ("win_rate", "win", words.WIN_RATE, 0.5, plots.percent),
-    ("reward", "reward", words.REWARD_GAIN, 0.0, plots.number),
-    ("correct", "correct", words.CORRECT, None, plots.percent),
+    ("win_rate", "win", explore_words.WIN_RATE, 0.5, plots.percent),
+    ("reward", "reward", explore_words.REWARD_GAIN, 0.0, plots.number),
+    ("correct", "correct", explore_words.CORRECT, None, plots.percent),
 )
 
 
@@ -28,10 +28,11 @@ def section(folder: Path = FOLDER) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
-    said = words.study(found["summary"][0]["n"], plain["correct"], plain["n"])
+    said = explore_words.study(found["summary"][0]["n"], plain["correct"], plain["n"])
     return (
-        f'<h3>{words.STUDY}</h3><p class="said">{badge} {escape(said)}</p><div class="plots">{drawn}</div>'
-        f'<p class="hint">{words.STUDY_HINT} <code>{escape(about["command"])}</code></p>'
+        f'<details><summary>{explore_words.STUDY}</summary><p class="said">{badge} {escape(said)}</p>'
+        f'<div class="plots">{drawn}</div>'
+        f'<p class="hint">{explore_words.STUDY_HINT} <code>{escape(about["command"])}</code></p></details>'
     )
 
 
@@ -54,7 +55,7 @@ def _panel(found: Mapping[str, Any], column: str, interval: str, title: str, lev
         table,
         series,
         x="removed",
-        xlabel=words.ASKED,
+        xlabel=explore_words.ASKED,
         ylabel=title,
         ys=ys,
         xs=plots.percent,

@@ -68,6 +68,7 @@ class TabSpec:
         order: tabs stand by it from left to right.
         build: draws the tab, within the `gr.Tab` that it is given.
         offered: whether this studio's page has it.
+        wide: whether it needs the room of the form, which then folds away while it is open.
     """
 
     name: str
@@ -75,3 +76,4 @@ class TabSpec:
     order: int
     build: Callable[["Page", gr.Tab], Part]
     offered: Callable[[Studio], bool] = always
+    wide: bool = False

@@ -3,16 +3,19 @@ const heat = () => element.querySelector('.heat');
 const sites = () => [...heat().querySelectorAll('.name')].map((name) => name.dataset.site);
 
 const mark = (step, site) => {
-  for (const part of heat().querySelectorAll('.on')) part.classList.remove('on');
+  const all = (what) => element.querySelectorAll(what);  // also of the second run
+  for (const part of all('.on')) part.classList.remove('on');
   const chosen = (part) => (part.matches('i') ? part.dataset.site === site && part.dataset.step === step
     : part.matches('.name') ? part.dataset.site === site : part.dataset.step === step);
-  for (const part of heat().querySelectorAll('i, .name, .time')) if (chosen(part)) part.classList.add('on');
+  for (const part of all('.heat i, .name, .time')) if (chosen(part)) part.classList.add('on');
+  const cell = heat().querySelector('i.on');
+  if (cell) element.querySelector('output').textContent = cell.title;
 };
 
 const pick = (step, site) => {
   Object.assign(heat().dataset, { step, site });
   mark(step, site);
-  const time = heat().querySelectorAll('.time')[step].textContent;
+  const { time } = heat().querySelectorAll('.time')[step].dataset;
   for (const scrub of document.querySelectorAll('.scrub')) {
     const at = scrub.dataset.times.split(',').indexOf(time);
     const slider = scrub.querySelector('input');

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.records import Run
-from maskunet.ui import words
+from maskunet.records.site_stats import name_of
+from maskunet.ui import explore_words, words
 from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
 from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures, plots, study
+from maskunet.ui.html.heat_map import heat
+from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.tabs.base import Part, TabSpec
 from visualize import SPECS
@@ -46,22 +49,23 @@ class Explore(Part):
         def follow(run_id: str | None, kept: list[Remembered], other: str | None) -> tuple[Any, ...]:
             options = choices(page, kept, run_id)
             found = gr.Dropdown(choices=options, value=run_id or None)
-            return found, gr.Dropdown(choices=[(words.NO_OTHER, ""), *options]), *opened(run_id, other)
+            return found, gr.Dropdown(choices=[(explore_words.NO_OTHER, ""), *options]), *opened(run_id, other)
 
         @shows_a_run
         def opened(run_id: str | None, other: str | None) -> tuple[Any, ...]:
             run = page.find(run_id)
             chosen = {"step": last(run), "site": ""}
-            return *views_of(run, page.find(other), chosen), overlap(page, run_id, other), chosen
+            return *views_of(run, pinned(page, run_id, other), chosen), overlap(page, run_id, other), chosen
 
         @shows_a_run
         def select(run_id: str | None, other: str | None, event: gr.EventData) -> tuple[str, str, dict]:
             chosen = {name: picked(event).get(name) for name in ("step", "site")}
-            return *linked(page.find(run_id), page.find(other), chosen), chosen
+            return *linked(page.find(run_id), pinned(page, run_id, other), chosen), chosen
 
         @shows_a_run
-        def pin(run_id: str | None, other: str | None, chosen: dict) -> tuple[str, str, str]:
-            return *linked(page.find(run_id), page.find(other), chosen), overlap(page, run_id, other)
+        def pin(run_id: str | None, other: str | None, chosen: dict) -> tuple[Any, ...]:
+            shown = views_of(page.find(run_id), pinned(page, run_id, other), chosen)
+            return *shown[: len(self.views())], overlap(page, run_id, other)
 
         @shows_a_run
         def take(path: str, kept: list[Remembered], other: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -73,20 +77,11 @@ class Explore(Part):
             file = page.studio.shelf.figures(page.found(run_id))
             return gr.DownloadButton(value=str(file), visible=True)
 
-        stage = [
-            self.heat,
-            self.said,
-            self.linked,
-            self.strip,
-            self.draw,
-            self.figures,
-            self.against,
-            self.chosen,
-        ]
+        stage = [*self.views(), self.draw, self.figures, self.against, self.chosen]
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other], everything, **QUICK)
         self.run.input(opened, [self.run, self.other], stage, **QUEUED)
-        self.other.input(pin, [self.run, self.other, self.chosen], [self.said, self.linked, self.against], **QUEUED)
+        self.other.input(pin, [self.run, self.other, self.chosen], [*self.views(), self.against], **QUEUED)
         self.heat.select(
             select,
             [self.run, self.other],
@@ -97,46 +92,53 @@ class Explore(Part):
         self.upload.upload(take, [self.upload, page.kept, self.other], everything, **QUEUED)
         self.draw.click(figures, self.run, self.figures, **{**QUEUED, "show_progress": "full"})
 
+    def views(self) -> list[gr.HTML]:
+        """What shows the runs, as `views_of` fills it."""
+        return [self.strip, self.heat, self.said, self.linked]
+
 
 def build(page: "Page", tab: gr.Tab) -> Explore:
-    """Draw the tab."""
+    """Draw the tab: pictures, map and plots beside each other, on a phone below each other."""
     with gr.Row(elem_id="picker"):
-        run = gr.Dropdown([], label=words.RUN_A, allow_custom_value=True, min_width=260)
-        other = gr.Dropdown([(words.NO_OTHER, "")], value="", label=words.RUN_B, allow_custom_value=True, min_width=260)
-        upload = gr.UploadButton(words.UPLOAD, file_types=[".zip"], size="sm", scale=0, min_width=130)
-    said = gr.HTML("")
-    heat = gr.HTML(pictures.empty(words.EMPTY_EXPLORE), js_on_load=(HERE / "explore.js").read_text(), elem_id="heat")
-    linked_ = gr.HTML("", elem_id="linked")
-    against = gr.HTML("", elem_id="against")
-    strip = gr.HTML("", js_on_load=(HERE / "scrub.js").read_text(), elem_id="strip")
-    with gr.Row(elem_id="figures-row"):
-        draw = gr.Button(words.DRAW_FIGURES, size="sm", visible=False)
-        figures = gr.DownloadButton(words.DOWNLOAD_FIGURES, size="sm", visible=False)
+        run = gr.Dropdown([], label=explore_words.RUN_A, allow_custom_value=True, min_width=200)
+        other = gr.Dropdown(
+            [(explore_words.NO_OTHER, "")], value="", label=explore_words.RUN_B, allow_custom_value=True, min_width=200
+        )
+        upload = gr.UploadButton(explore_words.UPLOAD, file_types=[".zip"], size="sm", scale=0, min_width=130)
+        draw = gr.Button(explore_words.DRAW_FIGURES, size="sm", scale=0, min_width=110, visible=False)
+        figures = gr.DownloadButton(
+            explore_words.DOWNLOAD_FIGURES, size="sm", scale=0, min_width=150, visible=False, elem_id="figures"
+        )
+    with gr.Row(elem_id="explored"):
+        with gr.Column(min_width=0, elem_id="explored-pictures"):
+            strip_ = gr.HTML("", js_on_load=(HERE / "scrub.js").read_text(), elem_id="strip")
+        with gr.Column(min_width=0, elem_id="explored-map"):
+            empty = pictures.empty(explore_words.EMPTY)
+            map_ = gr.HTML(empty, js_on_load=(HERE / "explore.js").read_text(), elem_id="heat")
+        with gr.Column(min_width=0, elem_id="explored-plots"):
+            said = gr.HTML("", elem_id="explored-said")
+            linked_ = gr.HTML("", elem_id="linked")
+            against = gr.HTML("", elem_id="against")
     gr.HTML(study.section(), elem_id="study")
-    return Explore(
-        run,
-        other,
-        upload,
-        said,
-        heat,
-        linked_,
-        strip,
-        against,
-        draw,
-        figures,
-        gr.State({"step": 0, "site": ""}),
-    )
+    chosen = gr.State({"step": 0, "site": ""})
+    return Explore(run, other, upload, said, map_, linked_, strip_, against, draw, figures, chosen)
 
 
 def views_of(run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...]:
-    """Map, linked views, strip and the figures' buttons of a run."""
+    """Pictures, map, sentence and plots of a run, and the figures' buttons."""
     if run is None or not views.usable(run.stats):
-        said = pictures.empty(words.EMPTY_EXPLORE if run is None else run.note or words.NO_STATISTICS)
-        rest = "" if run is None else views.strip(run)
-        return said, "", "", rest, gr.Button(visible=False), gr.DownloadButton(visible=False)
-    drawn = views.heat(run, chosen["step"], chosen["site"] or None)
+        said = pictures.empty(explore_words.EMPTY if run is None else run.note or explore_words.NO_STATISTICS)
+        shown = "" if run is None else strip(run, other)
+        return shown, said, "", "", gr.Button(visible=False), gr.DownloadButton(visible=False)
+    step, site = existing(run, chosen)
+    beside = other if other is not None and views.usable(other.stats) else None
     buttons = gr.Button(visible=True), gr.DownloadButton(visible=False)
-    return drawn, *linked(run, other, chosen), views.strip(run), *buttons
+    return strip(run, other), heat(run, step, site, beside), *linked(run, other, chosen), *buttons
+
+
+def pinned(page: "Page", run_id: str | None, other: str | None) -> Run | None:
+    """The second run, if one is chosen that is not the first."""
+    return page.find(other) if other and other != run_id else None
 
 
 def choices(page: "Page", kept: Sequence[Remembered], run_id: str) -> list[tuple[str, str]]:
@@ -161,13 +163,19 @@ def last(run: Run | None) -> int:
     return len(run.stats.timesteps) - 1 if run is not None and run.stats is not None else 0
 
 
-def linked(run: Run | None, other: Run | None, chosen: dict) -> tuple[str, str]:
-    """The sentence and the views for a selection that came from a browser: what does not exist in this run is ignored."""
-    if run is None or not views.usable(run.stats):
-        return "", ""
+def existing(run: Run, chosen: dict) -> tuple[int, str | None]:
+    """Step and site of a selection that came from a browser: what does not exist in this run is ignored."""
     step, site = chosen.get("step"), chosen.get("site")
     step = step if isinstance(step, int) and 0 <= step <= last(run) else last(run)
-    site = site if site in run.stats.sites else None
+    known = {name: each for each in run.stats.sites for name in (each, name_of(each))}
+    return step, known.get(site) if isinstance(site, str) else None
+
+
+def linked(run: Run | None, other: Run | None, chosen: dict) -> tuple[str, str]:
+    """The sentence and the plots for a selection."""
+    if run is None or not views.usable(run.stats):
+        return "", ""
+    step, site = existing(run, chosen)
     return views.headline(run, step, site), views.views(run, step, site, other)
 
 
@@ -178,13 +186,15 @@ def overlap(page: "Page", run_id: str, other: str) -> str:
     try:
         masks = [page.masks(run_id), page.masks(other)]
         if None in masks:
-            return f'<p class="hint">{words.NO_MASKS}</p>'
+            return f'<p class="hint">{explore_words.NO_MASKS}</p>'
         rows = [{**row, "number": row["step"] + 1} for row in SPECS["run_overlap"].table(*masks)]
     except ValueError as error:
         return f'<p class="hint">{escape(str(error))}</p>'
-    series = [("overlap", words.OVERLAP_AB, "a"), ("chance", words.CHANCE, "all")]
-    drawn = plots.lines(rows, series, x="number", xlabel=words.STEP, ylabel=words.OVERLAP)
-    return plots.framed(words.OVERLAP_AB, drawn, rows, "run_overlap", words.OVERLAP_HINT)
+    series = [("overlap", explore_words.OVERLAP_AB, "a"), ("chance", explore_words.CHANCE, "all")]
+    how = {"xlabel": explore_words.STEP, "ylabel": explore_words.OVERLAP, "size": plots.SMALL}
+    drawn = plots.lines(rows, series, x="number", **how)
+    framed = plots.framed(explore_words.OVERLAP_AB, drawn, rows, "run_overlap", explore_words.OVERLAP_HINT)
+    return f'<div class="plots small">{framed}</div>'
 
 
-SPEC = TabSpec(name="explore", title="Explore", order=30, build=build)
+SPEC = TabSpec(name="explore", title="Explore", order=30, build=build, wide=True)

@@ -39,7 +39,9 @@ const card = (point) => {
   const picture = document.createElement('i');
   picture.className = `thumb sheet${point.set}`;
   picture.style.backgroundPosition = `${part(point.i % columns, columns)} ${part(Math.floor(point.i / columns), rows)}`;
-  picture.setAttribute('role', 'img');
+  picture.setAttribute('role', 'button');
+  picture.tabIndex = 0;
+  picture.dataset.zoom = '';
   picture.setAttribute('aria-label', say('picture', { i: point.i + 1, n: files.length, name, text: caption || files[point.i] }));
   const text = document.createElement('figcaption');
   const file = document.createElement('small');

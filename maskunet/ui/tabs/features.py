@@ -47,17 +47,22 @@ class Features(Part):
     shown: gr.Row
     cloud: gr.HTML
     measures: gr.HTML
+    tab: gr.Tab
+    drawn: gr.State
 
     def wire(self, page: "Page") -> None:
         """Offer the sets there are, keep the fields in step with them, draw and stop."""
         offered = [self.empty, self.form, self.shown, self.sets, self.folders, self.refused]
         follows = [self.reference, self.perplexity]
+        chosen = [self.sets, self.reference, self.most, self.perplexity]
         page.demo.load(self.offer, None, offered, **QUICK)
-        self.sets.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
-        self.most.change(self.fit, [self.sets, self.reference, self.most], follows, **QUICK)
+        self.sets.change(self.fit, chosen, follows, **QUICK)
+        self.most.change(self.fit, chosen, follows, **QUICK)
         fields = [self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most]
         shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
         self.draw.click(self.follow, fields, shown, **QUEUED)
+        opened = self.tab.select(self.first, self.drawn, self.drawn, **QUICK)
+        opened.success(self.open, self.drawn, shown, **QUEUED)
         self.stop.click(self.end, None, None, **QUICK)
 
     def offer(self) -> tuple[Any, ...]:
@@ -76,17 +81,38 @@ class Features(Part):
             refused,
         )
 
-    def fit(self, sets: list[str] | None, reference: str | None, most: float | None) -> tuple[Any, ...]:
-        """The reference is one of the chosen sets; the perplexity is said to be what they allow."""
+    def fit(
+        self, sets: list[str] | None, reference: str | None, most: float | None, perplexity: float | None
+    ) -> tuple[Any, ...]:
+        """The reference is one of the chosen sets; the perplexity is one that they allow."""
         cards = [card for card in self.studio.sets() if card.key in (sets or ())]
         limit = USUAL["most"] if most is None else int(most)
         n = sum(card.n if card.extractor else min(card.n, limit) for card in cards)
         keys = [card.key for card in cards]
         kept = reference if reference in keys else next(iter(keys), None)
+        largest = embedding.largest_perplexity(n)
+        fits = perplexity is not None and 1 <= perplexity <= max(largest, 1)
+        number = perplexity if fits else max(1, min(embedding.PERPLEXITY, largest))
         return (
             gr.Dropdown(choices=[(card.title, card.key) for card in cards], value=kept),
-            gr.Number(info=words.perplexity_info(embedding.largest_perplexity(n), n)),
+            gr.Number(value=number, info=words.perplexity_info(largest, n)),
         )
+
+    def first(self, times: int) -> int:
+        """Count how often this page has opened the tab."""
+        return times + 1
+
+    def open(self, times: int, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Draw what came with the project when the tab is opened for the first time; folders may take an hour."""
+        cards = [card for card in self.studio.sets() if card.extractor and not card.reason]
+        cards = [card for card in cards if card.extractor == cards[0].extractor]
+        if times != 1 or not cards:
+            yield (gr.skip(),) * 5
+            return
+        keys, n = [card.key for card in cards], sum(card.n for card in cards)
+        perplexity = max(1, min(embedding.PERPLEXITY, embedding.largest_perplexity(n)))
+        usual = "t-SNE", perplexity, USUAL["seed"], cards[0].extractor, USUAL["most"]
+        yield from self.follow(keys, keys[0], *usual, request)
 
     def follow(
         self, sets: list[str] | None, reference: str | None, kind: str, perplexity: float | None, seed: float | None,
@@ -95,6 +121,7 @@ class Features(Part):
         """Draw, and tell how far it is; the plane comes before the measures."""
         skip = gr.skip()
         precomputed = {card.title: bool(card.extractor) for card in self.studio.sets()}
+        networks = {card.name: card.title for card in self.studio.extractors()}
         yield gr.Button(interactive=False), gr.Button(visible=True), "", skip, skip
         said = skip
         try:
@@ -105,7 +132,7 @@ class Features(Part):
                     skip,
                     skip,
                     views.status(event),
-                    skip if plane is None else views.cloud(plane, precomputed),
+                    skip if plane is None else views.cloud(plane, precomputed, networks),
                     skip if found is None else views.measures(found) if found.rows or event.phase == "done" else "",
                 )
         except ValueError as error:
@@ -150,6 +177,7 @@ def build(page: "Page", tab: gr.Tab) -> Features:
             stop = gr.Button(words.STOP_DRAWING, variant="stop", visible=False, elem_id="stop-drawing")
         status = gr.HTML("", elem_id="drawing")
     refused = gr.HTML("")
+    gr.HTML(f'<p class="hint">{words.COCO}</p>', elem_id="coco")
     with gr.Row(visible=False) as shown:
         with gr.Column(scale=3, min_width=300):
             cloud = gr.HTML(pictures.empty(words.NOTHING_DRAWN), js_on_load=SCRIPT.read_text(), elem_id="cloud")
@@ -157,7 +185,7 @@ def build(page: "Page", tab: gr.Tab) -> Features:
             measures = gr.HTML("", elem_id="measures")
     return Features(
         studio, empty, form, sets, reference, kind, perplexity, seed, folders, extractor, most, refused, draw,
-        stop, status, shown, cloud, measures,
+        stop, status, shown, cloud, measures, tab, gr.State(0),
     )  # fmt: skip
 
 
@@ -188,4 +216,4 @@ def asked(
     )  # fmt: skip
 
 
-SPEC = TabSpec(name="features", title=words.FEATURES, order=50, build=build)
+SPEC = TabSpec(name="features", title=words.FEATURES, order=50, build=build, wide=True)

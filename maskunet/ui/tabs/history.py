@@ -74,7 +74,7 @@ def _card(item: Remembered) -> str:
     badge = "" if state == "done" else f" {pictures.cut_short(state)}"
     picture = escape(picture, quote=True) if picture.startswith("data:image/jpeg;base64,") else ""
     return (
-        f'<article><img src="{picture}" alt="Result for: {known["prompt"]}">'
+        f'<article><img {pictures.ZOOM} src="{picture}" alt="Result for: {known["prompt"]}">'
         f"<div><p>{known['prompt']}</p><small>{known['model']}, {known['method']}, seed {known['seed']}{reward}</small>"
         f'{badge}<button type="button" data-run="{known["id"]}" data-act="open">{words.OPEN}</button>'
         f'<button type="button" data-run="{known["id"]}" data-act="remove">{words.DELETE}</button></div></article>'

@@ -37,9 +37,9 @@ class Optimize(Part):
         if run is None:
             return pictures.empty(words.EMPTY_OPTIMIZE), hidden
         if stage.precomputed or not run.rows:
-            return still(run, self.page.titles), hidden
+            return still(run, self.page.titles, self.page.weights), hidden
         file = str(self.page.studio.shelf.numbers(run.id))
-        return still(run, self.page.titles), gr.DownloadButton(value=file, visible=True)
+        return still(run, self.page.titles, self.page.weights), gr.DownloadButton(value=file, visible=True)
 
     def moving(self) -> list[Any]:
         """The course, without its files."""

@@ -47,4 +47,4 @@ def build(page: "Page", tab: gr.Tab) -> Part:
     return Part()
 
 
-SPEC = TabSpec(name="race", title=words.RACE, order=40, build=build)
+SPEC = TabSpec(name="race", title=words.RACE, order=40, build=build, wide=True)

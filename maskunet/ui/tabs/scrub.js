@@ -13,6 +13,8 @@ element.addEventListener('input', (event) => {
   if (!scrub) return;
   const at = Number(event.target.value);
   scrub.style.setProperty('--i', at);
+  const pinned = scrub.dataset.pinned?.split(',')[at];
+  if (pinned) scrub.style.setProperty('--j', pinned);
   scrub.querySelector('output').textContent = `step ${at + 1}, timestep ${scrub.dataset.times.split(',')[at]}`;
 });
 

@@ -1,0 +1,91 @@
+"""Every label and message of the Explore tab."""
+
+from collections.abc import Mapping
+
+from maskunet.records.site_stats import name_of
+
+EMPTY = "Nothing to explore yet. Make a run, or open a precomputed one."
+NO_STATISTICS = "This run removed no weights, or was made before its statistics were kept. Choose a method that masks."
+NO_STRIP = "This run kept no pictures of its steps; these are its last."
+NO_MASKS = (
+    "To lay two runs' masks over each other, both must have kept them: runs of small models do; elsewhere "
+    "use --keep-masks."
+)
+NO_OTHER = "none"
+RUN_A, RUN_B = "Run", "Pin a second run (B)"
+UPLOAD = "Open a run (.zip)"
+DRAW_FIGURES = "Draw for print"
+DOWNLOAD_FIGURES = "Download figures (.zip)"
+HEAT = "Removed by site and step"
+HEAT_HINT = "Choose a cell, a site or a step."
+ALL_SITES = "all sites"
+NOTHING_REMOVED = "This run removed no weight at any site: its mask is all ones."
+BY_VALUE, BY_VALUE_HINT = "Removed by value", "Where the outline follows the bars, a weight’s value did not decide."
+STANDARDIZED = "weight / its site’s deviation"
+SHARE, SITES, STEP, REMOVED, ALL_WEIGHTS = "share", "sites", "step", "removed", "all weights"
+RATIOS = "Sites by removed ratio"
+RATIO, LOGITS, MEAN, GRADIENT = "Removed ratio", "Logits", "mean logit", "Gradient norm"
+OVERLAP, OVERLAPS, OVERLAP_AB = "overlap (IoU)", "Overlap of masks", "Overlap of A and B"
+STEP_BEFORE, FIRST_STEP, CHANCE = "with the step before", "with the first step", "by chance"
+OVERLAP_HINT = "By chance: independent masks of equal ratios."
+COLUMNS = "By timestep"
+MAPS, MAPS_HINT = "Feature maps", "The up blocks’ outputs as three principal components of the unmasked run’s."
+SIDES, MASKED_AB = ("Unmasked", "Masked"), ("A, masked", "B, masked")
+STRIP = "Step by step"
+PLAY, PAUSE = "Play", "Pause"
+STUDY = "How often does a random mask win?"
+STUDY_HINT = (
+    "Bands are 95 % intervals that take pictures as independent; the dashed line is no effect, or the unmasked "
+    "pictures' share. Made by"
+)
+WIN_RATE, REWARD_GAIN, CORRECT = "share whose reward rises", "reward difference", "share correct"
+ASKED = "removed"
+
+
+def site(name: str | None) -> str:
+    """A site as people read it, or all of them."""
+    return ALL_SITES if name is None else name_of(name)
+
+
+def block(number: int) -> str:
+    """An up block, as the names of its sites begin."""
+    return f"block{number}"
+
+
+def cell(name: str, step: int, ratio: str) -> str:
+    """One number of the map; `step` from 0."""
+    return f"{site(name)}, step {step + 1}: {ratio} removed"
+
+
+def when(step: int, steps: int, timestep: int) -> str:
+    """Which step is chosen, from 0."""
+    return f"Step {step + 1} of {steps}, timestep {timestep}"
+
+
+def most(ratios: Mapping[str, str], chance: str, beyond: bool) -> str:
+    """Which block loses the largest share, which is the first, and what it would be by chance."""
+    (first, ratio), *others = ratios.items()
+    if not others:
+        return f"{first} loses {ratio} of its weights."
+    rest = ", ".join(f"{name} {value}" for name, value in others)
+    if beyond:
+        return f"{first} loses most: {ratio} of its weights ({rest}; by chance up to {chance})."
+    return f"No block loses more than by chance: {first} {ratio}, {rest}; chance gives up to {chance}."
+
+
+def lost(name: str | None, removed: int, weights: int, ratio: str) -> str:
+    """What a site, or all of them, lose."""
+    return f"{removed:,} of {weights:,} weights removed at {site(name)}, {ratio}."
+
+
+def at_step(number: int, timestep: int) -> str:
+    """Where the strip of images is."""
+    return f"step {number}, timestep {timestep}"
+
+
+def study(n: int, correct: float, plain: int) -> str:
+    """What the study of random masks compared."""
+    return (
+        f"Random masks on tabletop against the unmasked picture of the same prompt and seed, n = {n} per point. "
+        f"By the checker, {100 * correct:.0f} % of the {plain} unmasked pictures are correct."
+    )

@@ -1,0 +1,24 @@
+"""Every word of the tour."""
+
+TOUR, START = "Tour", "Take the tour"
+BACK, NEXT, FULL = "Back", "Next", "Full screen (F)"
+LINKS = {
+    "Paper": "https://arxiv.org/abs/2505.03097",
+    "Published code": "https://github.com/gudaochangsheng/MaskUnet",
+}
+PLAIN = "A model draws a picture"
+RANDOM, RANDOM_SAID = "Switch some weights off at random", "Same noise, same prompt: what is chosen has to beat this."
+CHOSEN, CHOSEN_SAID = "Choose which ones", "A mask for every step, learned so that the picture fits its prompt better."
+CONCEPT, CONCEPT_SAID = "Take a concept away", "One mask for all prompts, found by what these weights do for a word."
+
+
+def plain(prompt: str, model: str) -> str:
+    """What the first slide shows."""
+    return f"“{prompt}”, drawn by {model} with every weight in its place."
+
+
+def facts(prompt: str, removed: str, rewards: tuple[float | None, float | None]) -> str:
+    """A run in a sentence or two: its rewards, where they are known, before and after."""
+    before, after = rewards
+    said = f"“{prompt}”, {removed} of the weights removed"
+    return f"{said}." if before is None or after is None else f"{said}: reward {before:.2f} → {after:.2f}."
