@@ -1,5 +1,6 @@
 """Where weights lie on this machine, and a base model read from there; never downloads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -76,7 +77,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
     Raises:
         ValueError: as `models.base.from_folder`.
     """
-    return from_folder(
+    model = from_folder(
         folder,
         name=spec.name,
         guidance=spec.guidance,
@@ -85,6 +86,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         dtype=dtype or choose_dtype(device),
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
     )
+    return replace(model, judge=spec.judge)
 
 
 def _cached(repo: str, revision: str) -> Path | None:

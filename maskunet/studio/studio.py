@@ -67,7 +67,7 @@ class Studio:
         trains: bool = False,
     ):
         self.shelf = Shelf(runs)
-        self._weights, self._library = weights, library or Library(model, weights, device)
+        self._weights, self._library = weights, library or Library(model, weights, device, for_page=True)
         self.features = FeatureStudio(images=images, device=str(self._library.device))
         place = Place(model=self._library.default, weights=weights, device=str(self._library.device))
         self.training = TrainStudio(place) if trains else None
