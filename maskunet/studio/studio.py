@@ -13,10 +13,10 @@ from maskunet.machine import device_name
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.prompts.groups import parse
-from maskunet.records import Card, JobEvent, Request, Run, Status
+from maskunet.records import Card, JobEvent, Request, Run, Setup, Status
 from maskunet.runs.command_line import command_line
 from maskunet.runs.replay import as_made
-from maskunet.studio import cards, doctor
+from maskunet.studio import cards, doctor, setup
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.process import kill_all
 from maskunet.studio.queue import Job, Queue
@@ -83,6 +83,10 @@ class Studio:
         """The base models, the default one first, each with why it cannot be used if so."""
         return self._library.cards()
 
+    def setups(self) -> list[Setup]:
+        """What the base models with a download take that is not here."""
+        return setup.setups(self._library)
+
     def methods(self) -> list[Card]:
         """The methods by their kind, with their presets, the default preset first."""
         return cards.of_methods(self._methods.values())
@@ -112,10 +116,19 @@ class Studio:
         Args:
             settings: what a run was made with, which its preset may no longer mean.
         """
+        request = self.as_made(request, settings or {})
+        return command_line(request, self._weights if request.model == self._library.default else None)
+
+    def as_made(self, request: Request, settings: Mapping[str, Any]) -> Request:
+        """What a run was asked with, as somebody would ask for it today.
+
+        Args:
+            settings: what it was made with, which its preset may no longer mean.
+        """
         if request.method in self._methods:
             with suppress(ValueError):  # an uploaded run may have settings that nobody could ask for
-                request = as_made(request, settings, self._methods[request.method].presets)
-        return command_line(request, self._weights if request.model == self._library.default else None)
+                return as_made(request, settings, self._methods[request.method].presets)
+        return request
 
     def start(self, request: Request, owner: str = "", address: str = "") -> str:
         """Queue a request and return its job's id, 12 hexadecimal digits.

@@ -98,13 +98,14 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     tab = visit()
     fill(tab, method="Random mask · control")
     generate(tab)
-    tab.locator("#slider img").nth(1).wait_for(state="attached")  # both pictures; they are fetched after the facts
-    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
-    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
-    assert "Tiny random" in tab.locator(".under").inner_text()
-    tab.get_by_label("Side by side").check()
     tab.wait_for_selector("#beside img", state="visible")
     assert all(image.get_attribute("alt") for image in tab.locator("#beside img").all())
+    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
+    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
+    assert "ImageReward" in tab.locator("#beside").inner_text() and not tab.locator(".verdict").count()
+    tab.get_by_label("Slider").check()
+    tab.locator("#slider img").nth(1).wait_for(state="attached")  # both pictures; they are fetched after the facts
+    assert "Tiny random" in tab.locator(".under").inner_text()
     tab.get_by_label("Difference").check()
     tab.wait_for_selector("#difference img", state="visible")
     with tab.expect_download() as download:
@@ -132,6 +133,7 @@ def test_every_update_is_shown_and_stop_keeps_the_best(visit):
     tab.get_by_role("tab", name="Compare").click()
     tab.wait_for_selector("#facts .facts", state="visible")
     assert "Stopped" in tab.locator("#facts").inner_text()
+    assert re.search(r"training-free, predicted at step \d+ of 100", tab.locator("#beside").inner_text())
 
 
 @pytest.fixture

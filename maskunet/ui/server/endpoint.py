@@ -22,6 +22,9 @@ def build(studio: Studio) -> None:
             gr.Textbox(label="model", value=first.name),
             gr.Textbox(label="method", value=method),
             gr.Textbox(label="preset", value=""),
+            gr.Number(label="steps", value=None),
+            gr.Number(label="guidance", value=None),
+            gr.JSON(label="settings", value=None),
         ]
         outputs = [
             gr.Image(label="base", format="png", type="numpy"),
@@ -37,11 +40,21 @@ def build(studio: Studio) -> None:
         model: str | None,
         method: str | None,
         preset: str | None,
+        steps: float | None,
+        guidance: float | None,
+        settings: dict[str, Any] | None,
         caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-        """Make the unmasked and the masked picture of a prompt from the same noise."""
+        """Make the unmasked and the masked picture of a prompt from the same noise.
+
+        Args:
+            settings: of the method, where they differ from the preset's.
+        """
         address = caller.client.host
-        asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
+        given = controls.Values(prompt, negative_prompt, seed, model, method, preset, steps, guidance)
+        asked = controls.request(
+            given._replace(changed={"of": f"{given.method}/{given.preset}", "set": settings or {}})
+        )
         job = studio.start(asked, owner=caller.session_hash or address, address=address)
         yield from _answers(studio, job)
 
