@@ -71,6 +71,7 @@ class Controls:
     shuffle: gr.Button
     groups: gr.Dropdown
     setup: gr.HTML
+    copy: gr.Button
     models: Mapping[str, Card]
     methods: Mapping[str, Card]
     titles: Mapping[str, str]
@@ -185,6 +186,7 @@ def build(
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
+        copy = gr.Button(words.COPY_LINK, min_width=90, scale=0)
     status = gr.HTML("", elem_id="status")
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
@@ -223,7 +225,7 @@ def build(
     changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
     return Controls(
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
-        examples, vocabulary, shuffle, binding, setup, {card.name: card for card in models}, {card.name: card for card in methods},
+        examples, vocabulary, shuffle, binding, setup, copy, {card.name: card for card in models}, {card.name: card for card in methods},
         titles,
     )  # fmt: skip
 

@@ -317,10 +317,15 @@ class Page:
         return [*self.staged(), self.shown, self.place, self.c.status, *self.c.filled()]
 
     @shows_a_run
+    def show(self, run_id: str) -> tuple[Any, ...]:
+        """Put a run on the stage: the values of `staged` and `shown`."""
+        stage = Stage(run=self.found(run_id), precomputed=run_id in self.shelf)
+        return *self.stage(stage), run_id
+
+    @shows_a_run
     def open(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage, and what it was asked with into the form."""
-        run = self.found(run_id)
-        return *self.stage(Stage(run=run, precomputed=run_id in self.shelf)), run_id, {}, "", *self.form(run)
+        return *self.show(run_id), {}, "", *self.form(self.found(run_id))
 
     @shows_a_run
     def open_example(self, event: gr.EventData) -> tuple[Any, ...]:

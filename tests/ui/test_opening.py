@@ -48,7 +48,7 @@ def visit(context, lab):
         tab = context.new_page()
         tab.set_default_timeout(SOON)
         tab.goto(lab[0] + "/" + query)
-        tab.wait_for_selector("#running .empty, #facts .facts")
+        tab.wait_for_selector("#running .empty, #facts .facts", state="attached")
         return tab
 
     yield open_page
@@ -176,6 +176,21 @@ def test_a_reload_in_the_middle_of_a_run_leaves_preset_and_settings_as_they_were
     tab.locator("#stop").click()
     becomes(tab, "two dogs")
     assert re.search(r"predicted at step \d+ of 60", tab.locator("#beside").inner_text())
+
+
+@needs_browser
+def test_one_click_says_what_stable_diffusion_takes(visit):
+    tab = visit()
+    tab.get_by_text("Use Stable Diffusion 1.5").click()
+    said = tab.locator("#setup details[open]").inner_text()
+    assert all(part in said for part in (
+        "Stable Diffusion 1.5 (4.3 GB)", "ImageReward (1.8 GB)", "8.1 GB in all", "CUDA GPU with 12 GB", "OpenRAIL-M"
+    ))  # fmt: skip
+    commands = [f"python -m maskunet download {name}" for name in ("sd15", "rewards")]
+    assert tab.locator("#setup code").all_inner_texts() == commands
+    tab.locator("#setup button").nth(1).click()
+    tab.get_by_role("button", name="Copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == commands[1]
 
 
 def test_a_link_says_all_that_was_asked_and_reads_it_back():

@@ -9,12 +9,14 @@ import zipfile
 from collections import defaultdict
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maskunet.records import Request
 from maskunet.studio.studio import Studio
 from maskunet.ui.page import Page, build
+from maskunet.ui.tabs import compare
 from tests.support.serving import SOON, needs_browser, served
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -426,6 +428,11 @@ def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(clie
         ({"model": "sd99"}, "no model"),
         ({"method": "magic"}, "no method"),
         ({"preset": "best"}, "no preset"),
+        ({"steps": 1000}, "number of steps"),
+        ({"steps": 1.5}, "whole number"),
+        ({"guidance": 99}, "guidance scale"),
+        ({"settings": {"magic": 1}}, "no setting"),
+        ({"settings": {"removed": 7}}, "removed"),
     ],
 )
 def test_bad_calls_get_one_clear_sentence(client, change, sentence):
@@ -443,6 +450,16 @@ def test_every_argument_but_the_prompt_has_a_default(client):
 @pytest.mark.parametrize(("given", "used"), [("8", 8), (2**64 - 1, 2**64 - 1), (str(2**64 - 1), 2**64 - 1), (8.0, 8)])
 def test_seeds_of_other_programs_are_taken(client, given, used):
     assert client.predict("a cube", seed=given, method="plain", model="tiny")[2]["seed"] == used
+
+
+def test_steps_guidance_and_settings_are_taken_and_the_snippet_runs_as_printed(client, lab):
+    asked = {"method": "random_mask", "model": "tiny", "steps": 2, "guidance": 2.5, "settings": {"removed": 0.5}}
+    made = lab[1].run(client.predict("a cube", **asked, api_name="/compare")[2]["run_id"])
+    assert (made.request.steps, made.request.guidance, made.settings["removed"]) == (2, 2.5, 0.5)
+    printed: dict[str, Any] = {}
+    exec(compare.snippet(made.request, lab[0]), printed)
+    again = lab[1].run(printed["facts"]["run_id"])
+    assert again.request == made.request and again.settings == made.settings
 
 
 def test_a_caller_is_told_which_seed_was_drawn(client):

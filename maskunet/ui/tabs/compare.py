@@ -39,7 +39,6 @@ class Compare(Part):
     query: gr.Textbox
     command: gr.Code
     client: gr.Code
-    copy: gr.Button
     null: gr.Button
     null_stop: gr.Button
     null_said: gr.HTML
@@ -108,8 +107,8 @@ class Compare(Part):
                 page.studio.stop(job)
 
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
-        self.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUICK)
-        self.copy.click(None, self.query, None, js=COPY.read_text(), api_visibility="private")
+        page.c.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
+        page.c.copy.click(None, self.query, None, js=COPY.read_text(), api_visibility="private")
         checking = gr.State("")
         shown = [self.null, self.null_stop, self.null_said, checking]
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)
@@ -132,7 +131,6 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     facts = gr.HTML("", visible=False, elem_id="facts")
     with gr.Row(visible=False, elem_id="actions") as actions:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
-        copy = gr.Button(words.COPY_LINK, size="sm")
         null = gr.Button(words.NULL_MASK, size="sm")
         null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
     null_said = gr.HTML("", elem_id="null")
@@ -150,7 +148,7 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
         )
     query = gr.Textbox(visible=False)
     return Compare(
-        page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
+        page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, null,
         null_stop, null_said,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 (query) => {
   const link = new URLSearchParams(query);
   const tab = document.querySelector('#tabs button[role="tab"][aria-selected="true"]');
-  const name = tab?.dataset.tabId || tab?.getAttribute('aria-controls') || '';
+  const name = tab?.dataset.tabId;
   if (name && name !== 'compare') link.set('tab', name);
   const heat = document.querySelector('#heat .heat');
   if (name === 'explore' && heat) {
