@@ -225,9 +225,9 @@ class Studio:
         return self.shelf.read(run_id)
 
     def machine(self) -> list[tuple[str, str]]:
-        """What this machine has besides the base models, see `cards`: names and sentences of `doctor.look`."""
+        """What this machine has besides models and rewards, see `setups`: names and sentences of `doctor.look`."""
         findings = doctor.look(self._library, self.shelf.folder)
-        return [(found.name, found.said) for found in findings if found.name != doctor.WEIGHTS]
+        return [(each.name, each.said) for each in findings if each.name not in (doctor.WEIGHTS, doctor.REWARDS)]
 
     def close(self) -> None:
         """End all work after its current update, but wait `PATIENCE` seconds at most, and let go of the models."""

@@ -186,7 +186,7 @@ def build(
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
-        copy = gr.Button(words.COPY_LINK, min_width=90, scale=0)
+        copy = gr.Button(words.COPY_LINK, min_width=90, scale=0, elem_id="copy-link")
     status = gr.HTML("", elem_id="status")
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False

@@ -42,7 +42,7 @@ def saw(things: str) -> str:
 
 def spoiled(how: str) -> str:
     """How the inspector finds a picture spoiled."""
-    return f"; {how}"
+    return f" in a {how} picture"
 
 
 def predicted(step: int, steps: int) -> str:

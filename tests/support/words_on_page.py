@@ -38,7 +38,7 @@ def count(address: str) -> dict[str, int]:
             tab.get_by_role("tab", name=name, exact=True).first.click()
             tab.wait_for_timeout(1500)
             unfold(tab, "#stage")
-            found[name] = tab.evaluate(SHOWN, "#stage")
+            found[name] = tab.evaluate(SHOWN, "#stage [role=tabpanel]:not([style*=none])")
         browser.close()
     return {part: len(WORD.findall(text)) for part, text in found.items()}
 

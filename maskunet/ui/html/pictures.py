@@ -144,7 +144,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [
-        ("Removed", f"{1 - run.keep_ratio:.1%}", "of the weights that carry a mask, mean over steps"),
+        ("Removed", f"{1 - run.keep_ratio:.1%}", "of the weights under masks"),
         _reward_tile(run),
         ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
         ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),

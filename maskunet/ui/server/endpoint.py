@@ -22,9 +22,9 @@ def build(studio: Studio) -> None:
             gr.Textbox(label="model", value=first.name),
             gr.Textbox(label="method", value=method),
             gr.Textbox(label="preset", value=""),
-            gr.Number(label="steps", value=None),
-            gr.Number(label="guidance", value=None),
-            gr.JSON(label="settings", value=None),
+            gr.Number(label="steps", value=0),  # 0 leaves it to the model
+            gr.Number(label="guidance", value=0),
+            gr.JSON(label="settings", value={}),
         ]
         outputs = [
             gr.Image(label="base", format="png", type="numpy"),

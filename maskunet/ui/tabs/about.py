@@ -29,10 +29,8 @@ def build(page: "Page", tab: gr.Tab) -> Part:
     asked = opening or Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, preset=next(iter(method.presets)), **names)
     known = {**links.fields(asked), "url": page.address, "command": studio.command(replace(asked, keep_masks=False))}
     gr.Markdown(re.sub(r"\{(\w+)\}", lambda found: str(known[found[1]]), opening_words.ABOUT), elem_id="about")
-    here = [card for card in models if card.available]
-    said = (words.unscored(card.unscored) if card.unscored else "" for card in here)
-    gr.HTML(listed([(card.title, f"{card.summary} {more}") for card, more in zip(here, said, strict=True)]))
-    gr.HTML(setup.panel(studio.setups()), js_on_load=setup.SCRIPT, elem_id="setups")
+    gr.HTML(listed([(card.title, words.unscored(card.unscored)) for card in models if card.unscored]))
+    gr.HTML(setup.panel(studio.setups()[1:]), js_on_load=setup.SCRIPT, elem_id="setups")
     with gr.Accordion(words.MACHINE, open=True, elem_id="machine"):
         found = gr.HTML()
         with gr.Row():
