@@ -169,9 +169,9 @@ def _card(options: "Options") -> None:
 
 
 def _gallery(options: "Options") -> None:
-    from maskunet.experiments.tabletop import measure
+    from maskunet.experiments.tabletop import gallery
 
-    measure.gallery(Path("examples") / "gallery")
+    gallery.make(Path("examples") / "gallery")
 
 
 def _results(options: "Options") -> None:

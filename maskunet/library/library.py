@@ -48,11 +48,13 @@ class Library:
 
     Args:
         model: the default model's name, or "auto": one with a download if there is a CUDA device and its
-            weights and rewards are here, else the embedded one; a folder given as `weights` comes first.
+            weights and rewards are here, else the first embedded one; a folder given as `weights` comes first.
         weights: for the default model a Stable Diffusion folder, or a .safetensors file after which it is then called;
             a folder of such folders, each under its model's name; or what the Hugging Face cache has of OWNER/NAME.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
         specs: the models to choose from.
+        for_page: of the embedded ones "auto" takes the one that pages begin with, whose masks do something. Commands keep
+            the first, of which all figures in the documents are.
         trained: folder of what the user trained, by the model's name: generators, or folders of
             trainings, each under its name.
         models: a folder of files and folders of the user's, each a model of its own.
@@ -69,6 +71,8 @@ class Library:
         specs: Mapping[str, ModelSpec] = SPECS,
         trained: Path = Path("trained"),
         models: Path | None = None,
+        *,
+        for_page: bool = False,
     ):
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
@@ -83,11 +87,11 @@ class Library:
         self._own = {name: spec.folder for name, spec in shelf.items()}
         self._specs, self._weights, self.trained = {**shelf, **specs}, weights, trained
         self._loaded: dict[str, Loaded] = {}
-        self.default = self._choose() if model == "auto" else self.spec(model).name
+        self.default = self._choose(for_page) if model == "auto" else self.spec(model).name
         if weights is not None:
             self._folder(self.default)
 
-    def _choose(self) -> str:
+    def _choose(self, for_page: bool) -> str:
         if self._weights is not None:
             named = [name for name in self._specs if (self._weights / name).is_dir()]
             return named[0] if named else "folder"
@@ -95,7 +99,9 @@ class Library:
             for name, spec in self._specs.items():
                 if spec.repo and not self.missing(name, with_rewards=True):
                     return name
-        return next((name for name, spec in self._specs.items() if spec.embedded), next(iter(self._specs)))
+        embedded = [name for name, spec in self._specs.items() if spec.embedded]
+        opening = [name for name in embedded if self._specs[name].opens]
+        return next(iter([*(opening if for_page else ()), *embedded, *self._specs]))
 
     def spec(self, name: str) -> ModelSpec:
         """The model of that name.

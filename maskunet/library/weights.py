@@ -1,5 +1,6 @@
 """Where weights lie on this machine, and a base model read from there; never downloads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -85,7 +86,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         ValueError: as `models.base.from_folder` or `single_file.from_file`.
     """
     read = single_file.from_file if folder.is_file() else from_folder
-    return read(
+    model = read(
         folder,
         name=spec.name,
         guidance=spec.guidance,
@@ -94,6 +95,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         dtype=dtype or choose_dtype(device),
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
     )
+    return replace(model, judge=spec.judge)
 
 
 def _cached(repo: str, revision: str) -> Path | None:

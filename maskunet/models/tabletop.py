@@ -1,6 +1,7 @@
 """The embedded world: a small model of a table with colored objects, trained by this project."""
 
 from maskunet.models.base import ModelSpec
+from maskunet.tabletop import verdict
 from maskunet.tabletop.captions import VOCABULARY
 from maskunet.tabletop.place import GUIDANCE, MODEL, WEIGHTS, guidance
 
@@ -14,4 +15,5 @@ SPEC = ModelSpec(
     rewards=WEIGHTS,
     embedded=True,
     vocabulary=VOCABULARY,
+    judge=verdict.judge,
 )

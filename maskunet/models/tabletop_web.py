@@ -1,6 +1,7 @@
 """The embedded world learned from spoiled data, as Stable Diffusion learned from the web."""
 
 from maskunet.models.base import ModelSpec
+from maskunet.tabletop import verdict
 from maskunet.tabletop.captions import VOCABULARY
 from maskunet.tabletop.place import WEB, WEIGHTS, guidance
 
@@ -13,5 +14,7 @@ SPEC = ModelSpec(
     folder=WEB / "model",
     rewards=WEIGHTS,
     embedded=True,
+    opens=True,
     vocabulary=VOCABULARY,
+    judge=verdict.judge,
 )

@@ -1,7 +1,7 @@
 """Plain data that travels between the rooms: what was asked, what happened, what is kept."""
 
 from maskunet.records.mask_set import MaskSet
-from maskunet.records.page import Card, JobEvent, Status
+from maskunet.records.page import Card, JobEvent, Setup, Status
 from maskunet.records.request import (
     MAX_GUIDANCE,
     MAX_PROMPT,
@@ -27,6 +27,7 @@ __all__ = [
     "MaskSet",
     "Request",
     "Run",
+    "Setup",
     "Status",
     "StepEvent",
     "seed_of",

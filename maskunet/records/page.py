@@ -44,6 +44,23 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What a base model takes that is not here.
+
+    Attributes:
+        missing: what is not here, in words, `gigabytes` of it (10^9 bytes), and the `commands` that get it.
+        needs: the device it runs on, in a sentence.
+    """
+
+    title: str
+    license: str
+    missing: tuple[str, ...]
+    gigabytes: float
+    commands: tuple[str, ...]
+    needs: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobEvent:
     """What a page hears of a job.
 

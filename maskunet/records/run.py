@@ -87,6 +87,8 @@ class Run:
         weights: SHA-256 of each weight file, by role.
         base_settings: the plain method's settings; those it shares with the method are equal.
         base_rewards, rewards: of base.png and result.png, by name, with "total".
+        base_verdict, verdict: whether base.png and result.png show the prompt, where that can be told: "right", True,
+            False or None; "saw", the things in words; "spoiled", how, or "". Empty of other models.
         keep_ratio: mean share of weights kept over all sites and steps; 1.0 without masks.
         base_seconds, seconds: wall time of the base image and of the result.
         rows: `StepEvent.row` of every event of the method.
@@ -117,6 +119,8 @@ class Run:
     result_image: np.ndarray
     base_image: np.ndarray | None = None
     base_settings: Mapping[str, Any] = field(default_factory=dict)
+    base_verdict: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     course: Course | None = None
     stats: SiteStats | None = None

@@ -60,6 +60,8 @@ def _faults(run: Run) -> Iterator[tuple[bool, str]]:
     for name in ("rewards", "base_rewards"):
         rewards = getattr(run, name)
         yield bool(rewards) and "total" not in rewards, f"{name} have no total"
+    for verdict in (run.base_verdict, run.verdict):
+        yield bool(verdict) and not _is_verdict(verdict), "verdicts are of another kind"
     yield run.state not in STATES, "state is unknown"
     yield not 0 <= run.keep_ratio <= 1, "keep ratio is not between 0 and 1"
     spent = (run.seconds, run.base_seconds, run.unet_calls, run.base_unet_calls)
@@ -67,6 +69,11 @@ def _faults(run: Run) -> Iterator[tuple[bool, str]]:
     unequal = run.base_image is not None and run.base_image.shape != run.result_image.shape
     yield unequal, "pictures are of unequal sizes"
     yield not all(_is_row(row) for row in run.rows), "rows hold values of another kind"
+
+
+def _is_verdict(verdict: Mapping[str, Any]) -> bool:
+    texts = (verdict.get("saw"), verdict.get("spoiled", ""))
+    return verdict.get("right") in (True, False, None) and all(isinstance(text, str) for text in texts)
 
 
 def _is_row(row: Mapping[str, Any]) -> bool:

@@ -82,7 +82,16 @@ def compare(
                 yield "result", event
                 if record.ends(should_stop()):
                     break
-    yield record.state, record.run()
+    yield record.state, judged(record.run(), model)
+
+
+def judged(run: Run, model: DiffusionModel) -> Run:
+    """The run with what is said of its pictures, where the model's can be told right from wrong."""
+    if model.judge is None:
+        return run
+    both = [picture for picture in (run.base_image, run.result_image) if picture is not None]
+    *base, result = model.judge(run.request.prompt, both)
+    return replace(run, base_verdict=base[0] if base else {}, verdict=result)
 
 
 def null_mask(model: DiffusionModel, request: Request, plain: MethodSpec) -> Iterator[StepEvent | float]:

@@ -26,7 +26,7 @@ MEMORY, DISK = 2.0, 0.5
 # GB of a card at 512 px, its own state with it; measured, see docs/speed.md, "Memory".
 CARD, SPARING = 12.0, 8.0
 HOST = "127.0.0.1"  # this computer alone
-WEIGHTS = "Weights"
+WEIGHTS, REWARDS = "Weights", "Rewards"
 PROMPT = "a red cube and a blue sphere"
 
 
@@ -102,8 +102,8 @@ def rewards() -> Finding:
     except ValueError as error:
         steered = ", ".join(spec.name for spec in SPECS.values() if spec.needs_rewards)
         without = f"Without rewards nothing is scored, and every method works except {steered}."
-        return Finding("Rewards", f"{without} For Stable Diffusion: {error}")
-    return Finding("Rewards", "Those for Stable Diffusion are here.")
+        return Finding(REWARDS, f"{without} For Stable Diffusion: {error}")
+    return Finding(REWARDS, "Those for Stable Diffusion are here.")
 
 
 def speed(library: Library, should_stop: Callable[[], str] = str) -> Finding:

@@ -13,11 +13,11 @@ from maskunet.machine import device_name
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.prompts.groups import parse
-from maskunet.records import Card, JobEvent, Request, Run, Status
+from maskunet.records import Card, JobEvent, Request, Run, Setup, Status
 from maskunet.records.selection import Network
 from maskunet.runs.command_line import command_line
 from maskunet.runs.replay import as_made
-from maskunet.studio import cards, doctor
+from maskunet.studio import cards, doctor, setup
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.grids import GridStudio
 from maskunet.studio.process import kill_all
@@ -73,7 +73,8 @@ class Studio:
         models: Path | None = None,
     ):
         self.shelf = Shelf(runs)
-        self._weights, self._library = weights, library or Library(model, weights, device, models=models)
+        self._weights = weights
+        self._library = library or Library(model, weights, device, models=models, for_page=True)
         self.features = FeatureStudio(images=images, device=str(self._library.device))
         place = Place(model=self._library.default, weights=weights, device=str(self._library.device), models=models)
         self.training = TrainStudio(place) if trains else None
@@ -92,6 +93,10 @@ class Studio:
     def cards(self) -> list[Card]:
         """The base models, the default one first, each with why it cannot be used if so."""
         return self._library.cards()
+
+    def setups(self) -> list[Setup]:
+        """What the base models with a download take that is not here."""
+        return setup.setups(self._library)
 
     def methods(self) -> list[Card]:
         """The methods by their kind, with their presets, the default preset first."""
@@ -122,11 +127,19 @@ class Studio:
         Args:
             settings: what a run was made with, which its preset may no longer mean.
         """
+        given = self._weights if request.model == self._library.default else None
+        return command_line(self.as_made(request, settings or {}), given or self._library.own(request.model))
+
+    def as_made(self, request: Request, settings: Mapping[str, Any]) -> Request:
+        """What a run was asked with, as somebody would ask for it today.
+
+        Args:
+            settings: what it was made with, which its preset may no longer mean.
+        """
         if request.method in self._methods:
             with suppress(ValueError):  # an uploaded run may have settings that nobody could ask for
-                request = as_made(request, settings, self._methods[request.method].presets)
-        given = self._weights if request.model == self._library.default else None
-        return command_line(request, given or self._library.own(request.model))
+                return as_made(request, settings, self._methods[request.method].presets)
+        return request
 
     def start(self, request: Request, owner: str = "", address: str = "") -> str:
         """Queue a request and return its job's id, 12 hexadecimal digits.
@@ -248,9 +261,9 @@ class Studio:
         return self.shelf.read(run_id)
 
     def machine(self) -> list[tuple[str, str]]:
-        """What this machine has besides the base models, see `cards`: names and sentences of `doctor.look`."""
+        """What this machine has besides models and rewards, see `setups`: names and sentences of `doctor.look`."""
         findings = doctor.look(self._library, self.shelf.folder)
-        return [(found.name, found.said) for found in findings if found.name != doctor.WEIGHTS]
+        return [(each.name, each.said) for each in findings if each.name not in (doctor.WEIGHTS, doctor.REWARDS)]
 
     def close(self) -> None:
         """End all work after its current update, but wait `PATIENCE` seconds at most, and let go of the models."""

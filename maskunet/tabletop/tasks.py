@@ -37,12 +37,13 @@ class Case:
     def satisfied(self, seen: list[Thing]) -> bool:
         """Whether the things seen in a picture are what the prompt asks for."""
         if self.count is not None:
-            fitting = [t for t in seen if _fits(t, self.things[0])]
+            fitting = [t for t in seen if fits(t, self.things[0])]
             return len(fitting) == self.count
         return _assign(self.things, seen, [], self.relation)
 
 
-def _fits(thing: Thing, asked: Mapping[str, str]) -> bool:
+def fits(thing: Thing, asked: Mapping[str, str]) -> bool:
+    """Whether a thing has the attributes that are asked for."""
     return all(getattr(thing, name) == value for name, value in asked.items())
 
 
@@ -51,7 +52,7 @@ def _assign(asked, seen: list[Thing], chosen: list[Thing], relation: str | None)
         return relation is None or stands(relation, chosen[0], chosen[1])
     wanted = asked[len(chosen)]
     return any(
-        _fits(t, wanted) and all(t is not c for c in chosen) and _assign(asked, seen, [*chosen, t], relation)
+        fits(t, wanted) and all(t is not c for c in chosen) and _assign(asked, seen, [*chosen, t], relation)
         for t in seen
     )
 

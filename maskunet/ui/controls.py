@@ -9,18 +9,13 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from maskunet.records import MAX_STEPS, Card, Request
+from maskunet.records import MAX_STEPS, Card, Request, Run
 from maskunet.ui import groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
+from maskunet.ui.html import chips
+from maskunet.ui.html import setup as setups
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
-
-CHIP_SCRIPT = """
-element.addEventListener('click', (event) => {
-  const chip = event.target.closest('button[data-word]');
-  if (chip) trigger('select', {word: chip.dataset.word});
-});
-"""
 
 
 class Values(NamedTuple):
@@ -48,7 +43,13 @@ class Values(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The components; those that make a request have the names of their `Values`."""
+    """The components; those that make a request have the names of their `Values`.
+
+    Attributes:
+        models, methods: the cards that may be chosen. titles: of settings that are weights of rewards, among others.
+        examples: the precomputed runs as chips. vocabulary: a small model's words.
+        setup: what a model takes that is not here.
+    """
 
     prompt: gr.Textbox
     negative: gr.Textbox
@@ -65,50 +66,87 @@ class Controls:
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
+    examples: gr.HTML
     vocabulary: gr.HTML
     shuffle: gr.Button
     groups: gr.Dropdown
+    setup: gr.HTML
+    copy: gr.Button
+    models: Mapping[str, Card]
+    methods: Mapping[str, Card]
+    titles: Mapping[str, str]
 
     def inputs(self) -> list[Any]:
         """The components of `Values`, in their order."""
         return [getattr(self, name) for name in Values._fields]
 
-    def wire(self, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Any:
-        """What stays inside the column.
+    def filled(self) -> list[Any]:
+        """The components that `fill` has values for."""
+        names = ("prompt", "negative", "seed", "model", "method", "preset", "steps", "guidance")
+        return [*(getattr(self, name) for name in names), self.trained, self.edited, self.changed, self.vocabulary]
 
-        Args:
-            titles: of settings that are weights of rewards, among others.
+    def fill(self, asked: Mapping[str, Any]) -> list[Any]:
+        """The form as it was when this was asked for, see `links.fields`; what is not said of stays as it is."""
+        model, method = self.models.get(asked.get("model")), self.methods.get(asked.get("method"))
+        given = {name: asked.get(name, gr.skip()) for name in ("prompt", "negative_prompt", "steps")}
+        known = list(given.values())
+        known[2:2] = [
+            str(asked["seed"]) if "seed" in asked else gr.skip(),
+            model.name if model else gr.skip(),
+            gr.Dropdown(value=method.name, info=method.summary) if method else gr.skip(),
+            _preset(method, asked.get("preset")) if method else gr.skip(),
+        ]
+        scale = asked.get("guidance", gr.skip())
+        known.append(0 if model and scale == model.guidance else scale)
+        settings = dict(asked.get("settings", {}))
+        if method:
+            known += self._settings(method, asked, settings)
+        else:
+            known += [gr.skip()] * 3
+        return [*known, chips.vocabulary(model) if model else gr.skip()]
+
+    def _settings(self, method: Card, asked: Mapping[str, Any], rest: dict[str, Any]) -> list[Any]:
+        """What was trained, the word groups, and the other settings."""
+        part = str(rest.pop(method.takes, "")) if method.takes else ""
+        edited = groups.as_edited(asked.get("prompt", ""), rest, method)
+        preset = asked.get("preset") if asked.get("preset") in method.presets else next(iter(method.presets))
+        choices = [(words.FIRST_TRAINED, ""), *([(part, part)] if part else [])]
+        form = settings.anew(_form(method, preset, self.titles), {"of": f"{method.name}/{preset}", "set": rest})
+        return [gr.Dropdown(value=part, choices=choices, visible=bool(part)), edited, form]
+
+    def wire(self) -> Any:
+        """What stays inside the column.
 
         Returns:
             The event after which a word of the vocabulary is in the prompt.
         """
-        ways = {card.name: card for card in methods}
-        cards = {card.name: card for card in models}
 
         def new_seed() -> str:
             return str(random.randrange(1_000_000))  # noqa: NPY002 short enough to be read aloud
 
-        def new_method(method: str) -> tuple[Any, Any]:
-            card = ways[method]
-            return gr.Dropdown(info=card.summary), gr.Dropdown(
-                choices=list(card.presets), value=next(iter(card.presets))
+        def new_method(method: str) -> tuple[Any, Any, str]:
+            card = self.methods[method]
+            return (
+                gr.Dropdown(info=card.summary),
+                gr.Dropdown(choices=list(card.presets), value=next(iter(card.presets))),
+                "",
             )
 
         def new_settings(method: str, preset: str) -> gr.HTML:
-            return settings.anew(_form(ways[method], preset, titles))
+            return settings.anew(_form(self.methods[method], preset, self.titles))
 
         def new_model(model: str) -> tuple[str, str]:
-            card = cards[model]
+            card = self.models[model]
             look = "status" if card.available else "status failed"
             said = card.reason or (card.unscored and words.unscored(card.unscored))
-            return chips(card), said and f'<div class="{look}">{escape(said)}</div>'
+            return chips.vocabulary(card), said and f'<div class="{look}">{escape(said)}</div>'
 
         def add_word(prompt: str | None, event: gr.EventData) -> str:
             word = str(picked(event).get("word", ""))[:30]
             return f"{(prompt or '').rstrip()} {word}".strip()
 
         self.shuffle.click(new_seed, None, self.seed, **QUICK)
-        self.method.input(new_method, self.method, [self.method, self.preset], **QUICK)
+        self.method.input(new_method, self.method, [self.method, self.preset, self.status], **QUICK)
         # A link changes them too.
         which = [self.method, self.preset]
         gr.on([self.method.change, self.preset.change], new_settings, which, self.changed, **QUICK)
@@ -116,28 +154,44 @@ class Controls:
         return self.vocabulary.select(add_word, self.prompt, self.prompt, **QUICK)
 
 
-def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mapping[str, str]) -> Controls:
-    """Draw the column; `titles` as in `Controls.wire`."""
-    usable = [card for card in models if card.available]
-    first = usable[0] if usable else models[0]
-    method = first_method(methods, first)
+def build(
+    studio: Studio, models: list[Card], methods: list[Card], titles: Mapping[str, str], shelf: Mapping[str, Run]
+) -> Controls:
+    """Draw the column.
+
+    Args:
+        titles: as in `Controls`. shelf: the precomputed runs; the form begins with the first one, if it is of the model
+            that comes first.
+    """
+    first = first_model(models)
+    opening = opening_of(shelf, first)
+    method = first_method(methods, first, opening)
+    preset_name = opening.preset if opening else next(iter(method.presets))
+    asked = opening.prompt if opening else words.PROMPT_PLACEHOLDER
     prompt = gr.Textbox(
         label=words.PROMPT,
-        value=words.PROMPT_PLACEHOLDER,
+        value=asked,
         lines=2,
         max_lines=4,
         elem_id="prompt",
         placeholder=words.PROMPT_PLACEHOLDER,
     )
-    vocabulary = gr.HTML(chips(first), js_on_load=CHIP_SCRIPT, elem_id="vocabulary")
-    binding, edited = groups.build(studio, method, words.PROMPT_PLACEHOLDER)
+    examples = gr.HTML(chips.precomputed(shelf), js_on_load=chips.SCRIPT, elem_id="examples")
+    vocabulary = gr.HTML(chips.vocabulary(first), js_on_load=chips.SCRIPT, elem_id="vocabulary")
+    binding, edited = groups.build(studio, method, asked)
     with gr.Row(elem_id="seed-row"):
         # A text: a browser's numbers are exact up to 2^53 only. Empty or -1 draws one.
-        seed = gr.Textbox(label=words.SEED, value="7", max_lines=1, min_width=120)
+        seed = gr.Textbox(label=words.SEED, value=str(opening.seed) if opening else "7", max_lines=1, min_width=120)
         shuffle = gr.Button(words.NEW_SEED, size="sm", min_width=90, scale=0)
+    with gr.Row(elem_id="go-row"):
+        generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
+        stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
+        copy = gr.Button(words.COPY_LINK, min_width=90, scale=0, elem_id="copy-link")
+    status = gr.HTML("", elem_id="status")
     model = gr.Dropdown(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
     )
+    setup = gr.HTML(setups.panel(studio.setups()[:1]), js_on_load=setups.SCRIPT, elem_id="setup")
     choice = gr.Dropdown(
         label=words.METHOD,
         value=method.name,
@@ -148,7 +202,7 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
     )
     preset = gr.Dropdown(
         label=words.PRESET,
-        value=next(iter(method.presets)),
+        value=preset_name,
         choices=list(method.presets),
         allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
     )
@@ -167,19 +221,31 @@ def build(studio: Studio, models: list[Card], methods: list[Card], titles: Mappi
             elem_id="steps",
         )  # fmt: skip
         guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
-        changed = settings.build(_form(method, next(iter(method.presets)), titles), elem_id="settings")
-    with gr.Row(elem_id="go-row"):
-        generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
-        stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
-    status = gr.HTML("", elem_id="status")
+    # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
+    changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
     return Controls(
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
-        vocabulary, shuffle, binding,
+        examples, vocabulary, shuffle, binding, setup, copy, {card.name: card for card in models}, {card.name: card for card in methods},
+        titles,
     )  # fmt: skip
 
 
-def first_method(methods: list[Card], model: Card) -> Card:
-    """The method that is chosen at first: the training-free one, or for a model without rewards its control."""
+def first_model(models: list[Card]) -> Card:
+    """The model that is chosen at first: the first one that is here."""
+    return next((card for card in models if card.available), models[0])
+
+
+def opening_of(shelf: Mapping[str, Run], model: Card) -> Request | None:
+    """What the first precomputed run was asked with, if it is of that model."""
+    run = next(iter(shelf.values()), None)
+    return run.request if run is not None and run.request.model == model.name else None
+
+
+def first_method(methods: list[Card], model: Card, opening: Request | None = None) -> Card:
+    """The method that is chosen at first: the opening run's, else the training-free one, or without rewards its control."""
+    mine = next((card for card in methods if opening is not None and card.name == opening.method), None)
+    if mine is not None and opening.preset in mine.presets:
+        return mine
     usable = [card for card in methods if not (model.unscored and card.needs_rewards)] or methods
     found = {card.name: card for card in usable}
     return found.get("maskunet_free") or found.get("random_mask") or usable[0]
@@ -202,17 +268,11 @@ def _form(card: Card, preset: str, titles: Mapping[str, str]) -> str:
     return form(card.presets[preset], f"{card.name}/{preset}", titles, key="set")
 
 
-def chips(card: Card) -> str:
-    """The words a small model knows, as buttons; nothing for a large one."""
-    if not card.vocabulary:
-        return ""
-    rows = "".join(
-        f"<div><span>{escape(kind)}</span>"
-        + "".join(f'<button type="button" data-word="{escape(w, quote=True)}">{escape(w)}</button>' for w in names)
-        + "</div>"
-        for kind, names in card.vocabulary.items()
+def _preset(method: Card, preset: Any) -> gr.Dropdown:
+    """The method's presets, and this one chosen, or the first where it has no such one."""
+    return gr.Dropdown(
+        choices=list(method.presets), value=preset if preset in method.presets else next(iter(method.presets))
     )
-    return f'<details class="vocabulary"><summary>{words.VOCABULARY}</summary>{rows}</details>'
 
 
 def request(given: Values) -> Request:

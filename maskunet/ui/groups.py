@@ -26,11 +26,11 @@ def build(studio: Studio, card: Card, prompt: str) -> tuple[gr.Dropdown, gr.Stat
     return chips, gr.State({})
 
 
-def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any]) -> None:
+def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any], shown: gr.State) -> None:
     """Follow prompt and method; what is edited counts until the prompt is another.
 
     Args:
-        after: events that change the prompt from elsewhere.
+        after: events that change the prompt from elsewhere. shown: changes with the run on the stage, whose prompt it is.
     """
     takes = [card.name for card in methods if card.groups]
 
@@ -45,10 +45,17 @@ def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any]) -> None:
         return {"prompt": prompt, "groups": chips, "methods": takes}
 
     where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **QUICK}
-    gr.on([c.prompt.blur, c.prompt.submit, c.method.change], **where)
+    gr.on([c.prompt.blur, c.prompt.submit, c.method.change, shown.change], **where)
     for event in after:
         event.then(**where)
     c.groups.input(edit, [c.prompt, c.groups], c.edited, **QUICK)
+
+
+def as_edited(prompt: str, settings: dict[str, Any], method: Card) -> dict[str, Any]:
+    """The groups that settings hold, as if somebody had edited them; taken out of the settings."""
+    named = str(settings.pop("groups", "")) if method.groups else ""
+    found = [group.strip() for group in named.split(";") if group.strip()][:MOST]
+    return {"prompt": prompt, "groups": found, "methods": [method.name]} if found else {}
 
 
 def setting(edited: dict[str, Any] | None, prompt: str, method: str) -> dict[str, str]:

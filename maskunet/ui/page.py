@@ -12,8 +12,8 @@ import gradio as gr
 
 from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
-from maskunet.ui import controls, fold, gallery, groups, lightbox, remembered, story, tabs, words
-from maskunet.ui.handlers import QUEUED, QUICK, Blocks, shows_a_run
+from maskunet.ui import controls, fold, gallery, groups, lightbox, links, opening_words, remembered, story, tabs, words
+from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint, grid_endpoint
@@ -24,6 +24,11 @@ CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside th
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 ADDRESS = "http://127.0.0.1:7860"  # where a page is found by default
+NOWHERE: dict[str, str] = {}  # no link
+FORGET_LINK = """() => {
+  const theme = new URLSearchParams(location.search).get('__theme');
+  history.replaceState(null, '', location.pathname + (theme ? `?__theme=${theme}` : ''));
+}"""
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
 
 
@@ -74,14 +79,17 @@ class Page:
     Attributes:
         titles: of models, methods and rewards, by name. presets: of the methods. weights: of the rewards.
         address: where programs find the page.
-        parts: what the tabs have drawn.
+        offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
         shown: the id of the run on the stage. kept: the runs that this browser remembers.
+        place: what a link says of where to look, see `links.PLACE`; empty without one. query: a link to what is shown.
         restored: the event after which the page has its browser's id and what its link says.
     """
 
     def __init__(self, studio: Studio, shelf: dict[str, Run], address: str = ADDRESS):
         self.studio, self.shelf, self.address = studio, shelf, address
         self.models, self.methods = studio.cards(), studio.methods()
+        self.offered = {spec.name: spec for spec in sorted(tabs.SPECS.values(), key=lambda spec: spec.order)}
+        self.offered = {name: spec for name, spec in self.offered.items() if spec.offered(studio)}
         self.presets = {card.name: card.presets for card in self.methods}
         self.titles = {card.name: card.title for card in (*self.models, *self.methods, *studio.rewards())}
         self.weights = {card.name: card.weight for card in studio.rewards()}
@@ -93,11 +101,11 @@ class Page:
             gr.BrowserState(empty, secret=STORE["secret"], storage_key=STORE["storage_key"].format(name))
             for name, empty in (("owner", ""), ("job", {}), ("runs", []))
         )
-        self.shown = gr.State("")
+        self.shown, self.place = gr.State(""), gr.State({})
         self.head = gr.HTML(self.header(), elem_id="header")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
-                self.c = controls.build(self.studio, self.models, self.methods, self.titles)
+                self.c = controls.build(self.studio, self.models, self.methods, self.titles, self.shelf)
             with gr.Column(scale=1, min_width=300, elem_id="stage"):
                 fold.build()
                 with gr.Tabs(elem_id="tabs") as self.tabs:
@@ -110,10 +118,9 @@ class Page:
 
     def _parts(self) -> Iterator[Part]:
         """Draw the tabs that this studio's page has, in their order."""
-        for spec in sorted(tabs.SPECS.values(), key=lambda spec: spec.order):
-            if spec.offered(self.studio):
-                with gr.Tab(spec.title, id=spec.name, elem_classes="wide" if spec.wide else None) as tab:
-                    yield spec.build(self, tab)
+        for spec in self.offered.values():
+            with gr.Tab(spec.title, id=spec.name, elem_classes="wide" if spec.wide else None) as tab:
+                yield spec.build(self, tab)
 
     def _wire(self) -> None:
         c = self.c
@@ -121,30 +128,41 @@ class Page:
             [c.generate.click, c.prompt.submit],
             self.start,
             [*c.inputs(), self.owner],
-            [self.job, self.owner, c.status, c.generate],
+            [self.job, self.owner, self.place, c.status, c.generate],
             **QUEUED,
         )
         self._follow(started.success)
         c.stop.click(self.stop, self.job, c.status, **QUICK)  # which never waits
-        fields = [self.owner, *self.link_fields()]
-        self.restored = self.demo.load(self.restore, [self.owner], fields, **QUICK)
-        self._follow(self.restored.then)
-        added = c.wire(self.models, self.methods, self.titles)
-        groups.wire(self.studio, self.methods, c, [added, self.restored])
+        self.restored = self.demo.load(
+            self.restore, [self.owner, self.job], [self.owner, self.place, *c.filled()], **QUICK
+        )
+        self._follow(self.restored.then, arriving=True)
+        opened = c.examples.select(self.open_example, None, self.opening(), **QUEUED)
+        for begun in (started, opened):
+            self.forget_link(begun)
+        added = c.wire()
+        groups.wire(self.studio, self.methods, c, [added, self.restored], self.shown)
         for part in self.parts:
             part.wire(self)
 
-    def _follow(self, after: Any) -> None:
-        """Begin, watch, end. Gradio makes anew every component that it is told to change or to leave as it is, which
+    def forget_link(self, event: Any) -> None:
+        """Once this has begun something else, a reload must not bring the link back."""
+        event.success(None, None, None, js=FORGET_LINK, api_visibility="private")
+
+    def _follow(self, after: Any, arriving: bool = False) -> None:
+        """Begin, or `arrive`, then watch, end. Gradio makes anew every component that it is told to change or to leave as it is, which
         takes a core from the work itself; so what it is told while a job goes on is a few words and pictures alone.
         """
         c = self.c
         every = [c.status, c.generate, c.stop, self.head, *self.staged(), self.shown, self.kept]
         moving = [c.status, self.head, *(each for part in self.parts for each in part.moving())]
         self.unchanged, self.unmoved = (gr.skip(),) * len(every), (gr.skip(),) * len(moving)
-        begun = after(self.begin, [self.job, self.kept], every, **QUEUED)
-        watched = begun.then(self.watch, self.job, moving, **QUEUED)
-        watched.then(self.end, [self.job, self.kept], every, **QUEUED)
+        if arriving:
+            begun = after(self.arrive, [self.job, self.kept, self.place], [*every, *c.filled(), self.tabs], **QUEUED)
+        else:
+            begun = after(self.begin, [self.job, self.kept], every, **QUEUED)
+        watched = begun.then(self.watch, [self.job, self.place], moving, **QUEUED)
+        watched.then(self.end, [self.job, self.kept, self.place], every, **QUEUED)
 
     def staged(self) -> list[Any]:
         """The components of all tabs that follow the stage."""
@@ -153,11 +171,6 @@ class Page:
     def stage(self, stage: Stage) -> Iterator[Any]:
         """Their values."""
         return (value for part in self.parts for value in part.show(stage))
-
-    def link_fields(self) -> list[Any]:
-        """What a link can set."""
-        c = self.c
-        return [c.prompt, c.negative, c.seed, c.model, c.method, c.preset]
 
     def header(self) -> str:
         """Name, one sentence, and the machine in chips."""
@@ -183,7 +196,7 @@ class Page:
             asked = replace(asked, preset="")  # the method changed a moment ago: its default
         job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
         started = '<div class="status">…</div>'
-        return remembered.job(job_id, asked), owner, started, gr.Button(interactive=False)
+        return remembered.job(job_id, asked), owner, {}, started, gr.Button(interactive=False)
 
     def stop(self, job: Remembered) -> str:
         """Ask the job to end after its current update; beside gradio's queue, which tells no refusals."""
@@ -194,24 +207,30 @@ class Page:
             said = escape(str(error))
         return f'<div class="status" role="status">{said}</div>'
 
-    def restore(self, owner: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Give this browser an id, and fill in what its link says; nothing runs."""
-        query = dict(request.query_params) if request else {}
-        owner = remembered.owner(owner)
-        names = ("prompt", "negative_prompt", "seed", "model", "method", "preset")
-        fields = [gr.skip() if query.get(name) is None else query[name] for name in names]
-        if query.get("seed") is not None:
-            fields[2] = query["seed"] if query["seed"].isdecimal() and len(query["seed"]) <= 20 else gr.skip()
-        if query.get("model") not in {card.name for card in self.models}:
-            fields[3] = gr.skip()
-        method = query.get("method")
-        if method not in self.presets:
-            fields[4] = fields[5] = gr.skip()
+    def restore(self, owner: str | None, job: Remembered, request: gr.Request) -> tuple[Any, ...]:
+        """Give this browser an id, and fill in what its link says, or else its last job; nothing runs."""
+        asked, place = links.read(dict(request.query_params) if request else {})
+        if asked or place:
+            place = {"link": "yes", **place}  # also one that names no place
         else:
-            preset = query.get("preset")
-            preset = preset if preset in self.presets[method] else next(iter(self.presets[method]))
-            fields[5] = gr.Dropdown(choices=list(self.presets[method]), value=preset)
-        return owner, *fields
+            asked, _ = links.read(str(job.get("query", "")))
+        return remembered.owner(owner), place, *self.c.fill(asked)
+
+    @shows_a_run
+    def arrive(self, job: Remembered, kept: list[Remembered], place: dict[str, str]) -> tuple[Any, ...]:
+        """What a page that was just loaded shows: the run of its link, or what its browser did last."""
+        skipped = (gr.skip(),) * len(self.c.filled())
+        if not place:
+            run = None if self.now(job) else next(iter(self.shelf.values()), None)
+            fields = self.form(run) if run and job.get("query") else skipped  # the job that filled them is gone
+            return *self.begin(job, kept), *fields, gr.skip()
+        run = self.find(place.get("run", ""))
+        said = opening_words.LINK_GONE if run is None and "run" in place else ""
+        stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
+        outer = self._outer(said and f'<div class="status" role="status">{said}</div>', over=True)
+        fields = skipped if run is None else self.form(run)
+        tab = gr.Tabs(selected=place["tab"]) if place.get("tab") in self.offered else gr.skip()
+        return *outer, *self.stage(stage), run.id if run else "", kept, *fields, tab
 
     @shows_a_run
     def begin(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
@@ -221,10 +240,10 @@ class Page:
             return self.idle(kept)
         return self.unchanged if live.over(event) else self.moment(event, self.watcher(job), kept)
 
-    def watch(self, job: Remembered) -> Iterator[tuple[Any, ...]]:
-        """Show a job from now to its end; what became of it is for `end`."""
+    def watch(self, job: Remembered, place: dict[str, str] = NOWHERE) -> Iterator[tuple[Any, ...]]:
+        """Show a job from now to its end, unless a link shows something else; what became of it is for `end`."""
         watcher, shown = self.watcher(job), -math.inf
-        for event in self.studio.events(job["id"]) if self.now(job) else ():
+        for event in self.studio.events(job["id"]) if not place and self.now(job) else ():
             first = watcher.see(event)
             due = first or live.over(event) or time.monotonic() - shown >= PACE
             if due and event.run is None:
@@ -235,9 +254,13 @@ class Page:
             yield self.unmoved
 
     @shows_a_run
-    def end(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
-        """Put what became of a job on the stage."""
+    def end(self, job: Remembered, kept: list[Remembered], place: dict[str, str] = NOWHERE) -> tuple[Any, ...]:
+        """Put what became of a job on the stage; where a link shows something else, only onto the list."""
         event = self.now(job)
+        if place and event is not None and event.run is not None:
+            return *self.unchanged[:-1], remembered.with_run(kept, event.run)
+        if place:
+            return self.unchanged
         return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
 
     def now(self, job: Remembered) -> JobEvent | None:
@@ -298,8 +321,26 @@ class Page:
         folder = gallery.folder(run_id) if run_id in self.shelf else None
         return self.studio.shelf.masks(run_id) if folder is None else run_folder.masks(folder)
 
+    def opening(self) -> list[Any]:
+        """The components that `open` has values for: whatever speaks of the run on the stage."""
+        return [*self.staged(), self.shown, self.place, self.c.status, *self.c.filled()]
+
     @shows_a_run
     def show(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage: the values of `staged` and `shown`."""
         stage = Stage(run=self.found(run_id), precomputed=run_id in self.shelf)
         return *self.stage(stage), run_id
+
+    @shows_a_run
+    def open(self, run_id: str) -> tuple[Any, ...]:
+        """Put a run on the stage, and what it was asked with into the form."""
+        return *self.show(run_id), {}, "", *self.form(self.found(run_id))
+
+    @shows_a_run
+    def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Open the precomputed run whose chip was clicked."""
+        return self.open(str(picked(event).get("run", "")))
+
+    def form(self, run: Run) -> list[Any]:
+        """The form as it was when this run was asked for."""
+        return self.c.fill(links.fields(self.studio.as_made(run.request, run.settings)))

@@ -7,19 +7,24 @@ from typing import Any
 from typing_extensions import TypedDict  # the standard library's cannot be checked before Python 3.12
 
 from maskunet.records import Request, Run
+from maskunet.ui import links
 from maskunet.ui.html import pictures
 
 LENGTH = 24  # runs; thumbnails are small, so the browser's storage holds them
 
 
 class Remembered(TypedDict, total=False):
-    """A job, or a run that is over; then also how it ended, by how much the reward rose, and a small picture."""
+    """A job, or a run that is over; then also how it ended, by how much the reward rose, and a small picture.
+
+    `query` is what a link to a job says, see `links.query`.
+    """
 
     id: str
     prompt: str
     seed: str  # a browser's numbers are exact up to 2^53 only
     model: str
     method: str
+    query: str
     state: str
     gain: float | None
     picture: str
@@ -33,14 +38,18 @@ def owner(known: Any) -> str:
 def job(job_id: str, asked: Request) -> Remembered:
     """A job that was queued a moment ago."""
     names = {"prompt": asked.prompt, "seed": str(asked.seed), "model": asked.model, "method": asked.method}
-    return Remembered(id=job_id, **names)
+    return Remembered(id=job_id, query=links.query(asked), **names)
 
 
 def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
     """The list with this run first."""
     rise = run.rewards["total"] - run.base_rewards["total"] if run.rewards and run.base_rewards else None
-    new = job(run.id, run.request) | Remembered(
-        prompt=run.request.prompt[:120],
+    names = {"prompt": run.request.prompt[:120], "seed": str(run.request.seed)}
+    new = Remembered(
+        id=run.id,
+        **names,
+        model=run.request.model,
+        method=run.request.method,
         state=run.state,
         gain=rise,
         picture=pictures.uri(run.result_image, 96),

@@ -21,7 +21,7 @@ const mark = () => {
   const some = changed();
   for (const field of fields()) field.closest('.field').classList.toggle('changed', some.includes(field));
   const count = (text) => (some.length ? text.replace('{n}', some.length) : '');
-  const lids = [...element.querySelectorAll('summary'), element.closest('.more')?.querySelector('button > span')];
+  const lids = [...element.querySelectorAll('summary'), element.closest('#settings') && document.querySelector('.more > button > span')];
   for (const lid of lids.filter(Boolean)) lid.dataset.set = count(box()?.dataset.mark || '');
   if (!box()) return;
   const { one, many } = box().dataset;
@@ -52,5 +52,5 @@ element.addEventListener('click', (event) => {
   for (const field of fields()) put(field, usual(field));
   tell();
 });
-watch(['form', 'value'], show);
+watch(['form', 'value'], show);  // a link brings both; a value of another form's fields counts for nothing
 show();

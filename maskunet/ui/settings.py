@@ -16,9 +16,12 @@ def build(form: str, **more: Any) -> gr.HTML:
     )
 
 
-def anew(form: str) -> gr.HTML:
-    """Another form in the fields' place, with nothing changed."""
-    return gr.HTML({}, form=form)
+def anew(form: str, value: Mapping[str, Any] | None = None) -> gr.HTML:
+    """Another form in the fields' place, with what `value` says, as `changed` takes it.
+
+    Without one nothing is changed in it, unless the same form is there already, as after a link has filled it in.
+    """
+    return gr.HTML(form=form) if value is None else gr.HTML(dict(value), form=form)
 
 
 def changed(value: Any, of: str) -> dict[str, Any]:

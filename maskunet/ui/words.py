@@ -1,10 +1,7 @@
 """Every label and message of the page, so that wording is reviewed in one place."""
 
 TITLE = "MaskUNet Lab"
-TAGLINE = (
-    "Zero some weights of a frozen text-to-image U-Net, chosen for every timestep and every picture, "
-    "and see what it does to the image."
-)
+TAGLINE = "Same noise, same prompt: left the model as it is, right with some weights switched off. Change the prompt and press Generate."
 LOGIN = "After five wrong passwords in a minute none is taken for a minute."
 PROMPT = "Prompt"
 PROMPT_PLACEHOLDER = "a red cube and a blue sphere"
@@ -19,7 +16,7 @@ PRESET = "Preset"
 STEPS = "Steps"
 STEPS_INFO = "Denoising steps; the paper uses 15."
 GUIDANCE = "Guidance scale"
-GUIDANCE_INFO = "0 is the model's best for unmasked pictures."
+GUIDANCE_INFO = "0 is the model's best, unmasked."
 MORE = "More settings"
 SWITCHES = "Speed and memory"
 ONE_CHANGED, MANY_CHANGED = "1 differs from the preset.", "{n} differ from the preset."
@@ -28,9 +25,9 @@ GENERATE = "Generate both"
 STOP = "Stop and keep the best"
 PICTURE, BEFORE, AFTER, CLOSE = "Picture", "Before", "Next", "Close"
 SHOW_FORM, HIDE_FORM = "Show the form", "Hide the form"
-VOCABULARY = "This small model knows these words. Click to add one."
+VOCABULARY = "Words it knows"
 VIEW = "View"
-VIEWS = ("Slider", "Side by side", "Difference")
+VIEWS = ("Side by side", "Slider", "Difference")
 DOWNLOAD_RUN = "Download run (.zip)"
 DOWNLOAD_NUMBERS = "Download numbers (.csv)"
 COPY_LINK = "Copy link"
@@ -38,15 +35,12 @@ LINK_COPIED = "Link copied"
 REPEAT = "Repeat this run elsewhere"
 NULL_MASK = "Check: mask of ones"
 STOP_CHECK = "Stop the check"
-NULL_MASK_INFO = (
-    "Runs this prompt once plain and once through the mask machinery with every weight kept. "
-    "The largest pixel difference must be 0."
-)
+NULL_MASK_INFO = "Plain, and with every weight kept by a mask: 0 shows that masks change nothing by being there."
 PRECOMPUTED = "Precomputed"
 EMPTY_PAIR = "No picture yet. Press “Generate both”."
 EMPTY_OPTIMIZE = "Start a run with a MaskUNet method to watch every update here."
 EMPTY_HISTORY = "Your runs will be listed here."
-HISTORY_NOTE = "The list is kept in this browser, the pictures by the server, which keeps 200 runs."
+HISTORY_NOTE = "The list is kept in this browser; the server keeps 200 runs."
 OPEN = "Open"
 DELETE = "Remove from list"
 NOT_SCORED = "not scored"
@@ -156,51 +150,6 @@ PHASES = {
     "failed": "Not finished",
 }
 MACHINE, MEASURE = "This machine", "Measure its speed"
-
-ABOUT = """
-### What happens here
-
-The U-Net of a text-to-image model is frozen. **MaskUNet** (CVPR 2025) multiplies some of its weights,
-the attention projections in the up blocks, by a mask of zeros and ones. The training-free variant looks
-for that mask while the picture is made: at every denoising step it predicts the final image, asks two
-reward models how well it fits the prompt, and moves the mask along the gradient.
-
-**Keep ratio** is the share of weights that stay; **removed** is the rest. The picture on the left is the
-same model from the same noise with nothing removed.
-
-### What to believe
-
-- A higher reward is what the method optimizes, not what it is judged by. On the tabletop model an
-  independent checker, which no method sees, says whether a picture shows what the prompt said.
-- A random mask of the same ratio is the control. Choose it under Method.
-- **Tabletop** is a small model this project trained on rendered scenes so that everything runs on any
-  computer. It is not Stable Diffusion, and its pictures and numbers say nothing about Stable Diffusion.
-
-### Larger models
-
-Stable Diffusion 1.5 and 2 run on a CUDA device. Nothing is downloaded unless you say so:
-`python -m maskunet download sd15` states the size and asks; `--weights DIR` reads a folder you have.
-Their weights are under the CreativeML OpenRAIL-M and OpenRAIL++-M licenses; the safety checker is not loaded, so
-look before you show.
-
-### From a program
-
-```python
-from gradio_client import Client
-
-client = Client("{url}")
-base, result, facts = client.predict(
-    prompt="a red cube and a blue sphere", negative_prompt="", seed=7,
-    model="{model}", method="{method}", preset="{preset}", api_name="/compare",
-)
-```
-
-`client.submit(...)` streams previews; a client has one request at a time. On the command line:
-
-```
-{command}
-```
-"""
 
 
 def seconds(value: float) -> str:

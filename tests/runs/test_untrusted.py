@@ -171,6 +171,7 @@ KEPT_NO_MORE = [
     with_record("more_than_all", keep_ratio=1.5),
     with_record("unknown_state", state="running"),
     with_record("nested_setting", settings={"a": {"b": 1}}),
+    with_record("a_verdict_of_another_kind", verdict={"right": "yes", "saw": "a cube"}),
     with_table("nan_in_a_row", b"0.25", b"nan"),
     with_table("text_in_a_row", b"0.25", b"red"),
     with_table("400_digits_in_a_row", b"0.25", b"1" * 400),
@@ -241,13 +242,14 @@ def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
     request = json.loads(files[run_folder.RECORD])["request"] | {"prompt": TAG, "negative_prompt": TAG}
     rewards = {"total": 1.0, TAG: 2.0}
     texts = dict.fromkeys(("device", "dtype", "created", "note"), TAG)
+    texts |= dict.fromkeys(("verdict", "base_verdict"), {"right": True, "saw": TAG, "spoiled": TAG})
     files[run_folder.RECORD] = changed(files, request=request, rewards=rewards, base_rewards=rewards, **texts)
     shelf = Shelf(tmp_path / "runs")
     found = shelf.read(shelf.take(zipped(files, tmp_path / "a.zip")))
     assert found.device == TAG
     kept = remembered.with_run([], found)
     shown = [
-        pictures.facts(found, {}), pictures.difference(found), still(found, {}), history.grid(kept),
+        pictures.facts(found, {}), *pictures.said(found, {}), pictures.difference(found), still(found, {}), history.grid(kept),
         heat(found, 1, found.stats.sites[0], found), strip(found, found), story({"a": found}, {}),
         *explore.linked(found, found, {"step": 1, "site": found.stats.sites[0]}), *explore.linked(found, None, {}),
     ]  # fmt: skip

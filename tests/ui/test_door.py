@@ -3,7 +3,6 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 
@@ -87,14 +86,14 @@ def test_the_places_that_are_named_can_be(tmp_path, capsys):
 
 
 def test_programs_are_told_the_port_and_the_path_in_use():
-    run = SimpleNamespace(request=Request(prompt="a red cube"))
+    asked = Request(prompt="a red cube")
     for place, url in (
         (("0.0.0.0", 81), "http://127.0.0.1:81"),
         (("::1", 81, "/lab"), "http://[::1]:81/lab"),
         (("127.0.0.1", 81, "https://a.example/lab"), "https://a.example/lab"),
     ):
         assert address(*place) == url
-        assert f'Client("{url}")' in compare.snippet(run, url)
+        assert f'Client("{url}")' in compare.snippet(asked, url)
 
 
 # The door

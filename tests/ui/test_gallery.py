@@ -1,6 +1,9 @@
 """The precomputed runs are whole, and the page begins with the one that its controls ask for."""
 
+from maskunet.library.library import Library
+from maskunet.models import SPECS
 from maskunet.studio.studio import Studio
+from maskunet.studio.work import DeviceWork
 from maskunet.ui import gallery
 from maskunet.ui.page import build
 
@@ -12,8 +15,9 @@ def test_every_folder_is_a_run_and_is_found_by_its_id():
         assert gallery.load(gallery.folder(run_id).parent)[run_id].request == runs[run_id].request
 
 
-def test_the_first_is_of_the_prompt_seed_and_method_that_the_page_begins_with(library, tmp_path):
-    studio = Studio(tmp_path, library=library)
+def test_the_first_is_of_the_prompt_seed_model_and_method_that_the_page_begins_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(DeviceWork, "warm_up", lambda work: None)  # no model is needed to draw the page
+    studio = Studio(tmp_path, device="cpu")
     parts = build(studio).config["components"]
     studio.close()
 
@@ -21,5 +25,8 @@ def test_the_first_is_of_the_prompt_seed_and_method_that_the_page_begins_with(li
         return next(p["props"]["value"] for p in parts if p["props"].get("label") == label)
 
     first = next(iter(gallery.load().values())).request
-    given = (value("Prompt"), value("Seed"), value("Method"), value("Preset"))
-    assert given == (first.prompt, str(first.seed), first.method, first.preset)
+    given = tuple(map(value, ("Prompt", "Seed", "Base model", "Method", "Preset")))
+    assert given == (first.prompt, str(first.seed), first.model, first.method, first.preset)
+    assert (value("Steps"), value("Guidance scale")) == (first.steps, 0)  # the model's own scale, as this run's
+    assert first.guidance == SPECS[first.model].guidance
+    assert Library().default != first.model  # the figures in the documents are of the clean base, as commands are

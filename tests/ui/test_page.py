@@ -9,6 +9,7 @@ import zipfile
 from collections import defaultdict
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from maskunet.records import Request, held_mask
 from maskunet.runs import mask_sources
 from maskunet.studio.studio import Studio
 from maskunet.ui.page import Page, build
+from maskunet.ui.tabs import compare
 from tests.support.serving import SOON, needs_browser, served
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -102,13 +104,14 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     tab = visit()
     fill(tab, method="Random mask · control")
     generate(tab)
-    tab.locator("#slider img").nth(1).wait_for(state="attached")  # both pictures; they are fetched after the facts
-    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
-    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
-    assert "Tiny random" in tab.locator(".under").inner_text()
-    tab.get_by_label("Side by side").check()
     tab.wait_for_selector("#beside img", state="visible")
     assert all(image.get_attribute("alt") for image in tab.locator("#beside img").all())
+    assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
+    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
+    assert "ImageReward" in tab.locator("#beside").inner_text() and not tab.locator(".verdict").count()
+    tab.get_by_label("Slider").check()
+    tab.locator("#slider img").nth(1).wait_for(state="attached")  # both pictures; they are fetched after the facts
+    assert "Tiny random" in tab.locator(".under").inner_text()
     tab.get_by_label("Difference").check()
     tab.wait_for_selector("#difference img", state="visible")
     with tab.expect_download() as download:
@@ -136,6 +139,7 @@ def test_every_update_is_shown_and_stop_keeps_the_best(visit):
     tab.get_by_role("tab", name="Compare").click()
     tab.wait_for_selector("#facts .facts", state="visible")
     assert "Stopped" in tab.locator("#facts").inner_text()
+    assert re.search(r"training-free, predicted at step \d+ of 100", tab.locator("#beside").inner_text())
 
 
 @pytest.fixture
@@ -450,6 +454,11 @@ def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_pytho
         ({"model": "sd99"}, "no model"),
         ({"method": "magic"}, "no method"),
         ({"preset": "best"}, "no preset"),
+        ({"steps": 1000}, "number of steps"),
+        ({"steps": 1.5}, "whole number"),
+        ({"guidance": 99}, "guidance scale"),
+        ({"settings": {"magic": 1}}, "no setting"),
+        ({"settings": {"removed": 7}}, "removed"),
     ],
 )
 def test_bad_calls_get_one_clear_sentence(client, change, sentence):
@@ -493,6 +502,16 @@ def test_a_bad_wish_gets_one_clear_sentence(client, given, sentence):
 @pytest.mark.parametrize(("given", "used"), [("8", 8), (2**64 - 1, 2**64 - 1), (str(2**64 - 1), 2**64 - 1), (8.0, 8)])
 def test_seeds_of_other_programs_are_taken(client, given, used):
     assert client.predict("a cube", seed=given, method="plain", model="tiny", api_name="/compare")[2]["seed"] == used
+
+
+def test_steps_guidance_and_settings_are_taken_and_the_snippet_runs_as_printed(client, lab):
+    asked = {"method": "random_mask", "model": "tiny", "steps": 2, "guidance": 2.5, "settings": {"removed": 0.5}}
+    made = lab[1].run(client.predict("a cube", **asked, api_name="/compare")[2]["run_id"])
+    assert (made.request.steps, made.request.guidance, made.settings["removed"]) == (2, 2.5, 0.5)
+    printed: dict[str, Any] = {}
+    exec(compare.snippet(made.request, lab[0]), printed)
+    again = lab[1].run(printed["facts"]["run_id"])
+    assert again.request == made.request and again.settings == made.settings
 
 
 def test_a_caller_is_told_which_seed_was_drawn(client):

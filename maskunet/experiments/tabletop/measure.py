@@ -23,14 +23,6 @@ log = logging.getLogger(__name__)
 SCALES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0)
 FRESH_SHARD = 9_002  # a seed that no training and no checkpoint report has used
 GUIDANCE_SEED, CARD_SEED = 3, 1
-START = ("a red cube and a blue sphere", 7)  # prompt and seed that the page's controls begin with
-VARIANTS = (  # seed, method, preset
-    (2, "maskunet_free", "official"),
-    (1, "maskunet_free", "improved"),
-    (1, "random_mask", "start"),
-    (1, "random_mask", "window"),
-    (1, "random_mask", "magnitude"),
-)
 
 
 def _loaded() -> "Loaded":
@@ -179,30 +171,3 @@ def _card_text(found: dict[str, Any], tasks: str) -> str:
         f"with a color-shape pair that was never rendered for training: {found['held_out']['n']} of them, "
         f"{found['held_out']['correct']:.3f} correct.\n\n{tasks}\n"
     )
-
-
-def gallery(folder: Path) -> None:
-    """Make the precomputed runs; the rule leaves no choice by eye, so successes and failures come as they come.
-
-    Preset `official` on what the page's controls begin with, and with seed 1 on the first test prompt of each task;
-    and of color attribution's prompt also seed 2, the other presets and the random masks, all with their masks, so
-    that they can be laid over each other.
-    """
-    from maskunet.records import Request
-    from maskunet.runs import run_folder
-    from maskunet.runs.compare import compare
-    from maskunet.tabletop.tasks import TASKS, cases
-
-    loaded = _loaded()
-    prompt, seed = START
-    asked = [("start", prompt, seed, "maskunet_free", "official")]
-    firsts = {task: cases(task, 1)[0].prompt for task in TASKS}
-    asked += [(task, prompt, 1, "maskunet_free", "official") for task, prompt in firsts.items()]
-    asked += [("color_attribution", firsts["color_attribution"], *variant) for variant in VARIANTS]
-    for number, (task, prompt, seed, method, preset) in enumerate(asked):
-        request = Request(
-            prompt=prompt, seed=seed, method=method, preset=preset, keep_masks=task == "color_attribution"
-        )
-        *_, (_, run) = compare(loaded.model, loaded.rewards, request)
-        run_folder.write(run, folder / f"{number:02d}-{task}-{method}-{preset}-{seed}")
-        log.info("%s: %s, %s", request.prompt, method, preset)

@@ -1,10 +1,11 @@
 """What a base model is: its SPEC, and its frozen parts with what can be asked of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from maskunet.encoders.text_states import TextStates
 from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
 
 DEFAULT_STEPS = 15  # the paper's, for its comparisons
+Judge = Callable[[str, Sequence[np.ndarray]], list[dict[str, Any]]]
+"""Says of a prompt's pictures, (H, W, 3) uint8, whether they show it: see `tabletop.verdict.judge`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +31,10 @@ class ModelSpec:
         folder: of embedded weights, or the user's own folder or file; None for the others.
         rewards: folder of the rewards trained with it, or None for the public checkpoints.
         embedded: it comes with the project, needs no download, and pictures the scenes of `maskunet.tabletop`.
+        opens: of the embedded ones the one that a page begins with.
         vocabulary: words the model knows, by kind, where that is a short list.
         refused: why a file of the user's cannot be read; empty for all others.
+        judge: where a picture can be told right from wrong, what tells it; else None.
     """
 
     name: str
@@ -45,8 +50,10 @@ class ModelSpec:
     folder: Path | None = None
     rewards: Path | None = None
     embedded: bool = False
+    opens: bool = False
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: str = ""
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +69,7 @@ class DiffusionModel:
         trained: files that were trained for it, by their kind (`trained_file.kinds`) and name.
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
         notes: sentences on what its folder asks for and does not get.
+        judge: as `ModelSpec.judge`.
         cache: networks that were read later, trained ones by their file; they leave with the model.
     """
 
@@ -81,6 +89,7 @@ class DiffusionModel:
     trained: dict[str, dict[str, Path]] = field(default_factory=dict)
     tiny_decoder: Path | None = None
     notes: tuple[str, ...] = ()
+    judge: Judge | None = None
     cache: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @property

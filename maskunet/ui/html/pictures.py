@@ -4,12 +4,13 @@ import base64
 from collections.abc import Mapping
 from html import escape
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from maskunet.records import Run
-from maskunet.ui import words
+from maskunet.ui import opening_words, words
 from maskunet.ui.html import plots
 
 PREVIEW = 256  # pixels along the edge of what is streamed
@@ -79,9 +80,49 @@ def difference(run: Run) -> str:
     return f'<div class="pair one">{shown}</div>'
 
 
+def judged(run: Run, titles: Mapping[str, str]) -> str:
+    """Both pictures side by side, with what is said of each below it."""
+    base = run.base_image if run.base_image is not None else run.result_image
+    cells = "".join(
+        f'<figure><img src="{uri(image, 1024, "png")}" alt="{escape(f"{name}: {run.request.prompt}", quote=True)}">'
+        f"<figcaption>{text}</figcaption></figure>"
+        for image, name, text in zip((base, run.result_image), names(run, titles), said(run, titles), strict=True)
+    )
+    return f'<div class="pair">{cells}</div>'
+
+
+def said(run: Run, titles: Mapping[str, str]) -> tuple[str, str]:
+    """What stands under the two pictures of a run: what made it, what the checker saw, and the rewards."""
+    judgments = (run.base_verdict, run.base_rewards), (run.verdict, run.rewards)
+    return tuple(
+        f"<b>{escape(name)}</b>{verdict(said)}{_scores(rewards, titles)}"
+        for name, (said, rewards) in zip(names(run, titles), judgments, strict=True)
+    )
+
+
+def verdict(said: Mapping[str, Any]) -> str:
+    """What the checker saw, with a mark where it can tell right from wrong; nothing where there is no checker."""
+    if not said:
+        return ""
+    mark = {True: ("✓", opening_words.RIGHT), False: ("✗", opening_words.WRONG)}.get(said.get("right"))
+    look = "" if mark is None else f" {'right' if said['right'] else 'wrong'}"
+    sign = "" if mark is None else f'<i role="img" aria-label="{mark[1]}">{mark[0]}</i> '
+    spoiled = opening_words.spoiled(said["spoiled"]) if said.get("spoiled") else ""
+    return f'<span class="verdict{look}">{sign}{escape(opening_words.saw(str(said.get("saw", "")))[:300])}{escape(spoiled[:60])}</span>'
+
+
+def _scores(rewards: Mapping[str, float], titles: Mapping[str, str]) -> str:
+    each = ", ".join(f"{titles.get(name, name)} {value:.2f}" for name, value in rewards.items() if name != "total")
+    return f'<span class="scores">{escape(each or words.NOT_SCORED)}</span>'
+
+
 def names(run: Run, titles: Mapping[str, str]) -> tuple[str, str]:
-    """What stands under the two pictures of a run."""
-    return titled(run.request.model, run.request.method, titles)
+    """What stands under the two pictures of a run; of one that was stopped also how far it came."""
+    base, result = titled(run.request.model, run.request.method, titles)
+    if not run.rows or run.rows[-1].get("final"):
+        return base, result
+    step = max(row["step"] for row in run.rows) + 1
+    return base, f"{result}, {opening_words.predicted(step, run.request.steps or step)}"
 
 
 def titled(model: str, method: str, titles: Mapping[str, str]) -> tuple[str, str]:
@@ -105,7 +146,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [
-        ("Removed", plots.percent(1 - run.keep_ratio), "of the weights that carry a mask, mean over steps"),
+        ("Removed", plots.percent(1 - run.keep_ratio), "of the weights under masks"),
         _reward_tile(run, titles),
         ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
         ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),
@@ -121,19 +162,14 @@ def cut_short(state: str) -> str:
     return f'<span class="badge warn">{escape(words.PHASES.get(state, state))}</span>'
 
 
-def _reward_tile(run: Run, titles: Mapping[str, str]) -> tuple[str, str, str]:
+def _reward_tile(run: Run) -> tuple[str, str, str]:
     if not run.rewards:
         return "Reward", words.NOT_SCORED, ""
     after = run.rewards["total"]
     if not run.base_rewards:
         return "Reward", f"{after:.2f}", "of the result"
     before = run.base_rewards["total"]
-    detail = ", ".join(
-        f"{titles.get(name, name)} {run.base_rewards[name]:.2f} → {run.rewards[name]:.2f}"
-        for name in run.rewards
-        if name != "total" and name in run.base_rewards
-    )
-    return "Reward", f"{before:.2f} → {after:.2f}", escape(detail)
+    return "Reward", f"{before:.2f} → {after:.2f}", opening_words.TOTAL_OF
 
 
 def empty(text: str) -> str:

@@ -29,6 +29,9 @@ def _compare(studio: Studio) -> None:
             gr.Textbox(label="model", value=first.name),
             gr.Textbox(label="method", value=method),
             gr.Textbox(label="preset", value=""),
+            gr.Number(label="steps", value=0),  # 0 leaves it to the model
+            gr.Number(label="guidance", value=0),
+            gr.JSON(label="settings", value={}),
         ]
         outputs = _outputs()
         button = gr.Button()
@@ -40,11 +43,21 @@ def _compare(studio: Studio) -> None:
         model: str | None,
         method: str | None,
         preset: str | None,
+        steps: float | None,
+        guidance: float | None,
+        settings: dict[str, Any] | None,
         caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-        """Make the unmasked and the masked picture of a prompt from the same noise."""
+        """Make the unmasked and the masked picture of a prompt from the same noise.
+
+        Args:
+            settings: of the method, where they differ from the preset's.
+        """
         address = caller.client.host
-        asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
+        given = controls.Values(prompt, negative_prompt, seed, model, method, preset, steps, guidance)
+        asked = controls.request(
+            given._replace(changed={"of": f"{given.method}/{given.preset}", "set": settings or {}})
+        )
         job = studio.start(asked, owner=caller.session_hash or address, address=address)
         yield from _answers(studio, job)
 

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from maskunet.records import Request
-from maskunet.ui import controls, remembered, words
+from maskunet.ui import controls, links, opening_words, remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK
-from maskunet.ui.html import live
+from maskunet.ui.html import live, setup
 from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, TabSpec
 
@@ -21,16 +22,15 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    method = controls.first_method(page.methods, models[0])
-    names = {"model": models[0].name, "method": method.name, "preset": next(iter(method.presets))}
-    asked = Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, **names)
-    known = {"url": page.address, "command": studio.command(asked), **names}
-    text = re.sub(rf"\{{({'|'.join(known)})\}}", lambda found: known[found[1]], words.ABOUT)
-    gr.Markdown(text, elem_id="about")
-    with gr.Accordion("Base models", open=True):
-        for card in models:
-            state = card.reason or (f"Ready. {words.unscored(card.unscored)}" if card.unscored else "ready")
-            gr.Markdown(f"**{card.title}**. {card.summary} *{state}*")
+    first = controls.first_model(models)
+    opening = controls.opening_of(page.shelf, first)
+    method = controls.first_method(page.methods, first, opening)
+    names = {"model": first.name, "method": method.name}
+    asked = opening or Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, preset=next(iter(method.presets)), **names)
+    known = {**links.fields(asked), "url": page.address, "command": studio.command(replace(asked, keep_masks=False))}
+    gr.Markdown(re.sub(r"\{(\w+)\}", lambda found: str(known[found[1]]), opening_words.ABOUT), elem_id="about")
+    gr.HTML(listed([(card.title, words.unscored(card.unscored)) for card in models if card.unscored]))
+    gr.HTML(setup.panel(studio.setups()[1:]), js_on_load=setup.SCRIPT, elem_id="setups")
     with gr.Accordion(words.MACHINE, open=True, elem_id="machine"):
         found = gr.HTML()
         with gr.Row():

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import gradio as gr
 
-from maskunet.records import JobEvent, Run
-from maskunet.ui import controls, remembered, words
+from maskunet.records import JobEvent, Request
+from maskunet.ui import controls, links, remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import live, pictures
 from maskunet.ui.studio import answered
@@ -19,7 +19,7 @@ from maskunet.ui.tabs.base import Part, Stage, TabSpec
 if TYPE_CHECKING:
     from maskunet.ui.page import Page
 
-COPY = "(query) => { navigator.clipboard.writeText(location.origin + location.pathname + query); }"
+COPY = Path(__file__).with_name("copy_link.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,15 @@ class Compare(Part):
     query: gr.Textbox
     command: gr.Code
     client: gr.Code
-    copy: gr.Button
     null: gr.Button
     null_stop: gr.Button
     null_said: gr.HTML
-    picks: tuple[tuple[gr.Button, str], ...]
 
     def staged(self) -> list[Any]:
         """What stands under the tabs' names but for the precomputed runs."""
         return [
             self.running, self.slider, self.under, self.beside, self.gap, self.view, self.facts, self.actions, self.archive,
-            self.query, self.command, self.client,
+            self.query, self.command, self.client, self.null_said,
         ]  # fmt: skip
 
     def show(self, stage: Stage) -> Sequence[Any]:
@@ -59,15 +57,14 @@ class Compare(Part):
             goes_on = stage.event is not None and not live.over(stage.event)
             shown = stage.watcher.pair() if goes_on else pictures.empty(words.EMPTY_PAIR)
             hidden = gr.update(visible=False)
-            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * 4
-        names = pictures.names(run, titles)
+            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * 4, ""
         base = run.base_image if run.base_image is not None else run.result_image
-        prompt = run.request.prompt
+        asked = self.page.studio.as_made(run.request, run.settings)
         return (
             gr.HTML("", visible=False),
-            gr.ImageSlider((base, run.result_image), visible=True),
-            gr.HTML(under(names), visible=True),
-            gr.HTML(pictures.pair(base, run.result_image, names, prompt, size=1024, kind="png"), visible=False),
+            gr.ImageSlider((base, run.result_image), visible=False),
+            gr.HTML(under(pictures.said(run, titles)), visible=False),
+            gr.HTML(pictures.judged(run, titles), visible=True),
             gr.HTML(pictures.difference(run), visible=False),
             gr.Radio(value=words.VIEWS[0], visible=True),
             gr.HTML(pictures.facts(run, titles, stage.precomputed), visible=True),
@@ -75,9 +72,10 @@ class Compare(Part):
             gr.DownloadButton(visible=False)
             if stage.precomputed
             else gr.DownloadButton(value=str(self.page.studio.shelf.zip(run.id)), visible=True),
-            link(run),
-            self.page.studio.command(run.request, run.settings),
-            snippet(run, self.page.address),
+            links.query(asked, run.id),
+            self.page.studio.command(asked),
+            snippet(asked, self.page.address),
+            "",
         )
 
     def moving(self) -> list[Any]:
@@ -89,10 +87,10 @@ class Compare(Part):
         return (watcher.pair(),)
 
     def wire(self, page: "Page") -> None:
-        """Views, the precomputed runs, the link, the control of ones."""
+        """Views, the link, the control of ones."""
 
         def change(view: str) -> list[Any]:
-            slider, beside, gap = (gr.update(visible=view == name) for name in words.VIEWS)
+            beside, slider, gap = (gr.update(visible=view == name) for name in words.VIEWS)
             return [slider, slider, beside, gap]
 
         def check(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
@@ -109,14 +107,12 @@ class Compare(Part):
                 page.studio.stop(job)
 
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
-        self.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUICK)
-        self.copy.click(None, self.query, None, js=COPY, api_visibility="private")
+        page.c.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
+        page.c.copy.click(None, self.query, None, js=COPY.read_text(), api_visibility="private")
         checking = gr.State("")
         shown = [self.null, self.null_stop, self.null_said, checking]
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)
         self.null_stop.click(stop_check, checking, None, **QUICK)
-        for button, run_id in self.picks:
-            button.click(page.show, gr.State(run_id), [*page.staged(), page.shown], **QUEUED)
 
 
 def build(page: "Page", tab: gr.Tab) -> Compare:
@@ -135,11 +131,9 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     facts = gr.HTML("", visible=False, elem_id="facts")
     with gr.Row(visible=False, elem_id="actions") as actions:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
-        copy = gr.Button(words.COPY_LINK, size="sm")
         null = gr.Button(words.NULL_MASK, size="sm")
         null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
     null_said = gr.HTML("", elem_id="null")
-    picks = _picks(page.shelf)
     with gr.Accordion(words.REPEAT, open=False):
         command = gr.Code(
             language="shell", label="Command line", interactive=False, wrap_lines=True, lines=2, max_lines=6
@@ -154,21 +148,9 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
         )
     query = gr.Textbox(visible=False)
     return Compare(
-        page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, copy, null,
-        null_stop, null_said, picks,
+        page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, null,
+        null_stop, null_said,
     )  # fmt: skip
-
-
-def _picks(shelf: dict[str, Run]) -> tuple[tuple[gr.Button, str], ...]:
-    """One button per prompt of the precomputed runs, for its first; clicking runs nothing."""
-    if not shelf:
-        return ()
-    first: dict[str, str] = {}
-    for run_id, run in shelf.items():
-        first.setdefault(run.request.prompt, run_id)
-    gr.HTML(f'<h4 class="picks">{words.PRECOMPUTED}</h4>')
-    with gr.Row(elem_id="picks"):
-        return tuple((gr.Button(prompt, size="sm", min_width=120), run_id) for prompt, run_id in first.items())
 
 
 def found(message: str) -> str:
@@ -176,34 +158,19 @@ def found(message: str) -> str:
     return f'<p class="said">{escape(message)}</p><p class="hint">{words.NULL_MASK_INFO}</p>'
 
 
-def under(names: tuple[str, str]) -> str:
+def under(said: tuple[str, str]) -> str:
     """What is left and what is right of the slider's handle."""
-    return f'<div class="under"><span>{escape(names[0])}</span><span>{escape(names[1])}</span></div>'
+    return f'<div class="under"><div>{said[0]}</div><div>{said[1]}</div></div>'
 
 
-def link(run: Run) -> str:
-    """The query that fills in a page like this one; nothing is stored on the server for it."""
-    r = run.request
-    fields = {
-        "prompt": r.prompt,
-        "negative_prompt": r.negative_prompt,
-        "seed": r.seed,
-        "model": r.model,
-        "method": r.method,
-        "preset": r.preset,
-    }
-    return "?" + urlencode({name: value for name, value in fields.items() if value != ""})
-
-
-def snippet(run: Run, address: str) -> str:
-    """The Python client's call for this run, of a page at that address."""
-    r = run.request
+def snippet(asked: Request, address: str) -> str:
+    """The Python client's call that makes this run, of a page at that address."""
+    known = {name: value for name, value in links.fields(asked).items() if value != {}}
+    given = "".join(f"    {name}={value!r},\n" for name, value in known.items())
     return (
         "from gradio_client import Client\n\n"
         f'client = Client("{address}")\n'
-        "base, result, facts = client.predict(\n"
-        f"    prompt={r.prompt!r}, negative_prompt={r.negative_prompt!r}, seed={r.seed},\n"
-        f"    model={r.model!r}, method={r.method!r}, preset={r.preset!r}, api_name='/compare',\n)"
+        f"base, result, facts = client.predict(\n{given}    api_name='/compare',\n)"
     )
 
 

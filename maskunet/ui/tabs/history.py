@@ -36,7 +36,7 @@ class History(Part):
 
     def wire(self, page: "Page") -> None:
         """Open and remove."""
-        staged = page.staged()
+        rest = (gr.skip(),) * (len(page.opening()) - len(page.staged()))
 
         @shows_a_run
         def act(kept: list[Remembered], event: gr.EventData) -> tuple[Any, ...]:
@@ -44,13 +44,15 @@ class History(Part):
             run_id = str(asked.get("run", ""))
             if asked.get("act") == "remove":
                 left = [item for item in kept if item.get("id") != run_id]
-                return *(grid(left) if part is self.grid else gr.skip() for part in staged), gr.skip(), left
-            shown = page.show(run_id)
+                mine = (grid(left) if part is self.grid else gr.skip() for part in page.staged())
+                return *mine, *rest, left
+            shown = page.open(run_id)
             gr.Info("Opened in Compare and Optimize.")
             return *shown, gr.skip()
 
-        outputs = [*staged, page.shown, page.kept]
-        self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **QUEUED)
+        outputs = [*page.opening(), page.kept]
+        opened = self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **QUEUED)
+        page.forget_link(opened)
 
 
 def build(page: "Page", tab: gr.Tab) -> History:

@@ -1,0 +1,70 @@
+"""Words of what a page opens with: the pair and what is said of it, the examples, other models, and About."""
+
+from collections.abc import Sequence
+
+RIGHT, WRONG = "Right", "Wrong"
+TOTAL_OF = "the weighted sum"
+MORE_EXAMPLES = "More precomputed pairs"
+COPY, COPIED = "Copy", "Copied"
+LINK_GONE = "The run of this link is not here any more. Press “Generate both” to make it again."
+ABOUT = """
+**MaskUNet** (CVPR 2025) freezes a text-to-image U-Net and multiplies some of its weights, the attention projections in
+the up blocks, by a mask of zeros and ones. A trained network makes the mask at every step, or, without training, the
+gradient of two reward models does. Left is the same model from the same noise, nothing removed.
+
+- A reward is what is optimized. Whether a picture is right an independent checker says, on tabletop only.
+- The control is a random mask of the same ratio: see Method.
+- **Tabletop** is our small model of rendered scenes; **spoiled**, it learned from wrong captions and spoiled pictures.
+  Neither says anything about Stable Diffusion.
+
+The safety checker of Stable Diffusion is not loaded: look before you show.
+
+[Paper](https://arxiv.org/abs/2505.03097). From a program:
+
+```python
+from gradio_client import Client
+
+client = Client("{url}")
+base, result, facts = client.predict(
+    prompt="{prompt}", seed={seed}, model="{model}",
+    method="{method}", preset="{preset}", api_name="/compare",
+)
+```
+
+or `{command}`
+"""
+
+
+def saw(things: str) -> str:
+    """What the checker found in a picture."""
+    return f"The checker saw {things}"
+
+
+def spoiled(how: str) -> str:
+    """How the inspector finds a picture spoiled."""
+    return f" in a {how} picture"
+
+
+def predicted(step: int, steps: int) -> str:
+    """How far a picture came that was stopped early."""
+    return f"predicted at step {step} of {steps}"
+
+
+def use(title: str) -> str:
+    """Heading of what a base model takes."""
+    return f"Use {title}"
+
+
+def missing(parts: Sequence[str]) -> str:
+    """What is not on this machine."""
+    return f"Not on this machine: {' and '.join(parts)}."
+
+
+def in_all(gigabytes: float) -> str:
+    """How much there is to download."""
+    return f"{gigabytes:.1f} GB in all:"
+
+
+def license(name: str) -> str:
+    """Under which license it is."""
+    return f"License: {name}."

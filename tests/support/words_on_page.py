@@ -1,0 +1,49 @@
+"""How many words a visitor meets on a running page: `python -m tests.support.words_on_page ADDRESS`, tab by tab."""
+
+import re
+import sys
+
+from playwright.sync_api import sync_playwright
+
+from tests.support.serving import CHROMIUM, SOON
+
+WORD = re.compile(r"[^\W\d_]{2,}")
+SHOWN = "(part) => document.querySelector(part)?.innerText || ''"
+
+
+def unfold(tab, part):
+    """Open all that is folded away in a part of the page."""
+    tab.evaluate(
+        "(part) => document.querySelectorAll(`${part} details`).forEach((each) => { each.open = true; })", part
+    )
+    for lid in tab.locator(f"{part} .label-wrap:not(.open):visible").all():
+        lid.click()
+    tab.wait_for_timeout(500)
+
+
+def count(address: str) -> dict[str, int]:
+    """Words by part: the header, the controls and each tab, with all that is folded away in them opened."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 800})
+        tab.set_default_timeout(SOON)
+        tab.goto(address)
+        tab.wait_for_selector("#running .empty, #facts .facts")
+        tab.wait_for_timeout(2000)
+        found = {}
+        for part in ("#header", "#controls"):
+            unfold(tab, part)
+            found[part] = tab.evaluate(SHOWN, part)
+        for name in [each.inner_text() for each in tab.locator("#tabs button[role=tab]").all()]:
+            tab.get_by_role("tab", name=name, exact=True).first.click()
+            tab.wait_for_timeout(1500)
+            unfold(tab, "#stage")
+            found[name] = tab.evaluate(SHOWN, "#stage [role=tabpanel]:not([style*=none])")
+        browser.close()
+    return {part: len(WORD.findall(text)) for part, text in found.items()}
+
+
+if __name__ == "__main__":
+    counted = count(sys.argv[1])
+    counted["in all"] = sum(counted.values())
+    sys.stdout.writelines(f"{number:6,} {part}\n" for part, number in counted.items())

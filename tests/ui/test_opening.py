@@ -1,0 +1,211 @@
+"""What a visitor sees without a click, and that the form and the picture always speak of the same run."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from maskunet.records import MAX_SEED, Request
+from maskunet.studio.studio import Studio
+from maskunet.ui import gallery, links, opening_words
+from tests.support.serving import SOON, needs_browser, served
+
+FULL = Request(
+    prompt="a cat & a “dog”?", negative_prompt="red", seed=MAX_SEED, model="tiny", method="maskunet_free", preset="paper",
+    steps=7, guidance=3.5, settings={"updates": 2, "low_memory": True, "gain": 0.25, "solver": "1", "groups": "a; b"},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    """The precomputed runs, as if they were of this page's model."""
+    runs = gallery.load()
+    return {key: replace(run, request=replace(run.request, model="tiny")) for key, run in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def lab(library, shelf, tmp_path_factory):
+    """The address of a running page, and its studio."""
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
+    with served(studio, shelf) as url:
+        yield url, studio
+
+
+@pytest.fixture(scope="module")
+def context(chromium):
+    """One browser for all tests of this file, the size of a small notebook."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context, lab):
+    """Open the page, as a browser that remembers what it did in this test."""
+
+    def open_page(query=""):
+        tab = context.new_page()
+        tab.set_default_timeout(SOON)
+        tab.goto(lab[0] + "/" + query)
+        tab.wait_for_selector("#running .empty, #facts .facts", state="attached")
+        return tab
+
+    yield open_page
+    for tab in context.pages[1:]:
+        tab.close()
+    for tab in context.pages:
+        tab.evaluate("localStorage.clear()")
+        tab.close()
+
+
+def form(tab):
+    """What the form says; numbers as they stand there."""
+    tab.evaluate("document.querySelector('#controls .more .label-wrap:not(.open)')?.click()")
+    tab.wait_for_selector("#steps input", state="visible")
+    labels = {"seed": "Seed", "model": "Base model", "method": "Method", "preset": "Preset", "steps": "Steps"}
+    said = {name: tab.get_by_label(label, exact=True).first.input_value() for name, label in labels.items()}
+    return {"prompt": tab.locator("#prompt textarea").input_value(), **said}
+
+
+def becomes(tab, prompt):
+    """The form and the facts both speak of this prompt."""
+    tab.wait_for_function(
+        "(said) => document.querySelector('#prompt textarea').value === said && "
+        "document.querySelector('#facts .said')?.innerText.includes(`“${said}”`)",
+        arg=prompt,
+    )
+
+
+def in_sight(box):
+    return box["y"] >= 0 and box["y"] + box["height"] <= 800
+
+
+@needs_browser
+def test_without_a_click_both_pictures_their_verdicts_and_what_to_do_are_in_sight(visit, shelf):
+    tab, run = visit(), next(iter(shelf.values()))
+    tab.wait_for_selector("#beside img", state="visible")
+    pictures = [image.bounding_box() for image in tab.locator("#beside img").all()]
+    assert len(pictures) == 2 and all(in_sight(box) and box["width"] >= 380 for box in pictures)
+    assert pictures[0]["x"] < pictures[1]["x"] and pictures[0]["y"] == pictures[1]["y"]
+    captions = tab.locator("#beside figcaption").all()
+    assert all(in_sight(caption.bounding_box()) for caption in captions)
+    left, right = (caption.inner_text() for caption in captions)
+    assert "unmasked" in left and f"✗ The checker saw {run.base_verdict['saw']}" in left
+    assert "MaskUNet, trained" in right and f"✓ The checker saw {run.verdict['saw']}" in right
+    assert all(f"ImageReward {each['image_reward']:.2f}" in text for each, text in (
+        (run.base_rewards, left), (run.rewards, right)
+    ))  # fmt: skip
+    assert tab.locator("#beside [role=img]").first.get_attribute("aria-label") == "Wrong"
+    for part in ("#examples button >> nth=0", "#generate", "#header p"):
+        assert in_sight(tab.locator(part).bounding_box())
+    assert "Same noise, same prompt" in tab.locator("#header p").inner_text()
+    assert form(tab) == {
+        "prompt": run.request.prompt, "seed": str(run.request.seed), "model": "Tiny random", "method": "MaskUNet, trained",
+        "preset": run.request.preset, "steps": "15",
+    }  # fmt: skip
+
+
+def test_the_page_opens_on_a_pair_that_masks_mended_beside_one_that_they_broke():
+    first, second, third, *rest = gallery.load().values()
+    judged = [(run.base_verdict["right"], run.verdict["right"]) for run in (first, second, third)]
+    assert judged == [(False, True), (False, True), (True, False)]
+    assert all(run.request.model == "tabletop_web" and "Chosen by rule" in run.note for run in (first, second, third))
+    assert rest and all(run.verdict["saw"] for run in rest)
+
+
+@needs_browser
+def test_a_chip_and_history_fill_the_form_and_take_away_what_spoke_of_another_run(visit, shelf):
+    tab = visit("?prompt=a+red+cat&method=random_mask&preset=light&steps=2&set.removed=0.25")
+    assert opening_words.LINK_GONE not in tab.locator("#status").inner_text()  # it names no run
+    tab.locator("#generate").click()
+    becomes(tab, "a red cat")
+    assert "“a red cat”" in tab.locator("#facts .said").inner_text() and "?" not in tab.url
+    tab.get_by_role("button", name="Check: mask of ones").click()
+    tab.wait_for_selector("#null .said")
+    assert "Done" in tab.locator("#status").inner_text()
+    broken = list(shelf.values())[2]
+    tab.locator("#examples button").nth(2).click()
+    becomes(tab, broken.request.prompt)
+    tab.wait_for_function("!document.querySelector('#status .status') && !document.querySelector('#null .said')")
+    assert form(tab)["method"] == "MaskUNet, trained"
+    tab.get_by_role("tab", name="History").click()
+    tab.get_by_role("button", name="Open").click()
+    tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a red cat'")
+    assert form(tab) | {"steps": "2", "method": "Random mask · control", "preset": "light"} == form(tab)
+    tab.wait_for_function("document.querySelector('#set-removed')?.value === '0.25'")
+
+
+@needs_browser
+def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_gone(visit, lab):
+    asked = Request(
+        prompt="a blue dog", seed=5, model="tiny", method="maskunet_free", preset="official", steps=2, guidance=2.5,
+        settings={"updates": 3, "early_steps": 0},
+    )  # fmt: skip
+    *_, last = lab[1].events(lab[1].start(asked, owner="link", address="link"))
+    tab = visit(links.query(asked, last.run.id))
+    becomes(tab, "a blue dog")
+    tab.wait_for_function("document.querySelector('#set-updates')?.value === '3'")
+    assert form(tab) | {"seed": "5", "steps": "2", "method": "MaskUNet, training-free"} == form(tab)
+    assert tab.get_by_label("Guidance scale").input_value() == "2.5"
+    tab.get_by_role("tab", name="Explore").click()
+    tab.wait_for_selector("#heat .heat")
+    tab.get_by_role("button", name="Copy link").click()
+    tab.get_by_text("Link copied").wait_for()
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    known, place = links.read(copied.partition("?")[2])
+    as_made = lab[1].as_made(last.run.request, last.run.settings)
+    assert Request(**known) == Request(**links.fields(as_made))
+    assert place["run"] == last.run.id and place["tab"] == "explore" and place["step"] == "2"
+    again = visit("?" + copied.partition("?")[2])
+    again.wait_for_selector("#heat .heat", state="visible")
+    gone = visit(links.query(asked, "0" * 12))
+    gone.get_by_text(opening_words.LINK_GONE).wait_for()
+    assert gone.locator("#running .empty").is_visible() and form(gone)["prompt"] == "a blue dog"
+
+
+@needs_browser
+def test_a_reload_in_the_middle_of_a_run_leaves_preset_and_settings_as_they_were(visit):
+    tab = visit("?prompt=two+dogs&method=maskunet_free&preset=paper&steps=60&set.updates=4")
+    tab.wait_for_function("document.querySelector('#set-updates')?.value === '4'")
+    tab.locator("#generate").click()
+    tab.wait_for_function("document.querySelector('#status').innerText.includes('Masked')")
+    tab.reload()
+    tab.wait_for_selector("#stop", state="visible")
+    tab.wait_for_function("document.querySelector('#set-updates')?.value === '4'")
+    assert form(tab) | {"prompt": "two dogs", "preset": "paper", "steps": "60"} == form(tab)
+    tab.locator("#stop").click()
+    becomes(tab, "two dogs")
+    assert re.search(r"predicted at step \d+ of 60", tab.locator("#beside").inner_text())
+
+
+@needs_browser
+def test_one_click_says_what_stable_diffusion_takes(visit):
+    tab = visit()
+    tab.get_by_text("Use Stable Diffusion 1.5").click()
+    said = tab.locator("#setup details[open]").inner_text()
+    assert all(part in said for part in (
+        "Stable Diffusion 1.5 (4.3 GB)", "ImageReward (1.8 GB)", "8.1 GB in all", "CUDA GPU with 12 GB", "OpenRAIL-M"
+    ))  # fmt: skip
+    commands = [f"python -m maskunet download {name}" for name in ("sd15", "rewards")]
+    assert tab.locator("#setup code").all_inner_texts() == commands
+    tab.locator("#setup button").nth(1).click()
+    tab.get_by_role("button", name="Copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == commands[1]
+
+
+def test_a_link_says_all_that_was_asked_and_reads_it_back():
+    known, place = links.read(links.query(FULL, "a" * 12) + "&tab=explore&step=3&site=x")
+    assert Request(**known) == FULL
+    assert place == {"run": "a" * 12, "tab": "explore", "step": "3", "site": "x"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "steps=1000", "steps=x", "guidance=nan", "seed=-7", "model=../etc", "set.a=" + "x" * 300, "set.a=[1]", "set.a=NaN",
+        "set.%3Cb%3E=1", "&".join(f"set.a{n}=1" for n in range(100)),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_left_out_of_a_link(query):
+    assert links.read(f"prompt=a+cat&{query}") == ({"prompt": "a cat"}, {})
