@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from maskunet import methods, models, rewards
     from maskunet.diffusion import Schedule
-    from maskunet.lab import Lab, plot, read, save
+    from maskunet.lab import Lab
     from maskunet.library.library import Library
     from maskunet.masks.generator import MaskGenerator
     from maskunet.masks.in_pipeline import apply_masks, remove_masks
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from maskunet.records import MaskSet, Request, Run, StepEvent
     from maskunet.records.site_stats import SiteStats
     from maskunet.runs.compare import compare
+    from maskunet.runs.notebook import plot, read, save
     from maskunet.studio.studio import Studio
     from maskunet.training import recipes
 
@@ -75,10 +76,10 @@ _HOMES = {
     "bernoulli": "maskunet.masks.mask",
     "compare": "maskunet.runs.compare",
     "find_sites": "maskunet.masks.sites",
-    "plot": "maskunet.lab",
-    "read": "maskunet.lab",
+    "plot": "maskunet.runs.notebook",
+    "read": "maskunet.runs.notebook",
     "remove_masks": "maskunet.masks.in_pipeline",
-    "save": "maskunet.lab",
+    "save": "maskunet.runs.notebook",
     "straight_through": "maskunet.masks.mask",
 }
 _PACKAGES = {

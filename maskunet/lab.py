@@ -1,4 +1,4 @@
-"""The notebook's door: one model of this machine to make, compare, judge and train with; runs kept and drawn.
+"""The notebook's door: one model of this machine to make, compare, judge and train with.
 
 Heavy imports wait inside the functions, so that a run can be read and drawn without torch.
 """
@@ -15,8 +15,6 @@ from maskunet.records import Request, Run, StepEvent
 from maskunet.records.training import Preparing, TrainEvent
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from maskunet.experiments.evaluate import Evaluation
     from maskunet.methods.base import MethodSpec
     from maskunet.models.base import DiffusionModel
@@ -261,13 +259,13 @@ class Lab:
         Raises:
             ValueError: an unknown recipe, preset or setting, or data that cannot be used.
         """
-        from maskunet.plugins import chosen
+        from maskunet.plugins import chosen, named
         from maskunet.rewards.base import required
         from maskunet.training import loop, recipes, sources
 
         if not minutes > 0:
             raise ValueError(f"The number of minutes is {minutes}; it must be more than 0.")
-        spec = _named(recipes.SPECS, recipe, "recipe")
+        spec = named(recipes.SPECS, recipe, "recipe")
         values = chosen(spec.presets, spec.name, preset, settings)
         rewards = required(self.rewards) if spec.needs_rewards else None
         pairs, about = sources.find(str(data), self.model.pixels, None if latents is None else Path(latents))
@@ -337,46 +335,3 @@ class Lab:
         """There is one U-Net: end what was left in the middle, whose masks are still on."""
         if self._begun is not None:
             self._begun.close()
-
-
-def plot(name: str, *data: Any, **options: Any) -> "Figure":
-    """Draw a plot.
-
-    Args:
-        name: in `visualize.SPECS`, such as "reward_curve".
-        data: what it shows; a Run for most. options: of this plot, such as `site`.
-
-    Raises:
-        ValueError: there is no such plot; says which there are. Or the data hold nothing to draw.
-    """
-    from visualize import SPECS
-
-    return _named(SPECS, name, "plot").draw(*data, **options)
-
-
-def read(folder: str | Path) -> Run:
-    """Read a run's folder back, with its masks if it kept them.
-
-    Raises:
-        ValueError: the folder holds no complete run.
-    """
-    from maskunet.runs import run_folder
-
-    return replace(run_folder.read(Path(folder)), masks=run_folder.masks(Path(folder)))
-
-
-def save(run: Run, folder: str | Path) -> Path:
-    """Write a run as a folder, all or nothing; an earlier run there is replaced.
-
-    Raises:
-        ValueError: the disk is full, the place cannot be written, or the folder holds other files.
-    """
-    from maskunet.runs import run_folder
-
-    return run_folder.write(run, Path(folder))
-
-
-def _named(specs: Mapping[str, Any], name: str, what: str) -> Any:
-    if name not in specs:
-        raise ValueError(f"There is no {what} “{name}”. There are: {', '.join(specs)}.")
-    return specs[name]

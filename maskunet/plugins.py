@@ -41,6 +41,20 @@ def discover(package: str) -> Mapping[str, Any]:
     return MappingProxyType(found)
 
 
+def named(specs: Mapping[str, Any], name: str, what: str) -> Any:
+    """The SPEC of that name.
+
+    Args:
+        what: they are, in the sentence, such as "plot".
+
+    Raises:
+        ValueError: there is none; says which there are.
+    """
+    if name not in specs:
+        raise ValueError(f"There is no {what} “{name}”. There are: {', '.join(specs)}.")
+    return specs[name]
+
+
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 

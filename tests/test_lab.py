@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskunet.lab import Asked, Lab, read, save
+from maskunet.lab import Asked, Lab
 from maskunet.methods.base import MethodSpec, Sampled, Solver
 from maskunet.methods.plain import looking
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
+from maskunet.runs.notebook import read, save
 from tests.support import tiny_library
 from tests.support.generated import assert_unchanged, weights_of
 

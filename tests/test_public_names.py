@@ -15,7 +15,8 @@ import pytest
 import torch
 
 import maskunet
-from maskunet.lab import Lab, plot
+from maskunet.lab import Lab
+from maskunet.runs.notebook import plot
 from tests.support import fresh
 from tests.support.fresh import FRESH, ROOT
 from tests.support.tiny import tiny_sd_folder, tiny_unet

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from maskunet.commands.registry import main
-from maskunet.lab import Lab, read, save
+from maskunet.lab import Lab
 from maskunet.records import Request, held_mask
 from maskunet.runs import mask_sources
+from maskunet.runs.notebook import read, save
 from maskunet.studio.studio import Studio
 from maskunet.ui.page import Page, build
 from maskunet.ui.tabs import compare
