@@ -147,7 +147,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [
         ("Removed", plots.percent(1 - run.keep_ratio), "of the weights under masks"),
-        _reward_tile(run, titles),
+        _reward_tile(run),
         ("Time", words.seconds(run.seconds), f"unmasked {words.seconds(run.base_seconds)}"),
         ("U-Net calls", f"{run.unet_calls}", f"unmasked {run.base_unet_calls}"),
     ]
