@@ -19,7 +19,7 @@ def table(run: Run) -> list[dict[str, Any]]:
 
 
 def draw(run: Run, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
-    """Draw the course of one run.
+    """Draw the course of one run, behind each reward the unmasked picture's.
 
     Args:
         titles: of rewards, by name; one without is called by its name.
@@ -41,9 +41,12 @@ def draw(run: Run, titles: Mapping[str, str] = MappingProxyType({})) -> Figure:
         for i in range(1, len(steps)):
             if steps[i] != steps[i - 1]:
                 panel.axvline(i + 0.5, color="#dddddd", linewidth=0.7, zorder=0)
+        if any(row.get(f"base_{name}") is not None for row in rows):
+            unmasked = column(rows, f"base_{name}")
+            panel.plot(range(1, len(steps) + 1), unmasked, color=COLORS["all"], linestyle="--", linewidth=1)
         panel.plot(range(1, len(steps) + 1), column(rows, name), color=color)
         panel.set_ylabel(title)
-    axes[-1].set_xlabel("update; lines separate denoising steps")
+    axes[-1].set_xlabel("update; lines separate denoising steps; dashed: the unmasked picture")
     return figure
 
 

@@ -17,12 +17,13 @@ from maskunet.records.site_stats import name_of
 from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.compare import compare
 from maskunet.studio.studio import Studio
-from maskunet.ui import race_words, story_words
+from maskunet.ui import race_words, remembered, story_words
 from maskunet.ui.html import explore as views
-from maskunet.ui.html import heat_map, plots, study
+from maskunet.ui.html import heat_map, plots, race, study
+from maskunet.ui.html.optimize import still
 from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.html.story import story
-from maskunet.ui.tabs import explore
+from maskunet.ui.tabs import explore, history
 from tests.methods.test_methods import Redness
 from tests.support.serving import SOON, needs_browser, served
 from tests.support.tiny_stats import Sites, random_masks, stats_of
@@ -388,6 +389,18 @@ def test_a_thumbnail_opens_large_and_the_keyboard_does_it_all(visit):
     box.get_by_role("button", name="Close").click()
     box.wait_for(state="hidden")
     assert not tab.complaints
+
+
+def test_every_thumbnail_of_the_page_can_be_opened_large(run):
+    raced = race.read()
+    kept = remembered.with_run([], run)
+    parts = [
+        still(run, {}), views.views(run, 0, None), strip(run, run), history.grid(kept), story({"a": run}, {}),
+        race.sheet(raced, raced["shown"][0]["number"], {}),
+    ]  # fmt: skip
+    for html in parts:
+        shown = re.findall(r'<img [^>]*>|<div class="frame [^>]*>', html)
+        assert shown and all('data-zoom tabindex="0" role="button"' in each for each in shown)
 
 
 @needs_browser

@@ -113,7 +113,7 @@ def line(
     updates = "".join(
         f'<text class="tick" x="{x(n - 1):.1f}" y="{SIZE[1] - 4}" text-anchor="middle">{n:g}</text>'
         for n in plots.ticks(1, last + 1, 6, whole=True)
-        if 1 < n <= last + 1
+        if n <= last + 1 and x(n - 1) > LEFT + 60  # beside the first one's words
     )
     head = f'<div class="head"><span>{escape(title)}</span><b>{_number(ends[0], look)}{_change(ends, look)}</b></div>'
     about = f"{title} over {len(points)} updates, from {_number(points[0][1], look)} to {_number(points[-1][1], look)}"
