@@ -49,7 +49,7 @@ def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):
     monkeypatch.setattr(tabs, "SPECS", discover("maskunet.ui.tabs"))
     pages, draw = [], page.Page.draw
     monkeypatch.setattr(page.Page, "draw", lambda self, demo: pages.append(self) or draw(self, demo))
-    assert titles(page.build(studio, {}))[:4] == ["Compare", "Optimize", "Brand new", "Explore"]
+    assert titles(page.build(studio, {}))[:4] == ["Compare", "Intervene", "Optimize", "Brand new"]
     (drawn,) = pages
     place = 4 + drawn.staged().index(drawn.wired.said)  # after what is on every page
     assert drawn.idle([])[place] == "no run"
