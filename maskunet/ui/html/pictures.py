@@ -84,7 +84,7 @@ def judged(run: Run, titles: Mapping[str, str]) -> str:
     """Both pictures side by side, with what is said of each below it."""
     base = run.base_image if run.base_image is not None else run.result_image
     cells = "".join(
-        f'<figure><img src="{uri(image, 1024, "png")}" alt="{escape(f"{name}: {run.request.prompt}", quote=True)}">'
+        f'<figure><img {ZOOM} src="{uri(image, 1024, "png")}" alt="{escape(f"{name}: {run.request.prompt}", quote=True)}">'
         f"<figcaption>{text}</figcaption></figure>"
         for image, name, text in zip((base, run.result_image), names(run, titles), said(run, titles), strict=True)
     )

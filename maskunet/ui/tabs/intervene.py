@@ -219,4 +219,4 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
     )  # fmt: skip
 
 
-SPEC = TabSpec(name="intervene", title=words.TITLE, order=25, build=build)
+SPEC = TabSpec(name="intervene", title=words.TITLE, order=15, build=build)
