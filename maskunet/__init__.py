@@ -23,12 +23,7 @@ The masks alone, on the U-Net of any diffusers pipeline of Stable Diffusion 1.x 
         masks = {name: straight_through(each) for name, each in logits.items()}
         eps = masked.decode(masked.encode(x_t, t, text), masks)
 
-A kept mask or a trained generator in such a pipeline, until it is taken off:
-
-    from maskunet import apply_masks, remove_masks
-
-    apply_masks(pipe, "trained/sd15/my-mask/trained.safetensors")
-    remove_masks(pipe)
+`apply_masks(pipe, file)` puts a kept mask or a trained generator into such a pipeline, until `remove_masks(pipe)`.
 
 Everything below is imported when it is asked for. `methods`, `models`, `rewards` and `recipes` are packages; each
 lists what it holds by name in `SPECS`.

@@ -1,6 +1,7 @@
 """Every example runs, on the shipped tabletop model, with few steps."""
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,3 +75,14 @@ def test_masks_are_explored_and_drawn_beside_a_random_one(tmp_path, capsys, monk
         assert (tmp_path / method / "removed_heat.png").stat().st_size > 10_000
     with pytest.raises(ValueError, match="no rewards"):
         SPECS["reward_curve"].draw(replace(made["random_mask"], rows=()))
+
+
+def test_the_notebook_puts_masks_into_a_pipeline_and_takes_them_off():
+    (path,) = (Path(__file__).parents[1] / "examples").glob("*.ipynb")
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in cells)
+    found = {}
+    for cell in cells:
+        exec("".join(cell["source"]).replace("steps=15", "steps=3"), found)
+    pictures = [list(found[name].getdata()) for name in ("plain", "masked", "again", "random")]
+    assert pictures[0] == pictures[2] and len(set(map(str, pictures))) == 3

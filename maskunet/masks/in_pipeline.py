@@ -116,6 +116,8 @@ def _kept(path: Path, unet: nn.Module) -> Callable[[Applied], None]:
 def _generated(pipe: Any, generator: nn.Module) -> Callable[[Applied], None]:
     """What lets a generator make each block's masks from what enters it; those of the prompts serve both halves."""
 
+    dtype = next(generator.parameters()).dtype
+
     def put_on(applied: Applied) -> None:
         def make(index: int) -> Callable[[nn.Module, tuple, Mapping[str, Any]], None]:
             def before(_: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> None:
@@ -128,7 +130,9 @@ def _generated(pipe: Any, generator: nn.Module) -> Callable[[Applied], None]:
                     kwargs["encoder_hidden_states"],
                     kwargs["res_hidden_states_tuple"][-1],
                 )
-                sample, time, text, skip = (value[-pictures:] for value in values)
+                sample, time, text, skip = (
+                    value[-pictures:].to(dtype) for value in values
+                )  # of a half-precision U-Net
                 with torch.no_grad():
                     made = generator.to(sample.device)(index, Features(sample, time, text, (skip,), False), None)
                 _set(

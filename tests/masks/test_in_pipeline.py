@@ -137,6 +137,8 @@ def test_new_masks_take_the_place_of_those_that_are_on_and_the_type_may_change(p
     apply_masks(pipe, str(still))
     assert np.array_equal(text_to_image(pipe), once)
     pipe.to(torch.float64)
+    apply_masks(pipe, place / "model" / "generators" / "made.safetensors")
+    assert text_to_image(pipe).std() > 0  # the generator reads it in its own type
     remove_masks(pipe)
     assert {value.dtype for value in pipe.unet.parameters()} == {torch.float64}
     pipe.to(torch.float32)
