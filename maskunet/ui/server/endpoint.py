@@ -39,7 +39,19 @@ def build(studio: Studio) -> None:
         preset: str | None,
         caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-        """Make the unmasked and the masked picture of a prompt from the same noise."""
+        """Make the unmasked and the masked picture of a prompt from the same noise.
+
+        Args:
+            prompt: What the pictures should show, such as "a red cube and a blue sphere".
+            negative_prompt: What to steer away from, or empty.
+            seed: Of the first noise, a whole number; the same seed means the same noise.
+            model: A base model's name, such as "tabletop".
+            method: A method's name, such as "maskunet_free" or, as its control, "random_mask".
+            preset: One of the method's presets, or empty for its first.
+
+        Returns:
+            Both pictures, and facts: the rewards of each, the share of weights kept, seconds, and the run's id.
+        """
         address = caller.client.host
         asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
         job = studio.start(asked, owner=caller.session_hash or address, address=address)
