@@ -1,4 +1,4 @@
-"""The one public endpoint, /compare: streams previews, ends with both pictures and their numbers."""
+"""The public endpoint /compare: streams previews, ends with both pictures and their numbers."""
 
 from collections.abc import Iterator
 from typing import Any
