@@ -1,6 +1,9 @@
 """The Grid tab in a real browser, and the endpoint /grid with a real client."""
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui.html import grid as views
 from tests.support.serving import SOON, needs_browser, served
 
+ROOT = Path(__file__).parents[2]
 EVIL = '<img src=x onerror="alert(1)">'
 
 
@@ -79,6 +83,25 @@ def test_a_program_makes_a_grid_and_hears_how_far_it_is(lab, tmp_path):
         client.predict(**{**asked, "x": "../../etc=1", "y": "", "z": ""}, api_name="/grid")
     info = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/grid"]
     assert [each["label"] for each in info["parameters"]][:4] == ["prompt", "x", "y", "z"]
+
+
+def shown(kind):
+    """The piece of docs/page.md of that language."""
+    (found,) = re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / "docs" / "page.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert "http://127.0.0.1:7860" in found
+    return found
+
+
+def test_the_python_and_the_curl_of_the_documentation_run_as_printed(lab, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    exec(shown("python").replace("http://127.0.0.1:7860", lab[0]), {})
+    sheet, ratios = capsys.readouterr().out.splitlines()[-1].split(" ", 1)
+    assert Image.open(sheet).width > 150 and [ratio == 1 for ratio in json.loads(ratios)] == [True, True, False, False]
+    if not shutil.which("curl"):
+        pytest.skip("no curl on this machine")
+    code = shown("sh").replace("http://127.0.0.1:7860", lab[0])
+    said = subprocess.run(["sh", "-c", code], capture_output=True, text=True, timeout=120).stdout
+    assert '"made": 4' in said.split("event: complete")[1] and "/gradio_api/file=" in said
 
 
 def test_nothing_that_a_visitor_writes_is_taken_for_html():

@@ -35,7 +35,7 @@ READ = re.compile(
     r"|queue/(data|status)|heartbeat/[^/]+|call/(v2/)?[^/]+/[^/]+)",
     re.S,
 )
-POSTED = re.compile(r"/login|/gradio_api/(queue/join|call/(v2/)?[^/]+|(run|api)/[^/]+|cancel|reset|upload)")
+POSTED = re.compile(r"/login|/gradio_api/(queue/join|call/(v2/)?[^/]+|(run|api)/[^/]+|cancel|reset|upload|mcp)")
 ASTRAY = Path(__file__).with_name("astray.html").read_bytes()  # a page whose requests do not arrive says so
 # Gradio's page needs scripts and styles inside it; nothing of it may come from, or go to, another server.
 POLICY = (

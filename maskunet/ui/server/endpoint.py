@@ -51,7 +51,18 @@ def _compare(studio: Studio) -> None:
         """Make the unmasked and the masked picture of a prompt from the same noise.
 
         Args:
-            settings: of the method, where they differ from the preset's.
+            prompt: What the pictures should show, such as "a red cube and a blue sphere".
+            negative_prompt: What to steer away from, or empty.
+            seed: Of the first noise, a whole number; the same seed means the same noise.
+            model: A base model's name, such as "tabletop".
+            method: A method's name, such as "maskunet_free" or, as its control, "random_mask".
+            preset: One of the method's presets, or empty for its first.
+            steps: Denoising steps; 0 for the model's own.
+            guidance: Guidance scale; 0 for the model's own.
+            settings: Of the method, where they differ from the preset's.
+
+        Returns:
+            Both pictures, and facts: the rewards of each, the share of weights kept, seconds, and the run's id.
         """
         address = caller.client.host
         given = controls.Values(prompt, negative_prompt, seed, model, method, preset, steps, guidance)
@@ -90,8 +101,17 @@ def _intervene(studio: Studio) -> None:
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Make the picture of a prompt with parts of the network out, or a concept erased or amplified, and without.
 
-        `what` is a selection such as “block1.cross.v@1-5=0.5”. Or else `concept` is one of the model's, and `dose` from
-        −1 (erased) to 1 (amplified).
+        Args:
+            prompt: What the pictures should show, such as "a red cube and a blue sphere".
+            what: The parts that are out, such as "block1.cross.v@1-5", or "block2.self=0.5" for half of them.
+            concept: Instead, the name of one of the model's concepts, such as "red".
+            dose: Of the concept, from -1 (erased) to 1 (amplified).
+            negative_prompt: What to steer away from, or empty.
+            seed: Of the first noise, a whole number; the same seed means the same noise.
+            model: A base model's name, such as "tabletop".
+
+        Returns:
+            Both pictures, and facts: the rewards of each, the share of weights kept, seconds, and the run's id.
         """
         address = caller.client.host
         asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, "knock_out", ""))

@@ -1,7 +1,9 @@
 """Serve the page: every launch argument, each chosen on purpose."""
 
+import asyncio
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,7 @@ def launch(
         show_error=False,
         ssr_mode=False,
         enable_monitoring=False,
+        mcp_server=speaks_mcp(host, share=share, login=login is not None),
         run_history=False,
         max_file_size="64mb",
         max_threads=CALLS,
@@ -72,7 +75,24 @@ def launch(
         },  # it would list routes before a login
         **options,
     )
+    if demo.mcp_server_obj is not None:  # which takes several outputs for one, and tells where a picture lies here
+        demo.mcp_server_obj._execute_tool_without_progress = _outputs
     return demo
+
+
+async def _outputs(job: Any) -> list[Any]:
+    """What a tool's call gave, one after the other."""
+    return [*await asyncio.to_thread(job.result)]
+
+
+def speaks_mcp(host: str, *, share: bool, login: bool) -> bool:
+    """Whether assistants may call the endpoints as tools (Model Context Protocol): where only this computer reaches them.
+
+    Gradio asks itself for the caller, so that all of them have one address and one turn; and it has no login for them.
+    It needs the package `mcp`.
+    """
+    near = host == "localhost" or host.startswith("127.") or host == "::1"
+    return near and not (share or login or "SPACE_ID" in os.environ) and find_spec("mcp") is not None
 
 
 def address(host: str, port: int | None, root_path: str = "") -> str:
