@@ -81,7 +81,8 @@ class Page:
         address: where programs find the page.
         offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
         shown: the id of the run on the stage. kept: the runs that this browser remembers.
-        place: what a link says of where to look, see `links.PLACE`; empty without one. query: a link to what is shown.
+        place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
+        late: what the form is to say, where that is known only when the run was found.
         restored: the event after which the page has its browser's id and what its link says.
     """
 
@@ -101,7 +102,7 @@ class Page:
             gr.BrowserState(empty, secret=STORE["secret"], storage_key=STORE["storage_key"].format(name))
             for name, empty in (("owner", ""), ("job", {}), ("runs", []))
         )
-        self.shown, self.place = gr.State(""), gr.State({})
+        self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
         self.head = gr.HTML(self.header(), elem_id="header")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
@@ -133,9 +134,9 @@ class Page:
         )
         self._follow(started.success)
         c.stop.click(self.stop, self.job, c.status, **QUICK)  # which never waits
-        self.restored = self.demo.load(
-            self.restore, [self.owner, self.job], [self.owner, self.place, *c.filled()], **QUICK
-        )
+        filled = [*c.filled(), self.tabs]
+        self.restored = self.demo.load(self.restore, [self.owner, self.job], [self.owner, self.place, *filled], **QUICK)
+        self.late.change(c.fill, self.late, c.filled(), **QUICK)
         self._follow(self.restored.then, arriving=True)
         opened = c.examples.select(self.open_example, None, self.opening(), **QUEUED)
         for begun in (started, opened):
@@ -158,7 +159,7 @@ class Page:
         moving = [c.status, self.head, *(each for part in self.parts for each in part.moving())]
         self.unchanged, self.unmoved = (gr.skip(),) * len(every), (gr.skip(),) * len(moving)
         if arriving:
-            begun = after(self.arrive, [self.job, self.kept, self.place], [*every, *c.filled(), self.tabs], **QUEUED)
+            begun = after(self.arrive, [self.job, self.kept, self.place], [*every, self.late], **QUEUED)
         else:
             begun = after(self.begin, [self.job, self.kept], every, **QUEUED)
         watched = begun.then(self.watch, [self.job, self.place], moving, **QUEUED)
@@ -210,27 +211,29 @@ class Page:
     def restore(self, owner: str | None, job: Remembered, request: gr.Request) -> tuple[Any, ...]:
         """Give this browser an id, and fill in what its link says, or else its last job; nothing runs."""
         asked, place = links.read(dict(request.query_params) if request else {})
+        tab = gr.Tabs(selected=place["tab"]) if place.get("tab") in self.offered else gr.skip()
         if asked or place:
-            place = {"link": "yes", **place}  # also one that names no place
+            place = {"prompt": asked.get("prompt", ""), **place}  # never empty, also where it names no place
         else:
             asked, _ = links.read(str(job.get("query", "")))
-        return remembered.owner(owner), place, *self.c.fill(asked)
+        return remembered.owner(owner), place, *self.c.fill(asked), tab
 
     @shows_a_run
     def arrive(self, job: Remembered, kept: list[Remembered], place: dict[str, str]) -> tuple[Any, ...]:
-        """What a page that was just loaded shows: the run of its link, or what its browser did last."""
-        skipped = (gr.skip(),) * len(self.c.filled())
+        """What a page that was just loaded shows: the run of its link, or what its browser did last.
+
+        Of the form only what `restore` could not know, lest it changes under somebody's hands.
+        """
         if not place:
-            run = None if self.now(job) else next(iter(self.shelf.values()), None)
-            fields = self.form(run) if run and job.get("query") else skipped  # the job that filled them is gone
-            return *self.begin(job, kept), *fields, gr.skip()
+            gone = bool(job.get("query")) and self.now(job) is None
+            run = next(iter(self.shelf.values()), None) if gone else None
+            return *self.begin(job, kept), self._asked(run) if run else gr.skip()
         run = self.find(place.get("run", ""))
         said = opening_words.LINK_GONE if run is None and "run" in place else ""
         stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
         outer = self._outer(said and f'<div class="status" role="status">{said}</div>', over=True)
-        fields = skipped if run is None else self.form(run)
-        tab = gr.Tabs(selected=place["tab"]) if place.get("tab") in self.offered else gr.skip()
-        return *outer, *self.stage(stage), run.id if run else "", kept, *fields, tab
+        late = self._asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
+        return *outer, *self.stage(stage), run.id if run else "", kept, late
 
     @shows_a_run
     def begin(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
@@ -334,13 +337,13 @@ class Page:
     @shows_a_run
     def open(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage, and what it was asked with into the form."""
-        return *self.show(run_id), {}, "", *self.form(self.found(run_id))
+        return *self.show(run_id), {}, "", *self.c.fill(self._asked(self.found(run_id)))
 
     @shows_a_run
     def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """Open the precomputed run whose chip was clicked."""
         return self.open(str(picked(event).get("run", "")))
 
-    def form(self, run: Run) -> list[Any]:
-        """The form as it was when this run was asked for."""
-        return self.c.fill(links.fields(self.studio.as_made(run.request, run.settings)))
+    def _asked(self, run: Run) -> dict[str, Any]:
+        """What the form said when this run was asked for, see `links.fields`."""
+        return links.fields(self.studio.as_made(run.request, run.settings))

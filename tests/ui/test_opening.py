@@ -159,6 +159,8 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     assert place["run"] == last.run.id and place["tab"] == "explore" and place["step"] == "2"
     again = visit("?" + copied.partition("?")[2])
     again.wait_for_selector("#heat .heat", state="visible")
+    short = visit(f"?run={last.run.id}")  # a link that only names it
+    becomes(short, "a blue dog")
     gone = visit(links.query(asked, "0" * 12))
     gone.get_by_text(opening_words.LINK_GONE).wait_for()
     assert gone.locator("#running .empty").is_visible() and form(gone)["prompt"] == "a blue dog"
