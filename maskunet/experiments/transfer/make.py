@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from maskunet import seeds
 from maskunet.experiments.evaluate import drawn
@@ -35,7 +35,8 @@ CONDITIONS = {
     "carried": "its own prompt's and seed's of the other base",
 }
 ALONE = ("seed", "time", "random", "carried")
-Key = tuple[str, str, str, int, int]  # base, source, condition, target, mask
+KEY = ("base", "source", "condition", "target", "mask")  # what tells a picture from all others
+Key = tuple[str, str, str, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +81,8 @@ def total(study: Study) -> int:
 
 
 def key(row: Mapping[str, Any]) -> Key:
-    """What tells a picture from all others."""
-    return row["base"], row["source"], row["condition"], row["target"], row["mask"]
+    """The row's entries of KEY."""
+    return tuple(row[name] for name in KEY)
 
 
 def make(study: Study, done: set[Key], should_stop: Callable[[], str] = str) -> Iterator[dict[str, Any]]:
@@ -95,69 +96,69 @@ def make(study: Study, done: set[Key], should_stop: Callable[[], str] = str) -> 
         -1 for no mask.
     """
     for base in study.bases:
-        yield from _pictures(study, base, "", "plain", -1, _every(study), done, should_stop)
+        yield from _pictures(study, _Use(base, "", "plain", -1, _every(study)), None, done, should_stop)
     for source in study.sources:
         for base in study.bases:
             for number in range(len(study.subjects)):
-                for condition, variant, targets in _uses(study, base, number):
+                for variant, targets in _uses(study, base, number):
                     if should_stop():
                         return
-                    work = (study, base, source.name, condition, number, targets, done, should_stop)
-                    path = _mask(study, base, source, number, variant) if _missing(*work[1:-1]) else None
-                    yield from _pictures(*work, path=path)
+                    use = _Use(base, source.name, variant, number, targets)
+                    path = _mask(study, base, source, number, variant) if _missing(use, targets, done) else None
+                    yield from _pictures(study, use, path, done, should_stop)
+
+
+class _Use(NamedTuple):
+    """Pictures of some prompts under one mask, by the prompts' numbers; under their own and all others' it is "own"."""
+
+    base: str
+    source: str
+    condition: str
+    mask: int
+    targets: Sequence[int]
+
+    def key(self, target: int) -> Key:
+        condition = "other" if self.condition == "own" and target != self.mask else self.condition
+        return self.base, self.source, condition, target, self.mask
 
 
 def _every(study: Study) -> list[int]:
     return list(range(len(study.subjects)))
 
 
-def _uses(study: Study, base: str, number: int) -> Iterator[tuple[str, str, list[int]]]:
-    """Condition, the mask's variant and the targets of each use of a prompt's masks."""
-    yield "own", "own", _every(study)
+def _uses(study: Study, base: str, number: int) -> Iterator[tuple[str, list[int]]]:
+    """The variant and the targets of each use of a prompt's masks."""
+    yield "own", _every(study)
     for variant in ALONE:
         if variant != "carried" or study.other(base):
-            yield variant, variant, [number]
+            yield variant, [number]
 
 
-def _condition(condition: str, target: int, mask: int) -> str:
-    return "other" if condition == "own" and target != mask else condition
-
-
-def _missing(base: str, source: str, condition: str, mask: int, targets: Sequence[int], done: set[Key]) -> list[int]:
-    return [t for t in targets if (base, source, _condition(condition, t, mask), t, mask) not in done]
+def _missing(use: _Use, targets: Sequence[int], done: set[Key]) -> list[int]:
+    return [target for target in targets if use.key(target) not in done]
 
 
 def _pictures(
-    study: Study,
-    base: str,
-    source: str,
-    condition: str,
-    mask: int,
-    targets: Sequence[int],
-    done: set[Key],
-    should_stop: Callable[[], str],
-    *,
-    path: Path | None = None,
+    study: Study, use: _Use, path: Path | None, done: set[Key], should_stop: Callable[[], str]
 ) -> Iterator[dict[str, Any]]:
-    """The pictures of some prompts under one mask, or under none."""
-    loaded = study.bases[base]
+    """The pictures of a use under the mask of that file, or under none."""
+    loaded = study.bases[use.base]
     spec, given = (SPECS["plain"], {}) if path is None else (SPECS["held_mask"], {"mask": "tried"})
     if path is not None:
         offer(loaded.model, "mask", "tried", path)
     settings = spec.settings("", given)
-    for start in range(0, len(targets), BATCH):
-        some = targets[start : start + BATCH]
-        missing = _missing(base, source, condition, mask, some, done)
+    for start in range(0, len(use.targets), BATCH):
+        some = use.targets[start : start + BATCH]
+        missing = _missing(use, some, done)
         if not missing or should_stop():
             continue
         asked = [
-            (case, replace(_request(study, base, case, seed), method=spec.name, settings=given))
-            for case, seed in (study.subjects[t] for t in some)
+            (case, replace(_request(study, use.base, case, seed), method=spec.name, settings=given))
+            for case, seed in (study.subjects[target] for target in some)
         ]
         for target, (row, _) in zip(some, drawn(loaded, spec, asked, settings), strict=True):
             if target in missing:
-                where = {"base": base, "source": source, "condition": _condition(condition, target, mask)}
-                yield {**where, "target": target, "mask": mask, **row}
+                yield {**dict(zip(KEY, use.key(target), strict=True)), **row}
 
 
 def _request(study: Study, base: str, case: Case, seed: int) -> Request:
