@@ -17,7 +17,7 @@ from maskunet.runs import run_folder
 from maskunet.studio.studio import Studio
 from tests.support import generated, tiny_library
 from tests.support.serving import served
-from tests.support.tiny import tiny_decoder, tiny_fine_tuned, tiny_generator
+from tests.support.tiny import tiny_decoder, tiny_fine_tuned, tiny_generator, tiny_mask
 
 
 def amounts(few, many):
@@ -33,6 +33,7 @@ def library(tmp_path_factory):
     tiny_generator(folder)
     tiny_generator(folder, "tiny_reward", learns_from="image_reward")
     tiny_fine_tuned(folder)
+    tiny_mask(folder)
     return tiny_library.read(folder)
 
 

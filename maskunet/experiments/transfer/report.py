@@ -104,14 +104,14 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
 def _judged(at: Mapping[str, Mapping[str, Any]]) -> str:
     own, other = at["own"], at["other"]
     low, high = other["own_gain_low"], other["own_gain_high"]
-    if own["gain_low"] <= 0 <= own["gain_high"]:
-        says = "its own masks change the reward by nothing measurable"
-    elif high < 0:
-        says = "a mask does more for its own prompt than for others"
+    if high < 0:
+        says = "a mask suits its own prompt better than others"
     elif low > 0:
-        says = "another prompt's masks do more than its own"
+        says = "a mask suits other prompts better than its own"
     else:
-        says = "another prompt's masks do as much as its own"
+        says = "another prompt's masks do as much as its own, within the interval"
+    if own["gain_low"] <= 0 <= own["gain_high"]:
+        says += ", and its own change the reward by nothing measurable"
     rest = [
         f"{CONDITIONS[name]} {_number(at[name], 'gain', '+.2f')}"
         for name in at
@@ -139,7 +139,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         "gain",
         "against own",
         "correct",
-        "gain",
+        "more correct",
         "mended, broken",
         "p",
     ]
