@@ -114,7 +114,9 @@ def test_the_command_writes_a_map_that_the_page_reads_and_goes_on(tmp_path, monk
 
 
 def test_the_maps_that_come_with_the_project_are_of_every_site_of_their_models():
-    for model in ("tabletop", "tabletop_web"):
+    found = sorted(path.stem for path in causal_map.FOLDER.glob("*.json"))
+    assert "tabletop" in found
+    for model in found:
         known = causal_map.read(model)
         assert len(known.cells) == 64 and all(cell["n"] >= 8 for cell in known.cells.values())
         assert (causal_map.FOLDER / f"{model}.json").stat().st_size < 50_000
