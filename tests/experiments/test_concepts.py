@@ -255,7 +255,7 @@ def test_what_misses_a_bar_is_named(lines_of, erased, spared, said):
 def test_a_random_mask_that_does_the_same_or_is_not_there_yet_fails(lines_of):
     rows = planted_rows(28)
     (line,) = lines_of([row for row in rows if row["kind"] != "random"])
-    assert not line["passes"] and report.lacks(line) == "no random mask yet"
+    assert not line["passes"] and report.lacks(line) == "not all of the random mask's pictures yet"
     same = [{**row, "seen": []} if row["kind"] == "random" else row for row in rows]
     assert "random mask changes it too" in report.lacks(lines_of(same)[0])
     with pytest.raises(ValueError, match="no pictures of a mask yet"):

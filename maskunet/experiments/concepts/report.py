@@ -122,11 +122,8 @@ def collateral(rows: Sequence[Row], base: Mapping) -> dict[str, float | None]:
 
 
 def passes(line: Mapping[str, Any]) -> bool:
-    """Whether a line meets all bars; without its random mask it does not."""
-    if None in (line["shown_ratio"], line["rest_ratio"], line["others_ratio"]) or "random_shown_p" not in line:
-        return False
-    held = line["rest_ratio"] >= KEPT and line["others_ratio"] >= OTHERS
-    return bool(line["shown_ratio"] <= ERASED and held and line["random_shown_p"] >= 0.05)
+    """Whether a line meets all bars; before all pictures of its random mask it does not."""
+    return not lacks(line)
 
 
 def _named(prefix: str, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +183,7 @@ def lacks(line: Mapping[str, Any]) -> str:
         "the rest suffers": line["rest_ratio"] is None or line["rest_ratio"] < KEPT,
         "other prompts suffer": line["others_ratio"] is None or line["others_ratio"] < OTHERS,
         "a random mask changes it too": line.get("random_shown_p", 1) < 0.05,
-        "no random mask yet": "random_shown_p" not in line,
+        "not all of the random mask's pictures yet": line.get("random_shown_n", 0) < line["shown_n"],
     }
     return ", ".join(words for words, so in missed.items() if so)
 
