@@ -68,9 +68,7 @@ class Blocks(gr.Blocks):
         """Take in what a page sent; what does not fit its field never reaches a handler."""
         try:
             _check_characters(inputs)
-            if (
-                block_fn.api_visibility == "public"
-            ):  # a program that knows fewer arguments leaves them to their defaults
+            if block_fn.api_visibility == "public":  # who knows fewer arguments leaves the others to their defaults
                 inputs = [*inputs, *(each.value for each in block_fn.inputs[len(inputs) :])]
             return await super().preprocess_data(block_fn, inputs, *given, **named)
         except gr.Error as error:

@@ -407,8 +407,9 @@ ASK = {
 }  # fmt: skip
 
 
-def test_compare_and_intervene_are_the_only_endpoints(client):
-    assert list(client.view_api(return_format="dict")["named_endpoints"]) == ["/compare", "/intervene"]
+def test_there_are_three_endpoints(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {"/compare", "/intervene", "/grid"}
 
 
 def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(client):
@@ -430,7 +431,7 @@ def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_pytho
     monkeypatch.setitem(model.trained, "mask", {"few": tmp_path / "few.safetensors"})
     monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
     monkeypatch.chdir(tmp_path)
-    facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half")[2]
+    facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half", api_name="/compare")[2]
     asked = ["--prompt=a red cube", "--seed=7", "--model=tiny"]
     assert main(["generate", *asked, "--method=held_mask", "--preset=half", "--out=command"]) == 0
     python = Lab().compare("a red cube", seed=7, method="held_mask", preset="half")
@@ -469,9 +470,10 @@ def test_bad_calls_get_one_clear_sentence(client, change, sentence):
 
 
 def test_every_argument_but_the_prompt_has_a_default(client):
-    for endpoint in client.view_api(return_format="dict")["named_endpoints"].values():
+    for name, endpoint in client.view_api(return_format="dict")["named_endpoints"].items():
         asked = {one["parameter_name"]: one["parameter_has_default"] for one in endpoint["parameters"]}
-        assert [name for name, has_default in asked.items() if not has_default] == ["prompt"]
+        needed = [] if name == "/grid" else ["prompt"]  # prompts may be an axis of a grid
+        assert [each for each, has_default in asked.items() if not has_default] == needed
 
 
 KNOCK = {"prompt": "a red cube", "seed": 7, "model": "tiny", "api_name": "/intervene"}
