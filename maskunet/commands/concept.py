@@ -162,7 +162,7 @@ def _study(options: Options) -> None:
         for text in study.run(asked, should_stop):
             line.set_description_str(text)
     about = {
-        "command": command_line("concept", options), "model": asked.loaded.model.name, "versions": versions(),
+        "command": command_line("concept", options).replace(" '' ", " "), "model": asked.loaded.model.name, "versions": versions(),
         **asked.shared,
     }  # fmt: skip
     report.save(asked, asked.rows(), about)

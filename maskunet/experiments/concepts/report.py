@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 Judge = Callable[[Row], bool]  # of a picture
 ERASED, KEPT, OTHERS = 0.25, 0.85, 0.90  # the bars: of the base's share at most, at least, at least
 NOTES = (
-    "The masks were made by the rewards; the checker, which nothing here was trained on or chosen by, judges pictures of "
+    "The masks were made by the rewards; the checker, which no mask was made or chosen by, judges pictures of "
     "prompts that made none. A prompt names texture, color and shape, or a number, color and shape. **Shown** is the share "
     "of the concept's own prompts whose picture has it anywhere; **rest** the share whose picture has one thing with all "
     "else that the prompt names; **others** the share of right pictures of prompts without the concept. Each is over the "
