@@ -110,6 +110,7 @@ class FakeLibrary:
             raise self.failure
         model = SimpleNamespace(
             name="fake",
+            judge=None,
             weights={"unet/x": "ab"},
             device=self.device,
             dtype=self.dtype,
