@@ -111,8 +111,8 @@ def parts(model: DiffusionModel, settings: Settings) -> dict[str, Path]:
     files = model.trained.get("mask", {})
     if not files:
         raise ValueError(
-            f"There is no kept mask for {model.name} here. Make one, such as a random one: python -m maskunet mask make "
-            f"mine --model {model.name} --random iid --removed 0.01"
+            f"There is no kept mask for {model.name} here. A random one is made by “python -m maskunet mask make "
+            f"mine --model {model.name} --random iid --removed 0.01”."
         )
     return dict([trained_part(files, settings.mask, "mask", "python -m maskunet mask make")])
 

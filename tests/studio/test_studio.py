@@ -110,6 +110,7 @@ class FakeLibrary:
             raise self.failure
         model = SimpleNamespace(
             name="fake",
+            judge=None,
             weights={"unet/x": "ab"},
             device=self.device,
             dtype=self.dtype,
@@ -719,7 +720,7 @@ def test_masks_of_ones_change_no_pixel_and_a_fault_in_them_would_be_seen(real, m
 
 def test_the_machine_is_described_and_its_speed_measured_between_pictures(real, monkeypatch):
     found = dict(real.machine())
-    assert set(found) == {"Versions", "Device", "Memory", "Disk", "Rewards"}
+    assert set(found) == {"Versions", "Device", "Memory", "Disk"}
     assert found["Device"].startswith("CPU, ")
     assert "a picture of 15 steps" in finish(real, real.speed()).message
     monkeypatch.setattr("maskunet.studio.doctor.speed", lambda *given: 1 / 0)

@@ -29,6 +29,7 @@ def other_process(task, duration, loans):
 
         process = multiprocessing.get_context("fork").Process(target=work, daemon=True)
         process.start()
+        theirs.close()  # a process that breaks ends what is read
         try:
             while (item := ours.recv()) is not None:
                 yield item
