@@ -44,16 +44,16 @@ def spec_of(path: Path, taken: Iterable[str] = ()) -> ModelSpec:
     Args:
         taken: names that others have.
     """
-    name = named(path, taken)
+    name, called = named(path, taken), shortened(path.name, 100)
     refused, summary = "", "A Stable Diffusion folder in diffusers format."
     if not path.is_dir():
         try:
-            summary = f"{single_file.kind_of(path).title}, from the file {path.name}."
+            summary = f"{single_file.kind_of(path).title}, from the file {called}."
         except ValueError as error:
-            refused, summary = str(error), f"The file {path.name}."
+            refused, summary = str(error), f"The file {called}."
     return ModelSpec(
         name=name,
-        title=path.stem if path.is_file() else path.name,
+        title=shortened(path.stem if path.is_file() else path.name),
         summary=summary,
         license="as stated by the model's maker",
         folder=path,

@@ -64,7 +64,8 @@ class Place:
             if (values := getattr(self, name))
         ]
         steps = f"@{_spans(self.steps, MAX_STEPS)}" if self.steps else ""
-        return (".".join(parts) or "all") + steps + (f"={self.kept:.6g}" if self.kept else "")
+        share = f"{self.kept:.6f}".rstrip("0").rstrip(".")  # never as 1e-05, which is not read
+        return (".".join(parts) or "all") + steps + (f"={share}" if self.kept else "")
 
     def covers(self, other: "Place") -> bool:
         """Whether it means all that the other one means."""

@@ -24,6 +24,7 @@ NO_CONCEPTS = (
     "There is no concept mask for this model here. Make one: python -m maskunet concept make red --model {model}"
 )
 ONE_WAY = "There is no mask to {direction} “{concept}”; move the slider the other way."
+EITHER = "Give either what is out, or a concept and its dose."
 AGAIN = "A part that is not there was asked for. Reload the page and try again."
 
 

@@ -127,9 +127,10 @@ def clicked(network: Network, steps: int, what: str, clicks: Any) -> str:
         raise ValueError(words.AGAIN)
     places: Sequence[Place] = parse(what)
     for click in clicks:
-        place, *more = parse(click) if isinstance(click, str) else ()
-        if more:
+        named = parse(click) if isinstance(click, str) else ()
+        if len(named) != 1:
             raise ValueError(words.AGAIN)
+        (place,) = named
         kept((place,), network.sites, network.heads, steps)
         state = Board(network, places, steps, None).state(place)
         places = simplified([*places, replace(place, kept=NEXT[state])])

@@ -1,6 +1,7 @@
 """Single files in the original layout: recognized by their header, read exactly, refused in one sentence each."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -284,6 +285,19 @@ def nested(path, whole):
     path.write_bytes((200_000).to_bytes(8, "little") + b"[" * 200_000)
 
 
+def many_axes(path, whole):
+    size = ",".join(["9" * 4000] * 400)  # whose product would take half a minute
+    header_of(path, f'{{"x": {{"dtype": "F32", "shape": [{size}], "data_offsets": [0, 4]}}}}')
+
+
+def digits(path, whole):
+    header_of(path, f'{{"x": {{"dtype": "F32", "shape": [{"9" * 5000}], "data_offsets": [0, 4]}}}}')
+
+
+def header_of(path, text):
+    path.write_bytes(len(text).to_bytes(8, "little") + text.encode() + b"0000")
+
+
 def lying(path, whole):
     entry = json.dumps({"x": {"dtype": "F16", "shape": [2**40], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(len(entry).to_bytes(8, "little") + entry + bytes(4))
@@ -335,6 +349,8 @@ def whole_path(path):
     (no_json, "header that is no JSON"),
     (nested, "header that is no JSON"),
     (lying, "header that makes no sense"),
+    (many_axes, "header that makes no sense"),
+    (digits, "header that is no JSON"),
     (pointer, "is a Git LFS pointer"),
     (fp8, r"is quantized \(F8_E4M3\)"),
     (bytes_, r"is quantized \(U8\)"),
@@ -413,11 +429,14 @@ def test_a_folder_of_models_is_a_choice_of_cards_and_says_why_one_cannot_be_read
     file_of(models / "flux.safetensors", FOREIGN["flux"][0])
     (models / "old.ckpt").write_bytes(b"\x80\x02")
     (models / "notes.txt").write_text("no model")
+    Path(os.fsdecode(os.fsencode(models / "odd") + b"\xff.safetensors")).write_bytes(b"x")  # a name that is no UTF-8
     studio = Studio(tmp_path / "runs", device="cpu", models=models)
     try:
         cards = {card.name: card for card in studio.cards()}
         assert {"my-folder", "tabletop.safetensors", "flux", "old", "tabletop"} <= cards.keys()
         assert cards["my-folder"].available and "Stable Diffusion 1.x" in cards["tabletop.safetensors"].summary
+        assert "odd�" in cards["odd"].title + cards["odd"].reason
+        "".join(card.title + card.summary + card.reason for card in cards.values()).encode()
         assert cards["flux"].refused and "a FLUX model" in cards["flux"].reason
         assert cards["old"].refused and "is a pickle" in cards["old"].reason and "notes" not in cards
         with pytest.raises(ValueError, match="a FLUX model"):

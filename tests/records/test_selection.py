@@ -8,6 +8,7 @@ import pytest
 
 from maskunet.records import MAX_SETTING, Request
 from maskunet.records.selection import Place, kept, parse, place_of, simplified, write
+from maskunet.records.site_stats import name_of
 
 SITES = [
     f"up_blocks.{block}.attentions.{layer}.transformer_blocks.0.attn{kind}.to_{role}"
@@ -31,6 +32,7 @@ def means(text):
         ("block2.self", Place(blocks=(2,), attentions=("self",))),
         (" BLOCK1 . cross.out.head2 @ 1-5 ", Place(blocks=(1,), attentions=("cross",), roles=("out",), heads=(2,), steps=(1, 2, 3, 4, 5))),
         ("block1-2,4.q,k=.5", Place(blocks=(1, 2, 4), roles=("q", "k"), kept=0.5)),
+        ("all=0.00001", Place(kept=0.00001)),
         ("v,q", Place(roles=("q", "v"))),
         ("head0,head2", Place(heads=(0, 2))),
         ("all@14-", Place(steps=tuple(range(14, 101)))),
@@ -127,6 +129,7 @@ def test_a_site_is_named_by_its_place():
         (site,) = [s for s in SITES if place_of(name).fits(s)]
         assert site == name
     assert str(place_of(SITES[0])) == "block1.layer0.self.q"
+    assert all(str(place_of(name)) == name_of(name) for name in SITES)  # Explore and Intervene say the same
     with pytest.raises(ValueError, match="names no projection"):
         place_of("down_blocks.0.attentions.0.attn1.to_q")
 

@@ -11,6 +11,8 @@ from maskunet.masks import held
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.records import Request, held_mask
+from maskunet.records.selection import place_of
+from maskunet.records.site_stats import name_of
 from maskunet.studio.studio import REPLACED, Studio
 
 WISH = Request(prompt="a red cube", model="tiny", method="knock_out", settings={"what": "cross.v"}, previews=False)
@@ -23,6 +25,7 @@ def test_the_network_read_off_a_configuration_is_that_of_the_loaded_model(librar
     assert list(network.heads) == heads_of(unet, sites)
     embedded = Library("tabletop", device="cpu").network("tabletop")
     assert len(embedded.sites) == 32 and {*embedded.heads} == {2, 4}
+    assert all(str(place_of(name)) == name_of(name) for name in (*network.sites, *embedded.sites))
 
 
 def test_concepts_are_the_kept_masks_with_a_direction(library, tmp_path):

@@ -80,7 +80,9 @@ def test_a_program_makes_a_grid_and_hears_how_far_it_is(lab, tmp_path):
     with pytest.raises(Exception, match="This grid has 101 cells; allowed are 100"):
         client.predict(**{**asked, "x": "seed=1..101", "y": "", "z": "", "prompt": "a cat"}, api_name="/grid")
     with pytest.raises(Exception, match="cannot vary “../../etc”"):
-        client.predict(**{**asked, "x": "../../etc=1", "y": "", "z": ""}, api_name="/grid")
+        client.predict(**{**asked, "x": "../../etc=1", "y": "", "z": "", "prompt": "a cat"}, api_name="/grid")
+    with pytest.raises(Exception, match="The prompt is empty"):
+        client.predict(**{**asked, "y": "", "z": ""}, api_name="/grid")
     info = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/grid"]
     assert [each["label"] for each in info["parameters"]][:4] == ["prompt", "x", "y", "z"]
 

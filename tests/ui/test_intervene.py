@@ -53,7 +53,14 @@ def test_a_typed_text_is_what_clicks_go_on_from():
     assert click("block1.cross=0.5", V) == f"block1.cross=0.5; {V}=1"  # halved so far, so it comes back
 
 
-@pytest.mark.parametrize("clicks", [None, "q", [1], ["q; v"], [V] * 51, ["block7"], ["q" * 10_000], [[V]], ["nothing"]])
+def test_a_click_beyond_the_last_step_or_head_means_those_there_are():
+    assert click("", f"{V}@11-100") == f"{V}@11-"
+    assert click(f"{V}@11-", f"{V}.head0,99@14-20").endswith("=0.5")
+
+
+@pytest.mark.parametrize(
+    "clicks", [None, "q", [1], ["q; v"], [V] * 51, ["block7"], [""], ["q" * 10_000], [[V]], ["nothing"]]
+)
 def test_clicks_that_no_board_sends_are_refused(clicks):
     with pytest.raises(ValueError):
         clicked(NETWORK, 15, "", clicks)

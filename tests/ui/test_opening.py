@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from maskunet.records import MAX_SEED, Request
+from maskunet.records import MAX_SEED, MAX_SETTING, Request
 from maskunet.studio.studio import Studio
 from maskunet.ui import gallery, links, opening_words
 from tests.support.serving import SOON, needs_browser, served
@@ -205,7 +205,8 @@ def test_a_link_says_all_that_was_asked_and_reads_it_back():
 @pytest.mark.parametrize(
     "query",
     [
-        "steps=1000", "steps=x", "guidance=nan", "seed=-7", "model=../etc", "set.a=" + "x" * 300, "set.a=[1]", "set.a=NaN",
+        "steps=1000", "steps=x", "guidance=nan", "seed=-7", "model=../etc", "set.a=" + "x" * (MAX_SETTING + 1), "set.a=[1]", "set.a=NaN",
+        "set.a=" + "[" * 30_000,
         "set.%3Cb%3E=1", "&".join(f"set.a{n}=1" for n in range(100)),
     ],
 )  # fmt: skip

@@ -431,7 +431,9 @@ def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_pytho
     monkeypatch.setitem(model.trained, "mask", {"few": tmp_path / "few.safetensors"})
     monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
     monkeypatch.chdir(tmp_path)
-    facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half", api_name="/compare")[2]
+    facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half", api_name="/compare")[
+        2
+    ]
     asked = ["--prompt=a red cube", "--seed=7", "--model=tiny"]
     assert main(["generate", *asked, "--method=held_mask", "--preset=half", "--out=command"]) == 0
     python = Lab().compare("a red cube", seed=7, method="held_mask", preset="half")
@@ -494,6 +496,8 @@ def test_a_caller_knocks_a_part_out(client, lab):
         ({"what": "q" * 50_000}, "50,000 characters; allowed are 1,000"),
         ({"what": "q" * 10_000_000}, "413"),  # refused at the door
         ({"concept": "red", "dose": -1}, "no mask to erase “red”"),
+        ({"what": "block1", "concept": "red", "dose": -1}, "either what is out, or a concept"),
+        ({"dose": 0.5}, "either what is out, or a concept"),
         ({"model": "sd99"}, "no model"),
     ],
 )

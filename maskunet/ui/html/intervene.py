@@ -34,11 +34,13 @@ class Board:
     def state(self, place: Place) -> float | None:
         """The share that is kept of a place: 0, a half or 1; None where its parts differ."""
         rows = [s for s, site in enumerate(self.sites) if replace(place, heads=(), steps=()).covers(site)]
-        times = [step - 1 for step in place.steps or range(1, self.steps + 1)]
+        times = [step - 1 for step in place.steps or range(1, self.steps + 1) if step <= self.steps]
+        heads = self.network.heads
+        columns = [[h for h in place.heads or range(heads[s]) if h < heads[s]] for s in rows]
         found = {
             float(share)
-            for s in rows
-            for share in np.unique(self.shares[np.ix_(times, [s], [*(place.heads or range(self.network.heads[s]))])])
+            for s, own in zip(rows, columns, strict=True)
+            for share in np.unique(self.shares[np.ix_(times, [s], own)])
         }
         return found.pop() if len(found) == 1 and found <= {*LOOKS} else None
 

@@ -8,6 +8,7 @@ import gradio as gr
 
 from maskunet.records import JobEvent
 from maskunet.ui import controls
+from maskunet.ui import intervene_words as words
 from maskunet.ui.interventions import Wish
 from maskunet.ui.studio import Studio, answered
 
@@ -116,6 +117,8 @@ def _intervene(studio: Studio) -> None:
         address = caller.client.host
         asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, "knock_out", ""))
         wish = Wish(what=what or "", concept=concept or "", dose=dose or 0)
+        if wish.dose and (wish.what or not wish.concept):
+            raise ValueError(words.EITHER)
         method, settings = wish.method(studio.concepts(asked.model) if wish.dose else ())
         asked = replace(asked, method=method, settings=settings, previews=False)
         job = studio.start(asked, owner=caller.session_hash or address, address=address)

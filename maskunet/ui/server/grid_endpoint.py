@@ -55,7 +55,9 @@ def build(studio: Studio) -> None:
         """
         address = caller.client.host
         axes = tuple((name, values) for name, _, values in (each.partition("=") for each in (x, y, z) if each))
-        shared = controls.request(controls.Values(prompt or "-", negative_prompt, seed, model, method, preset))
+        if "prompt" in {name.strip() for name, _ in axes}:
+            prompt = "-"  # of the axis
+        shared = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
         asked = GridRequest(request=shared, axes=axes)
         job = studio.grids.start(asked, owner=caller.session_hash or address, address=address)
         told = None
