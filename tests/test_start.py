@@ -180,7 +180,7 @@ def test_28_nothing_warns(lab):
 
 def test_35_the_page_says_what_is_not_filtered_and_which_licenses_hold(lab):
     text = str(lab[2])
-    assert "the safety checker is not loaded" in text
+    assert "safety checker of Stable Diffusion is not loaded" in text
     assert "CreativeML OpenRAIL-M" in text
 
 

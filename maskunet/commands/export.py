@@ -22,7 +22,12 @@ class Options(SamplingOptions):
         choices=FORMS,
     )
     half: bool = option(False, "in float16, half the size")
-    out: Path = option(help="the folder, or the .safetensors file")
+    out: Path = option(help="the folder, or the .safetensors file", writes="folder or file")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form != "folder" and self.out.suffix != ".safetensors":
+            raise UsageError("the name of the file, --out, must end in .safetensors")
 
 
 def run(options: Options) -> None:
@@ -33,8 +38,6 @@ def run(options: Options) -> None:
     """
     if options.generator is not None and not options.prompt:
         raise UsageError("--generator takes --prompt: its masks are those of a picture")
-    if options.form != "folder" and options.out.suffix != ".safetensors":
-        raise UsageError("the name of the file, --out, must end in .safetensors")
     from maskunet.library.export import export
     from maskunet.library.library import Library
     from maskunet.masks import fold, held

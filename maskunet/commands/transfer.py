@@ -16,7 +16,6 @@ from maskunet.commands.base import (
     resumable,
     seed_option,
 )
-from maskunet.records.request import MAX_STEPS
 
 if TYPE_CHECKING:
     from maskunet.experiments.transfer.make import Study
@@ -38,7 +37,7 @@ class Options(DeviceOptions):
         ("maskunet_free/improved", "maskunet_trained:light"), "whose masks, as in a race, with commas", read=_names
     )
     n: int = option(3, "prompts per task; every one gets every one's mask", low=1, high=30)
-    steps: int | None = option(None, "denoising steps", low=1, high=MAX_STEPS)
+    steps: int | None = option(None, "denoising steps", low=1, high=100)
     seed: int = seed_option(1, "of the prompts and their noise")
     out: Path = option(writes="folder", help="folder; give it again to go on")
 

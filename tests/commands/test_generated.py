@@ -124,9 +124,8 @@ def wrong():
         for card, flag in declared(spec.options):
             checked = card.low is not None or card.name in ("steps", "guidance")
             if card.kind in ("int", "float") and checked:
-                bad = (
-                    ["-2" if card.name == "seed" else "-1"] if card.kind == "int" else ["nan", "inf", "-1"]
-                )  # seed -1: any
+                below = "-2" if card.name == "seed" else str(int(min(card.low or 0, 0)) - 1)  # a seed of -1 draws one
+                bad = [below] if card.kind == "int" else ["nan", "inf", below]
                 bad += ["0"] * (card.low is not None and card.low > 0)
                 yield from ((name, card.name, value) for value in bad)
             elif card.name == "out":

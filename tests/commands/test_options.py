@@ -29,7 +29,7 @@ def given(words, monkeypatch):
     return seen[0]
 
 
-VALUES = {"bool": True, "int": 7, "float": 1.5, "str": "it's $x", "Path": Path("a b")}
+VALUES = {"bool": True, "int": 7, "float": 1.5, "str": "it's $x", "Path": Path("a b.safetensors")}
 
 
 def other_value(card, flag):
@@ -39,7 +39,11 @@ def other_value(card, flag):
     if flag.repeat:
         return (flag.read("one=a b"), flag.read("two=c"))
     if card.kind == "tuple":
-        return (*card.default, card.default[0])
+        return card.default[:-1] or (*card.default, *card.default) or ("red",)
+    if flag.metavar == "NAME=VALUES":
+        return flag.read("seed=1,2")
+    if card.kind == "float" and card.high is not None:
+        return card.high
     return card.choices[-1] if card.choices else VALUES[card.kind]
 
 

@@ -214,7 +214,7 @@ def test_the_page_draws_checks_and_refuses_and_scores_once_there_are_rewards(stu
 def test_what_is_chosen_at_first_works(studio):
     shown = [each["props"] for each in page.build(studio, {}).get_config_file()["components"]]
     assert [each["value"] for each in shown if each.get("elem_id") == "method"] == ["random_mask"]
-    assert [each["value"] for each in shown if each.get("label") == "method"] == ["random_mask"]  # of /compare
+    assert [each["value"] for each in shown if each.get("label") == "method"][0] == "random_mask"  # of /compare
     text = "\n".join(str(each.get("value")) for each in shown)
     assert f"Its pictures are not scored, and methods that rewards steer are refused. {NONE}" in text
     assert "generate --model=folder --weights=base --method=random_mask --preset=start" in text  # in About

@@ -82,7 +82,7 @@ def option(
         read: makes the value from its text, in place of the field's type.
         repeat: tuple or dict, which all uses of the flag together make.
         one_of: of the options that have this in common exactly one must be given.
-        writes: "folder" or "file", if that is what the command makes there.
+        writes: "folder", "file" or "folder or file", if that is what the command makes there.
     """
     flag = Flag(
         required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
@@ -140,7 +140,7 @@ def _check_place(path: Path, what: str, called: str) -> None:
         raise UsageError(f"“{path.name:.80}” cannot be made a {what}; give another {called}") from error
     if what == "file" and path.is_dir():
         raise UsageError(f"“{path.name}” is a folder; give {called} the name of a file")
-    if what == "file" and there == path:
+    if what != "folder" and there == path and not path.is_dir():
         there = path.parent
     if not there.is_dir():
         raise UsageError(f"“{path.name}” cannot be made a {what}; give another {called}")

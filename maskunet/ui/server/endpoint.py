@@ -32,7 +32,7 @@ def _compare(studio: Studio) -> None:
             gr.Textbox(label="preset", value=""),
             gr.Number(label="steps", value=0),  # 0 leaves it to the model
             gr.Number(label="guidance", value=0),
-            gr.JSON(label="settings", value={}),
+            _settings(),
         ]
         outputs = _outputs()
         button = gr.Button()
@@ -74,6 +74,12 @@ def _compare(studio: Studio) -> None:
         yield from _answers(studio, job)
 
     button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=None)
+
+
+def _settings() -> gr.JSON:
+    made = gr.JSON(label="settings", value={})
+    made.api_info = lambda: {"type": "object", "description": "by name"}  # gradio's own is no schema that tools take
+    return made
 
 
 def _intervene(studio: Studio) -> None:
