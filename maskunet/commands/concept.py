@@ -139,12 +139,10 @@ def _judged(options: Options, library: Any) -> tuple[Any, Any]:
 def _list(options: Options) -> None:
     from maskunet.experiments.concepts.concept import ATTRIBUTES
     from maskunet.library.library import Library
-    from maskunet.records import held_mask
     from maskunet.runs import mask_report
 
     library = Library(options.model, options.weights, options.device)
-    there = {name: held_mask.load(path) for name, path in library.parts(library.default).get("mask", {}).items()}
-    lines = [mask_report.line(name, mask) for name, mask in there.items() if mask.recipe["made"] == "concept"]
+    lines = mask_report.lines(library.parts(library.default).get("mask", {}), made="concept")
     sys.stdout.writelines(f"{line}\n" for line in lines or [f"{library.default} has no concept masks here."])
     if library.spec(library.default).embedded:
         words = "; ".join(f"{attribute}: {', '.join(values)}" for attribute, values in ATTRIBUTES.items())

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from maskunet.runs.grid.made import MadeGrid
 
 ASK = 500  # cells above which time and disk are told first, and somebody must agree
-ABOUT = (
-    "An axis is NAME=VALUES. NAME is prompt, negative_prompt, seed, model, method, preset, steps, guidance or a setting "
-    "of the method. VALUES are 1,2,5 or 1..8 or 2.5:10:2.5 (from, to, step); prompts have | between them, or are in a "
-    "file, as @FILE; methods are written method/preset:part@guidance. Give the same folder again to go on, or for "
-    "another grid: cells that are there are not made twice."
-)
+ABOUT = """An axis is NAME=VALUES.
+
+NAME     prompt, negative_prompt, seed, model, method, preset, steps, guidance or a setting of the method
+VALUES   1,2,5 or 1..8 or 2.5:10:2.5 (from, to, step), or @FILE with one on each line; prompts have | between them;
+         methods are written method/preset:part@guidance
+
+Give the same folder again to go on, or for another grid: cells that are there are not made twice.
+"""
 
 
 def axis(text: str) -> str:

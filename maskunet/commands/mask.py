@@ -122,11 +122,11 @@ def _list(options: "Options") -> None:
 
     library = _library(options)
     there = library.parts(library.default).get("mask", {})
-    masks = {name: held_mask.load(path) for name, path in there.items()}
     if options.json:
-        sys.stdout.write(json.dumps([mask_report.about(*each) for each in masks.items()], indent=1) + "\n")
+        masks = [mask_report.about(name, held_mask.load(path)) for name, path in there.items()]
+        sys.stdout.write(json.dumps(masks, indent=1) + "\n")
         return
-    lines = [mask_report.line(*each) for each in masks.items()]
+    lines = mask_report.lines(there)
     none = f"There is no kept mask for {library.default} here. python -m maskunet mask --help says how to make one."
     sys.stdout.writelines(f"{line}\n" for line in lines or [none])
 

@@ -54,5 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="COMMAND")
     for spec in SPECS.values():
-        add_options(commands.add_parser(spec.name, help=spec.title, description=spec.about), spec.options)
+        own = commands.add_parser(spec.name, help=spec.title, description=spec.about)
+        own.formatter_class = argparse.RawDescriptionHelpFormatter  # which leaves an action to its line
+        add_options(own, spec.options)
     return parser

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from maskunet.masks import held
+from maskunet.records import held_mask
 from maskunet.records.held_mask import HeldMask
 from maskunet.records.selection import place_of
 
@@ -46,6 +48,24 @@ def line(name: str, mask: HeldMask) -> str:
     span = "one for all steps" if mask.static else f"each of {len(counts)} steps its own"
     noted = f" {note}" if (note := held.note(mask)) else ""
     return f"{name}: {mask.model}, {share:.2%} of {mask.total:,} weights, {span}, made: {made(mask.recipe)}.{noted}"
+
+
+def lines(files: Mapping[str, Path], made: str = "") -> list[str]:
+    """Each mask of a model in a line; of one that cannot be read, why.
+
+    Args:
+        files: by name. made: only masks that were made so, or all.
+    """
+    found = []
+    for name, path in files.items():
+        try:
+            mask = held_mask.load(path)
+        except ValueError as error:
+            found.append(f"{name}: {error}")
+            continue
+        if not made or mask.recipe["made"] == made:
+            found.append(line(name, mask))
+    return found
 
 
 def text(name: str, mask: HeldMask) -> str:

@@ -1,7 +1,7 @@
 """Every label and message of the page, so that wording is reviewed in one place."""
 
 TITLE = "MaskUNet Lab"
-TAGLINE = "Same noise, same prompt: left the model as it is, right with some weights switched off. Change the prompt and press Generate."
+TAGLINE = "Same noise, same prompt: left the model as it is, right with some weights switched off. Change the prompt and press “Generate both”."
 LOGIN = "After five wrong passwords in a minute none is taken for a minute."
 PROMPT = "Prompt"
 PROMPT_PLACEHOLDER = "a red cube and a blue sphere"

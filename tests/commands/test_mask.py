@@ -86,6 +86,17 @@ def test_masks_are_made_combined_shown_applied_listed_and_removed(command, tmp_p
     assert command("remove", "half")[0] == 0
     _, said = command("list", "--json")
     assert "half" not in [each["name"] for each in json.loads(said.out)]
+    damaged = held_mask.place(mask.Path("trained"), "folder", "few")
+    damaged.write_bytes(damaged.read_bytes()[:-4] + b"\xff" * 4)  # a weight that is not there
+    code, said = command("list")
+    assert code == 0 and "few: “few” holds no mask that can be used" in said.out and "values: folder" in said.out
+
+
+def test_every_action_has_a_line_of_its_own_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["mask", "--help"])
+    said = capsys.readouterr().out.splitlines()
+    assert all(any(line.startswith(f"{action} ") for line in said) for action in mask.ACTIONS)
 
 
 def test_a_run_gives_its_masks_and_they_give_its_picture_again(command, folder, tmp_path):
