@@ -84,7 +84,7 @@ def run(options: Options) -> int:
     for model, method in {(cell.model, cell.method) for cell in planned.cells}:
         library.find(model, SPECS[method].needs_rewards)
     make_folder(options.out)
-    made = MadeGrid(planned, CellFolder(options.out / "cells"))
+    made = MadeGrid(planned, CellFolder(options.out / "cells"), lambda name: library.spec(name).judge)
     _go(options, library, made)
     lacking = made.write(options.out, asked, command=command_line("grid", options))
     sys.stdout.writelines(f"{line}\n" for line in _the_end(options, made, lacking))

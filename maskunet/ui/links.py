@@ -11,6 +11,7 @@ from maskunet.records import Request
 ASKED = ("prompt", "negative_prompt", "seed", "model", "method", "preset", "steps", "guidance")
 PLACE = ("run", "tab", "step", "site")  # step counts from 1, as on the page
 SETTING = "set."  # begins the names of settings
+NOWHERE: dict[str, str] = {}  # no link
 LONGEST = 200  # characters of what names a place
 
 

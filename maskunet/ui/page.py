@@ -24,7 +24,6 @@ CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside th
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 ADDRESS = "http://127.0.0.1:7860"  # where a page is found by default
-NOWHERE: dict[str, str] = {}  # no link
 FORGET_LINK = """() => {
   const theme = new URLSearchParams(location.search).get('__theme');
   history.replaceState(null, '', location.pathname + (theme ? `?__theme=${theme}` : ''));
@@ -243,7 +242,7 @@ class Page:
             return self.idle(kept)
         return self.unchanged if live.over(event) else self.moment(event, self.watcher(job), kept)
 
-    def watch(self, job: Remembered, place: dict[str, str] = NOWHERE) -> Iterator[tuple[Any, ...]]:
+    def watch(self, job: Remembered, place: dict[str, str] = links.NOWHERE) -> Iterator[tuple[Any, ...]]:
         """Show a job from now to its end, unless a link shows something else; what became of it is for `end`."""
         watcher, shown = self.watcher(job), -math.inf
         for event in self.studio.events(job["id"]) if not place and self.now(job) else ():
@@ -257,7 +256,7 @@ class Page:
             yield self.unmoved
 
     @shows_a_run
-    def end(self, job: Remembered, kept: list[Remembered], place: dict[str, str] = NOWHERE) -> tuple[Any, ...]:
+    def end(self, job: Remembered, kept: list[Remembered], place: dict[str, str] = links.NOWHERE) -> tuple[Any, ...]:
         """Put what became of a job on the stage; where a link shows something else, only onto the list."""
         event = self.now(job)
         if place and event is not None and event.run is not None:

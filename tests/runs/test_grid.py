@@ -238,9 +238,22 @@ def test_a_cell_that_cannot_be_made_says_why_and_the_others_are_made(loaded, tmp
     assert some.write(tmp_path / "out", GridRequest(request=PLAIN, axes=(("seed", "1..3"),))) == ""
 
 
+def says_red(prompt, pictures):
+    return [{"right": "red" in prompt} for _ in pictures]
+
+
+def test_each_cell_is_judged_by_its_models_judge_and_by_nobody_where_there_is_none(loaded, tmp_path):
+    planned = cells(("prompt", "a red cube|a blue sphere"))
+    for judges, said in (({"tiny": says_red}, [True, False]), ({"another": says_red}, [None, None])):
+        judged = MadeGrid(planned, CellFolder(tmp_path / "cells"), judges.get)
+        for numbers, cell in make(planned, judged.cells, loaded):
+            judged.take(numbers, cell)
+        assert [row["correct"] for row in judged.rows] == said
+
+
 def test_what_is_left_is_a_sheet_and_tables_with_every_cell(loaded, tmp_path):
     asked = GridRequest(request=PLAIN, axes=(("seed", "1,2"), ("prompt", "a red cube|a blue sphere")))
-    judged = MadeGrid(grid(asked), CellFolder(tmp_path / "cells"), lambda prompt, picture: "red" in prompt)
+    judged = MadeGrid(grid(asked), CellFolder(tmp_path / "cells"), lambda model: says_red)
     for numbers, cell in make(judged.grid, judged.cells, loaded):
         judged.take(numbers, cell)
     assert judged.write(tmp_path, asked, command="this one") == ""

@@ -146,3 +146,12 @@ def test_cells_that_were_not_asked_for_lately_make_room(tmp_path):
     folder.used("a")
     folder.trim(250, but=["b"])
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_cells_of_a_model_with_a_judge_are_right_or_wrong(studio, library, monkeypatch):
+    def says_red(prompt, pictures):
+        return [{"right": "red" in prompt} for _ in pictures]
+
+    monkeypatch.setitem(library._specs, "tiny", replace(library.spec("tiny"), judge=says_red))
+    *_, last = studio.events(studio.grids.start(asked(("prompt", "a red cube|a blue sphere"))))
+    assert [row["correct"] for row in last.rows] == [True, False]

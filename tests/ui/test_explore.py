@@ -24,10 +24,13 @@ from maskunet.ui.html.optimize import still
 from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.html.story import story
 from maskunet.ui.tabs import explore, history
+from maskunet.ui.tabs.explore import existing, last, told
 from tests.methods.test_methods import Redness
 from tests.support.serving import SOON, needs_browser, served
 from tests.support.tiny_stats import Sites, random_masks, stats_of
 from visualize import SPECS
+
+COPY = Path(explore.__file__).with_name("copy_link.js")
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 
@@ -300,6 +303,32 @@ def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(visit):
 
 BOXES = """() => Object.fromEntries(['explored-pictures', 'explored-map', 'explored-plots', 'controls', 'picker'].map(
   (id) => [id, document.getElementById(id).getBoundingClientRect().toJSON()]))"""
+
+
+@needs_browser
+def test_a_copied_link_opens_at_its_step_and_site(visit, run):
+    tab = visit(1280, 900)
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.locator('.heat i[data-site$="cross.k"][data-step="1"]').first.click()
+    tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 2 of 4')")
+    site = tab.locator(".heat").get_attribute("data-site")
+    tab.evaluate(COPY.read_text().strip().rstrip(";"), f"?run={run.id}")
+    link = tab.evaluate("navigator.clipboard.readText()")
+    tab.goto(link)
+    tab.wait_for_selector("#headline")
+    tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 2 of 4')")
+    assert tab.locator(".heat").get_attribute("data-site") == site
+    assert "cross.k" in tab.locator("#headline").inner_text() and not tab.complaints
+
+
+def test_a_link_to_a_step_and_a_site_that_are_not_there_shows_the_last_step(run):
+    first = run.stats.sites[0]
+    assert existing(run, {"step": last(run), "site": ""} | told({"step": "2", "site": first})) == (1, first)
+    for wrong in ("0", "99", "9" * 200, "-1", "1.5", "²", "x", ""):
+        assert existing(run, {"step": last(run), "site": ""} | told({"step": wrong, "site": "<b>"})) == (
+            last(run),
+            None,
+        )
 
 
 @needs_browser

@@ -122,6 +122,19 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
 
 
 @needs_browser
+def test_no_tab_complains_when_it_is_opened(visit):
+    tab = visit()
+    for name in tab.get_by_role("tab").all_inner_texts():
+        tab.get_by_role("tab", name=name, exact=True).click()
+        tab.get_by_role("tab", name=name, exact=True, selected=True).wait_for()
+        tab.wait_for_function(
+            "[...document.querySelectorAll('#tabs [role=tabpanel]')].some((panel) => panel.offsetHeight > 60)"
+        )
+        assert not tab.get_by_text("Error rendering HTML").count(), name
+    assert (tab.foreign, tab.complaints) == ([], [])
+
+
+@needs_browser
 def test_every_update_is_shown_and_stop_keeps_the_best(visit):
     tab = visit()
     fill(tab, method="MaskUNet, training-free")

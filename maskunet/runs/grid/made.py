@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from maskunet.machine import versions
+from maskunet.models.base.model import Judge
 from maskunet.records import Request
 from maskunet.records.disk import whole
 from maskunet.records.grid import FIELDS, GridRequest
@@ -24,8 +25,8 @@ SHEET, TABLE, RECORD = "grid.png", "grid.csv", "grid.json"
 PER_PIXEL = 1.0  # bytes of a picture's PNG for each of its pixels, where none of its kind is there yet
 SEEN = 50  # pictures from which the size of others is guessed
 Line = dict[str, Any]
-Judge = Callable[[str, np.ndarray], bool | None]
-"""Whether a picture (H, W, 3) uint8 shows what its prompt asks for; None where nobody can tell."""
+JudgeOf = Callable[[str], Judge | None]
+"""What tells a model's pictures right from wrong, by the model's name; None where nobody can tell."""
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class MadeGrid:
     """What is known of a grid's cells; in a notebook it is shown as its sheet.
 
     Attributes:
+        judge_of: is asked for every picture that is there.
         lines: of the cells that are there or have failed, by number: what stands at their place, their request, rewards,
             `correct` (what the checker says, None where it says nothing), share of weights kept, seconds, and the file.
         place: a folder that lasts as long as this does, if the cells lie in one.
@@ -40,17 +42,19 @@ class MadeGrid:
 
     grid: Grid
     cells: CellFolder
-    judge: Judge = lambda prompt, picture: None
+    judge_of: JudgeOf = lambda model: None
     lines: dict[int, Line] = field(default_factory=dict)
     place: Any = None
 
     def take(self, numbers: Sequence[int], cell: Cell) -> None:
-        """Take note of what `make` tells."""
+        """Take note of what `make` tells: a picture, and the cells that show it."""
+        correct = None if cell.failed else self._correct(self.grid.cells[numbers[0]], cell.key)
         for number in numbers:
-            correct = None
-            if not cell.failed:
-                correct = self.judge(self.grid.cells[number].prompt, self.cells.picture(cell.key))
             self.lines[number] = self._line(number, cell, correct)
+
+    def _correct(self, request: Request, key: str) -> bool | None:
+        judge = self.judge_of(request.model)
+        return None if judge is None else judge(request.prompt, [self.cells.picture(key)])[0]["right"]
 
     def _line(self, number: int, cell: Cell, correct: bool | None) -> Line:
         request = self.grid.cells[number]

@@ -16,6 +16,7 @@ from maskunet.ui.html import explore as views
 from maskunet.ui.html import pictures, plots, study
 from maskunet.ui.html.heat_map import heat
 from maskunet.ui.html.step_pictures import strip
+from maskunet.ui.links import NOWHERE
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.tabs.base import Part, TabSpec
 from visualize import SPECS
@@ -46,15 +47,17 @@ class Explore(Part):
         """The run on the stage is the one explored, until another is picked."""
 
         @shows_a_run
-        def follow(run_id: str | None, kept: list[Remembered], other: str | None) -> tuple[Any, ...]:
+        def follow(
+            run_id: str | None, kept: list[Remembered], other: str | None, place: dict[str, str] = NOWHERE
+        ) -> tuple[Any, ...]:
             options = choices(page, kept, run_id)
             found = gr.Dropdown(choices=options, value=run_id or None)
-            return found, gr.Dropdown(choices=[(explore_words.NO_OTHER, ""), *options]), *opened(run_id, other)
+            return found, gr.Dropdown(choices=[(explore_words.NO_OTHER, ""), *options]), *opened(run_id, other, place)
 
         @shows_a_run
-        def opened(run_id: str | None, other: str | None) -> tuple[Any, ...]:
+        def opened(run_id: str | None, other: str | None, place: dict[str, str] = NOWHERE) -> tuple[Any, ...]:
             run = page.find(run_id)
-            chosen = {"step": last(run), "site": ""}
+            chosen = {"step": last(run), "site": ""} | (told(place) if place.get("run") == run_id else {})
             return *views_of(run, pinned(page, run_id, other), chosen), overlap(page, run_id, other), chosen
 
         @shows_a_run
@@ -79,7 +82,7 @@ class Explore(Part):
 
         stage = [*self.views(), self.draw, self.figures, self.against, self.chosen]
         everything = [self.run, self.other, *stage]
-        page.shown.change(follow, [page.shown, page.kept, self.other], everything, **QUICK)
+        page.shown.change(follow, [page.shown, page.kept, self.other, page.place], everything, **QUICK)
         self.run.input(opened, [self.run, self.other], stage, **QUEUED)
         self.other.input(pin, [self.run, self.other, self.chosen], [*self.views(), self.against], **QUEUED)
         self.heat.select(
@@ -161,6 +164,12 @@ def choices(page: "Page", kept: Sequence[Remembered], run_id: str) -> list[tuple
 def last(run: Run | None) -> int:
     """The last step's index."""
     return len(run.stats.timesteps) - 1 if run is not None and run.stats is not None else 0
+
+
+def told(place: dict[str, str]) -> dict[str, Any]:
+    """The selection that a link tells, see `links.PLACE`; `existing` ignores what this run does not have."""
+    step, site = place.get("step", ""), place.get("site")
+    return ({"step": int(step) - 1} if step.isdecimal() else {}) | ({"site": site} if site else {})
 
 
 def existing(run: Run, chosen: dict) -> tuple[int, str | None]:

@@ -91,7 +91,7 @@ class GridTab(Part):
         try:
             plan, events = self.studio.plan_of(job or ""), self.page.studio.events(job)
         except ValueError:  # there is none, or it is gone
-            yield (gr.skip(),) * 8
+            yield *(gr.skip(),) * 3, {}, *(gr.skip(),) * 4  # to skip the cells would take their template's table away
             return
         none, seen, shown = [gr.skip()] * 3, set(), -math.inf
         drawn = gr.HTML({"job": job, "cells": []}, table=views.table(plan))
@@ -107,7 +107,7 @@ class GridTab(Part):
                 gr.Button(interactive=over),
                 gr.Button(visible=not over),
                 views.status(event, len(event.rows), plan.count),
-                {"job": job, "cells": [self.told(job, line) for line in new]} if new else gr.skip(),
+                {"job": job, "cells": [self.told(job, line) for line in new]},
                 gr.Row(visible=bool(over and event.rows)),
                 *(self.offered(job) if over and event.rows else none),
             )
