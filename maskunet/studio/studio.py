@@ -28,6 +28,7 @@ from maskunet.studio.training_process import Place
 from maskunet.studio.work import DeviceWork, Ended
 
 REPLACED = "Replaced by what you asked for next."
+INTERVENTIONS = ("knock_out", "held_mask")
 PATIENCE = 5.0  # seconds that work has to end in when the program is closed
 
 
@@ -159,12 +160,12 @@ class Studio:
         return self._submit(self._device.pictures, request, owner, address)
 
     def instead(self, request: Request, owner: str = "", address: str = "") -> str:
-        """As `start`, in place of what this owner asked for before with the same method: the newest wish wins.
+        """As `start`, an intervention in place of the one that this owner asked for before: the newest wish wins.
 
         What is replaced ends after its current update; arguments and what is raised are those of `start`.
         """
-        for job in self._queue.of(owner) if owner else ():
-            if job.request.method == request.method:
+        for job in self._queue.of(owner) if owner and request.method in INTERVENTIONS else ():
+            if job.work == self._device.pictures and job.request.method in INTERVENTIONS:
                 self._queue.stop(job, REPLACED)
                 self._queue.ends(job, PATIENCE)
         return self.start(request, owner, address)
