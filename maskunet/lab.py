@@ -167,7 +167,7 @@ class Lab:
         planned = grid(wanted, self.methods, may_read=True)
         place = tempfile.TemporaryDirectory(prefix="maskunet-grid-") if out is None else None
         folder = Path(out if place is None else place.name)
-        made = MadeGrid(planned, CellFolder(folder / "cells"), lambda name: self._loaded(name)[0].judge, place=place)
+        made = MadeGrid(planned, CellFolder(folder / "cells"), lambda name: self._library.spec(name).judge, place=place)
         cells = make(planned, made.cells, self._loaded, methods=self.methods)
         with closing(self._begin(cells)), tqdm(total=len(planned.cells), unit="image") as line:
             for numbers, cell in cells:

@@ -107,7 +107,7 @@ def test_a_reward_of_ones_own_is_what_is_optimized(lab, method):
     assert blue[0] > blue[1]
 
 
-def test_a_grid_is_its_sheet_and_makes_no_cell_twice(lab, tmp_path):
+def test_a_grid_is_its_sheet_and_makes_no_cell_twice(lab, tmp_path, monkeypatch):
     asked = {"x": "seed=1,2", "y": "method=plain,random_mask", "steps": 1}
     made = lab.grid(PROMPT, out="my-grid", **asked)
     assert made._repr_png_() == (tmp_path / "my-grid" / "grid.png").read_bytes() and len(made.rows) == 4
@@ -116,6 +116,10 @@ def test_a_grid_is_its_sheet_and_makes_no_cell_twice(lab, tmp_path):
     assert lab.grid(PROMPT, out="my-grid", **asked).rows == made.rows  # with the times of the first
     lab.rewards = WeightedRewards({"blueness": (blueness, 1.0)})
     assert {"reward_blueness"} <= {*lab.grid(PROMPT, out="my-grid", **asked).rows[0]}
+    name = lab.model.name
+    judged = replace(lab._library.spec(name), judge=lambda prompt, pictures: [{"right": prompt == PROMPT}])
+    monkeypatch.setitem(lab._library._specs, name, judged)
+    assert [row["correct"] for row in lab.grid(PROMPT, out="my-grid", **asked).rows] == [True] * 4
     place = lab.grid(PROMPT, x="seed=1", steps=1).cells.folder
     assert not place.exists()
 

@@ -30,6 +30,7 @@ def run(run_id="0" * 12, total=1.0, **more):
     known = {
         "id": run_id, "request": SimpleNamespace(prompt="<b>", seed=3), "base_image": image, "result_image": image,
         "base_rewards": {"total": 0.5, "hpsv2": 0.1}, "rewards": {"total": total, "hpsv2": 0.2},
+        "base_verdict": {}, "verdict": {},
     }  # fmt: skip
     return SimpleNamespace(**{**known, **more})
 

@@ -588,6 +588,7 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     tab.get_by_text("says no place in the network").wait_for(timeout=SOON)
     tab.get_by_role("button", name="Open in Compare").click()
     tab.get_by_text("Knock out, preset chosen").wait_for(timeout=SOON)
+    tab.wait_for_function("document.querySelector('#method input').value.startsWith('Knock out')", timeout=SOON)
 
 
 @needs_browser

@@ -105,7 +105,7 @@ def pair(run: Run | None, under: str, titles: Mapping[str, str]) -> str:
         return f'<div class="pair"><figure><div class="blank"></div></figure><figure><div class="blank hint">{words.EMPTY}</div></figure></div>'
     base = run.base_image if run.base_image is not None else run.result_image
     sides = ((base, words.PLAIN, run.base_rewards, {}), (run.result_image, under, run.rewards, run.base_rewards))
-    verdicts = (getattr(run, "base_verdict", {}), getattr(run, "verdict", {}))  # of an embedded model
+    verdicts = run.base_verdict, run.verdict
     drawn = "".join(
         f'<figure><img src="{pictures.uri(image, 512, "png")}" alt="{escape(f"{name}: {run.request.prompt}", quote=True)}">'
         f"<figcaption><b>{escape(name)}</b>{_verdict(verdict)}{_rewards(rewards, before, titles)}</figcaption></figure>"

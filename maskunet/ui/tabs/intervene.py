@@ -94,7 +94,7 @@ class Intervene(Part):
         def opens(tab: str) -> Any:
             @shows_a_run
             def show(session: Any, kept: list[remembered.Remembered]) -> tuple[Any, ...]:
-                shown = page.show(session.run)
+                shown = page.open(session.run)
                 return *shown, remembered.with_run(kept, page.found(session.run)), gr.Tabs(selected=tab)
 
             return show
@@ -122,8 +122,8 @@ class Intervene(Part):
         other = [self.board, self.concept, self.dose, self.none]
         gr.on([c.model.change, c.steps.change], model, [c.model, c.steps], other, **QUICK)
         for button, tab in ((self.compare, "compare"), (self.explore, "explore")):
-            outputs = [*page.staged(), page.shown, page.kept, page.tabs]
-            button.click(opens(tab), [self.session, page.kept], outputs, **QUEUED)
+            outputs = [*page.opening(), page.kept, page.tabs]
+            page.forget_link(button.click(opens(tab), [self.session, page.kept], outputs, **QUEUED))
 
     def request(self, fields: Any, wish: Wish) -> Request:
         """What the form says, by the method that does the wish; previews are not needed, so that it is quick."""
