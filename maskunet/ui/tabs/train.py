@@ -66,7 +66,7 @@ class Train(Part):
 
     def new_preset(self, recipe: str, preset: str) -> gr.HTML:
         """The fields of a preset's settings."""
-        return settings.anew(fields(self._card(recipe), preset))
+        return settings.anew(fields(self._card(recipe), preset), {})
 
     def begin(self, base: str, recipe: str, preset: str, name: str | None, changed: Any) -> tuple[Any, ...]:
         """Start, or tell why not."""
