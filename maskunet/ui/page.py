@@ -79,7 +79,7 @@ class Page:
         titles: of models, methods and rewards, by name. presets: of the methods. weights: of the rewards.
         address: where programs find the page.
         offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
-        shown: the id of the run on the stage. kept: the runs that this browser remembers.
+        shown: the id of the run on the stage. kept, grid: the runs and the newest grid that this browser remembers.
         place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
         late: what the form is to say, where that is known only when the run was found.
         restored: the event after which the page has its browser's id and what its link says.
@@ -97,9 +97,9 @@ class Page:
     def draw(self, demo: gr.Blocks) -> None:
         """Lay out everything and wire it."""
         self.demo = demo
-        self.owner, self.job, self.kept = (
+        self.owner, self.job, self.kept, self.grid = (
             gr.BrowserState(empty, secret=STORE["secret"], storage_key=STORE["storage_key"].format(name))
-            for name, empty in (("owner", ""), ("job", {}), ("runs", []))
+            for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""))
         )
         self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
         self.head = gr.HTML(self.header(), elem_id="header")

@@ -150,6 +150,7 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     assert tab.get_by_label("Guidance scale").input_value() == "2.5"
     tab.get_by_role("tab", name="Explore").click()
     tab.wait_for_selector("#heat .heat")
+    tab.get_by_role("button", name="Show the form").click()
     tab.get_by_role("button", name="Copy link").click()
     tab.get_by_text("Link copied").wait_for()
     copied = tab.evaluate("navigator.clipboard.readText()")

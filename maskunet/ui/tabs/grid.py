@@ -155,9 +155,7 @@ def build(page: "Page", tab: gr.Tab) -> GridTab:
     )  # fmt: skip
     with gr.Row(visible=False, elem_id="grid-files") as row:
         files = tuple(gr.DownloadButton(label, size="sm") for label in grid_words.FILES)
-    known = page.owner  # another value of this browser, kept in the same way
-    job = gr.BrowserState("", secret=known.secret, storage_key=known.storage_key.replace("owner", "grid"))
-    made = GridTab(page, axes, job, plan, start, stop, status, cells, row, files)
+    made = GridTab(page, axes, page.grid, plan, start, stop, status, cells, row, files)
     tab.select(made.tell, [*(each for axis in axes for each in axis), *page.c.inputs()], plan, **QUICK)
     return made
 
