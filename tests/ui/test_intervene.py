@@ -10,6 +10,7 @@ from maskunet.records.causal_map import CausalMap
 from maskunet.records.selection import Network, parse
 from maskunet.ui.html import intervene as views
 from maskunet.ui.interventions import MOST_TRIED, Session, Wish, clicked, directions
+from maskunet.ui.tabs import intervene
 
 SITES = tuple(
     f"up_blocks.1.attentions.{layer}.transformer_blocks.0.attn{kind}.to_{role}"
@@ -122,3 +123,15 @@ def test_a_dose_is_the_mask_of_its_direction():
     assert directions(cards) == {"red": ["erase", "amplify"]}
     with pytest.raises(ValueError, match="no mask to amplify “blue”"):
         Wish(concept="blue", dose=0.5).method(cards)
+
+
+def test_who_has_no_concepts_is_told_which_model_has():
+    cards = [Card(name="web", title="Web", summary=""), Card(name="clean", title="Clean", summary="")]
+    red = Card(name="erase_red", title="red", summary="", kind="erase")
+    known = {"web": [], "clean": [red]}
+    page = SimpleNamespace(models=cards, studio=SimpleNamespace(concepts=known.get))
+    *_, said = intervene.offered(page, "web")
+    assert "choose “Clean” as the base model. It has: red." in said
+    assert intervene.offered(page, "clean")[2] == ""
+    known["clean"] = []
+    assert "concept make red --model web" in intervene.offered(page, "web")[2]

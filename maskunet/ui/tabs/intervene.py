@@ -185,10 +185,18 @@ def offered(page: "Page", model: str) -> tuple[dict[str, Any], dict[str, Any], s
         found = directions(page.studio.concepts(model))
     except ValueError:  # its weights are missing, which the form tells
         found = {}
-    none = "" if found else f'<p class="hint">{escape(words.NO_CONCEPTS.format(model=model[:60]))}</p>'
+    none = "" if found else f'<p class="hint">{escape(lacking(page, model))}</p>'
     low, high = (float(not found or any(way in ways for ways in found.values())) for way in ("erase", "amplify"))
     pick = {"choices": list(found), "value": next(iter(found), None), "visible": bool(found)}
     return pick, {"minimum": -low, "maximum": high, "value": 0, "visible": bool(found)}, none
+
+
+def lacking(page: "Page", model: str) -> str:
+    """Which other model has concepts, or how to make one."""
+    for card in page.models:
+        if card.available and card.name != model and (found := directions(page.studio.concepts(card.name))):
+            return words.OTHER_CONCEPTS.format(model=card.title, concepts=", ".join(found))
+    return words.NO_CONCEPTS.format(model=model[:60])
 
 
 def build(page: "Page", tab: gr.Tab) -> Intervene:
