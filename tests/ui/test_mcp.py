@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -34,7 +35,8 @@ def asked(url, work):
             await session.initialize()
             return await work(session)
 
-    return asyncio.run(asyncio.wait_for(talk(), 120))
+    with ThreadPoolExecutor(1) as apart:  # the browser of other tests has a loop in this thread
+        return apart.submit(asyncio.run, asyncio.wait_for(talk(), 120)).result()
 
 
 def test_the_public_endpoints_are_tools_with_words_for_every_argument(lab):
