@@ -34,13 +34,11 @@ def libraries_are_not_collected():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def processes_are_forked(request):
+def processes_are_forked():
     """What the studio does in processes of its own begins at once, with its libraries; `test_process` really spawns."""
     from maskunet.studio import process
-    from tests.support.fresh import FORKS, FRESH, warm_here
+    from tests.support.fresh import FRESH
 
-    if FORKS and len(request.session.items) > 1000:  # of the whole suite every worker needs all libraries
-        warm_here()
     process.CONTEXT = FRESH
 
 

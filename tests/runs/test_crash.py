@@ -233,9 +233,14 @@ def wait_for(condition):
 @contextmanager
 def app(model, folder, port):
     """The real program, killed at the end."""
-    process = started(["app.py", f"--weights={model}", f"--runs={folder}", f"--port={port}", "--device=cpu"])
+    log = folder.parent / f"{folder.name}.log"
+    log.unlink(missing_ok=True)
+    words = ["app.py", f"--weights={model}", f"--runs={folder}", f"--port={port}", "--device=cpu"]
+    process = started(words, said=log)
     try:
         wait_for(lambda: process.exitcode is not None or answers(port))
+        # The page answers a moment before the start is over.
+        wait_for(lambda: process.exitcode is not None or "To create a public link" in log.read_text())
         assert process.exitcode is None
         yield
     finally:
