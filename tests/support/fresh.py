@@ -1,20 +1,13 @@
 """Processes of their own that need not import everything anew: forks of one that has."""
 
-import faulthandler
-import gc
 import multiprocessing
 import os
 import runpy
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from importlib import import_module
-from itertools import pairwise
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from unittest.mock import patch
 
 ROOT = Path(__file__).parents[2]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
@@ -26,35 +19,6 @@ LIBRARIES = [
 WARM = [*LIBRARIES, "maskunet.studio.studio", "maskunet.training.loop", "tests.support.tiny_library"]
 if FORKS:
     FRESH.set_forkserver_preload(WARM)
-
-
-def warm_here() -> None:
-    """Let the warm process be a fork of this one, which comes to import the same; before any other thread begins."""
-    for name in WARM:
-        import_module(name)
-    gc.freeze()  # no fork looks through them for garbage
-    resource_tracker.ensure_running()  # which is started in the same way
-    with patch("multiprocessing.util.spawnv_passfds", _forked):
-        forkserver.ensure_running()
-
-
-def _forked(_, arguments: list[str], kept: list[int]) -> int:
-    """As `spawnv_passfds` does, but without a new interpreter: run the code, with these files alone; its process."""
-    if child := os.fork():
-        return child
-    try:
-        faulthandler.disable()  # its file is closed below, and those of pytest's streams
-        sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
-        for first, end in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
-            os.closerange(first + 1, end)
-        forkserver._forkserver.__init__()  # its lock is held
-        FRESH.set_forkserver_preload(WARM)
-        exec(arguments[-1])
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__)
-    finally:
-        os._exit(1)
 
 
 def started(
