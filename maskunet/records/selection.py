@@ -11,6 +11,7 @@ A selection is places parted by “;”, of which later ones win where they over
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -102,6 +103,7 @@ def _pairs(one: Place, other: Place) -> list[tuple[tuple, tuple]]:
     return [(getattr(one, name), getattr(other, name)) for name in (*PARTS, "steps")]
 
 
+@lru_cache(maxsize=1024)  # asked for every click, place and site
 def place_of(site: str) -> Place:
     """One site, by its name in the U-Net, such as up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_v.
 
