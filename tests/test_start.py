@@ -135,12 +135,13 @@ def lab(tmp_path_factory):
 
 def wait_for_page(process, port, log):
     deadline = time.monotonic() + WAIT
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/config", timeout=WAIT, trust_env=False).json()
-        except httpx.ConnectError:
-            time.sleep(0.1)
+    with httpx.Client(timeout=WAIT, trust_env=False) as client:  # one for all: each reads the computer's certificates
+        while time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text()
+            try:
+                return client.get(f"http://127.0.0.1:{port}/config").json()
+            except httpx.ConnectError:
+                time.sleep(0.1)
     raise AssertionError("no page")
 
 
