@@ -30,7 +30,7 @@ PROMPTS = "prompts per task; torchrun and accelerate launch take --n for one of 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SamplingOptions):
-    methods: str = option("all", METHODS)
+    methods: str = option("all", METHODS, trained=True)
     tasks: str = option("binding,counting,position", "task names with commas, or all")
     prompts: int = option(60, PROMPTS, low=1, also="n", metavar="N")
     budget_seconds: float = option(5.0, "for each prompt and entrant", low=0.001)

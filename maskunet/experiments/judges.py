@@ -29,7 +29,7 @@ def load(
     found = library.Library(model, weights, device_of(device))
     _, folder = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
     loaded = found.load(found.default)
-    judges = judged_by(loaded.rewards, held_out, found.device, found.dtype)
+    judges = judged_by(loaded.rewards, held_out, loaded.model.device, loaded.model.dtype)
     about = {
         "model": loaded.model.name,
         "weights": dict(loaded.model.weights),

@@ -97,6 +97,7 @@ def test_the_part_that_is_kept_is_the_one_the_held_out_reward_likes_best(tiny_sd
     assert set(parts) == {3, 6, 9, 12}
     assert (tmp_path / checkpoint.PART).read_bytes() == parts[best].read_bytes()
     assert torch.load(tmp_path / checkpoint.STATE, weights_only=True)["best"] == changes[best]
+    assert json.loads((tmp_path / checkpoint.ABOUT).read_text())["kept"] == best  # whose figures its card shows
 
 
 def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
@@ -107,6 +108,8 @@ def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
     assert losses(half) + losses(rest) == losses(whole)
     kept = [(tmp_path / name / checkpoint.PART).read_bytes() for name in ("whole", "half")]
     assert kept[0] == kept[1]
+    kept = [json.loads((tmp_path / name / checkpoint.ABOUT).read_text())["kept"] for name in ("whole", "half")]
+    assert kept[0] == kept[1] > 0
 
 
 def test_the_file_says_what_it_learned_from(tiny_sd15, tmp_path):
