@@ -101,6 +101,9 @@ class FakeLibrary:
     def own(self, name):
         return None
 
+    def stays_here(self, name):
+        return False
+
     def is_loaded(self, name):
         return False
 
