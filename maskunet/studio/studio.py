@@ -117,9 +117,10 @@ class Studio:
     def status(self) -> Status:
         """The machine in words and how busy it is."""
         running, waiting = self._queue.counts()
+        device, dtype = self._library.where(self._library.default)
         return Status(
-            device=device_name(self._library.device),
-            dtype=str(self._library.dtype).removeprefix("torch."),
+            device=device_name(device),
+            dtype=str(dtype).removeprefix("torch."),
             model=self._library.default,
             running=running,
             waiting=waiting,

@@ -104,6 +104,9 @@ class FakeLibrary:
     def stays_here(self, name):
         return False
 
+    def where(self, name):
+        return self.device, self.dtype
+
     def is_loaded(self, name):
         return False
 

@@ -4,7 +4,7 @@ import contextvars
 import multiprocessing
 import sys
 import time
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -116,6 +116,17 @@ def test_the_library_puts_embedded_models_aside_and_no_others(tmp_path):
     loaded = library.load("tabletop")
     assert (loaded.model.device.type, loaded.model.dtype) == ("cpu", torch.float32)
     assert all(reward.device.type == "cpu" for reward, _ in loaded.rewards.parts.values())
+
+
+def test_what_a_lent_gpu_computes_is_never_let_go_of(tmp_path, monkeypatch):
+    """A Space deletes a model's files when it has loaded them, so that it could not be read again."""
+    monkeypatch.setattr("maskunet.library.library.load_model", lambda spec, *given: SimpleNamespace(name=spec.name))
+    monkeypatch.setattr(Library, "_look_for_trainings", lambda self, model: None)
+    monkeypatch.setattr(Library, "find", lambda self, name, with_rewards=True: (tmp_path, None))
+    library = Library("tabletop", aside="cpu")
+    for name in ("sd15", "tabletop_web", "tabletop", "tabletop_web"):
+        library.load(name, with_rewards=False)
+        assert library._loaded.keys() == {"sd15", name}
 
 
 def test_a_loan_that_was_too_short_is_longer_the_next_time(loans, tmp_path, monkeypatch):
