@@ -11,7 +11,6 @@ from safetensors.torch import save
 
 from maskunet import Lab, apply_masks, remove_masks
 from maskunet.commands.base.options import with_parts
-from maskunet.commands.evaluate import Options as EvaluateOptions
 from maskunet.commands.generate import Options
 from maskunet.commands.registry import main
 from maskunet.experiments import evaluate
@@ -202,24 +201,22 @@ def test_a_dry_run_asks_nobody_and_its_card_may_be_changed_before_the_upload(hub
 
 
 def test_the_figures_of_a_card_are_those_of_its_own_record(tmp_path, capsys, monkeypatch):
-    """A row is made up here; what counts is that the card repeats the record, and that another file's is refused."""
     monkeypatch.chdir(tmp_path)
-    weights = {"unet/x": "0" * 64, "trained/light": file_hash(GENERATOR)}
-    request = {"method": "maskunet_trained", "preset": "shared", "settings": {"generator": "light"}}
-    about = {"request": request, "tasks": "two", "n": 2, "seed": 1, "split": "test", "weights": weights}
-    shared = {"task": "two", "rewards": {"total": 0.5}, "keep_ratio": 1.0, "seconds": 1.0}
-    rows = [{**shared, "prompt": "p", "seed": n, "correct": bool(n)} for n in range(2)]
-    evaluate.save(Path("mine"), rows, about)
-    evaluate.save(Path("other"), rows, {**about, "weights": {"unet/x": "0" * 64}})
-    push_light = ("push", "light", "--model", "tabletop", "--dry-run", "--evaluation")
-    assert said(capsys, *push_light, "mine")[0] == 0
-    text = Path("pushed/tabletop-light/README.md").read_text()
-    (line,) = evaluate.summarize(rows)[:1]
-    assert f"| two | 2 | 0.500 ({line['low']:.3f} to {line['high']:.3f}) | 0.500 (0.500 to 0.500) |" in text
+    words = "evaluate --model tabletop --method held_mask --tasks two --n 2 --steps 1 --seed 1 --out"
+    assert main([*words.split(), "mine", "--set", "mask=erase_red"]) == 0
+    record = evaluate.record(Path("mine"))
+    assert record["about"]["weights"]["trained/erase_red"] == file_hash(MASK)
+    push_red = ("push", "erase_red", "--model", "tabletop", "--dry-run", "--evaluation")
+    assert said(capsys, *push_red, "mine")[0] == 0
+    text = Path("pushed/tabletop-erase_red/README.md").read_text()
+    row = record["summary"][0]
+    right = f"{row['correct']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    reward = f"{row['reward']:.3f} ({row['reward_low']:.3f} to {row['reward_high']:.3f})"
+    assert f"| two | 2 | {right} | {reward} |" in text and row["low"] <= row["correct"] <= row["high"]
     assert "tasks two, n 2, seed 1, split test" in text and model_card.NO_FIGURES not in text
-    code, told = said(capsys, *push_light, "other", "--out", "o")
+    code, told = said(capsys, "push", "light", "--model", "tabletop", "--dry-run", "--evaluation", "mine", "--out", "o")
     assert code == 2 and "An evaluation was not made with this file of “light”" in told and not Path("o").exists()
-    assert EvaluateOptions(out=Path("x")).set == {}
+    assert "“o” holds no evaluation" in said(capsys, *push_red, "o")[1]
 
 
 def test_a_trainings_own_record_is_in_the_card(tmp_path, capsys, monkeypatch):

@@ -122,6 +122,9 @@ def test_pickscore_takes_the_tokenizer_of_its_published_example_where_it_has_non
     monkeypatch.setattr("maskunet.rewards.base.two_towers.snapshot", lambda repo, file: asked.append(repo) or words)
     scores = [load("pickscore", folder=place, device="cpu")(pictures(), PROMPTS) for place in (tmp_path, judge_folder)]
     assert torch.equal(*scores) and asked == [JUDGES["clip_h"].repo]
+    monkeypatch.setattr("maskunet.rewards.base.two_towers.snapshot", lambda repo, file: None)
+    with pytest.raises(MissingWeights, match="The tokenizer of pickscore is missing.*download pickscore"):
+        load("pickscore", folder=tmp_path, device="cpu")
 
 
 def test_both_published_versions_of_hpsv2_are_read_by_name_and_the_record_says_which(tmp_path, monkeypatch, tiny_sd15):

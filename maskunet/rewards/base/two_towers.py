@@ -68,7 +68,9 @@ def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype, word
         raise MissingWeights(f"“{WEIGHTS}” of {name} is missing. {again}")
     network = from_folder(CLIPModel, own, device).to(dtype)
     if not any((own / file).is_file() for file in (WORDS, "tokenizer.json")):
-        own = (snapshot(words, file=WORDS) if words else None) or own
+        own = snapshot(words, file=WORDS) if words else None
+        if own is None:
+            raise MissingWeights(f"The tokenizer of {name} is missing. {again}")
     tokenizer = tokenizer_from(own)
     if len(tokenizer) > network.config.text_config.vocab_size:
         raise ValueError(f"The tokenizer of {name} has {len(tokenizer):,} entries and does not fit it. {again}")
