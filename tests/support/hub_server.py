@@ -73,6 +73,8 @@ def _handler(hub):
                 self.file(path)
 
         def file(self, path):
+            if path.count("/") < 5:  # not /OWNER/NAME/resolve/REVISION/FILE
+                return self.missing()
             _, owner, name, _, _, file = path.split("/", 5)
             content = hub.repos.get(f"{owner}/{name}", {}).get(file)
             if content is None:
