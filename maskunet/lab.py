@@ -217,7 +217,7 @@ class Lab:
 
         if n < 1:
             raise ValueError(f"n is {n}; allowed is 1 or more.")
-        chosen = entrant(method, self.methods)
+        chosen = entrant(self._here(method), self.methods)
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
         request = replace(request, settings={**(settings or {}), **chosen.named()})
         judges = {"checker": checker.load(CHECKER), "inspector": inspector.load(INSPECTOR)}
@@ -280,14 +280,14 @@ class Lab:
         return tuple(self.model.trained.get("mask", {}))
 
     def mask(self, name: str) -> "HeldMask":
-        """Read a kept mask; `maskunet.masks.algebra` combines several.
+        """Read a kept mask, also one of the Hub, hf://OWNER/NAME; `maskunet.masks.algebra` combines several.
 
         Raises:
             ValueError: there is none of that name, or it is damaged.
         """
         from maskunet.records import held_mask
 
-        model = self.model
+        name, model = self._here(name), self.model
         return held_mask.load(held_mask.named(model.trained.get("mask", {}), name, model.name))
 
     def make_mask(self, **source: Any) -> "HeldMask":
@@ -322,9 +322,15 @@ class Lab:
         return path
 
     def _request(self, prompt: str | Request, asked: Asked) -> Request:
-        if isinstance(prompt, Request):
-            return replace(prompt, **asked)
-        return Request(prompt=prompt, model=self.model.name, **asked)
+        whole = replace(prompt, **asked) if isinstance(prompt, Request) else None
+        request = whole or Request(prompt=prompt, model=self.model.name, **asked)
+        return replace(request, settings=self._here(request.settings))
+
+    def _here(self, given: Any) -> Any:
+        """What was given, with every hf://OWNER/NAME in it fetched."""
+        from maskunet.records.disk import hub_parts
+
+        return hub_parts.here(given, self._library.trained, self._library.default)
 
     def _begin(self, work: Work) -> Work:
         self._end()

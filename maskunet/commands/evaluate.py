@@ -49,7 +49,7 @@ def run(options: Options) -> None:
         **asked,
         "device": identity["device"],
         "versions": versions(),
-        "weights": loaded.model.weights,
+        "weights": spec.weights(loaded.model, settings),
     }
     evaluate.save(options.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")

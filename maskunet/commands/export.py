@@ -11,8 +11,10 @@ FORMS = ("folder", "file", "difference")  # of `library.export`, which would bri
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SamplingOptions):
-    mask: str | None = option(None, "a kept mask; python -m maskunet mask list names them", one_of="source")
-    generator: str | None = option(None, "a trained generator, for --prompt and --seed", one_of="source")
+    mask: str | None = option(
+        None, "a kept mask; python -m maskunet mask list names them", one_of="source", trained=True
+    )
+    generator: str | None = option(None, "a trained generator, for --prompt and --seed", one_of="source", trained=True)
     prompt: str | None = option(None, "whose masks the generator makes")
     seed: int = seed_option(0, "of the generator's picture")
     form: str = option(

@@ -43,9 +43,9 @@ def axis(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(BatchOptions):
-    x: str = option(help="from left to right, such as seed=1..8", metavar="NAME=VALUES", read=axis)
-    y: str | None = option(None, "from top to bottom", metavar="NAME=VALUES", read=axis)
-    z: str | None = option(None, "a panel each", metavar="NAME=VALUES", read=axis)
+    x: str = option(help="from left to right, such as seed=1..8", metavar="NAME=VALUES", read=axis, trained=True)
+    y: str | None = option(None, "from top to bottom", metavar="NAME=VALUES", read=axis, trained=True)
+    z: str | None = option(None, "a panel each", metavar="NAME=VALUES", read=axis, trained=True)
     prompt: str | None = option(None, "of all cells, where no axis has it")
     negative_prompt: str = option("", "what to steer away from")
     seed: int = seed_option()

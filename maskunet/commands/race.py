@@ -30,12 +30,14 @@ PROMPTS = "prompts per task; torchrun and accelerate launch take --n for one of 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SamplingOptions):
-    methods: str = option("all", METHODS)
+    methods: str = option("all", METHODS, trained=True)
     tasks: str = option("binding,counting,position", "task names with commas, or all")
     prompts: int = option(60, PROMPTS, low=1, also="n", metavar="N")
     budget_seconds: float = option(5.0, "for each prompt and entrant", low=0.001)
     optimize: str = option("image_reward", "the reward that methods may use", choices=REWARDS)
-    held_out: str | None = option(None, "the one that judges; the first other one if left out", choices=REWARDS)
+    held_out: str | None = option(
+        None, "the one that judges, also pickscore or clip_h; the first other one if left out", choices=REWARDS
+    )
     seed: int = seed_option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
     report_only: bool = option(False, "write the report of what is there")
@@ -62,7 +64,7 @@ def run(options: Options) -> None:
     from maskunet.experiments.race.entrants import present
     from maskunet.rewards.base import held_out_of
 
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, options.held_out)
     held_out = held_out_of(loaded.rewards.weights, options.optimize, options.held_out)
     if options.methods == "all":
         chosen = present(chosen, loaded.model)

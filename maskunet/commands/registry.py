@@ -9,7 +9,7 @@ from typing import NoReturn
 from maskunet import __version__
 from maskunet.commands import SPECS
 from maskunet.commands.base import UsageError
-from maskunet.commands.base.options import add_options, from_words
+from maskunet.commands.base.options import add_options, from_words, with_parts
 from maskunet.machine import prepare
 
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parsed = vars(parser.parse_args(argv))
     spec = SPECS[parsed.pop("COMMAND")]
     try:
-        return spec.run(from_words(spec.options, parsed)) or 0
+        return spec.run(with_parts(from_words(spec.options, parsed))) or 0
     except UsageError as error:
         parser.error(str(error))
     except KeyboardInterrupt:

@@ -214,9 +214,19 @@ def load(folder: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: the folder holds no evaluation.
     """
+    return record(folder)["rows"]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """All that `save` wrote: "about", what was run; "summary"; "rows".
+
+    Raises:
+        ValueError: the folder holds no evaluation.
+    """
     try:
-        return json.loads((folder / "evaluation.json").read_text())["rows"]
-    except (OSError, ValueError, KeyError) as error:
+        found = json.loads((folder / "evaluation.json").read_text())
+        return {name: found[name] for name in ("about", "summary", "rows")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error
 
 

@@ -7,13 +7,18 @@ from typing import Any
 from maskunet.library import library
 from maskunet.machine import device_of
 from maskunet.records.disk.hub import file_hash
-from maskunet.rewards import SPECS
+from maskunet.rewards import JUDGES, SPECS, judged_by, located
 from maskunet.tabletop import checker, inspector
 from maskunet.tabletop.place import CHECKER, INSPECTOR
 
 
-def load(model: str, weights: Path | None = None, device: str | None = None) -> tuple[library.Loaded, dict[str, Any]]:
+def load(
+    model: str, weights: Path | None = None, device: str | None = None, held_out: str | None = None
+) -> tuple[library.Loaded, dict[str, Any]]:
     """Load a base model, its rewards, the checker and the inspector; see `Library` for what the three may be.
+
+    Args:
+        held_out: a judge of `rewards.JUDGES` that stands beside the rewards; any other name adds nothing.
 
     Returns:
         All of it, and what identifies it: names, hashes, the device.
@@ -24,13 +29,14 @@ def load(model: str, weights: Path | None = None, device: str | None = None) -> 
     found = library.Library(model, weights, device_of(device))
     _, folder = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
     loaded = found.load(found.default)
+    judges = judged_by(loaded.rewards, held_out, loaded.model.device, loaded.model.dtype)
     about = {
         "model": loaded.model.name,
         "weights": dict(loaded.model.weights),
-        "judges": _hashes(folder),
+        "judges": {**_hashes(folder), **_held_out(held_out)},
         "device": found.device.type,
     }
-    return replace(loaded, checker=checker.load(CHECKER), inspector=inspector.load(INSPECTOR)), about
+    return replace(loaded, rewards=judges, checker=checker.load(CHECKER), inspector=inspector.load(INSPECTOR)), about
 
 
 def _hashes(rewards: Path) -> dict[str, str]:
@@ -39,3 +45,12 @@ def _hashes(rewards: Path) -> dict[str, str]:
     files = [path for folder in folders for path in folder.glob("*.safetensors")]
     files += [path for spec in SPECS.values() for name in spec.files if (path := rewards / name).is_file()]
     return {f"{path.parent.name}/{path.name}": file_hash(path) for path in sorted(files)}
+
+
+def _held_out(name: str | None) -> dict[str, str]:
+    if name not in JUDGES:
+        return {}
+    spec = JUDGES[name]
+    folder = located(spec)
+    folder = folder / name if (folder / name).is_dir() else folder
+    return {f"{name}/{spec.files[0]}": file_hash(folder / spec.files[0])}

@@ -68,8 +68,10 @@ def plan(name: str) -> Plan:
             files=tuple((network.repo, "", network.files) for network in networks),
         )
     spec = SPECS.get(name)
+    if name in (each := single_rewards()):
+        return _of_reward(*each[name])
     if spec is None or not spec.repo:
-        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, TINY_DECODER, *benchmarks.SPECS]
+        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, *each, TINY_DECODER, *benchmarks.SPECS]
         raise ValueError(f"“{name}” cannot be downloaded. There are: {', '.join(names)}.")
     return Plan(
         title=spec.title,
@@ -80,13 +82,37 @@ def plan(name: str) -> Plan:
     )
 
 
+def single_rewards() -> dict[str, tuple[rewards.base.RewardSpec, str]]:
+    """The rewards with a download, and the judges, by name, such as "hpsv2" and "hpsv2-2.0"; each with its version."""
+    specs = [spec for spec in (*rewards.SPECS.values(), *rewards.JUDGES.values()) if spec.repo]
+    return {
+        name: (spec, version)
+        for spec in specs
+        for version in ("", *spec.versions)
+        for name in [f"{spec.name}-{version}" if version else spec.name]
+    }
+
+
+def _of_reward(spec: rewards.base.RewardSpec, version: str) -> Plan:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    files = (spec.versions[version],) if version else spec.files
+    return Plan(
+        title=f"{spec.title} {version}".strip() + f", license: {spec.license}",
+        gigabytes=spec.download_gb,
+        place=Path(HF_HUB_CACHE) if spec.judge else rewards_place(),
+        flat=not spec.judge,
+        files=tuple((repo, "", wanted) for repo, wanted in (*spec.also, (spec.repo, files))),
+    )
+
+
 def download(name: str, *, consent: bool = False) -> None:
     """Download a base model, the rewards' checkpoints or a benchmark's networks, with progress bars.
 
     What has arrived before is not fetched again, so a broken download can be taken up.
 
     Args:
-        name: a base model with a repository, "rewards", "tiny_decoder", or a benchmark.
+        name: a base model with a repository, "rewards" or a single one, "tiny_decoder", or a benchmark.
         consent: that someone was told the size and agreed.
 
     Raises:

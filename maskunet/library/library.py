@@ -58,6 +58,7 @@ class Library:
         trained: folder of what the user trained, by the model's name: generators, or folders of
             trainings, each under its name.
         models: a folder of files and folders of the user's, each a model of its own.
+        aside: where the embedded models are computed, if not on `device`; for a device that is only lent.
 
     Raises:
         ValueError: no such model or device, `weights` holds no model, or `models` none.
@@ -73,9 +74,11 @@ class Library:
         models: Path | None = None,
         *,
         for_page: bool = False,
+        aside: str | None = None,
     ):
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
+        self._aside = None if aside is None else machine.choose_device(aside)
         weights = None if weights is None else own_models.located(weights)
         shelf = {} if models is None else own_models.shelf(models, specs)
         if (
@@ -138,7 +141,7 @@ class Library:
         Raises:
             ValueError: weights are missing or damaged; says what to do.
         """
-        return load_model(self.spec(name), self._folder(name), self.device, self.dtype)
+        return load_model(self.spec(name), self._folder(name), *self.where(name))
 
     def load_to_train(self, name: str, with_rewards: bool) -> tuple[DiffusionModel, WeightedRewards | None]:
         """The model, and its rewards if the training learns from one; not kept.
@@ -149,7 +152,21 @@ class Library:
         model = self.load_alone(name)
         if not with_rewards:
             return model, None
-        return model, load_rewards(self.find(name)[1], self.device, self.dtype)
+        return model, load_rewards(self.find(name)[1], *self.where(name))
+
+    def stays_here(self, name: str) -> bool:
+        """Whether the model is computed aside of the device.
+
+        Raises:
+            ValueError: no such model.
+        """
+        return self._aside is not None and self.spec(name).embedded
+
+    def where(self, name: str) -> tuple[torch.device, torch.dtype]:
+        """On which device and in which precision the model is computed."""
+        if self.stays_here(name):
+            return self._aside, machine.choose_dtype(self._aside)
+        return self.device, self.dtype
 
     def missing(self, name: str, with_rewards: bool = False) -> str:
         """Why the model, or the model with its rewards, cannot be used here; empty if it can."""
@@ -203,11 +220,13 @@ class Library:
     def _read(self, name: str) -> Loaded:
         spec, (folder, _) = self.spec(name), self.find(name, with_rewards=False)
         while len(self._loaded) >= MAX_LOADED:
-            self._loaded.pop(next(iter(self._loaded)))
+            # What a lent device computes stays: a Space deletes such a model's files when it has been loaded.
+            aside = [other for other in self._loaded if self.stays_here(other)]
+            self._loaded.pop(next(iter([*aside, *self._loaded])))
             gc.unfreeze()  # a program may have frozen what was there, this model too
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        model = load_model(spec, folder, self.device, self.dtype)
+        model = load_model(spec, folder, *self.where(name))
         self._loaded[name] = Loaded(model=model, rewards=WeightedRewards({}))
         return self._loaded[name]
 
@@ -217,7 +236,7 @@ class Library:
             folder = rewards_folder(self.spec(name), self._weights)
         except MissingWeights as error:
             return WeightedRewards({}, missing=str(error))
-        return load_rewards(folder, self.device, self.dtype)
+        return load_rewards(folder, *self.where(name))
 
     def parts(self, name: str) -> dict[str, dict[str, Path]]:
         """What came with a model and what the user trained for it, by kind and name; the model is not loaded.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from maskunet.masks import generator_file, held
 from maskunet.masks.masked_unet import Features, MaskedUNet
 from maskunet.records import held_mask, mask_set
-from maskunet.records.disk import trained_file
+from maskunet.records.disk import hub_parts, trained_file
 from maskunet.records.held_mask import FILE
 
 ON = "_maskunet"  # the attribute of a U-Net that has masks on
@@ -39,13 +39,14 @@ def apply_masks(pipe: Any, file: str | Path) -> None:
 
     Args:
         pipe: such as StableDiffusionPipeline, its img2img or its ControlNet form.
-        file: a kept mask or a trained mask generator, trained.safetensors or its folder. Whether it was made for these
+        file: a kept mask or a trained mask generator: trained.safetensors, its folder, or hf://OWNER/NAME. Whether it was made for these
             weights a pipeline cannot tell, so only the sites are compared.
 
     Raises:
         ValueError: no such file, it does not fit this U-Net, or the U-Net cannot carry masks; nothing is changed then.
     """
-    unet, path = _unet(pipe), Path(file)
+    unet, address = _unet(pipe), str(file).startswith("hf://")
+    path = hub_parts.cached(str(file)) if address else Path(file)
     path = path / FILE if path.is_dir() else path
     kinds = trained_file.kinds(path)
     if "generator" in kinds:

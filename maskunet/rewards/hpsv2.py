@@ -17,11 +17,17 @@ from maskunet.encoders.pixels import normalized
 from maskunet.encoders.reading import load_frozen, read_checkpoint, read_json
 from maskunet.rewards.base import PromptCache, RewardSpec
 
-CHECKPOINTS = ("HPS_v2.1_compressed.pt", "HPS_v2_compressed.pt")
+VERSIONS = {"2.1": "HPS_v2.1_compressed.pt", "2.0": "HPS_v2_compressed.pt"}  # the newest first
 
 
 class HPSv2:
-    """Cosine similarity, typically 0.2 to 0.35 for the published checkpoints."""
+    """Cosine similarity, typically 0.2 to 0.35 for the published checkpoints, whose scores do not compare.
+
+    Attributes:
+        version: "2.1" or "2.0"; empty for one that was not published.
+    """
+
+    version = ""
 
     def __init__(self, network: nn.Module, tokenizer: Any, device: torch.device, dtype: torch.dtype):
         self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
@@ -51,21 +57,26 @@ class HPSv2:
         return self.network.encode_text(self.tokenizer([prompt]).to(self.device))[0].float()
 
 
-def load(folder: Path, device: torch.device, dtype: torch.dtype) -> HPSv2:
+def load(folder: Path, device: torch.device, dtype: torch.dtype, version: str = "") -> HPSv2:
     """Load a published checkpoint or a small one in its format, frozen.
+
+    Args:
+        version: one of `VERSIONS`; empty for the small one or, without it, the newest that is here.
 
     Raises:
         ValueError: a file is missing, damaged or does not fit.
     """
-    small = folder / "hpsv2"
-    if (small / "open_clip_config.json").is_file():
+    small, config = folder / "hpsv2", None
+    if not version and (small / "open_clip_config.json").is_file():
         config = read_json(small / "open_clip_config.json").get("model_cfg")
         if not config:
             raise ValueError("“open_clip_config.json” has no `model_cfg`, the sizes of the CLIP network.")
         path = small / "model.safetensors"
     else:
-        config = None
-        path = next((folder / n for n in CHECKPOINTS if (folder / n).is_file()), folder / CHECKPOINTS[0])
+        version = version or next(
+            (v for v, file in VERSIONS.items() if (folder / file).is_file()), next(iter(VERSIONS))
+        )
+        path = folder / VERSIONS[version]
     state = read_checkpoint(path)
     network = clip.without_weights(config)
     tokenizer = clip.tokenizer(network.context_length)
@@ -74,7 +85,9 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> HPSv2:
             f"“{path.name}” knows {network.vocab_size:,} tokens and open_clip's tokenizer makes "
             f"{tokenizer.vocab_size:,}. Only checkpoints trained with that tokenizer can be read."
         )
-    return HPSv2(load_frozen(network, state, path.name, device=device, dtype=dtype), tokenizer, device, dtype)
+    reward = HPSv2(load_frozen(network, state, path.name, device=device, dtype=dtype), tokenizer, device, dtype)
+    reward.version = version
+    return reward
 
 
 def save(folder: Path, network: nn.Module, config: dict) -> None:
@@ -95,7 +108,8 @@ SPEC = RewardSpec(
     source="Wu et al. 2023, Human Preference Score v2.1 and v2.0",
     weight=5.0,
     repo="xswu/HPSv2",
-    files=("HPS_v2.1_compressed.pt",),
+    files=(VERSIONS["2.1"],),
+    versions=VERSIONS,
     download_gb=2.0,
     load=load,
 )

@@ -60,6 +60,7 @@ def compare(
         required(rewards)  # before the plain picture is made
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
+    record.scored_by = rewards.versions if isinstance(rewards, WeightedRewards) else {}
     record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
     with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:

@@ -10,6 +10,7 @@ from typing import Any
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.records import Request
+from maskunet.rewards import JUDGES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ class Entrant:
         """
         only: dict[str, float] = {}
         if self.spec.needs_rewards:
-            only = {name: weight if name == optimized else 0.0 for name, weight in weights.items()}
+            only = {n: w if n == optimized else 0.0 for n, w in weights.items() if n not in JUDGES}
         return self.spec.settings(self.preset, {**only, **self.named()})
 
     def named(self) -> dict[str, str]:

@@ -85,6 +85,7 @@ class Recorder:
 
     Attributes:
         fine_print: sentences on how the prompts are read. note: on what happened since.
+        scored_by: which published checkpoint a reward is, where there are several.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Recorder:
     weights: Mapping[str, str]
     state: str = "done"
     note: str = ""
+    scored_by: Mapping[str, str] = field(default_factory=dict)
     fine_print: Sequence[str] = ()
     base: Trace | None = None
     base_settings: Any = None
@@ -150,7 +152,7 @@ class Recorder:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             device=self.model.device.type,
             dtype=str(self.model.dtype).removeprefix("torch."),
-            versions=versions(),
+            versions={**versions(), **self.scored_by},
             weights=dict(self.weights),
             base_settings=asdict(self.base_settings) if base else {},
             base_rewards=_scored(base.rewards) if base else {},

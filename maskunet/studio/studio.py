@@ -17,7 +17,7 @@ from maskunet.records import Card, JobEvent, Request, Run, Setup, Status
 from maskunet.records.selection import Network
 from maskunet.runs.command_line import command_line
 from maskunet.runs.replay import as_made
-from maskunet.studio import cards, doctor, setup
+from maskunet.studio import cards, doctor, setup, zero_gpu
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.grids import GridStudio
 from maskunet.studio.process import kill_all
@@ -75,9 +75,12 @@ class Studio:
     ):
         self.shelf = Shelf(runs)
         self._weights = weights
-        self._library = library or Library(model, weights, device, models=models, for_page=True)
-        self.features = FeatureStudio(images=images, device=str(self._library.device))
-        place = Place(model=self._library.default, weights=weights, device=str(self._library.device), models=models)
+        # A device that is lent is for single pictures of models that need it; all else is done beside it.
+        aside = "cpu" if zero_gpu.is_here() else None
+        self._library = library or Library(model, weights, device, models=models, for_page=True, aside=aside)
+        here = aside or str(self._library.device)
+        self.features = FeatureStudio(images=images, device=here)
+        place = Place(model=self._library.default, weights=weights, device=here, models=models)
         self.training = TrainStudio(place) if trains else None
         self._networks: dict[str, Network] = {}
         self._methods, self._queue = methods, Queue(max_waiting)
@@ -114,9 +117,10 @@ class Studio:
     def status(self) -> Status:
         """The machine in words and how busy it is."""
         running, waiting = self._queue.counts()
+        device, dtype = self._library.where(self._library.default)
         return Status(
-            device=device_name(self._library.device),
-            dtype=str(self._library.dtype).removeprefix("torch."),
+            device=device_name(device),
+            dtype=str(dtype).removeprefix("torch."),
             model=self._library.default,
             running=running,
             waiting=waiting,

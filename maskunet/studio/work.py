@@ -15,6 +15,7 @@ import torch
 from maskunet.failures import sentence
 from maskunet.library.library import Library, Loaded
 from maskunet.masks.sites import find_sites
+from maskunet.methods import method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run, StepEvent
@@ -63,16 +64,25 @@ class DeviceWork:
         """Whether the device belongs to this program for single calls only."""
         return bool(self._lent)
 
+    def _is_far(self, request: Request) -> bool:
+        """Whether its work is done elsewhere: not that of embedded models, for which this computer's CPU is enough."""
+        return self.is_lent and not self._library.stays_here(request.model)
+
     def usual(self, work: Callable[[Job], Ended], request: Request) -> float | None:
         """Seconds that an equal request took before, or None."""
         return self._usual.get(_effort(work, request))
 
     def warm_up(self) -> None:
-        """Load the default model before anyone asks: the first preview comes sooner."""
-        try:
-            self._library.load(self._library.default)
-        except Exception as error:  # told to whoever asks for this model
-            logger.info("The default model was not loaded: %s", error)
+        """Load the default model before anyone asks, and where the device is lent a model for it: pictures come sooner."""
+        names = [self._library.default]
+        if zero_gpu.is_here():
+            far = [c.name for c in self._library.cards() if c.available and not self._library.stays_here(c.name)]
+            names = list(dict.fromkeys([*far[:1], *names]))
+        for name in names:
+            try:
+                self._library.load(name)
+            except Exception as error:  # told to whoever asks for this model
+                logger.info("The model %s was not loaded: %s", name, error)
         gc.collect()
         gc.freeze()  # the libraries: 600,000 objects that `tidy` need not look at each time, for .3 s of everybody's
 
@@ -83,10 +93,18 @@ class DeviceWork:
         except Stopped as error:
             return "stopped", {"message": str(error)}
         except Exception as error:
+            self._note_short_loan(job)
             return "failed", {"message": sentence(error)}
         if phase == "done":
             self._usual[_effort(job.work, job.request)] = time.monotonic() - job.worked
         return phase, news
+
+    def _note_short_loan(self, job: Job) -> None:
+        """Remember that work was cut off when its loan was over, so that the next one is longer."""
+        if job.worked and self._is_far(job.request):
+            took = time.monotonic() - job.worked
+            if took >= self._loan(job.work, job.request):
+                self._usual[_effort(job.work, job.request)] = took
 
     def tidy(self) -> None:
         """Give back the memory of work that is over."""
@@ -98,7 +116,7 @@ class DeviceWork:
     def pictures(self, job: Job) -> Ended:
         """Make the plain picture and the method's, and save them as a run."""
         self._load(job)
-        should_stop, far = partial(self._why, job), self.is_lent
+        should_stop, far = partial(self._why, job), self._is_far(job.request)
         asked = job.request, job.id
         pictures = self._lent[self.pictures](*asked) if far else self._compared(*asked, should_stop)
         with closing(pictures):
@@ -114,7 +132,8 @@ class DeviceWork:
         model = self._load(job, with_rewards=False).model
         self._queue.publish(job, "checking")
         plain = self._methods["plain"]
-        steps = self._lent[self.null_mask](job.request) if self.is_lent else null_mask(model, job.request, plain)
+        far = self._is_far(job.request)
+        steps = self._lent[self.null_mask](job.request) if far else null_mask(model, job.request, plain)
         with closing(steps):
             for item in steps:
                 if isinstance(item, StepEvent) and (why := self._why(job)):
@@ -122,7 +141,13 @@ class DeviceWork:
         return "done", {"message": f"Largest pixel difference: {item:g} of 255."}
 
     def speed(self, job: Job) -> Ended:
-        """Measure how long pictures of the default model take here, from a few steps; see `doctor.speed`."""
+        """Measure how long pictures of the default model take here, from a few steps; see `doctor.speed`.
+
+        Raises:
+            ValueError: they are made elsewhere.
+        """
+        if self._is_far(job.request):
+            raise ValueError("Here a GPU is lent for single pictures, so its speed is not measured.")
         self._load(job)
         self._queue.publish(job, "measuring")
         return "done", {"message": doctor.speed(self._library, partial(self._why, job)).said}
@@ -139,7 +164,10 @@ class DeviceWork:
 
     def _loan(self, work: Callable[[Job], Ended], request: Request, *others: Any) -> float:
         """Seconds for which to borrow the device for such work."""
-        return zero_gpu.loan(self.usual(work, request))
+        settings = None
+        if work == self.pictures:
+            settings = method_of(request.method, self._methods).settings(request.preset, request.settings)
+        return zero_gpu.loan(self.usual(work, request), zero_gpu.expected(request.steps, settings))
 
     def _why(self, job: Job) -> str:
         """Why the work must end now, or nothing."""

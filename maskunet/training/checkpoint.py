@@ -47,6 +47,7 @@ def save(
     """Write the checkpoint and the trained part beside the old ones, then put them in their place.
 
     Args:
+        identity: what `load` compares; what else is in it is told to readers of the file.
         save_part: writes the trained part to a file; None leaves the one that is there.
 
     Raises:

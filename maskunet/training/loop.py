@@ -120,7 +120,7 @@ class _Training:
         # The model's parts are on their device already, and the recipe's module must stay with them.
         self.module, self.optimizer = accelerator.prepare(recipe.module, optimizer, device_placement=[False, False])
         self.average = [p.detach().clone() for p in self.trained] if settings.ema else []
-        self.step = self.saved = 0
+        self.step = self.saved = self.kept = 0  # kept: whose trained part it is
         self.whole = True  # not in the middle of an update
         self.total = settings.steps or max(1, settings.epochs * len(feed) // settings.batch)
 
@@ -134,7 +134,7 @@ class _Training:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            self.step, self.best = state["step"], state["best"]
+            self.step, self.best, self.kept = state["step"], state["best"], state.get("kept", 0)
             self.saved = self.step
         if self.accelerator.is_main_process:
             if resume:
@@ -260,15 +260,18 @@ class _Training:
             self.module.eval()
             figures, picture = self._measure()
             better = self._better(figures)
+            self.kept = self.step if better else self.kept
             state = {
                 "trained": trained,
                 "average": [p.cpu() for p in self.average],
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "best": self.best,
+                "kept": self.kept,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
             }
-            checkpoint.save(self.out, state, self.identity, self.recipe.save if better else None)
+            about = {**self.identity, "kept": self.kept}
+            checkpoint.save(self.out, state, about, self.recipe.save if better else None)
             if self.settings.keep_each:
                 checkpoint.keep_part(self.out, self.step, self.recipe.save)
         sheet.save(picture, self.out / f"samples-{self.step}.png")

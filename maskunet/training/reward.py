@@ -20,6 +20,7 @@ from maskunet import seeds
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
+from maskunet.rewards import JUDGES, judged_by
 from maskunet.rewards import SPECS as REWARDS
 from maskunet.rewards.base import WeightedRewards, held_out_of, shifted_views, shifts
 from maskunet.training import diffusion
@@ -45,7 +46,9 @@ class RewardSettings:
     """
 
     reward: str = setting("image_reward", "optimized", choices=tuple(REWARDS))
-    held_out: str | None = setting(None, "judges checkpoints; the first other one if left out", choices=tuple(REWARDS))
+    held_out: str | None = setting(
+        None, "judges checkpoints; the first other one if left out", choices=(*REWARDS, *JUDGES)
+    )
     guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
     sampling_steps: int = setting(15, "steps of a whole sampling", low=2, high=100)
     first: int = setting(3, "earliest step that is judged", low=0, high=99)
@@ -69,6 +72,7 @@ def objective(
     """
     if rewards is None:
         raise ValueError("This recipe learns from a reward, and none is loaded. Give the rewards.")
+    rewards = judged_by(rewards, settings.held_out, model.device, model.dtype)
     judge = held_out_of(rewards.weights, settings.reward, settings.held_out)
     sampling = Sampling(model, settings)
     exam = Exam(sampling, rewards, [pair.caption for pair in held_out])

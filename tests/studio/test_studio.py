@@ -101,6 +101,12 @@ class FakeLibrary:
     def own(self, name):
         return None
 
+    def stays_here(self, name):
+        return False
+
+    def where(self, name):
+        return self.device, self.dtype
+
     def is_loaded(self, name):
         return False
 

@@ -14,6 +14,7 @@ from maskunet.training import checkpoint, loop, reward
 from maskunet.training.data import Pair
 from maskunet.training.objective import Batch
 from maskunet.training.recipes import SPECS
+from tests.support.tiny_benchmarks import write_clip
 from tests.training.test_loop import ABOUT, REWARDS, Many, losses, run, settings
 
 pytestmark = pytest.mark.usefixtures("short_sheets")
@@ -96,6 +97,7 @@ def test_the_part_that_is_kept_is_the_one_the_held_out_reward_likes_best(tiny_sd
     assert set(parts) == {3, 6, 9, 12}
     assert (tmp_path / checkpoint.PART).read_bytes() == parts[best].read_bytes()
     assert torch.load(tmp_path / checkpoint.STATE, weights_only=True)["best"] == changes[best]
+    assert json.loads((tmp_path / checkpoint.ABOUT).read_text())["kept"] == best  # whose figures its card shows
 
 
 def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
@@ -106,6 +108,8 @@ def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
     assert losses(half) + losses(rest) == losses(whole)
     kept = [(tmp_path / name / checkpoint.PART).read_bytes() for name in ("whole", "half")]
     assert kept[0] == kept[1]
+    kept = [json.loads((tmp_path / name / checkpoint.ABOUT).read_text())["kept"] for name in ("whole", "half")]
+    assert kept[0] == kept[1] > 0
 
 
 def test_the_file_says_what_it_learned_from(tiny_sd15, tmp_path):
@@ -138,6 +142,17 @@ def test_any_reward_is_optimized_and_any_other_one_is_held_out(tiny_sd15, tmp_pa
         reward.objective(tiny_sd15, replace(chosen, held_out="hpsv2"), [], REWARDS)
     with pytest.raises(ValueError, match="no reward “hpsv2” for this model. There are: image_reward"):
         reward.objective(tiny_sd15, chosen, [], REWARDS.only("image_reward"))
+
+
+def test_a_judge_that_nothing_optimizes_can_be_held_out(tiny_sd15, tmp_path, monkeypatch):
+    write_clip(tmp_path / "pickscore")
+    monkeypatch.setattr("maskunet.rewards.rewards_place", lambda: tmp_path)
+    chosen = settings(SPEC, reward="hpsv2", held_out="pickscore", steps=1, every=1)
+    learning = reward.objective(tiny_sd15, chosen, [Many()(0, 0)], REWARDS)
+    assert learning.best == "pickscore_change"
+    assert learning.exam(reward.Sampling(tiny_sd15, chosen).base)["pickscore_change"] == 0
+    with pytest.raises(ValueError, match="CLIP-H is not on this machine .*download clip_h"):
+        reward.objective(tiny_sd15, replace(chosen, held_out="clip_h"), [], REWARDS)
 
 
 def test_a_training_of_before_there_was_a_choice_is_gone_on_with(tiny_sd15, tmp_path):

@@ -52,6 +52,7 @@ class Flag:
     repeat: type | None
     one_of: str
     writes: str
+    trained: bool
 
     def names(self, name: str) -> list[str]:
         """As argparse takes them, the one that is written first."""
@@ -73,6 +74,7 @@ def option(
     repeat: type | None = None,
     one_of: str = "",
     writes: str = "",
+    trained: bool = False,
 ) -> Any:
     """A field of a command's options.
 
@@ -83,10 +85,11 @@ def option(
         repeat: tuple or dict, which all uses of the flag together make.
         one_of: of the options that have this in common exactly one must be given.
         writes: "folder", "file" or "folder or file", if that is what the command makes there.
+        trained: it names trained parts; one that is written hf://OWNER/NAME is fetched before the command runs.
     """
     flag = Flag(
         required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
-        repeat=repeat, one_of=one_of, writes=writes,
+        repeat=repeat, one_of=one_of, writes=writes, trained=trained,
     )  # fmt: skip
     kept = {"default_factory": repeat} if default == {} else {"default": default}
     about = {"help": help, "low": low, "high": high, "choices": choices}
@@ -197,6 +200,22 @@ def from_words(options: type[Options], parsed: Mapping[str, Any]) -> Options:
     return options(**{name: repeated[name](v) if name in repeated else v for name, v in parsed.items()})
 
 
+def with_parts(options: Options) -> Options:
+    """The options with every trained part that is named by its address on the Hub fetched, and called as it is here.
+
+    Raises:
+        ValueError: one cannot be fetched; says why.
+    """
+    named = {card.name: card.default for card, flag in declared(options) if flag.trained}
+    if "hf://" not in repr(named):  # told before anything heavy is imported
+        return options
+    from maskunet.library.library import Library
+    from maskunet.records.disk import hub_parts
+
+    library = Library(options.model, options.weights, "cpu")
+    return replace(options, **{n: hub_parts.here(v, library.trained, library.default) for n, v in named.items()})
+
+
 def command_line(command: str, options: Options) -> str:
     """The command that was given, for a POSIX shell: every option that has a value, folders by their names."""
     from maskunet.runs.command_line import written
@@ -296,6 +315,7 @@ class MethodOptions(SamplingOptions):
         metavar="KEY=VALUE",
         read=key_value,
         repeat=dict,
+        trained=True,
     )
     seed: int = seed_option()
 

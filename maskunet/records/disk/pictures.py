@@ -92,6 +92,20 @@ def read(file: Path | Any, changes: list[str] | None = None) -> np.ndarray:
     raise ValueError(f"has more than {MAX_PIXELS:,} pixels")
 
 
+def of_image(image: Any) -> np.ndarray:
+    """A PIL picture as `read` makes it of a file.
+
+    Raises:
+        ValueError: its pixels are damaged, or nobody knows what is white.
+    """
+    try:
+        return np.array(_rgb(_upright(image), image.format)[0])
+    except _Unclear as error:
+        raise ValueError(f"The picture {error}.") from error
+    except Exception as error:  # of a file that is read only now
+        raise ValueError(f"The picture {DAMAGED}.") from error
+
+
 class _Unclear(ValueError):
     """Pixels of which nobody knows what is white."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +33,9 @@ class RewardSpec:
         download_gb: size of that download, 10^9 bytes.
         load: (folder, device, dtype) -> Reward.
         hinged: a method may let it count only up to a value that is good enough; published: ImageReward's 2.
+        versions: other published checkpoints by their number, the newest first; each is a file of `repo`.
+        judge: it is held out: no method optimizes it, and it is loaded only where it is asked for. Its `files` lie in a
+            folder of their own, as the Hugging Face cache keeps them.
     """
 
     name: str
@@ -46,12 +49,14 @@ class RewardSpec:
     files: tuple[str, ...] = ()
     also: tuple[tuple[str, tuple[str, ...]], ...] = ()
     download_gb: float = 0.0
+    hinged: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    judge: bool = False
 
     def is_in(self, folder: Path) -> bool:
-        """Whether a folder of rewards holds its weights: the published checkpoint, or small ones under its name."""
-        return not self.files or (folder / self.name).is_dir() or (folder / self.files[0]).is_file()
-
-    hinged: bool = False
+        """Whether a folder of rewards holds its weights: a published checkpoint, or small ones under its name."""
+        published = (*self.files[:1], *self.versions.values())
+        return not self.files or (folder / self.name).is_dir() or any((folder / f).is_file() for f in published)
 
 
 class WeightedRewards:
@@ -84,6 +89,12 @@ class WeightedRewards:
     def weights(self) -> dict[str, float]:
         """The weight of each reward."""
         return {name: weight for name, (_, weight) in self._parts.items()}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Which published checkpoint each reward is, of those of which there are several."""
+        found = {name: getattr(reward, "version", "") for name, (reward, _) in self._parts.items()}
+        return {name: version for name, version in found.items() if version}
 
     def optimizing(self, weights: Mapping[str, float]) -> "WeightedRewards":
         """The same networks for a method that optimizes them with other weights; "total" keeps its scale."""
