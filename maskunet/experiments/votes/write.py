@@ -93,8 +93,8 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
     return [
         _text(line["first"]), _text(line["second"]), _number(line["share"]), _interval(line["low"], line["high"]),
         _interval(line["voters_low"], line["voters_high"]), f"{line['decided']:,}", _number(line["equal"]),
-        _number(line["neither"]), f"{line['for_first']} / {line['for_second']}", _number(line["p"], 3),
-        _number(line["p_holm"], 3), f"{_number(line['least'])} of votes, {_number(line['least_voters'])} of voters",
+        _number(line["neither"]), f"{line['for_first']} / {line['for_second']}", _chance(line["p"]),
+        _chance(line["p_holm"]), f"{_number(line['least'])} of votes, {_number(line['least_voters'])} of voters",
     ]  # fmt: skip
 
 
@@ -169,8 +169,12 @@ def _of(one: Mapping[str, Any]) -> str:
     return f"{_number(one['share'])} ({_interval(one['low'], one['high'])}), n = {one['n']:,}"
 
 
-def _number(value: float | None, digits: int = 2) -> str:
-    return "none" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
+
+
+def _chance(p: float | None) -> str:
+    return "none" if p is None else f"{p:.3f}" if p >= 0.001 else "< .001"
 
 
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:
