@@ -47,7 +47,7 @@ def resampled(voters: int, seed: int = 0) -> np.ndarray:
 
 
 def over_voters(successes: np.ndarray, trials: np.ndarray) -> tuple[float | None, float | None]:
-    """The 95 % interval of a share, by drawing voters.
+    """The 95 % interval of a share, by drawing voters; none of one voter, and of voters who are all alike.
 
     Args:
         successes, trials: of each voter.
@@ -58,7 +58,7 @@ def over_voters(successes: np.ndarray, trials: np.ndarray) -> tuple[float | None
         return None, None
     drawn, cut = resampled(voters), tail(voters)
     low, high = np.quantile((drawn @ successes[some]) / (drawn @ trials[some]), (cut, 1 - cut))
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else (None, None)
 
 
 def connected(wins: np.ndarray) -> np.ndarray:
