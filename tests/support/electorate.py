@@ -6,7 +6,7 @@ import numpy as np
 
 from maskunet.records.votes.ballot import ballot, questions
 from maskunet.records.votes.box import Vote, Voter
-from maskunet.records.votes.study import NOISE, PICTURE, Pair, Study
+from maskunet.records.votes.study import NOISE, PICTURE, PICTURES, Pair, Study
 
 NAMES = ("sharp", "plain")
 
@@ -58,3 +58,12 @@ def honest(rng, odds, ties=0.0):
         return "equal" if known[item.pair] == "equal" else side(item, known[item.pair])
 
     return answer
+
+
+def kept(study, folder):
+    """The study as its folder has it, with files in the place of pictures."""
+    (folder / PICTURES).mkdir()
+    for name in study.files:
+        (folder / PICTURES / name).write_text(name)
+    study.write(folder)
+    return study
