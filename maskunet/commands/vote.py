@@ -25,7 +25,9 @@ class VoteOptions(Options):
     )
     prompts: Path | None = option(None, "make: of folders of pictures that do not say their own", metavar="FILE")
     against: str | None = option(None, "make: a method that every pair must have", metavar="METHOD")
-    per_voter: int = option(PER_VOTER, "make: pairs that one voter is shown", low=1, high=MOST)
+    per_voter: int | None = option(
+        None, f"make: pairs that one voter is shown; {PER_VOTER} if left out", low=1, high=MOST
+    )
     out: Path | None = option(None, "make: folder of the study; export: file", writes="folder or file")
 
 
@@ -48,7 +50,7 @@ def _make(options: VoteOptions) -> None:
     if options.out is None:
         raise UsageError("make takes --out, a folder for the study")
     made = sources.read(options.places, options.prompts)
-    study, notes = make.make(made, options.out, per_voter=options.per_voter, against=options.against)
+    study, notes = make.make(made, options.out, per_voter=options.per_voter or PER_VOTER, against=options.against)
     sys.stderr.writelines(f"{note}\n" for note in dict.fromkeys(notes))
     told = sum(bool(pair.prompt) for pair in study.pairs)
     lines = [f"{len(study.pairs):,} pairs by {len(study.methods)} methods: {', '.join(study.methods)}."]

@@ -64,7 +64,8 @@ def read(places: Sequence[Path], prompts: Path | None = None) -> list[Made]:
 def _runs_in(place: Path) -> list[Path]:
     if (place / run_folder.RECORD).is_file():
         return [place]
-    return [path.parent for path in sorted(place.glob(f"*/{run_folder.RECORD}"))]
+    found = sorted(place.glob(f"*/{run_folder.RECORD}"))
+    return [path.parent for path in found if path.parent.name[0] != "."]
 
 
 def _of_run(folder: Path) -> Iterator[Made]:
