@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -166,29 +166,28 @@ class VoteStudio:
 
     def _outcome(self, items: tuple[Item, ...], known: Voter) -> Outcome:
         """What this voter preferred, pairs that were shown again and obvious ones apart."""
-        first: dict[int, int] = {}
+        first: dict[int, dict[str, Vote]] = {}
+        meant: dict[tuple[str, tuple[str, str]], list[str | int]] = {}
+        seen, same, repeated = [], 0, 0
         for number, item in enumerate(items):
-            first.setdefault(item.pair, number)
-        answers = {
-            number: {q: known.votes[number, q] for q in QUESTIONS if (number, q) in known.votes} for number in range(len(items))
-        }  # fmt: skip
-        seen, results = [], {}
-        same = repeated = 0
-        for number, item in enumerate(items):
-            pair = self._study.shown[item.pair]
-            for question, vote in answers[number].items():
-                if first[item.pair] != number:
-                    repeated += 1
-                    same += _meant(vote) == _meant(answers[first[item.pair]][question])
-                elif item.pair < len(self._study.pairs):
-                    results.setdefault((question, pair.methods), []).append(_meant(vote))
-            if first[item.pair] == number and item.pair < len(self._study.pairs):
-                names = (pair.methods[item.left], pair.methods[1 - item.left])
-                said = {question: vote.answer for question, vote in answers[number].items()}
-                seen.append(Seen(prompt=pair.prompt, names=names, pictures=self._pictures(item), answers=said))
-        order = sorted(results, key=lambda key: (QUESTIONS.index(key[0]), key[1]))
-        tallies = [_tally(question, names, results[question, names]) for question, names in order]
+            votes = {each: known.votes[number, each] for each in QUESTIONS if (number, each) in known.votes}
+            before = first.setdefault(item.pair, votes)
+            if before is not votes:
+                repeated += len(votes)
+                same += sum(each in before and _meant(before[each]) == _meant(vote) for each, vote in votes.items())
+            elif item.pair < len(self._study.pairs):
+                seen.append(self._seen(item, votes))
+                for each, vote in votes.items():
+                    meant.setdefault((each, self._study.shown[item.pair].methods), []).append(_meant(vote))
+        order = sorted(meant, key=lambda key: (QUESTIONS.index(key[0]), key[1]))
+        tallies = [_tally(question, names, meant[question, names]) for question, names in order]
         return Outcome(tallies=tallies, seen=seen, same=same, repeated=repeated)
+
+    def _seen(self, item: Item, votes: Mapping[str, Vote]) -> Seen:
+        pair = self._study.shown[item.pair]
+        names = (pair.methods[item.left], pair.methods[1 - item.left])
+        answers = {question: vote.answer for question, vote in votes.items()}
+        return Seen(prompt=pair.prompt, names=names, pictures=self._pictures(item), answers=answers)
 
 
 class _Stale(Exception):
