@@ -1,9 +1,11 @@
 """What a study's report says of made-up voters whose taste is known, and against closed forms and scipy."""
 
+import re
 import resource
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from maskunet.records.votes.box import UNDO, Vote, Voter
 from maskunet.records.votes.study import NOISE
 from tests.support.electorate import NAMES, a_study, honest, name_of, side, votes_of
 
+ROOT = Path(__file__).parents[2]
 EVIL = '<img src=x onerror="alert(1)">|evil'
 
 
@@ -249,3 +252,8 @@ def test_every_answer_means_what_stood_there():
         assert row["preferred"] == wanted and row["left"] == NAMES[left]
         (result,) = table(study, {"a": one}).result
         assert (*NAMES, "equal", "neither")[result] == wanted
+
+
+def test_the_documentation_says_what_26_voters_can_tell():
+    (said,) = re.findall(r"26 voters.+? only if (\.\d+) of", (ROOT / "docs" / "votes.md").read_text(), re.DOTALL)
+    assert f"{preference.least(26):.2f}" == f"0{said}"
