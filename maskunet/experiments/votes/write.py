@@ -47,7 +47,7 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> st
 def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """The report to read."""
     own = "" if found["per_voter"] == found["pairs"] else f", {found['per_voter']} of them for each voter"
-    left_out = f" {_n(about['cut'], 'line')} cut off while being written count for nothing." if about.get("cut") else ""
+    left_out = f" Left out: {_n(about['cut'], 'line')} cut off while being written." if about.get("cut") else ""
     parts = [
         "# Blind votes",
         "",

@@ -17,7 +17,7 @@ const key = (event) => {
   if (!element.isConnected) { document.removeEventListener('keydown', key); return; }
   if (event.repeat || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (!element.checkVisibility() || document.querySelector('dialog[open]')) return;
-  if (event.target.closest('input, textarea, select, [contenteditable], [role=tablist], [role=listbox]')) return;
+  if (event.target.closest('input, textarea, select, [contenteditable], [role=listbox]')) return;
   const button = KEYS[event.key] ? element.querySelector(`button[data-answer="${KEYS[event.key]}"]`)
     : event.key === 'Backspace' && element.querySelector('button[data-act="undo"]');
   if (!button) return;
