@@ -17,7 +17,8 @@ from maskunet.records.votes.moment import Moment, Outcome, Seen, Tally
 
 TOKEN = re.compile("[0-9a-f]{32}")
 MAX_VOTERS = 10_000  # of a study
-NEW_VOTERS, WHILE = 60, 3600.0  # whose first vote comes from one address within so many seconds: a lecture hall has one
+# Whose first vote comes from one address within so many seconds: a lecture hall has one, and all visitors of a Space.
+NEW_VOTERS, WHILE = 300, 3600.0
 ADDRESSES = 10_000  # of which these are known; the oldest are forgotten
 MOST_LINES = 4  # of one voter for each question: votes, and what was taken back
 STALE = "That was answered already, perhaps in another window. This is what comes next."
