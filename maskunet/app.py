@@ -50,6 +50,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--open", action="store_true", help="let in anyone who reaches the page")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders go")
     parser.add_argument("--images", type=Path, help="folder whose folders of pictures the page may compare")
+    voted = {"type": Path, "metavar": "DIR", "default": os.environ.get("MASKUNET_VOTE") or None}
+    parser.add_argument("--vote", **voted, help="a study for the tab Vote; python -m maskunet vote makes one")
     args = parser.parse_args(argv)
     _check_places(parser, args)
     space = "SPACE_ID" in os.environ  # public by its nature
@@ -63,6 +65,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     args.login = (name.strip(), password) if args.auth else None
     if args.images and not args.images.is_dir():
         parser.error(f"--images takes a folder that holds folders of pictures; “{args.images.name}” is none")
+    if args.vote and not args.vote.is_dir():
+        parser.error(f"--vote takes the folder of a study; “{args.vote.name}” is none")
+    if args.vote and args.vote.resolve().is_relative_to(args.runs.resolve()):
+        parser.error("--vote takes a folder outside --runs, from which visitors may download")
     return args
 
 
@@ -121,7 +127,7 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
 
     images, runs = args.images and args.images.resolve(), args.runs.resolve()
     # A visitor from elsewhere must not train here.
-    own = {"models": args.models and args.models.resolve()}
+    own = {"models": args.models and args.models.resolve(), "votes": args.vote and args.vote.resolve()}
     studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone, **own)
     first = studio.cards()[0]
     if args.model != "auto" and not first.available:

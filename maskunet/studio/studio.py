@@ -25,6 +25,7 @@ from maskunet.studio.queue import AGAIN, Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
+from maskunet.studio.votes import VoteStudio
 from maskunet.studio.work import DeviceWork, Ended
 
 REPLACED = "Replaced by what you asked for next."
@@ -47,15 +48,17 @@ class Studio:
         methods: the methods to use.
         images: folder whose folders of pictures `features` offers, or None.
         trains: whether pages may start trainings; for a computer that only its user reaches.
+        votes: folder of a study that visitors vote in, or None.
 
     Attributes:
         shelf: the runs on the disk.
         features: sets of pictures side by side, see `FeatureStudio`.
         grids: pictures over up to three axes, see `GridStudio`; None where the device is only lent.
         training: trainings on tabletop scenes, see `TrainStudio`; None where pages may not start any.
+        votes: blind votes, see `VoteStudio`; None without a study.
 
     Raises:
-        ValueError: no such model or device, `weights` holds no model, or `images` is no folder.
+        ValueError: no such model or device, `weights` holds no model, `images` is no folder, or `votes` no study.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Studio:
         images: Path | None = None,
         trains: bool = False,
         models: Path | None = None,
+        votes: Path | None = None,
     ):
         self.shelf = Shelf(runs)
         self._weights = weights
@@ -82,6 +86,7 @@ class Studio:
         self.features = FeatureStudio(images=images, device=here)
         place = Place(model=self._library.default, weights=weights, device=here, models=models)
         self.training = TrainStudio(place) if trains else None
+        self.votes = VoteStudio(votes) if votes else None
         self._networks: dict[str, Network] = {}
         self._methods, self._queue = methods, Queue(max_waiting)
         self._device = DeviceWork(self._library, self.shelf, methods, queue=self._queue, limit=limit_seconds)

@@ -12,6 +12,7 @@ from maskunet.records.features import FeatureEvent, FeatureRequest, SetCard
 from maskunet.records.grid import GridPlan, GridRequest
 from maskunet.records.selection import Network
 from maskunet.records.training import RecipeCard, TrainRequest, TrainState
+from maskunet.records.votes.moment import Moment
 
 
 class Shelf(Protocol):
@@ -59,6 +60,17 @@ class TrainStudio(Protocol):
     def trained(self, method: str, model: str) -> list[str]: ...
 
 
+class VoteStudio(Protocol):
+    """Blind votes on the pairs of a study."""
+
+    def begin(self) -> str: ...
+    def now(self, token: str) -> Moment | None: ...
+    def first(self, token: str) -> Moment: ...
+    def vote(self, token: str, at: int, answer: str, address: str = "") -> Moment: ...
+    def undo(self, token: str, at: int) -> Moment: ...
+    def end(self, token: str) -> Moment: ...
+
+
 class Studio(Protocol):
     """Jobs, one after another: records in and out, and a ValueError of one sentence for what cannot be."""
 
@@ -66,6 +78,7 @@ class Studio(Protocol):
     features: FeatureStudio
     grids: GridStudio | None
     training: TrainStudio | None
+    votes: VoteStudio | None
 
     def cards(self) -> list[Card]: ...
     def setups(self) -> list[Setup]: ...

@@ -80,7 +80,7 @@ def option(
 
     Args:
         default: without one the option must be given. low, high, choices: as of `plugins.setting`.
-        positional: given by its place and not as --name. also: a second name.
+        positional: given by its place and not as --name; any number of them with `repeat`. also: a second name.
         read: makes the value from its text, in place of the field's type.
         repeat: tuple or dict, which all uses of the flag together make.
         one_of: of the options that have this in common exactly one must be given.
@@ -185,7 +185,9 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
             how["action"] = "append"
         if flag.required and not flag.positional:
             how["required"] = True
-        if flag.positional and not flag.required:
+        if flag.positional and flag.repeat:
+            how |= {"action": "store", "nargs": "*"}
+        elif flag.positional and not flag.required:
             how |= {"nargs": "?", "default": card.default}
         groups[flag.one_of].add_argument(*flag.names(card.name), **how)
 
@@ -223,7 +225,7 @@ def command_line(command: str, options: Options) -> str:
     given, positional = {}, []
     for card, flag in declared(options):
         if flag.positional:
-            positional.append(card.default)
+            positional += card.default if flag.repeat else [card.default]
         else:
             (name, *_) = flag.names(card.name)
             given[name.removeprefix("--")] = list(card.default) if flag.repeat is tuple else card.default
