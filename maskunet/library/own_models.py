@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from maskunet.models.base import ModelSpec, single_file
+from maskunet.models.base import ModelSpec, scheduler, single_file
 from maskunet.models.base.reading import CONFIG_FILES
 from maskunet.prompts.words import shortened
 from maskunet.records.disk.hub import MissingWeights, snapshot
@@ -46,6 +46,7 @@ def spec_of(path: Path, taken: Iterable[str] = ()) -> ModelSpec:
     """
     name, called = named(path, taken), shortened(path.name, 100)
     refused, summary = "", "A Stable Diffusion folder in diffusers format."
+    own = {"steps": scheduler.FEW_STEPS, "guidance": scheduler.NO_GUIDANCE} if scheduler.is_distilled(path) else {}
     if not path.is_dir():
         try:
             summary = f"{single_file.kind_of(path).title}, from the file {called}."
@@ -59,6 +60,7 @@ def spec_of(path: Path, taken: Iterable[str] = ()) -> ModelSpec:
         folder=path,
         refused=refused,
         tiny_decoder="" if path.is_dir() else TINY_DECODER,
+        **own,
     )
 
 

@@ -91,6 +91,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         name=spec.name,
         guidance=spec.guidance,
         steps=spec.steps,
+        few_steps=spec.few_steps,
         device=device,
         dtype=dtype or choose_dtype(device),
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,

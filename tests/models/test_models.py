@@ -508,7 +508,7 @@ def test_nothing_is_downloaded_without_consent_offline_or_onto_a_full_disk(hub, 
     with pytest.raises(ValueError, match="only 2.0 GB are free"):
         download.download("sd15", consent=True)
     for name in ("tabletop", "folder", "sd99"):
-        with pytest.raises(ValueError, match="cannot be downloaded. There are: sd15, sd2, rewards"):
+        with pytest.raises(ValueError, match="cannot be downloaded. There are: sd15, sd2, sd_turbo, rewards"):
             download.download(name, consent=True)
     assert hub == []
 

@@ -23,17 +23,19 @@ def from_folder(
     device: torch.device,
     dtype: torch.dtype,
     tiny_decoder: Path | None = None,
+    few_steps: bool = False,
 ) -> DiffusionModel:
     """Load any folder in Stable Diffusion 1.x or 2.x format (diffusers), frozen, safetensors only.
 
     Args:
         tiny_decoder: folder of an AutoencoderTiny for its latents, where the model's own has none.
+        few_steps: see `ModelSpec`.
 
     Raises:
         ValueError: the folder is no such model or a file in it is damaged; says what to do.
     """
     parts = _load_parts(folder, dtype)
-    schedule, note = scheduler.read(folder)
+    schedule, note = scheduler.read(folder, few_steps=few_steps)
     own = folder / "tiny_decoder"
     return assembled(
         folder.name,

@@ -27,6 +27,7 @@ class ModelSpec:
         revision: commit or branch of `repo`; empty for its newest.
         download_gb: gigabytes (10^9 bytes) a download takes, said before anyone agrees to it.
         guidance: the default guidance scale, and `steps`, the default number of steps.
+        few_steps: it was distilled for a few steps or one, and is sampled as `Schedule.few_steps` says.
         tiny_decoder: repository of an AutoencoderTiny for its latents, an optional download of its own.
         folder: of embedded weights, or the user's own folder or file; None for the others.
         rewards: folder of the rewards trained with it, or None for the public checkpoints.
@@ -46,6 +47,7 @@ class ModelSpec:
     download_gb: float = 0.0
     guidance: float = 7.5
     steps: int = DEFAULT_STEPS
+    few_steps: bool = False
     tiny_decoder: str = ""
     folder: Path | None = None
     rewards: Path | None = None

@@ -48,11 +48,12 @@ def from_file(
     device: torch.device,
     dtype: torch.dtype,
     tiny_decoder: Path | None = None,
+    few_steps: bool = False,
 ) -> DiffusionModel:
     """Load a Stable Diffusion 1.x or 2.x checkpoint in its original layout, frozen.
 
     Args:
-        tiny_decoder: folder of an AutoencoderTiny for its latents, if there is one.
+        tiny_decoder: folder of an AutoencoderTiny for its latents, if there is one. few_steps: see `ModelSpec`.
 
     Raises:
         ValueError: the file is no such model, incomplete or damaged; says what to do. Until its header has passed,
@@ -75,7 +76,7 @@ def from_file(
         path.name,
         {**networks, "tokenizer": tokenizer(kind)},
         name=name,
-        schedule=scheduler.of(config, path.name),
+        schedule=scheduler.of(config, path.name, few_steps=few_steps),
         guidance=guidance,
         steps=steps,
         device=device,
