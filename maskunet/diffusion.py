@@ -191,18 +191,20 @@ def trajectory(
     pairs: Sequence[tuple[int, int]],
     x_t: Tensor,
     predict_x0: Callable[[Tensor, int], Tensor],
+    *,
+    second_order: bool = True,
 ) -> Iterator[Tensor]:
     """The latents before every step of `denoise`, and the clean ones.
 
     Args:
-        predict_x0: (x_t, t) -> x0.
+        predict_x0: (x_t, t) -> x0. second_order: as of `denoise`.
     """
 
     def look(step: int, t: int, x_t: Tensor) -> Generator[Tensor, None, tuple[Tensor, Tensor]]:
         yield x_t
         return x_t, predict_x0(x_t, t)
 
-    yield (yield from denoise(schedule, pairs, x_t, look))
+    yield (yield from denoise(schedule, pairs, x_t, look, second_order=second_order))
 
 
 def doubled(x_t: Tensor, scale: float) -> Tensor:

@@ -174,6 +174,7 @@ SPEC = MethodSpec(
         "paper": PAPER,
         "improved": IMPROVED,
         "improved_fast": replace(IMPROVED, tiny_decoder=True),
+        "fifty": replace(PAPER, updates=49, keep_best=True),
     },
     run=run,
     parts=decoder_part,
