@@ -9,7 +9,9 @@ from maskunet.commands.base import CommandSpec, option
 
 @dataclass(frozen=True, kw_only=True)
 class Options(base.Options):
-    name: str = option(help="a base model, rewards, tiny_decoder, or a benchmark", positional=True)
+    name: str = option(
+        help="a base model, rewards, tiny_decoder, a fine-tuned U-Net (dpo, spo, inpo), or a benchmark", positional=True
+    )
     yes: bool = option(False, "agree to the download's size")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maskunet import rewards
 from maskunet.evaluation import benchmarks
+from maskunet.library import checkpoints
 from maskunet.library.weights import MODEL_FILES
 from maskunet.models import SPECS
 from maskunet.models.base.reading import TINY_DECODER_FILES
@@ -67,9 +68,18 @@ def plan(name: str) -> Plan:
             flat=False,
             files=tuple((network.repo, "", network.files) for network in networks),
         )
+    if name in checkpoints.SPECS:
+        checkpoint = checkpoints.SPECS[name]
+        return Plan(
+            title=checkpoint.about,
+            gigabytes=checkpoint.download_gb,
+            place=Path(HF_HUB_CACHE),
+            flat=False,
+            files=((checkpoint.repo, "", checkpoints.FILES),),
+        )
     spec = SPECS.get(name)
     if spec is None or not spec.repo:
-        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, TINY_DECODER, *benchmarks.SPECS]
+        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, TINY_DECODER, *checkpoints.SPECS, *benchmarks.SPECS]
         raise ValueError(f"“{name}” cannot be downloaded. There are: {', '.join(names)}.")
     return Plan(
         title=spec.title,
@@ -86,7 +96,7 @@ def download(name: str, *, consent: bool = False) -> None:
     What has arrived before is not fetched again, so a broken download can be taken up.
 
     Args:
-        name: a base model with a repository, "rewards", "tiny_decoder", or a benchmark.
+        name: a base model with a repository, "rewards", "tiny_decoder", a checkpoint, or a benchmark.
         consent: that someone was told the size and agreed.
 
     Raises:

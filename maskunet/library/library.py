@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from maskunet import machine
-from maskunet.library import own_models
+from maskunet.library import checkpoints, own_models
 from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
-from maskunet.models.base import DiffusionModel, ModelSpec
+from maskunet.models.base import DiffusionModel, ModelSpec, foreign_unet
 from maskunet.models.base.folder import beside
 from maskunet.records import Card, held_mask
 from maskunet.records.disk import trained_file
@@ -238,7 +238,10 @@ class Library:
     def _of_user(self, name: str) -> dict[str, dict[str, Path]]:
         files = {path.stem: path for path in sorted((self.trained / name).glob("*.safetensors"))}
         files |= {path.parent.name: path for path in sorted((self.trained / name).glob("*/trained.safetensors"))}
-        return trained_file.by_kind(files.items())
+        found = trained_file.by_kind(files.items())
+        if others := {**checkpoints.here(name), **foreign_unet.beside(self.trained / name)}:
+            found["unet"] = {**found.get("unet", {}), **others}
+        return found
 
     def network(self, name: str) -> Network:
         """Where a model can be masked, from its configuration alone.
