@@ -16,6 +16,7 @@ from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec
 from maskunet.models.base.folder import beside
+from maskunet.models.base.reading import is_xl
 from maskunet.records import Card, held_mask
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
@@ -89,7 +90,9 @@ class Library:
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose(for_page) if model == "auto" else self.spec(model).name
         if weights is not None:
-            self._folder(self.default)
+            xl = is_xl(self._folder(self.default))
+            if self.default == "folder":
+                self._specs["folder"] = own_models.of_its_kind(self.spec("folder"), xl)
 
     def _choose(self, for_page: bool) -> str:
         if self._weights is not None:
