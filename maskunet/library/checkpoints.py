@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskunet.models.base import foreign_unet
+from maskunet.models.base import unet_of_others
 from maskunet.records.disk.hub import snapshot
 
 FILES = ("unet/config.json", "unet/*.safetensors", "config.json", "diffusion_pytorch_model*.safetensors")
@@ -71,5 +71,5 @@ SPECS = {
 def here(base: str) -> dict[str, Path]:
     """The files of a base model's checkpoints in the Hugging Face cache, by name."""
     folders = {each.name: snapshot(each.repo) for each in SPECS.values() if each.base == base}
-    files = {name: foreign_unet.file_in(folder) for name, folder in folders.items() if folder is not None}
+    files = {name: unet_of_others.file_in(folder) for name, folder in folders.items() if folder is not None}
     return {name: path for name, path in files.items() if path is not None}

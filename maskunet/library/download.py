@@ -7,7 +7,7 @@ from pathlib import Path
 from maskunet import rewards
 from maskunet.evaluation import benchmarks
 from maskunet.library import checkpoints
-from maskunet.library.weights import MODEL_FILES
+from maskunet.library.weights import VAE_FILES, model_files
 from maskunet.models import SPECS
 from maskunet.models.base.reading import TINY_DECODER_FILES
 from maskunet.records.disk.hub import rewards_place
@@ -53,8 +53,8 @@ def plan(name: str) -> Plan:
     if name == TINY_DECODER:
         repos = dict.fromkeys(spec.tiny_decoder for spec in SPECS.values() if spec.tiny_decoder)
         return Plan(
-            title="TAESD, the tiny decoder of Stable Diffusion 1.x and 2.x",
-            gigabytes=0.01,  # 2.4 million float32 weights
+            title="TAESD and TAESDXL, the tiny decoders of Stable Diffusion 1.x, 2.x and XL",
+            gigabytes=0.01 * len(repos),  # 2.4 million float32 weights each
             place=Path(HF_HUB_CACHE),
             flat=False,
             files=tuple((repo, "", TINY_DECODER_FILES) for repo in repos),
@@ -86,7 +86,7 @@ def plan(name: str) -> Plan:
         gigabytes=spec.download_gb,
         place=Path(HF_HUB_CACHE),
         flat=False,
-        files=((spec.repo, spec.revision, MODEL_FILES),),
+        files=((spec.repo, spec.revision, model_files(spec)), *([(spec.vae, "", VAE_FILES)] if spec.vae else [])),
     )
 
 

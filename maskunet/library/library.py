@@ -14,8 +14,9 @@ from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
-from maskunet.models.base import DiffusionModel, ModelSpec, foreign_unet
+from maskunet.models.base import DiffusionModel, ModelSpec, unet_of_others
 from maskunet.models.base.folder import beside
+from maskunet.models.base.reading import is_xl
 from maskunet.records import Card, held_mask
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
@@ -89,7 +90,9 @@ class Library:
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose(for_page) if model == "auto" else self.spec(model).name
         if weights is not None:
-            self._folder(self.default)
+            xl = is_xl(self._folder(self.default))
+            if self.default == "folder":
+                self._specs["folder"] = own_models.of_its_kind(self.spec("folder"), xl)
 
     def _choose(self, for_page: bool) -> str:
         if self._weights is not None:
@@ -239,7 +242,7 @@ class Library:
         files = {path.stem: path for path in sorted((self.trained / name).glob("*.safetensors"))}
         files |= {path.parent.name: path for path in sorted((self.trained / name).glob("*/trained.safetensors"))}
         found = trained_file.by_kind(files.items())
-        if others := {**checkpoints.here(name), **foreign_unet.beside(self.trained / name)}:
+        if others := {**checkpoints.here(name), **unet_of_others.beside(self.trained / name)}:
             found["unet"] = {**found.get("unet", {}), **others}
         return found
 

@@ -1,9 +1,18 @@
 """Models distilled for a few steps or one: sampled as diffusers' pipeline samples them with their own scheduler."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler, StableDiffusionPipeline
+from diffusers import (
+    DDIMScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    LCMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
 
 from maskunet.diffusion import Schedule
 from maskunet.library import own_models, weights
@@ -13,7 +22,7 @@ from maskunet.models import SPECS
 from maskunet.models.base import from_folder
 from maskunet.records import Request
 from tests.methods.test_methods import Redness
-from tests.support.tiny import SCHEDULER, tiny_sd_folder
+from tests.support.tiny import SCHEDULER, tiny_sd_folder, tiny_xl_folder
 
 CPU = torch.device("cpu")
 TURBO = EulerDiscreteScheduler(
@@ -112,3 +121,20 @@ def test_methods_with_masks_and_choices_run_at_one_and_four_steps(turbo):
             request = Request(prompt=PROMPT, seed=1, steps=steps, previews=False, method=name)
             *_, last = METHODS[name].run(model, Redness(), request, METHODS[name].settings())
             assert last.final and np.isfinite(list(last.rewards.values())).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("kind", "steps"), [(EulerAncestralDiscreteScheduler, 1), (EulerDiscreteScheduler, 4)])
+def test_sdxl_turbo_is_sampled_as_diffusers_samples_it(tmp_path, kind, steps):
+    folder = tiny_xl_folder(tmp_path / "sdxl-turbo")
+    scheduler = kind.from_config(TURBO.config)
+    scheduler.save_pretrained(folder / "scheduler")
+    model = weights.load_model(replace(SPECS["sdxl_turbo"], tiny_decoder="", vae=""), folder, CPU, torch.float32)
+    assert (model.steps, model.guidance, model.schedule.few_steps) == (1, 1.0, True)
+    assert ("without fresh noise" in " ".join(model.notes)) == (kind is EulerAncestralDiscreteScheduler)
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder, scheduler=scheduler, add_watermarker=False)
+    pipe.set_progress_bar_config(disable=True)
+    pictures = pipe(
+        PROMPT, latents=model.noise(7), output_type="np", num_inference_steps=steps, guidance_scale=1.0
+    ).images.transpose(0, 3, 1, 2)
+    assert float((ours(model, steps=steps) - torch.from_numpy(pictures)).abs().max()) <= 1e-4

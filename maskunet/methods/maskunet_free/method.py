@@ -106,7 +106,7 @@ def _optimized(
     judges = rewards.optimizing(weights)
     text = model.encode(request.prompt, request.negative_prompt)
     if settings.low_memory:
-        rest(model.text_encoder, *rewards.text_towers(request.prompt))
+        rest(*model.text_encoders, *rewards.text_towers(request.prompt))
     replays = model.replayable and not settings.low_memory
     with (
         MaskedUNet(model.unet, checkpointing=settings.low_memory) as masked,

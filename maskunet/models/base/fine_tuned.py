@@ -1,6 +1,6 @@
 """Trained U-Nets on disk: a LoRA in diffusers' format or all weights, with a header; checked before use.
 
-And those of others, without one (`foreign_unet`).
+And those of others, without one (`unet_of_others`).
 """
 
 import copy
@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from maskunet.encoders.reading import no_number
-from maskunet.models.base import foreign_unet
+from maskunet.models.base import unet_of_others
 from maskunet.models.base.reading import WEIGHT_FILES, refuse_no_numbers
 from maskunet.records.disk import trained_file
 
@@ -49,8 +49,8 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
     Raises:
         ValueError: the file is damaged, or was made for another base model.
     """
-    if foreign_unet.is_one(path):
-        return _foreign(path, unet)
+    if unet_of_others.is_one(path):
+        return _of_others(path, unet)
     known = about(path)
     if weights is not None:
         trained_file.check_base(path, known, weights, WHAT)
@@ -74,12 +74,12 @@ def _copied(unet: nn.Module) -> nn.Module:
     return copied
 
 
-def _foreign(path: Path, unet: nn.Module) -> nn.Module:
+def _of_others(path: Path, unet: nn.Module) -> nn.Module:
     """With the weights of somebody else's; of which base model's they are can only be told by their shapes."""
     stem, tuned = WEIGHT_FILES["unet"], _copied(unet)
     folder = path.parent.parent if path.parent.name == "unet" else path.parent
     name = folder.name if path.name.startswith(stem) else path.stem
-    foreign_unet.fill(tuned, path, name)
+    unet_of_others.fill(tuned, path, name)
     refuse_no_numbers(f"U-Net “{name}”", tuned)
     return tuned.eval().requires_grad_(False)
 
