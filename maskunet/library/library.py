@@ -179,6 +179,7 @@ class Library:
             unscored="" if reason else self.missing(spec.name, with_rewards=True),
             download_gb=spec.download_gb,
             guidance=spec.guidance,
+            steps=spec.steps,
             vocabulary=spec.vocabulary,
         )
 

@@ -217,7 +217,7 @@ def build(
     with gr.Accordion(words.MORE, open=False, elem_classes="more"):
         negative = gr.Textbox(label=words.NEGATIVE, lines=1)
         steps = gr.Number(
-            label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO,
+            label=words.STEPS, value=0, precision=0, minimum=0, maximum=MAX_STEPS, info=words.STEPS_INFO,
             elem_id="steps",
         )  # fmt: skip
         guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
