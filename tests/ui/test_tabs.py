@@ -53,6 +53,15 @@ def test_the_form_leaves_steps_and_guidance_to_the_model(studio):
     assert [card.steps for card in studio.cards()] == [5]  # the library's
 
 
+@pytest.mark.parametrize(
+    ("method", "asked", "shown"), [("plain", 5, 0), ("plain", 4, 4), ("reno", 4, 0), ("reno", 5, 5)]
+)
+def test_a_link_shows_steps_that_are_not_the_models_own(studio, method, asked, shown):
+    methods = {card.name: card for card in studio.methods()}
+    (model,) = studio.cards()
+    assert controls._steps(asked, model, methods[method]) == shown
+
+
 def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):
     (tmp_path / "brand_new.py").write_text(NEW)
     monkeypatch.setattr(tabs, "__path__", [*tabs.__path__, str(tmp_path)])
