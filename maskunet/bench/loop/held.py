@@ -89,7 +89,7 @@ def networks() -> tuple[DiffusionModel, WeightedRewards]:
     return stable_diffusion(PIXELS, torch.device("meta"), HALF)
 
 
-def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool) -> dict[str, float]:
+def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool | str) -> dict[str, float]:
     """GB of these `networks`, and at most during an update with these options of `update`.
 
     With them are held the logits, AdamW's moments, the noise, and the best masks so far. With little memory the networks
@@ -97,15 +97,15 @@ def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool) -> di
     """
     held = Held()
     judges = (reward.network for reward, _ in rewards.parts.values())
-    resting = [model.text_encoder, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
+    resting = [*model.text_encoders, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
     away = {id(tensor) for network in resting for tensor in network.parameters()}
-    for network in (model.unet, model.vae, model.text_encoder, *model.cache.values(), *judges):
+    for network in (*model.networks.values(), *model.cache.values(), *judges):
         for tensor in (*network.parameters(), *network.buffers()):
             if id(tensor) not in away:
                 held.add(tensor)
     at_rest = held.now
     with fused_attention(), held:
-        kept = [logits_of(model) for _ in ("first moments", "second moments")]
+        kept = [logits_of(model, options.get("sites", "all")) for _ in ("first moments", "second moments")]
         kept.append({name: each.to(HALF) for name, each in kept[0].items()})  # the best masks
         update(*clocked(model, rewards, Clock(lambda: held.now)), **options)
         del kept

@@ -4,7 +4,7 @@ from maskunet.methods.base.guidance import Guidance, guidance_of, steps_of
 from maskunet.methods.base.loop import Predict, Prediction, Sampled, Sampling, mask_generator
 from maskunet.methods.base.memory import recomputed, rest
 from maskunet.methods.base.report import Reporter, finish, numbers, to_uint8
-from maskunet.methods.base.settings import RewardWeights, Solver, objective, weights_of
+from maskunet.methods.base.settings import RewardWeights, Solver, check_sites, objective, weights_of
 from maskunet.methods.base.spec import KINDS, MethodSpec, decoder_part, filled, read_part, trained_part
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Sampled",
     "Sampling",
     "Solver",
+    "check_sites",
     "decoder_part",
     "filled",
     "finish",
