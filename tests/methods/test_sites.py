@@ -1,6 +1,7 @@
 """Where masks may be: the setting of sites, and how much room there is for them."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from torch import nn
 from maskunet.bench.loop.held import peak
 from maskunet.masks.mask import unpack
 from maskunet.masks.selection import chosen
-from maskunet.masks.sites import find_sites
+from maskunet.masks.sites import find_sites, listed
 from maskunet.methods import SPECS
 from maskunet.methods.maskunet_free import room
 from maskunet.models.base import from_folder
 from maskunet.rewards.base import WeightedRewards
 from tests.methods.test_methods import run
-from tests.support.tiny import tiny_xl_folder
+from tests.support.tiny import tiny_unet, tiny_xl_folder, tiny_xl_unet
 
 MASKING = [name for name, spec in SPECS.items() if hasattr(next(iter(spec.presets.values())), "sites")]
 
@@ -35,6 +36,12 @@ def test_sites_are_chosen_by_the_language_for_places(tiny_xl):
     for text in ("block1.head0", "cross@1-5", "block1=0.5"):
         with pytest.raises(ValueError, match="leave out heads"):
             chosen(sites, text)
+
+
+@pytest.mark.parametrize("make", [tiny_unet, partial(tiny_unet, "sd2"), tiny_xl_unet, partial(tiny_xl_unet, layers=2)])
+def test_sites_are_known_from_a_configuration_alone(make):
+    unet = make()
+    assert listed(unet.config) == find_sites(unet)
 
 
 def test_the_mask_methods_have_it_and_refuse_nonsense():
@@ -70,10 +77,7 @@ SETTINGS = SPECS["maskunet_free"].settings("official")
 def test_memory_chooses_and_says_so(tiny_xl, monkeypatch):
     monkeypatch.setattr(room, "LARGE", 1)
     sites, none = find_sites(tiny_xl.unet), WeightedRewards({})
-    takes = {
-        name: room.SPARE * room.needed_by(tiny_xl, none, SETTINGS, chosen(sites, name))
-        for name in ("all", "cross", "block1")
-    }
+    takes = {name: room.wanted(tiny_xl, none, SETTINGS, chosen(sites, name)) for name in ("all", "cross", "block1")}
     assert takes["all"] > takes["cross"] > takes["block1"]
     holds = room._bytes([*tiny_xl.networks.values()])
 

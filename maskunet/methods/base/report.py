@@ -108,6 +108,11 @@ class Reporter:
         return {s.name: pack(used[s.name] if s.name in used else torch.ones(s.shape)) for s in sites}
 
 
+def mask_bytes(model: DiffusionModel, request: Request) -> float:
+    """What a run's kept masks take: eight weights to a byte at every step."""
+    return sum(site.weights for site in find_sites(model.unet)) / 8 * (request.steps or model.steps)
+
+
 def _no_number(model: DiffusionModel, x0: Tensor | None) -> str:
     """Which network failed, and what to do."""
     latents = x0 is not None and bool(x0.isfinite().all())

@@ -24,6 +24,7 @@ LAYER = 26  # for each channel and position of a transformer layer
 RESIDUAL = 3.5  # for each input and output channel and position of a residual block
 TINY = 4 * 64  # for each position of a tiny decoder's block, of which there are three at each size but the last
 JUDGED = 0.12  # of the rewards' own bytes
+COUNTING = 8  # bytes for each masked weight, to count which are removed: its place, two steps' masks, and a copy
 SPARE = 1.1  # more than the tensors, for a device's own state
 LARGE = 100e6  # masked weights from which on there may be too little room; 1.5 and 2 have half as many
 CHOICES = ("all", "cross", "block{last}")  # in the order in which they are tried
@@ -118,6 +119,11 @@ def needed_by(model: DiffusionModel, rewards: WeightedRewards, settings: Any, si
     )
 
 
+def wanted(model: DiffusionModel, rewards: WeightedRewards, settings: Any, sites: Sequence[MaskSite]) -> float:
+    """Bytes that should be there for a search: the update's, what counts its masks, and some to spare."""
+    return SPARE * (needed_by(model, rewards, settings, sites) + COUNTING * sum(site.weights for site in sites))
+
+
 def _judges(rewards: WeightedRewards) -> list[nn.Module]:
     """Their networks; what a user optimizes may have none."""
     parts = getattr(rewards, "parts", {})
@@ -146,11 +152,11 @@ def sites_for(model: DiffusionModel, rewards: WeightedRewards, settings: Any) ->
     last = max(site.block for site in sites)
     for selection in (each.format(last=last) for each in CHOICES):
         found = chosen(sites, selection)
-        if (takes := SPARE * needed_by(model, rewards, settings, found)) <= free:
+        if (takes := wanted(model, rewards, settings, found)) <= free:
             break
     if selection == "all":
         return found, ""
-    every = SPARE * needed_by(model, rewards, settings, sites)
+    every = wanted(model, rewards, settings, sites)
     said = (
         f"Masks are at the sites “{selection}” alone: all {len(sites)} would take about {every / GIGA:.0f} GB, and "
         f"{free / GIGA:.0f} are there. The setting sites chooses others."
