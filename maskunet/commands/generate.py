@@ -95,15 +95,15 @@ def _agree(options: Options, model: "DiffusionModel", request: "Request") -> Non
     size, free = mask_bytes(model, request), shutil.disk_usage(options.out.resolve().parent).free
     if size <= ASK:
         return
-    said = f"the masks of this run take {size / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+    said = f"masks of this run take {size / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
     if size > free:
-        raise UsageError(f"{said}; leave --keep-masks out, or give another --out")
+        raise UsageError(f"the {said}; leave --keep-masks out, or give another --out")
     if options.yes:
-        sys.stderr.write(f"{said.capitalize()}.\n")
+        sys.stderr.write(f"The {said}.\n")
         return
-    if sys.stdin.isatty() and input(f"{said.capitalize()}. Keep them? [y/N] ").strip().lower() in ("y", "yes"):
+    if sys.stdin.isatty() and input(f"The {said}. Keep them? [y/N] ").strip().lower() in ("y", "yes"):
         return
-    raise UsageError(f"{said}; give --yes to keep them")
+    raise UsageError(f"the {said}; give --yes to keep them")
 
 
 def _show(events: Iterator[tuple[str, Any]], method: str) -> "Run":
