@@ -12,10 +12,11 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionXLPipeline
 from diffusers.models.attention_processor import AttnProcessor
 
+from maskunet import apply_masks, remove_masks
 from maskunet.library import download, weights
 from maskunet.library.library import Library
 from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.masks.sites import find_sites
+from maskunet.masks.sites import find_sites, listed
 from maskunet.methods import SPECS as METHODS
 from maskunet.models import SPECS
 from maskunet.models.base import from_folder
@@ -24,7 +25,16 @@ from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
 from maskunet.runs.compare import null_mask
 from tests.methods.test_methods import run, state
-from tests.support.tiny import POOLED_WIDTH, SECOND_WIDTH, TEXT_WIDTH, tiny_vae, tiny_xl_folder, tiny_xl_unet
+from tests.support.tiny import (
+    POOLED_WIDTH,
+    SECOND_WIDTH,
+    TEXT_WIDTH,
+    tiny_generator,
+    tiny_mask,
+    tiny_vae,
+    tiny_xl_folder,
+    tiny_xl_unet,
+)
 
 CPU = torch.device("cpu")
 WIDTH = TEXT_WIDTH["sdxl"] + SECOND_WIDTH
@@ -170,6 +180,7 @@ def test_the_published_one_has_288_sites_with_482_672_640_weights():
     assert (len(sites), sum(site.weights for site in sites)) == (288, 482_672_640)
     assert sum(p.numel() for p in unet.parameters()) == 2_567_463_684
     by_block = {block: sum(s.weights for s in sites if s.block == block) for block in (0, 1, 2)}
+    assert listed(unet.config) == sites
     assert by_block == {0: 452_198_400, 1: 30_474_240, 2: 0}
 
 
@@ -285,3 +296,25 @@ def test_its_download_is_half_precision_and_the_other_vae():
     counts = {part: sum(p.numel() for p in read.empty(kinds.Kind(name="sdxl", title=""), part).parameters())
               for part in ("unet", "vae", "text_encoder", "text_encoder_2")}  # fmt: skip
     assert plan.gigabytes == pytest.approx((2 * sum(counts.values()) + 4 * counts["vae"]) / 1e9, abs=0.01)
+
+
+@pytest.mark.parametrize(("method", "file"), [("held_mask", "masks"), ("maskunet_trained", "generators")])
+def test_masks_go_on_an_xl_pipeline_of_someones_own(folder, method, file):
+    path = {"masks": tiny_mask, "generators": tiny_generator}[file](folder)
+    model = load(folder)
+    asked = Request(prompt=PROMPT, seed=3, steps=3, guidance=3.0, previews=False)
+    *_, ours = METHODS[method].run(model, WeightedRewards({}), asked, METHODS[method].settings())
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, timestep_spacing="linspace")
+    pipe.set_progress_bar_config(disable=True)
+
+    def picture():
+        how = {"num_inference_steps": 3, "guidance_scale": 3.0, "height": 16, "width": 16, "output_type": "pt"}
+        return (pipe(PROMPT, latents=model.noise(3), **how).images * 255).round()[0].permute(1, 2, 0)
+
+    plain = picture()
+    apply_masks(pipe, path)
+    assert (picture() - torch.from_numpy(ours.image)).abs().max() <= 1
+    assert (picture() - plain).abs().max() > 1
+    remove_masks(pipe)
+    assert torch.equal(picture(), plain)

@@ -25,6 +25,7 @@ from maskunet.records.disk.hub import MissingWeights, file_hash
 from maskunet.rewards.base import WeightedRewards
 from maskunet.studio.studio import Studio
 from tests.support.single_file import write
+from tests.support.tiny import tiny_vae
 
 CPU = torch.device("cpu")
 HOW = {"name": "mine", "guidance": 3.0, "device": CPU, "dtype": torch.float32}
@@ -174,11 +175,45 @@ def test_a_file_that_does_not_say_is_measured_and_the_larger_kind_has_its_size(p
     assert "it predicts v: measured" in model.notes[0]
 
 
-def test_a_schedule_without_signal_is_taken_from_the_marker(small, tmp_path):
-    state = load_file(small / "sd1.safetensors") | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+def test_a_schedule_without_signal_is_taken_from_the_marker(small, tmp_path, kind):
+    state = load_file(small / f"{kind}.safetensors") | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
     save_file(state, tmp_path / "x.safetensors")
     model = single_file.from_file(tmp_path / "x.safetensors", **HOW)
     assert model.schedule.alpha_bar(999) == pytest.approx(2**-24) and model.schedule.prediction_type == "v_prediction"
+
+
+def test_an_xl_file_that_does_not_say_is_measured(small, tmp_path):
+    save_file(load_file(small / "sdxl.safetensors"), tmp_path / "x.safetensors")
+    model = single_file.from_file(tmp_path / "x.safetensors", **HOW)
+    assert "is a Stable Diffusion XL checkpoint" in model.notes[0] and "it predicts v: measured" in model.notes[0]
+
+
+@pytest.mark.parametrize(
+    "lacks", ["label_emb.0.2.bias", "embedders.1.model.text_projection", "resblocks.2.attn.in_proj_weight"]
+)
+def test_an_xl_file_that_lacks_a_weight_is_refused_before_one_is_read(small, tmp_path, monkeypatch, lacks):
+    state = load_file(small / "sdxl.safetensors")
+    save_file({name: value for name, value in state.items() if not name.endswith(lacks)}, tmp_path / "x.safetensors")
+    monkeypatch.setattr("safetensors.safe_open", lambda *args, **options: pytest.fail("a tensor was about to be read"))
+    refused(tmp_path / "x.safetensors", rf"lacks \d weights of its .*, such as .*{lacks}")
+
+
+def test_the_vae_of_an_xl_file_does_not_compute_in_float16(small, tmp_path):
+    half = {**HOW, "dtype": torch.float16}
+    model = single_file.from_file(small / "sdxl.safetensors", **half)
+    assert (model.unet.dtype, model.vae.dtype) == (torch.float16, torch.float32)
+    tiny_vae(seed=5).save_pretrained(tmp_path / "vae")
+    other = single_file.from_file(small / "sdxl.safetensors", **half, vae=tmp_path / "vae")
+    assert other.vae.dtype == torch.float16
+    assert not other.vae.decoder.conv_in.weight.equal(model.vae.decoder.conv_in.weight.half())
+    assert any(name.startswith("vae_float16/") for name in other.weights)
+
+
+def test_an_xl_file_has_the_defaults_of_its_kind(small):
+    spec = own_models.spec_of(small / "sdxl.safetensors")
+    assert (spec.guidance, spec.steps, spec.tiny_decoder) == (5.0, 25, "madebyollin/taesdxl")
+    assert own_models.spec_of(small / "sd1.safetensors").guidance == 7.5
 
 
 def test_old_names_of_the_text_encoder_and_other_weights_beside_are_no_matter(small, tmp_path):
