@@ -25,10 +25,14 @@ class Schedule:
     Attributes:
         alphas_cumprod: (T,) alpha_bar of every training timestep.
         prediction_type: "epsilon", "v_prediction" or "sample".
+        few_steps: of a model that was distilled for a few steps or one: "trailing" timesteps, first-order steps.
+        scales_noise: begin at sigma_T z, where Euler in terms of x_t begins, instead of at z.
     """
 
     alphas_cumprod: Tensor
     prediction_type: str = "epsilon"
+    few_steps: bool = False
+    scales_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.prediction_type not in PREDICTIONS:
@@ -42,10 +46,20 @@ class Schedule:
         """alpha_bar of timestep t; 1 at the clean end t = -1."""
         return 1.0 if t < 0 else self._table[t]
 
+    def pairs(self, steps: int) -> list[tuple[int, int]]:
+        """(t, t_prev) in sampling order, as the model is sampled."""
+        return self.trailing_pairs(steps) if self.few_steps else self.linspace_pairs(steps)
+
     def linspace_pairs(self, steps: int) -> list[tuple[int, int]]:
         """(t, t_prev) of DPM-Solver++ as diffusers spaces them; 15 steps are 999, 932, ..., 67, -1."""
         last = len(self._table) - 1
         times = np.linspace(0, last, steps + 1).round()[::-1][:-1].astype(int).tolist()
+        return list(zip(times, [*times[1:], -1], strict=True))
+
+    def trailing_pairs(self, steps: int) -> list[tuple[int, int]]:
+        """(t, t_prev) with "trailing" spacing as in diffusers, for few steps; 4 are 999, 749, 499, 249, -1."""
+        total = len(self._table)
+        times = [round(total - i * total / steps) - 1 for i in range(steps)]
         return list(zip(times, [*times[1:], -1], strict=True))
 
     def leading_pairs(self, steps: int, offset: int = 1) -> list[tuple[int, int]]:
@@ -53,6 +67,10 @@ class Schedule:
         ratio = len(self._table) // steps
         times = [i * ratio + offset for i in reversed(range(steps))]
         return [(t, t - ratio if t - ratio >= 0 else -1) for t in times]
+
+    def first(self, noise: Tensor) -> Tensor:
+        """x_T of standard normal noise."""
+        return noise * self.alpha_sigma(len(self._table) - 1)[1] if self.scales_noise else noise
 
     def x0_eps(self, output: Tensor, x_t: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """The predicted clean latents and noise from the U-Net's output at timestep t."""
@@ -148,9 +166,9 @@ def denoise(
     """The sampling loop of every method and every training: look at a step, go to the next.
 
     Args:
-        pairs: (t, t_prev) in sampling order. x_t: (B, C, H, W) noise.
+        pairs: (t, t_prev) in sampling order. x_t: (B, C, H, W) standard normal noise.
         look: predicts x0; it may move the latents first, and tell what it sees.
-        second_order: let the solver see the step before. advance: the solver's step.
+        second_order: let the solver see the step before, if the model is one for many steps. advance: the solver's step.
 
     Yields:
         What `look` yields.
@@ -159,6 +177,8 @@ def denoise(
         (B, C, H, W) clean latents.
     """
     history: History = None
+    second_order = second_order and not schedule.few_steps
+    x_t = schedule.first(x_t)
     for step, (t, t_prev) in enumerate(pairs):
         x_t, x0 = yield from look(step, t, x_t)
         x_t, history = advance(schedule, x_t, x0, history, t, t_prev)
@@ -171,18 +191,20 @@ def trajectory(
     pairs: Sequence[tuple[int, int]],
     x_t: Tensor,
     predict_x0: Callable[[Tensor, int], Tensor],
+    *,
+    second_order: bool = True,
 ) -> Iterator[Tensor]:
     """The latents before every step of `denoise`, and the clean ones.
 
     Args:
-        predict_x0: (x_t, t) -> x0.
+        predict_x0: (x_t, t) -> x0. second_order: as of `denoise`.
     """
 
     def look(step: int, t: int, x_t: Tensor) -> Generator[Tensor, None, tuple[Tensor, Tensor]]:
         yield x_t
         return x_t, predict_x0(x_t, t)
 
-    yield (yield from denoise(schedule, pairs, x_t, look))
+    yield (yield from denoise(schedule, pairs, x_t, look, second_order=second_order))
 
 
 def doubled(x_t: Tensor, scale: float) -> Tensor:

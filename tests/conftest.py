@@ -57,6 +57,14 @@ def tiny_sd15(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_xl(tmp_path_factory):
+    """A small random model in the format and block order of Stable Diffusion XL."""
+    from tests.support.tiny import tiny_model
+
+    return tiny_model(tmp_path_factory.mktemp("tiny") / "sdxl", "sdxl")
+
+
+@pytest.fixture(scope="session")
 def library(tmp_path_factory):
     """A library of that model with small rewards, for a Studio."""
     from tests.support import tiny_library

@@ -28,7 +28,7 @@ class BenchSpec:
     """A bench's name, the sizes of model it can time, and how.
 
     Attributes:
-        sizes: of "tabletop" and "sd15"; the first is the default.
+        sizes: of "tabletop", "sd15" and "sdxl"; the first is the default.
         run: (library, size, rounds) -> figures by name, all from this one run: numbers, texts, or a list of
             rows with the same columns.
     """

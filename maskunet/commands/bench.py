@@ -23,14 +23,14 @@ PART = (
 )
 SIZE = (
     "of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics "
-    "and masks, 16 GB for loop, next to none for memory and operations"
+    "and masks, 16 GB for loop, next to none for memory and operations; sdxl is for memory"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
     part: str = option("loop", PART, choices=plugins.names("maskunet.bench"), positional=True)
-    size: str | None = option(None, SIZE, choices=("tabletop", "sd15"))
+    size: str | None = option(None, SIZE, choices=("tabletop", "sd15", "sdxl"))
     rounds: int = option(9, "how often each is timed, in turn", low=1)
     out: Path | None = option(None, "the figures as JSON", metavar="FILE", writes="file")
 

@@ -8,7 +8,7 @@ from maskunet.commands import base
 from maskunet.commands.base import CommandSpec, option
 
 HUB = "hf://"
-NAME = "a base model, rewards or one of them, a judge, tiny_decoder, a benchmark, or a trained part, hf://OWNER/NAME"
+NAME = "a base model, rewards or one of them, a judge, tiny_decoder, a fine-tuned U-Net (dpo, spo, inpo), a benchmark, or a trained part, hf://OWNER/NAME"
 
 
 @dataclass(frozen=True, kw_only=True)

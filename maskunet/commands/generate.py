@@ -1,5 +1,6 @@
 """python -m maskunet generate: make a picture, and the plain one beside it."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from maskunet.commands.base import CommandSpec, MethodOptions, UsageError, bar, option
 
 if TYPE_CHECKING:
-    from maskunet.records import Run
+    from maskunet.models.base import DiffusionModel
+    from maskunet.records import Request, Run
+
+ASK = 0.5e9  # bytes of kept masks above which someone must agree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,7 @@ class Options(MethodOptions):
     replay: Path | None = option(None, "a run.json or a run's PNG", metavar="FILE", one_of="source")
     negative_prompt: str = option("", "what to steer away from")
     keep_masks: bool = option(False, "save masks.safetensors too")
+    yes: bool = option(False, f"agree to the disk that masks of more than {ASK / 1e9:.1f} GB take")
     no_base: bool = option(False, "do not make the plain picture")
     out: Path = option(writes="folder", help="folder for the run")
 
@@ -54,6 +59,8 @@ def run(options: Options) -> None:
     if spec.needs_rewards:
         library.find(library.default)
     loaded = library.load(library.default)
+    if request.keep_masks:
+        _agree(options, loaded.model, request)
     if record:
         replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings))
         if note := replay.other_versions(record, versions()):
@@ -75,6 +82,28 @@ def _record(path: Path) -> dict[str, Any]:
             return replay.parse(file.read(replay.MAX_PICTURE + 1))
     except OSError as error:
         raise UsageError(f"“{path.name}” cannot be read") from error
+
+
+def _agree(options: Options, model: "DiffusionModel", request: "Request") -> None:
+    """Tell what large masks take.
+
+    Raises:
+        UsageError: nobody agrees, or the disk has no room for them.
+    """
+    from maskunet.methods.base import mask_bytes
+
+    size, free = mask_bytes(model, request), shutil.disk_usage(options.out.resolve().parent).free
+    if size <= ASK:
+        return
+    said = f"masks of this run take {size / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+    if size > free:
+        raise UsageError(f"the {said}; leave --keep-masks out, or give another --out")
+    if options.yes:
+        sys.stderr.write(f"The {said}.\n")
+        return
+    if sys.stdin.isatty() and input(f"The {said}. Keep them? [y/N] ").strip().lower() in ("y", "yes"):
+        return
+    raise UsageError(f"the {said}; give --yes to keep them")
 
 
 def _show(events: Iterator[tuple[str, Any]], method: str) -> "Run":

@@ -1,6 +1,6 @@
 """What a U-Net reads of prompts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +24,12 @@ class TextStates(NamedTuple):
     def of(cls, text: "TextStates | Tensor") -> "TextStates":
         """Bare states (B, N, D) as a record; a record as it is."""
         return text if isinstance(text, cls) else cls(text)
+
+    @classmethod
+    def told(cls, arguments: Mapping[str, Any]) -> "TextStates":
+        """What `arguments` told a U-Net."""
+        more = arguments.get("added_cond_kwargs") or {}
+        return cls(arguments["encoder_hidden_states"], more.get("text_embeds"), more.get("time_ids"))
 
     @classmethod
     def cat(cls, texts: Sequence["TextStates"]) -> "TextStates":

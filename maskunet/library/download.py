@@ -6,7 +6,8 @@ from pathlib import Path
 
 from maskunet import rewards
 from maskunet.evaluation import benchmarks
-from maskunet.library.weights import MODEL_FILES
+from maskunet.library import checkpoints
+from maskunet.library.weights import VAE_FILES, model_files
 from maskunet.models import SPECS
 from maskunet.models.base.reading import TINY_DECODER_FILES
 from maskunet.records.disk.hub import rewards_place
@@ -52,8 +53,8 @@ def plan(name: str) -> Plan:
     if name == TINY_DECODER:
         repos = dict.fromkeys(spec.tiny_decoder for spec in SPECS.values() if spec.tiny_decoder)
         return Plan(
-            title="TAESD, the tiny decoder of Stable Diffusion 1.x and 2.x",
-            gigabytes=0.01,  # 2.4 million float32 weights
+            title="TAESD and TAESDXL, the tiny decoders of Stable Diffusion 1.x, 2.x and XL",
+            gigabytes=0.01 * len(repos),  # 2.4 million float32 weights each
             place=Path(HF_HUB_CACHE),
             flat=False,
             files=tuple((repo, "", TINY_DECODER_FILES) for repo in repos),
@@ -67,18 +68,34 @@ def plan(name: str) -> Plan:
             flat=False,
             files=tuple((network.repo, "", network.files) for network in networks),
         )
+    if name in checkpoints.SPECS:
+        checkpoint = checkpoints.SPECS[name]
+        return Plan(
+            title=checkpoint.about,
+            gigabytes=checkpoint.download_gb,
+            place=Path(HF_HUB_CACHE),
+            flat=False,
+            files=((checkpoint.repo, "", checkpoints.FILES),),
+        )
     spec = SPECS.get(name)
     if name in (each := single_rewards()):
         return _of_reward(*each[name])
     if spec is None or not spec.repo:
-        names = [*(n for n, s in SPECS.items() if s.repo), REWARDS, *each, TINY_DECODER, *benchmarks.SPECS]
+        names = [
+            *(n for n, s in SPECS.items() if s.repo),
+            REWARDS,
+            *each,
+            TINY_DECODER,
+            *checkpoints.SPECS,
+            *benchmarks.SPECS,
+        ]
         raise ValueError(f"“{name}” cannot be downloaded. There are: {', '.join(names)}.")
     return Plan(
         title=spec.title,
         gigabytes=spec.download_gb,
         place=Path(HF_HUB_CACHE),
         flat=False,
-        files=((spec.repo, spec.revision, MODEL_FILES),),
+        files=((spec.repo, spec.revision, model_files(spec)), *([(spec.vae, "", VAE_FILES)] if spec.vae else [])),
     )
 
 
@@ -112,7 +129,7 @@ def download(name: str, *, consent: bool = False) -> None:
     What has arrived before is not fetched again, so a broken download can be taken up.
 
     Args:
-        name: a base model with a repository, "rewards" or a single one, "tiny_decoder", or a benchmark.
+        name: a base model with a repository, "rewards" or a single one, "tiny_decoder", a checkpoint, or a benchmark.
         consent: that someone was told the size and agreed.
 
     Raises:

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskunet.masks import fold
 from maskunet.models.base import DiffusionModel, single_file
-from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES
+from maskunet.models.base.reading import CONFIG_FILES, SECOND_WEIGHTS, WEIGHT_FILES
 from maskunet.models.base.scheduler import LEAST_SIGNAL
 from maskunet.models.base.single_file import write
 from maskunet.models.base.single_file.prediction import MARKERS, METADATA
@@ -32,6 +32,13 @@ INDEX = {
     "unet": ["diffusers", "UNet2DConditionModel"],
     "vae": ["diffusers", "AutoencoderKL"],
 }
+XL = {
+    "_class_name": "StableDiffusionXLPipeline",
+    "image_encoder": [None, None],
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer_2": ["transformers", "CLIPTokenizer"],
+}
+NOT_XL = ("safety_checker", "requires_safety_checker")
 PREFIX = "lora_unet_"  # with it ComfyUI, A1111 and Forge find a weight of the U-Net by diffusers' name
 
 
@@ -72,9 +79,10 @@ def export(
 
 
 def _states(model: DiffusionModel, changed: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The three networks' weights by diffusers' names, the U-Net's under the mask."""
-    networks = {part: getattr(model, part) for part in WEIGHT_FILES}
-    states = {part: {n: v.detach().cpu() for n, v in each.state_dict().items()} for part, each in networks.items()}
+    """The networks' weights by diffusers' names, the U-Net's under the mask."""
+    states = {
+        part: {n: v.detach().cpu() for n, v in each.state_dict().items()} for part, each in model.networks.items()
+    }
     states["unet"] |= {name: value.cpu() for name, value in changed.items()}
     return states
 
@@ -89,14 +97,17 @@ def _folder(model: DiffusionModel, source: Path, changed: Mapping[str, Tensor], 
     with whole.folder(out) as fresh:
         for part, state in _states(model, changed).items():
             (fresh / part).mkdir()
-            shutil.copy(configs / part / CONFIG_FILES[part], fresh / part)
+            shutil.copy(configs / part / "config.json", fresh / part)
             if part == "text_encoder":
                 state = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in state.items()}
-            save_file(_in(dtype, state), fresh / part / f"{WEIGHT_FILES[part]}.safetensors", metadata={"format": "pt"})
+            stem = {**WEIGHT_FILES, **SECOND_WEIGHTS}[part]
+            save_file(_in(dtype, state), fresh / part / f"{stem}.safetensors", metadata={"format": "pt"})
         model.tokenizer.save_pretrained(fresh / "tokenizer")
+        if model.tokenizer_2 is not None:
+            model.tokenizer_2.save_pretrained(fresh / "tokenizer_2")
         (fresh / "scheduler").mkdir()
         scheduler = json.loads((configs / "scheduler" / CONFIG_FILES["scheduler"]).read_text(encoding="utf-8"))
-        index = dict(INDEX)
+        index = _index(model)
         if source.is_dir():
             index["scheduler"] = ["diffusers", scheduler.get("_class_name", "DDIMScheduler")]
         else:
@@ -106,10 +117,16 @@ def _folder(model: DiffusionModel, source: Path, changed: Mapping[str, Tensor], 
         _write_json(fresh / "model_index.json", index)
 
 
+def _index(model: DiffusionModel) -> dict[str, Any]:
+    if model.text_encoder_2 is None:
+        return dict(INDEX)
+    own = {name: value for name, value in INDEX.items() if name not in NOT_XL}
+    return {**own, **XL, "force_zeros_for_empty_prompt": model.empty_is_zeros}
+
+
 def _file(model: DiffusionModel, source: Path, changed: Mapping[str, Tensor], dtype: torch.dtype, out: Path) -> None:
-    kind = "sd2" if model.unet.config.use_linear_projection else "sd1"
-    networks: dict[str, nn.Module] = {part: getattr(model, part) for part in WEIGHT_FILES}
-    state = write.original_state(networks, kind, _states(model, changed))
+    kind = "sdxl" if model.text_encoder_2 is not None else "sd2" if model.unet.config.use_linear_projection else "sd1"
+    state = write.original_state(model.networks, kind, _states(model, changed))
     if _noisy(model):
         state |= {marker: torch.zeros(0) for marker in MARKERS}
     says = {"epsilon": "epsilon", "v_prediction": "v"}.get(model.schedule.prediction_type, "")

@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 
 from maskunet import machine
-from maskunet.library import own_models
+from maskunet.library import checkpoints, own_models
 from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
-from maskunet.models.base import DiffusionModel, ModelSpec
+from maskunet.models.base import DiffusionModel, ModelSpec, unet_of_others
 from maskunet.models.base.folder import beside
+from maskunet.models.base.reading import is_xl
 from maskunet.records import Card, held_mask
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
@@ -92,7 +93,9 @@ class Library:
         self._loaded: dict[str, Loaded] = {}
         self.default = self._choose(for_page) if model == "auto" else self.spec(model).name
         if weights is not None:
-            self._folder(self.default)
+            xl = is_xl(self._folder(self.default))
+            if self.default == "folder":
+                self._specs["folder"] = own_models.of_its_kind(self.spec("folder"), xl)
 
     def _choose(self, for_page: bool) -> str:
         if self._weights is not None:
@@ -193,6 +196,7 @@ class Library:
             unscored="" if reason else self.missing(spec.name, with_rewards=True),
             download_gb=spec.download_gb,
             guidance=spec.guidance,
+            steps=spec.steps,
             vocabulary=spec.vocabulary,
         )
 
@@ -257,7 +261,10 @@ class Library:
     def _of_user(self, name: str) -> dict[str, dict[str, Path]]:
         files = {path.stem: path for path in sorted((self.trained / name).glob("*.safetensors"))}
         files |= {path.parent.name: path for path in sorted((self.trained / name).glob("*/trained.safetensors"))}
-        return trained_file.by_kind(files.items())
+        found = trained_file.by_kind(files.items())
+        if others := {**checkpoints.here(name), **unet_of_others.beside(self.trained / name)}:
+            found["unet"] = {**found.get("unet", {}), **others}
+        return found
 
     def network(self, name: str) -> Network:
         """Where a model can be masked, from its configuration alone.

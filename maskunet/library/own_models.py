@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from maskunet.models.base import ModelSpec, single_file
-from maskunet.models.base.reading import CONFIG_FILES
+from maskunet.models import SPECS
+from maskunet.models.base import ModelSpec, scheduler, single_file
+from maskunet.models.base.reading import CONFIG_FILES, is_xl
 from maskunet.prompts.words import shortened
 from maskunet.records.disk.hub import MissingWeights, snapshot
 
 FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")  # the others of a folder are no models
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 TINY_DECODER = "madebyollin/taesd"  # of the latents of Stable Diffusion 1.x and 2.x
+LIKE_XL = ("guidance", "steps", "tiny_decoder", "vae")  # what a model of the user's has in common with `sdxl`
 
 
 def located(given: Path) -> Path:
@@ -33,6 +36,11 @@ def located(given: Path) -> Path:
     )
 
 
+def of_its_kind(spec: ModelSpec, xl: bool) -> ModelSpec:
+    """A model of the user's, and where it is a Stable Diffusion XL, with what goes with these."""
+    return replace(spec, **{name: getattr(SPECS["sdxl"], name) for name in LIKE_XL}) if xl else spec
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder holds a model in diffusers format."""
     return (path / "unet" / CONFIG_FILES["unet"]).is_file()
@@ -45,13 +53,15 @@ def spec_of(path: Path, taken: Iterable[str] = ()) -> ModelSpec:
         taken: names that others have.
     """
     name, called = named(path, taken), shortened(path.name, 100)
-    refused, summary = "", "A Stable Diffusion folder in diffusers format."
+    refused, summary, xl = "", "A Stable Diffusion folder in diffusers format.", is_xl(path)
+    own = {"steps": scheduler.FEW_STEPS, "guidance": scheduler.NO_GUIDANCE} if scheduler.is_distilled(path) else {}
     if not path.is_dir():
         try:
-            summary = f"{single_file.kind_of(path).title}, from the file {called}."
+            kind = single_file.kind_of(path)
+            summary, xl = f"{kind.title}, from the file {called}.", kind.name == "sdxl"
         except ValueError as error:
             refused, summary = str(error), f"The file {called}."
-    return ModelSpec(
+    spec = ModelSpec(
         name=name,
         title=shortened(path.stem if path.is_file() else path.name),
         summary=summary,
@@ -60,6 +70,7 @@ def spec_of(path: Path, taken: Iterable[str] = ()) -> ModelSpec:
         refused=refused,
         tiny_decoder="" if path.is_dir() else TINY_DECODER,
     )
+    return replace(of_its_kind(spec, xl), **own)
 
 
 def named(path: Path, taken: Iterable[str] = ()) -> str:

@@ -9,7 +9,14 @@ from maskunet import rewards
 from maskunet.library.own_models import is_folder
 from maskunet.machine import choose_dtype
 from maskunet.models.base import DiffusionModel, ModelSpec, from_folder, single_file
-from maskunet.models.base.reading import CONFIG_FILES, WEIGHT_FILES
+from maskunet.models.base.reading import (
+    CONFIG_FILES,
+    SECOND_CONFIGS,
+    SECOND_WEIGHTS,
+    WEIGHT_FILES,
+    config_files,
+    weight_files,
+)
 from maskunet.records.disk.hub import MissingWeights, rewards_place, snapshot
 
 
@@ -91,9 +98,11 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         name=spec.name,
         guidance=spec.guidance,
         steps=spec.steps,
+        few_steps=spec.few_steps,
         device=device,
         dtype=dtype or choose_dtype(device),
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
+        vae=snapshot(spec.vae, file=VAE_FILES[-1]) if spec.vae else None,
     )
     return replace(model, judge=spec.judge)
 
@@ -103,16 +112,20 @@ def _cached(repo: str, revision: str) -> Path | None:
     folder = snapshot(repo, revision)
     if folder is None:
         return None
-    configs = all((folder / part / file).is_file() for part, file in CONFIG_FILES.items())
-    weights = (any((folder / p).glob(f"{f}*.safetensors")) for p, f in WEIGHT_FILES.items())
+    configs = all((folder / part / file).is_file() for part, file in config_files(folder).items())
+    weights = (any((folder / p).glob(f"{f}*.safetensors")) for p, f in weight_files(folder).items())
     return folder if configs and all(weights) else None
 
 
-# What a Stable Diffusion repository must give: no safety checker, no pickles, no further copies.
-MODEL_FILES = (
-    "model_index.json",
-    *(f"{part}/{file}.safetensors" for part, file in WEIGHT_FILES.items()),
-    *(f"{part}/{file}" for part, file in CONFIG_FILES.items()),
-    "tokenizer/*.json",
-    "tokenizer/merges.txt",
-)
+def model_files(spec: ModelSpec) -> tuple[str, ...]:
+    """What its repository must give: no safety checker, no pickles, no further copies."""
+    ending = f".{spec.variant}.safetensors" if spec.variant else ".safetensors"
+    return (
+        "model_index.json",
+        *(f"{part}/{file}{ending}" for part, file in {**WEIGHT_FILES, **SECOND_WEIGHTS}.items()),
+        *(f"{part}/{file}" for part, file in {**CONFIG_FILES, **SECOND_CONFIGS}.items()),
+        *(f"{part}/{file}" for part in ("tokenizer", "tokenizer_2") for file in ("*.json", "merges.txt")),
+    )
+
+
+VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")  # of a VAE's own repository

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from maskunet.masks.sites import MaskSite
 from maskunet.records.site_stats import COUNTS, HISTOGRAM_BINS, HISTOGRAM_REACH, SiteStats
 
-# By U-Net, which is frozen: worked out once, not once per run.
+# By U-Net, which is frozen, the layout of the sites counted last: worked out once, not once per run.
 _LAYOUTS: MutableMapping[nn.Module, tuple[Tensor, dict[str, Any]]] = WeakKeyDictionary()
 MOMENTS = ("logit_mean", "logit_std", "gradient_norm")
 
@@ -32,7 +32,7 @@ class Collector:
     def __init__(self, unet: nn.Module, sites: Sequence[MaskSite]):
         self.sites = tuple(sites)
         self._size = len(self.sites) * HISTOGRAM_BINS
-        if unet not in _LAYOUTS:
+        if unet not in _LAYOUTS or _LAYOUTS[unet][1]["sites"] != tuple(site.name for site in self.sites):
             _LAYOUTS[unet] = _layout(unet, self.sites)
         self._cells, self._about = _LAYOUTS[unet]
         self._previous: Tensor | None = None  # removed at the previous step

@@ -33,7 +33,7 @@ class Applied:
 
 
 def apply_masks(pipe: Any, file: str | Path) -> None:
-    """Put masks on the U-Net of any diffusers pipeline of Stable Diffusion 1.x or 2.x, until `remove_masks`.
+    """Put masks on the U-Net of any diffusers pipeline of Stable Diffusion 1.x, 2.x or XL, until `remove_masks`.
 
     What was on before is taken off. The frozen weights are left as they are.
 
@@ -85,7 +85,7 @@ def remove_masks(pipe: Any) -> None:
 def _unet(pipe: Any) -> nn.Module:
     unet = getattr(pipe, "unet", None)
     if unet is None or not hasattr(unet, "up_blocks"):
-        raise ValueError("This pipeline has no U-Net. Give a diffusers pipeline of Stable Diffusion 1.x or 2.x.")
+        raise ValueError("This pipeline has no U-Net. Give a diffusers pipeline of Stable Diffusion 1.x, 2.x or XL.")
     return unet
 
 

@@ -16,7 +16,6 @@ from maskunet.masks.sites import MaskSite, find_sites
 
 UNSUPPORTED = (
     "class_embed_type",
-    "addition_embed_type",
     "encoder_hid_dim_type",
     "encoder_hid_dim",
     "num_class_embeds",
@@ -85,14 +84,16 @@ class MaskedUNet:
         checkpointing: recompute the masked blocks in the backward pass: less memory, more time.
 
     Raises:
-        ValueError: the U-Net has parts that the split does not know (SDXL, class conditions).
+        ValueError: the U-Net has parts that the split does not know, such as class conditions.
     """
 
     def __init__(self, unet: nn.Module, sites: Sequence[MaskSite] | None = None, *, checkpointing: bool = False):
         given = [name for name in UNSUPPORTED if getattr(unet.config, name, None) is not None]
+        if getattr(unet.config, "addition_embed_type", None) not in (None, "text_time"):
+            given.append("addition_embed_type")
         if given:
             raise ValueError(
-                f"This U-Net uses {', '.join(given)}; masks are supported on Stable Diffusion 1.x and 2.x U-Nets."
+                f"This U-Net uses {', '.join(given)}; masks are supported on Stable Diffusion 1.x, 2.x and XL U-Nets."
             )
         self.unet, self.sites, self.checkpointing = (
             unet,
@@ -147,11 +148,15 @@ class MaskedUNet:
         Args:
             x_t: (B, C, H, W) noisy latents. t: training timestep. text: states of B prompts.
         """
-        unet, text = self.unet, TextStates.of(text).states
+        unet, text = self.unet, TextStates.of(text)
         forward_size = any(size % 2**unet.num_upsamplers for size in x_t.shape[-2:])
         if unet.config.center_input_sample:
             x_t = 2 * x_t - 1
         time = unet.time_embedding(unet.get_time_embed(sample=x_t, timestep=t))
+        told = text.arguments
+        text = told.pop("encoder_hidden_states")
+        added = unet.get_aug_embed(emb=time, encoder_hidden_states=text, **{"added_cond_kwargs": {}, **told})
+        time = time if added is None else time + added  # of Stable Diffusion XL, the pooled text and the sizes
         if unet.time_embed_act is not None:
             time = unet.time_embed_act(time)
         sample = unet.conv_in(x_t)

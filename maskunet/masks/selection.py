@@ -7,7 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from maskunet.masks.sites import MaskSite
-from maskunet.records.selection import Place, kept
+from maskunet.records.selection import Place, kept, parse
+
+
+def chosen(sites: Sequence[MaskSite], selection: str) -> list[MaskSite]:
+    """The sites that a selection names, such as “all”, “block1” or “cross”; of steps, heads and shares it says nothing.
+
+    Raises:
+        ValueError: it is no selection, says more, or names no site; says what is allowed.
+    """
+    places = parse(selection)
+    if any(place.heads or place.steps or place.kept for place in places):
+        raise ValueError(f"“{selection[:60]}” chooses sites as a whole: leave out heads, “@” and “=”.")
+    found = [site for site in sites if any(place.fits(site.name) for place in places)]
+    if not found:
+        blocks = ", ".join(sorted({f"block{site.block}" for site in sites}))
+        raise ValueError(
+            f"“{selection[:60]}” names no sites here. There are all, cross, self, {blocks} and their parts."
+        )
+    return found
 
 
 def heads_of(unet: nn.Module, sites: Sequence[MaskSite]) -> list[int]:

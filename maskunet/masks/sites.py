@@ -1,6 +1,9 @@
 """Which frozen weights may be masked: the attention projections of the U-Net's up blocks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 from torch import nn
 
@@ -52,6 +55,25 @@ def find_sites(unet: nn.Module) -> list[MaskSite]:
             "At least one must be a CrossAttnUpBlock2D."
         )
     return sites
+
+
+def listed(config: Mapping[str, Any]) -> list[MaskSite]:
+    """The sites of a U-Net from its configuration alone, in the order of `find_sites`."""
+    widths, each = [*reversed(config["block_out_channels"])], config["layers_per_block"] + 1
+    depth = config.get("transformer_layers_per_block", 1)
+    depths = [depth] * len(widths) if isinstance(depth, int) else [*reversed(depth)]
+    found = []
+    for block, (width, kind) in enumerate(zip(widths, config["up_block_types"], strict=True)):
+        if "CrossAttn" not in kind:
+            continue
+        for layer, inner, (attention, text) in product(range(each), range(depths[block]), ATTENTION.items()):
+            path = f"up_blocks.{block}.attentions.{layer}.transformer_blocks.{inner}.{attention}"
+            read = config["cross_attention_dim"] if text == "cross" else width
+            inputs = {"to_k": read, "to_v": read}
+            found += [
+                MaskSite(f"{path}.{role}", block, text, ROLES[role], (width, inputs.get(role, width))) for role in ROLES
+            ]
+    return found
 
 
 def _site(path: str, block: int, module: nn.Module) -> MaskSite | None:

@@ -102,6 +102,7 @@ SPEC = MethodSpec(
         "four": Settings(),
         "eight": Settings(n=8),
         "sixteen": Settings(n=16),
+        "fifty": Settings(n=50),
         "halving": Settings(n=12, dropped=0.75),
         "halving_fast": Settings(n=12, dropped=0.75, tiny_decoder=True),
         "ranks": Settings(n=6, choose="ranks"),

@@ -12,11 +12,14 @@ from torch import Tensor
 from maskunet.diffusion import classifier_free, denoise, doubled
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
+from maskunet.masks.selection import chosen
+from maskunet.masks.sites import find_sites
 from maskunet.methods.base import (
     MethodSpec,
     Reporter,
     RewardWeights,
     candidates,
+    check_sites,
     guidance_of,
     mask_generator,
     steps_of,
@@ -37,10 +40,15 @@ class Settings(RewardWeights):
             random_mask's.
         removed: probability of each weight to go, 0 to 1. 0.066 is what the training-free method
             starts with: exp(-e) for one-sided noise and logits of 1.
+        sites: a selection of the weights that may go, such as block1 or cross.
     """
 
     n: int = setting(4, "pictures to choose from", low=1, high=64)
     removed: float = setting(0.066, "share of weights removed", low=0.0, high=1.0)
+    sites: str = setting("all", "where masks may be, such as block1 or cross")
+
+    def __post_init__(self) -> None:
+        check_sites(self.sites)
 
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
@@ -53,7 +61,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     optimized = weights_of(settings, rewards)
     report = Reporter(model, len(pairs), request)
     text = model.encode(request.prompt, request.negative_prompt)
-    with MaskedUNet(model.unet) as masked:
+    with MaskedUNet(model.unet, chosen(find_sites(model.unet), settings.sites)) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
         streams = [mask_generator(request, i) for i in range(settings.n)]
 

@@ -12,7 +12,18 @@ from torch import Tensor
 from maskunet.diffusion import classifier_free, doubled
 from maskunet.masks import mask
 from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver, mask_generator
+from maskunet.masks.selection import chosen
+from maskunet.masks.sites import find_sites
+from maskunet.methods.base import (
+    MethodSpec,
+    Predict,
+    Prediction,
+    Sampled,
+    Sampling,
+    Solver,
+    check_sites,
+    mask_generator,
+)
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 
@@ -33,6 +44,7 @@ class Settings(Solver):
         removed_last: the same at the last step; None for no change.
         center: middle of the window, in standard deviations of each site's weights, and `width`, its
             whole width. center_last: the middle at the last step; None for no change.
+        sites: a selection of the weights that may go, such as block1 or cross.
     """
 
     kind: str = setting("iid", "how weights are chosen", choices=KINDS)
@@ -41,13 +53,17 @@ class Settings(Solver):
     center: float = setting(1.0, "middle of the window, std", low=-10.0, high=10.0)
     center_last: float | None = setting(None, "middle at the last step", low=-10.0, high=10.0)
     width: float = setting(0.25, "width of the window, std", low=0.0, high=100.0)
+    sites: str = setting("all", "where masks may be, such as block1 or cross")
+
+    def __post_init__(self) -> None:
+        check_sites(self.sites)
 
 
 @contextmanager
 def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
     """The U-Net under masks of the chosen kind: each picture's own, where they are drawn by chance."""
     streams = [mask_generator(request) for request in sampling.requests]
-    with MaskedUNet(model.unet) as masked:
+    with MaskedUNet(model.unet, chosen(find_sites(model.unet), settings.sites)) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight.detach() for site in masked.sites}
         course = COURSES[settings.kind]
         courses = [

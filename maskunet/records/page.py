@@ -20,7 +20,8 @@ class Card:
         takes: of a method that takes a trained file, the setting that names it.
         needs_rewards: of a method, whether it is refused without rewards.
         refused: of a base model, whether its file is here and cannot be read.
-        weight: of a reward, in the total.
+        weight: of a reward, in the total. guidance, steps: of a base model, where nobody asks for others.
+        most_steps: of a method, see `MethodSpec`.
         unscored: of a base model that is here, why its pictures are not scored; empty if they are.
         presets: of a method; settings with a control of their own, word groups and trained files, are not in them.
     """
@@ -40,6 +41,8 @@ class Card:
     unscored: str = ""
     download_gb: float = 0.0
     guidance: float = 7.5
+    steps: int = 15
+    most_steps: int = 0
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

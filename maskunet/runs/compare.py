@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskunet.encoders.text_states import TextStates
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
@@ -112,8 +113,8 @@ def null_mask(model: DiffusionModel, request: Request, plain: MethodSpec) -> Ite
     with MaskedUNet(model.unet) as masked:
         ones = {site.name: torch.ones(site.shape, dtype=model.dtype, device=model.device) for site in masked.sites}
 
-        def unet(x_t: Tensor, t: int, encoder_hidden_states: Tensor) -> SimpleNamespace:
-            return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, encoder_hidden_states), ones))
+        def unet(x_t: Tensor, t: int, **text: Any) -> SimpleNamespace:
+            return SimpleNamespace(sample=masked.decode(masked.encode(x_t, t, TextStates.told(text)), ones))
 
         under_ones = yield from picture(replace(model, unet=unet))
     alone = yield from picture(model)

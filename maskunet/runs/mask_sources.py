@@ -255,7 +255,7 @@ def chosen(model: DiffusionModel, selection: str, steps: int) -> dict[int, np.nd
         )
     sites = held.shapes(model.unet)
     by_step = masks_by_step(parse(selection), model.unet, find_sites(model.unet), steps)
-    times = [t for t, _ in model.schedule.linspace_pairs(steps)]
+    times = [t for t, _ in model.schedule.pairs(steps)]
     return {t: held.flat(masks, sites) < 0.5 for t, masks in zip(times, by_step, strict=True)}
 
 

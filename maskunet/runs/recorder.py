@@ -124,8 +124,9 @@ class Recorder:
             self.best = event
 
     def base_rewards(self, event: StepEvent) -> Mapping[str, float]:
-        """The plain picture's rewards at an event's step, where they are known."""
-        return self.base.rewards.get(event.step, {}) if self.base else {}
+        """The plain picture's rewards at an event's step, where they are known and the noise was the same."""
+        alike = self.base is not None and self.base.timesteps.get(event.step) == event.timestep
+        return self.base.rewards.get(event.step, {}) if alike else {}
 
     def ends(self, why: str) -> bool:
         """Whether to go no further: asked to, or a reward broke and the method said nothing."""
@@ -177,16 +178,17 @@ class Recorder:
         return " ".join(filter(None, [self.note, *others]))
 
     def _course(self) -> Course | None:
-        """The step pictures and feature maps of both, at the steps that both have."""
+        """The step pictures and feature maps of both, at the steps and timesteps that both have."""
         base, trace = self.base or Trace(), self.trace
-        shared = sorted(base.frames.keys() & trace.frames.keys())
+        steps = sorted(base.frames.keys() & trace.frames.keys())
+        shared = [step for step in steps if base.timesteps.get(step) == trace.timesteps.get(step)]
         if not shared or not self.request.previews:  # without previews there is the result alone
             return None
         return Course(
             timesteps=tuple(trace.timesteps[step] for step in shared),
             base=np.stack([base.frames[step] for step in shared]),
             result=np.stack([trace.frames[step] for step in shared]),
-            maps=stacked(base.maps, trace.maps),
+            maps=stacked({step: base.maps[step] for step in shared if step in base.maps}, trace.maps),
         )
 
     def _mask_set(self) -> MaskSet | None:

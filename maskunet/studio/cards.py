@@ -22,6 +22,7 @@ def of_methods(specs: Iterable[MethodSpec]) -> list[Card]:
             groups=hasattr(spec.settings(), GROUPS),
             takes=next(iter(spec.takes), ""),
             needs_rewards=spec.needs_rewards,
+            most_steps=spec.most_steps,
             presets={name: _drawn(spec, preset) for name, preset in spec.presets.items()},
         )
         for spec in sorted(specs, key=lambda spec: KINDS.index(spec.kind))

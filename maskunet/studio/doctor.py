@@ -16,8 +16,13 @@ from maskunet.failures import sentence
 from maskunet.library import weights
 from maskunet.library.library import Library, Loaded
 from maskunet.machine import versions
+from maskunet.masks.selection import chosen
+from maskunet.masks.sites import listed
 from maskunet.methods import SPECS
+from maskunet.methods.maskunet_free import room
 from maskunet.models import SPECS as MODELS
+from maskunet.models.base import single_file
+from maskunet.models.base.single_file.kinds import Kind
 from maskunet.records import Request
 from maskunet.runs.recorder import Stopped
 
@@ -25,6 +30,9 @@ from maskunet.runs.recorder import Stopped
 MEMORY, DISK = 2.0, 0.5
 # GB of a card at 512 px, its own state with it; measured, see docs/speed.md, "Memory".
 CARD, SPARING = 12.0, 8.0
+# Bytes of Stable Diffusion XL's networks with both rewards in half precision, those that work with little memory, and
+# the rewards; counted, see docs/speed.md, "Memory".
+XL, XL_SPARING, JUDGES = 9.81e9, 7.47e9, 2.87e9
 HOST = "127.0.0.1"  # this computer alone
 WEIGHTS, REWARDS = "Weights", "Rewards"
 PROMPT = "a red cube and a blue sphere"
@@ -58,6 +66,7 @@ def look(library: Library, place: Path) -> Iterator[Finding]:
         free, _ = torch.cuda.mem_get_info(library.device)
         ours = torch.cuda.memory_reserved(library.device)  # while the lab runs
         yield card((free + ours) / 1e9, needed=not library.spec(library.default).embedded)
+        yield large()
     yield memory(psutil.virtual_memory().available / 1e9)
     yield disk(shutil.disk_usage(_existing(place)).free / 1e9)
     for model in library.cards():
@@ -72,6 +81,25 @@ def card(free: float, needed: bool) -> Finding:
     if free < CARD:
         said += f", and {SPARING:g} with the switch for less memory (--set low_memory=true)"
     return Finding("Card", f"{said}.", free >= SPARING or not needed)
+
+
+def large() -> Finding:
+    """What masks on Stable Diffusion XL take, estimated from its configuration."""
+    kind = Kind(name="sdxl", title="")
+    configs = tuple(single_file.config_of(kind, part) for part in ("unet", "vae"))
+    sites, side = listed(configs[0]), configs[0]["sample_size"]
+
+    def takes(selection: str, networks: float, **how: bool) -> str:
+        found = chosen(sites, selection)
+        return f"{room.needed(configs, (side, side), found, networks=networks, judges=JUDGES, **how) / 1e9:.0f} GB"
+
+    return Finding(
+        "SDXL",
+        f"Stable Diffusion XL has {len(sites)} sites with {sum(site.weights for site in sites):,} weights. An update of all "
+        f"their masks takes about {takes('all', XL)}; with --set low_memory=true {takes('all', XL_SPARING, low_memory=True)}, "
+        f"and with sites=block1 besides {takes('block1', XL_SPARING, low_memory=True)} (estimates; where less is there, "
+        "fewer sites carry masks).",
+    )
 
 
 def memory(free: float) -> Finding:

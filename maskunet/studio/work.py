@@ -14,9 +14,8 @@ import torch
 
 from maskunet.failures import sentence
 from maskunet.library.library import Library, Loaded
-from maskunet.masks.sites import find_sites
 from maskunet.methods import method_of
-from maskunet.methods.base import MethodSpec
+from maskunet.methods.base import MethodSpec, mask_bytes
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run, StepEvent
 from maskunet.runs.compare import compare, null_mask
@@ -203,9 +202,7 @@ class DeviceWork:
 
 def _with_masks(request: Request, model: DiffusionModel) -> Request:
     """Small models' masks are kept unasked, so that the explorer can lay two runs over each other."""
-    weights = sum(site.weights for site in find_sites(model.unet))
-    small = weights / 8 * (request.steps or model.steps) <= KEEP_MASKS
-    return replace(request, keep_masks=request.keep_masks or small)
+    return replace(request, keep_masks=request.keep_masks or mask_bytes(model, request) <= KEEP_MASKS)
 
 
 def _effort(work: Callable[[Job], Ended], request: Request) -> tuple:

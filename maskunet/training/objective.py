@@ -52,7 +52,7 @@ class Batch:
 def _latents(model: DiffusionModel, pair: Pair) -> Tensor:
     if pair.latents is not None:
         return torch.from_numpy(pair.latents).float().to(model.device)
-    pixels = from_uint8(np.asarray(pair.image), model.device).to(model.dtype) * 2 - 1
+    pixels = from_uint8(np.asarray(pair.image), model.device).to(model.vae.dtype) * 2 - 1
     return model.vae.encode(pixels).latent_dist.mean[0].float() * model.latent_scale
 
 

@@ -23,7 +23,7 @@ class GuidedSampling:
 
     def __init__(self, model: DiffusionModel, steps: int, guidance: float = 0.0):
         self.model = model
-        self.pairs = model.schedule.linspace_pairs(steps)
+        self.pairs = model.schedule.pairs(steps)
         self.scale = guidance or model.guidance
         self.base = twin(model.unet)
         self._nothing = model.encode_prompts([""])

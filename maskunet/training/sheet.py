@@ -29,7 +29,7 @@ def draw(model: DiffusionModel, predictor: nn.Module, prompts: list[str]) -> np.
         return model.schedule.x0_eps(classifier_free(output, scale), x_t, t)[0]
 
     noise = torch.cat([model.noise(seed) for seed in range(n)])
-    *_, x0 = trajectory(model.schedule, model.schedule.linspace_pairs(STEPS), noise, predict_x0)
+    *_, x0 = trajectory(model.schedule, model.schedule.pairs(STEPS), noise, predict_x0)
     pixels = (model.decode(x0).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return np.concatenate(list(pixels), axis=1)
 

@@ -88,8 +88,8 @@ class Controls:
     def fill(self, asked: Mapping[str, Any]) -> list[Any]:
         """The form as it was when this was asked for, see `links.fields`; what is not said of stays as it is."""
         model, method = self.models.get(asked.get("model")), self.methods.get(asked.get("method"))
-        given = {name: asked.get(name, gr.skip()) for name in ("prompt", "negative_prompt", "steps")}
-        known = list(given.values())
+        known = [asked.get(name, gr.skip()) for name in ("prompt", "negative_prompt")]
+        known.append(_steps(asked["steps"], model, method) if "steps" in asked else gr.skip())
         known[2:2] = [
             str(asked["seed"]) if "seed" in asked else gr.skip(),
             model.name if model else gr.skip(),
@@ -217,8 +217,8 @@ def build(
     with gr.Accordion(words.MORE, open=False, elem_classes="more"):
         negative = gr.Textbox(label=words.NEGATIVE, lines=1)
         steps = gr.Number(
-            label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO,
-            elem_id="steps",
+            label=words.STEPS, value=_steps(opening.steps, first, method) if opening else 0, precision=0, minimum=0,
+            maximum=MAX_STEPS, info=words.STEPS_INFO, elem_id="steps",
         )  # fmt: skip
         guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
     # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
@@ -249,6 +249,13 @@ def first_method(methods: list[Card], model: Card, opening: Request | None = Non
     usable = [card for card in methods if not (model.unscored and card.needs_rewards)] or methods
     found = {card.name: card for card in usable}
     return found.get("maskunet_free") or found.get("random_mask") or usable[0]
+
+
+def _steps(asked: int | None, model: Card | None, method: Card | None) -> int:
+    """What the form says of the steps that were asked for: 0, the model's own, if these are what that means here."""
+    if asked and model and method and asked == min(model.steps, method.most_steps or model.steps):
+        return 0
+    return asked or 0
 
 
 def _title(card: Card) -> str:

@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,26 @@ def test_no_base_and_keep_masks(judge, tmp_path, capsys):
     assert generate(tmp_path / "a", *QUICK, "--no-base", "--keep-masks") == 0
     names = {p.name for p in (tmp_path / "a").iterdir()}
     assert names == {"result.png", "run.json", "steps.csv", "masks.safetensors", "sites.npz", "sites.csv"}
+
+
+def test_large_masks_are_kept_only_if_someone_agrees(judge, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("maskunet.commands.generate.ASK", 100)
+    asked = (*QUICK, "--no-base", "--keep-masks")
+    with pytest.raises(SystemExit):
+        generate(tmp_path / "a", *asked)
+    told = capsys.readouterr().err
+    assert "the masks of this run take 0.0 GB" in told and "give --yes to keep them" in told
+    assert not (tmp_path / "a").exists()
+    monkeypatch.setattr("shutil.disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 50))
+    with pytest.raises(SystemExit):
+        generate(tmp_path / "a", *asked, "--yes")
+    assert "leave --keep-masks out" in capsys.readouterr().err
+
+
+def test_large_masks_are_kept_with_yes(judge, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("maskunet.commands.generate.ASK", 100)
+    assert generate(tmp_path / "a", *QUICK, "--no-base", "--keep-masks", "--yes") == 0
+    assert (tmp_path / "a" / "masks.safetensors").is_file() and "The masks of this run take" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("source", ["run.json", "result.png"])

@@ -414,6 +414,6 @@ def test_a_method_says_in_its_spec_how_it_is_raced():
 
     names = {f"{spec.name}{way}" for spec in SPECS.values() for way in spec.raced}
     assert entrants.ALL[0] == "plain" and set(entrants.ALL) == names
-    assert {"plain@7.5", "maskunet_free/improved", "pag/gentle", "pag", "fine_tuned"} <= names
+    assert {"plain@7.5", "maskunet_free/improved", "pag/gentle", "pag", "fine_tuned", "reno/nine"} <= names
     best = {name for name in names if name.startswith("best_of_n")}
     assert best == {"best_of_n/halving", "best_of_n/ranks"}  # plain at equal time is best-of-N

@@ -456,6 +456,6 @@ def test_masks_lie_under_adapters_and_leave_them_as_they_are():
 )
 def test_a_unet_with_unknown_conditions_is_refused(field):
     unet = tiny_unet()
-    unet.register_to_config(**{field: "text_time"})
+    unet.register_to_config(**{field: "image" if field == "addition_embed_type" else "text_time"})
     with pytest.raises(ValueError, match=field):
         MaskedUNet(unet)

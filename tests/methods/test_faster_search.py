@@ -91,7 +91,7 @@ def test_the_search_looks_through_it_and_the_last_picture_is_the_full_decoders(t
 
 def test_a_model_without_one_says_how_to_get_it_and_stays_as_it_was(tmp_path):
     model = from_folder(tiny_sd_folder(tmp_path / "sd"), name="mine", guidance=3.0, device=CPU, dtype=torch.float32)
-    says = r"no tiny decoder for mine here.*0\.01 GB.*maskunet download tiny_decoder"
+    says = r"no tiny decoder for mine here.*0\.02 GB.*maskunet download tiny_decoder"
     with pytest.raises(ValueError, match=says):
         run(model, changed(OFFICIAL, tiny_decoder=True))
     with pytest.raises(ValueError, match=says):

@@ -13,7 +13,14 @@ from tests.methods.test_methods import Redness
 from tests.methods.test_rivals import Watched
 
 PROMPT = "a red cube and a blue sphere"
-FEW = {"updates": 1, "early_updates": 1, "n": 2, "particles": 2, "refinements": 1}  # what takes long, where there is it
+FEW = {
+    "iterations": 3,
+    "updates": 1,
+    "early_updates": 1,
+    "n": 2,
+    "particles": 2,
+    "refinements": 1,
+}  # what takes long, where there is it
 
 
 def run(model, name, **given):

@@ -18,11 +18,11 @@ from maskunet.methods.base import candidates, to_uint8
 from maskunet.methods.fk_steering import choice_steps, potentials, resample
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
-from tests.methods.test_methods import Redness, betas
+from tests.methods.test_methods import QUICK, Redness, betas
 
 RIVALS = (
     "best_of_n", "best_of_n_masks", "fk_steering", "freeu", "pag", "attend_and_excite", "syngen", "syngen_maskunet",
-    "lidar", "date", "guider",
+    "lidar", "date", "guider", "reno",
 )  # fmt: skip
 PROMPT = "a red cube and a blue sphere"
 
@@ -47,7 +47,7 @@ class Seen(Redness):
 
 def run(model, name, rewards=None, settings=None, **asked):
     request = Request(prompt=PROMPT, method=name, **{"seed": 3, "steps": 4, "previews": False, **asked})
-    chosen = SPECS[name].settings("", settings or {})
+    chosen = SPECS[name].settings("", {**QUICK.get(name, {}), **(settings or {})})
     return list(SPECS[name].run(model, rewards or Redness(), request, chosen))
 
 
@@ -523,7 +523,7 @@ def test_a_step_shows_the_picture_whose_features_the_unet_computed_last(tiny_sd1
         unet.conv_out.register_forward_hook(lambda module, given, out: newest.update(output=out[-1:])),
     ]
     request = Request(prompt=PROMPT, method=name, steps=5, seed=3, guidance=1.0)
-    chosen = SPECS[name].settings("", {"scale": 0.0} if name == "pag" else {})
+    chosen = SPECS[name].settings("", {"scale": 0.0} if name == "pag" else QUICK.get(name))
     try:
         for event in SPECS[name].run(tiny_sd15, Redness(), request, chosen):
             if event.image is not None and not event.final:

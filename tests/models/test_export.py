@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import load_file
 
 from maskunet.commands import registry
@@ -18,7 +18,9 @@ from maskunet.runs import mask_sources
 from tests.support.single_file import write
 from tests.support.tiny import random_generator
 
-SAYS = {"sd1": {}, "sd2": {"modelspec.prediction_type": "epsilon"}}
+NOISE = {"modelspec.prediction_type": "epsilon"}
+SAYS = {"sd1": {}, "sd2": NOISE, "sdxl": NOISE}
+PIPELINES = {"sdxl": StableDiffusionXLPipeline}
 STEPS, SEED, PROMPT = 3, 7, "a red cube"
 
 
@@ -55,12 +57,13 @@ def theirs(pipe, model):
     return np.round(image * 255).astype(int)
 
 
-def opened(form, out, folder):
+def opened(form, out, folder, kind):
+    pipeline = PIPELINES.get(kind, StableDiffusionPipeline)
     if form == "folder":
-        return StableDiffusionPipeline.from_pretrained(out, local_files_only=True)
+        return pipeline.from_pretrained(out, local_files_only=True)
     if form == "file":
-        return StableDiffusionPipeline.from_single_file(str(out), config=str(folder), local_files_only=True)
-    pipe = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+        return pipeline.from_single_file(str(out), config=str(folder), local_files_only=True)
+    pipe = pipeline.from_pretrained(folder, local_files_only=True)
     # As ComfyUI looks a difference up: lora_unet_, diffusers' name with underscores, .diff; added at strength 1.
     known = {f"lora_unet_{n.removesuffix('.weight').replace('.', '_')}.diff": n for n in pipe.unet.state_dict()}
     state, found = pipe.unet.state_dict(), load_file(out)
@@ -80,7 +83,7 @@ def test_what_is_exported_makes_our_picture_through_diffusers(base, tmp_path, fo
     source = library.find(library.default, with_rewards=False)[0]
     made = export.export(model, source, mask, form, out)
     assert all(before[name].equal(value) for name, value in model.unet.state_dict().items())
-    seen = theirs(opened(form, out, place / f"{kind}-folder"), model)
+    seen = theirs(opened(form, out, place / f"{kind}-folder", kind), model)
     assert np.abs(seen - picture.astype(int)).max() <= 1
     assert np.abs(seen - plain.astype(int)).max() > 1
     assert made.removed == round(0.4 * made.sites) or abs(made.removed / made.sites - 0.4) < 0.05

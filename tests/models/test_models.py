@@ -489,11 +489,12 @@ def test_the_rewards_and_their_vocabulary_come_into_one_folder(hub, tmp_path):
 
 def test_the_tiny_decoder_is_a_download_of_its_own(hub):
     download.download("tiny_decoder", consent=True)
-    (((repo,), options),) = hub
+    (((repo,), options), ((of_xl,), _)) = hub
     assert repo == SPECS["sd15"].tiny_decoder == SPECS["sd2"].tiny_decoder
-    assert options["allow_patterns"] == ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert of_xl == SPECS["sdxl"].tiny_decoder
+    assert all(o["allow_patterns"] == ["config.json", "diffusion_pytorch_model.safetensors"] for _, o in hub)
     with torch.device("meta"):
-        size = sum(p.numel() * 4 for p in AutoencoderTiny().parameters()) / 1e9
+        size = 2 * sum(p.numel() * 4 for p in AutoencoderTiny().parameters()) / 1e9
     assert download.plan("tiny_decoder").gigabytes == pytest.approx(size, abs=0.001)
 
 
@@ -508,7 +509,9 @@ def test_nothing_is_downloaded_without_consent_offline_or_onto_a_full_disk(hub, 
     with pytest.raises(ValueError, match="only 2.0 GB are free"):
         download.download("sd15", consent=True)
     for name in ("tabletop", "folder", "sd99"):
-        with pytest.raises(ValueError, match="cannot be downloaded. There are: sd15, sd2, rewards"):
+        with pytest.raises(
+            ValueError, match="cannot be downloaded. There are: sd15, sd2, sd_turbo, sdxl, sdxl_turbo, rewards"
+        ):
             download.download(name, consent=True)
     assert hub == []
 

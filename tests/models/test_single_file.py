@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
@@ -25,10 +25,12 @@ from maskunet.records.disk.hub import MissingWeights, file_hash
 from maskunet.rewards.base import WeightedRewards
 from maskunet.studio.studio import Studio
 from tests.support.single_file import write
+from tests.support.tiny import tiny_vae
 
 CPU = torch.device("cpu")
 HOW = {"name": "mine", "guidance": 3.0, "device": CPU, "dtype": torch.float32}
-SAYS = {"sd1": {}, "sd2": {prediction.METADATA: "epsilon"}}
+SAYS = {"sd1": {}, "sd2": {prediction.METADATA: "epsilon"}, "sdxl": {prediction.METADATA: "epsilon"}}
+PIPELINES = {"sdxl": StableDiffusionXLPipeline}
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +69,22 @@ def drawn(model, seed=1):
 def test_a_folder_as_a_single_file_makes_the_same_pictures_bit_by_bit(small, kind):
     model = single_file.from_file(small / f"{kind}.safetensors", **HOW)
     folder = from_folder(small / f"{kind}-folder", **HOW)
-    assert model.encode("a red cube").states.equal(folder.encode("a red cube").states)
+    for mine, theirs in zip(model.encode("a red cube", "a"), folder.encode("a red cube", "a"), strict=True):
+        assert mine is theirs is None or mine.equal(theirs)
+    assert model.empty_is_zeros == folder.empty_is_zeros == (kind == "sdxl")
     assert drawn(model).equal(drawn(folder)) and not drawn(model).equal(drawn(model, seed=2))
-    assert not any(p.requires_grad for part in read.NETWORKS for p in getattr(model, part).parameters())
+    assert not any(p.requires_grad for network in model.networks.values() for p in network.parameters())
     digest = file_hash(small / f"{kind}.safetensors")
     assert model.weights["checkpoint"] == digest and digest[:10] in model.notes[0] and digest[:11] not in model.notes[0]
 
 
 @pytest.mark.parametrize("kind", SAYS)
 def test_diffusers_reads_the_same_weights_from_the_file(small, kind):
-    theirs = StableDiffusionPipeline.from_single_file(
+    theirs = PIPELINES.get(kind, StableDiffusionPipeline).from_single_file(
         str(small / f"{kind}.safetensors"), config=str(small / f"{kind}-folder"), local_files_only=True
     )
     model = single_file.from_file(small / f"{kind}.safetensors", **HOW)
-    for part in read.NETWORKS:
+    for part in Kind(name=kind, title=kind).networks:
         mine, other = (getattr(each, part).state_dict() for each in (model, theirs))
         assert all(mine[name].equal(other[name]) for name in other)
 
@@ -88,6 +92,8 @@ def test_diffusers_reads_the_same_weights_from_the_file(small, kind):
 @pytest.mark.parametrize(("kind", "counts"), [
     ("sd1", {"unet": (859_520_964, 686), "vae": (83_653_863, 248), "text_encoder": (123_060_480, 196)}),
     ("sd2", {"unet": (865_910_724, 686), "vae": (83_653_863, 248), "text_encoder": (340_387_840, 280)}),
+    ("sdxl", {"unet": (2_567_463_684, 1680), "vae": (83_653_863, 248), "text_encoder": (123_060_480, 196),
+              "text_encoder_2": (694_659_840, 389)}),
 ])  # fmt: skip
 def test_the_configurations_are_those_of_the_published_models(kind, counts):
     """Parameters of each network, and how many tensors the published checkpoints have of it (SD 2's text: 23 of 24 layers)."""
@@ -96,20 +102,21 @@ def test_the_configurations_are_those_of_the_published_models(kind, counts):
         assert sum(p.numel() for p in network.parameters()) == parameters
         names = {place.name for place in originals(part, kind, network.state_dict(), network.config).values()}
         assert len(names) == tensors
-        assert part != "unet" or UNET + "output_blocks.11.1.transformer_blocks.0.attn2.to_out.0.bias" in names
+        last = "output_blocks.5.1.transformer_blocks.1" if kind == "sdxl" else "output_blocks.11.1.transformer_blocks.0"
+        assert part != "unet" or UNET + f"{last}.attn2.to_out.0.bias" in names
         assert part != "vae" or VAE + "decoder.up.3.block.0.conv1.weight" in names
 
 
 def test_the_tokenizer_is_clips():
     from open_clip import SimpleTokenizer
 
-    ours = read.tokenizer(Kind(name="sd2", title="x"))
+    ours = read.tokenizers(Kind(name="sd2", title="x"))[0]
     theirs = SimpleTokenizer()
     for text in ("a photo of 3 Zebras, don't?", "a café — naïve ☃ 漢字", "x" * 30):
         ids = ours(text, padding="max_length", truncation=True, max_length=77).input_ids
         assert ids[: len(theirs.encode(text)) + 2] == [49406, *theirs.encode(text), 49407]
         assert set(ids[len(theirs.encode(text)) + 2 :]) <= {0}  # Stable Diffusion 2 fills up with “!”
-    assert read.tokenizer(Kind(name="sd1", title="x"))("a", padding="max_length").input_ids[-1] == 49407
+    assert read.tokenizers(Kind(name="sd1", title="x"))[0]("a", padding="max_length").input_ids[-1] == 49407
 
 
 # What a file predicts
@@ -168,11 +175,45 @@ def test_a_file_that_does_not_say_is_measured_and_the_larger_kind_has_its_size(p
     assert "it predicts v: measured" in model.notes[0]
 
 
-def test_a_schedule_without_signal_is_taken_from_the_marker(small, tmp_path):
-    state = load_file(small / "sd1.safetensors") | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+def test_a_schedule_without_signal_is_taken_from_the_marker(small, tmp_path, kind):
+    state = load_file(small / f"{kind}.safetensors") | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
     save_file(state, tmp_path / "x.safetensors")
     model = single_file.from_file(tmp_path / "x.safetensors", **HOW)
     assert model.schedule.alpha_bar(999) == pytest.approx(2**-24) and model.schedule.prediction_type == "v_prediction"
+
+
+def test_an_xl_file_that_does_not_say_is_measured(small, tmp_path):
+    save_file(load_file(small / "sdxl.safetensors"), tmp_path / "x.safetensors")
+    model = single_file.from_file(tmp_path / "x.safetensors", **HOW)
+    assert "is a Stable Diffusion XL checkpoint" in model.notes[0] and "it predicts v: measured" in model.notes[0]
+
+
+@pytest.mark.parametrize(
+    "lacks", ["label_emb.0.2.bias", "embedders.1.model.text_projection", "resblocks.2.attn.in_proj_weight"]
+)
+def test_an_xl_file_that_lacks_a_weight_is_refused_before_one_is_read(small, tmp_path, monkeypatch, lacks):
+    state = load_file(small / "sdxl.safetensors")
+    save_file({name: value for name, value in state.items() if not name.endswith(lacks)}, tmp_path / "x.safetensors")
+    monkeypatch.setattr("safetensors.safe_open", lambda *args, **options: pytest.fail("a tensor was about to be read"))
+    refused(tmp_path / "x.safetensors", rf"lacks \d weights of its .*, such as .*{lacks}")
+
+
+def test_the_vae_of_an_xl_file_does_not_compute_in_float16(small, tmp_path):
+    half = {**HOW, "dtype": torch.float16}
+    model = single_file.from_file(small / "sdxl.safetensors", **half)
+    assert (model.unet.dtype, model.vae.dtype) == (torch.float16, torch.float32)
+    tiny_vae(seed=5).save_pretrained(tmp_path / "vae")
+    other = single_file.from_file(small / "sdxl.safetensors", **half, vae=tmp_path / "vae")
+    assert other.vae.dtype == torch.float16
+    assert not other.vae.decoder.conv_in.weight.equal(model.vae.decoder.conv_in.weight.half())
+    assert any(name.startswith("vae_float16/") for name in other.weights)
+
+
+def test_an_xl_file_has_the_defaults_of_its_kind(small):
+    spec = own_models.spec_of(small / "sdxl.safetensors")
+    assert (spec.guidance, spec.steps, spec.tiny_decoder) == (5.0, 25, "madebyollin/taesdxl")
+    assert own_models.spec_of(small / "sd1.safetensors").guidance == 7.5
 
 
 def test_old_names_of_the_text_encoder_and_other_weights_beside_are_no_matter(small, tmp_path):
@@ -206,7 +247,10 @@ FOREIGN = {
     "inpainting": ({**WHOLE, UNET + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "an inpainting model: its U-Net takes 9 channels"),
     "edits": ({**WHOLE, UNET + "input_blocks.0.0.weight": (8, 8, 3, 3)}, "InstructPix2Pix"),
     "depth": ({**WHOLE, UNET + "input_blocks.0.0.weight": (8, 5, 3, 3)}, "depth-to-image"),
-    "sdxl": ({**WHOLE, "conditioner.embedders.1.model.logit_scale": (1,)}, "Stable Diffusion XL model, which is not supported yet"),
+    "sdxl_inpainting": ({**WHOLE, UNET + "input_blocks.0.0.weight": (8, 9, 3, 3), UNET + "label_emb.0.0.weight": (8, 8)},
+                        "an inpainting model: its U-Net takes 9 channels"),
+    "sdxl_without_text": ({**WHOLE, UNET + "label_emb.0.0.weight": (8, 8)}, "lacks the second text encoder and text encoder"),
+    "playground": ({**WHOLE, "edm_mean": (4,)}, "a Playground 2.5 model"),
     "refiner": ({**WHOLE, "conditioner.embedders.0.model.logit_scale": (1,)}, "the refiner of Stable Diffusion XL"),
     "flux": ({DIT + "double_blocks.0.img_attn.norm.key_norm.scale": (8,)}, "a FLUX model"),
     "sd3": ({DIT + "joint_blocks.0.context_block.adaLN_modulation.1.bias": (8,)}, "a Stable Diffusion 3 model"),
@@ -249,7 +293,7 @@ def test_every_refusal_is_a_sentence_of_its_own(tmp_path):
         with pytest.raises(ValueError) as error:
             single_file.kind_of(tmp_path / "x.safetensors")
         told.add(str(error.value))
-    assert len(told) == len(FOREIGN) - 2  # two forms of a LoRA and of an embedding
+    assert len(told) == len(FOREIGN) - 3  # two forms of a LoRA, of an embedding and of an inpainting model
 
 
 def pickled(path, whole):

@@ -1,7 +1,10 @@
 """python -m maskunet doctor: what it says of a machine that can, and of one that cannot."""
 
+import json
+import re
 import socket
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +14,8 @@ from maskunet.commands.registry import main
 from maskunet.library.library import Library
 from maskunet.studio import doctor
 from tests.support import tiny_library
+
+COUNTED = Path(__file__).parents[2] / "docs" / "results" / "bench" / "memory_sdxl.json"
 
 
 @pytest.fixture
@@ -94,6 +99,16 @@ def test_on_a_gpu_its_memory_is_looked_at(library, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: about)
     (found,) = said(doctor.look(library, tmp_path))["Card"]
     assert found.said.startswith("11.0 GB are there for the lab.")
+    assert said(doctor.look(library, tmp_path))["SDXL"][0] == doctor.large()
+
+
+def test_what_masks_on_stable_diffusion_xl_take_is_estimated_and_agrees_with_the_count():
+    told = doctor.large().said
+    assert "288 sites with 482,672,640 weights" in told
+    numbers = [int(number) for number in re.findall(r"(\d+) GB", told)]
+    counted = {each["name"]: each["peak_gb"] for each in json.loads(COUNTED.read_text())["variants"]}
+    wanted = [counted[name] for name in ("exact", "low memory", "low memory, sites=block1")]
+    assert numbers == pytest.approx(wanted, rel=0.15)
 
 
 def test_the_port_looked_at_is_the_pages(library, free_port, tmp_path, monkeypatch, capsys):

@@ -8,10 +8,12 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderTiny,
     DDIMScheduler,
+    EulerDiscreteScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from maskunet.masks import generator_file, held
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
@@ -21,7 +23,8 @@ from maskunet.records import held_mask
 from maskunet.records.held_mask import HeldMask
 
 WORDS = ("a", "and", "red", "blue", "cube", "sphere", "cat", "dog", "left", "of")
-TEXT_WIDTH = {"sd15": 32, "sd2": 48}
+TEXT_WIDTH = {"sd15": 32, "sd2": 48, "sdxl": 32}
+SECOND_WIDTH, POOLED_WIDTH, SIZE_WIDTH = 24, 32, 8  # of Stable Diffusion XL's second encoder, its pooled vector, a size
 SCHEDULER = {
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
@@ -50,6 +53,28 @@ def tiny_unet(like: str = "sd15", seed: int = 0, side: int = 8) -> UNet2DConditi
     return unet.eval().requires_grad_(False)
 
 
+def tiny_xl_unet(seed: int = 0, side: int = 8, layers: int = 1) -> UNet2DConditionModel:
+    """Three levels in SDXL's order: no attention at the largest size, and more layers of it at the smallest."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=side,
+            block_out_channels=(32, 64, 64),
+            layers_per_block=layers,
+            norm_num_groups=16,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=TEXT_WIDTH["sdxl"] + SECOND_WIDTH,
+            transformer_layers_per_block=(1, 1, 2),
+            attention_head_dim=[2, 4, 4],
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=SIZE_WIDTH,
+            projection_class_embeddings_input_dim=POOLED_WIDTH + 6 * SIZE_WIDTH,
+        )
+    return unet.eval().requires_grad_(False)
+
+
 def tiny_vae(seed: int = 0, levels: int = 2) -> AutoencoderKL:
     """A decoder that doubles the size between its levels."""
     with torch.random.fork_rng():
@@ -64,7 +89,7 @@ def tiny_vae(seed: int = 0, levels: int = 2) -> AutoencoderKL:
         )
 
 
-def tiny_tokenizer() -> CLIPTokenizer:
+def tiny_tokenizer(**special: str) -> CLIPTokenizer:
     """Ten words and all letters, 16 tokens long."""
     letters = [chr(c) for c in range(33, 127)]
     vocabulary = [*letters, *(f"{c}</w>" for c in letters)]
@@ -78,7 +103,7 @@ def tiny_tokenizer() -> CLIPTokenizer:
                 vocabulary.append(parts[0])
     merges = list(dict.fromkeys(merges))
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={w: i for i, w in enumerate(vocabulary)}, merges=merges, model_max_length=16)
+    return CLIPTokenizer(vocab={w: i for i, w in enumerate(vocabulary)}, merges=merges, model_max_length=16, **special)
 
 
 def tiny_text_encoder(tokens: int, like: str = "sd15", seed: int = 0) -> CLIPTextModel:
@@ -91,6 +116,42 @@ def tiny_text_encoder(tokens: int, like: str = "sd15", seed: int = 0) -> CLIPTex
             eos_token_id=tokens - 1, pad_token_id=tokens - 1,
         )  # fmt: skip
         return CLIPTextModel(config)
+
+
+def tiny_second_encoder(tokens: int, seed: int = 1, **more: object) -> CLIPTextModelWithProjection:
+    """Stable Diffusion XL's, three layers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = CLIPTextConfig(
+            **{
+                "vocab_size": tokens, "hidden_size": SECOND_WIDTH, "intermediate_size": 48, "num_hidden_layers": 3,
+                "num_attention_heads": 2, "max_position_embeddings": 16, "projection_dim": POOLED_WIDTH,
+                "hidden_act": "gelu", "bos_token_id": tokens - 2, "eos_token_id": tokens - 1, "pad_token_id": 0, **more,
+            }
+        )  # fmt: skip
+        return CLIPTextModelWithProjection(config).eval()
+
+
+def tiny_xl_pipeline(side: int = 8, prediction: str = "epsilon") -> StableDiffusionXLPipeline:
+    """Small random parts in the order of SDXL."""
+    tokens = len(tiny_tokenizer())
+    vae = tiny_vae()
+    vae.register_to_config(scaling_factor=0.13025)
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        unet=tiny_xl_unet(side=side),
+        tokenizer=tiny_tokenizer(),
+        tokenizer_2=tiny_tokenizer(pad_token="!"),
+        text_encoder=tiny_text_encoder(tokens, "sdxl"),
+        text_encoder_2=tiny_second_encoder(tokens),
+        scheduler=EulerDiscreteScheduler.from_config(SCHEDULER, prediction_type=prediction, timestep_spacing="leading"),
+    )
+
+
+def tiny_xl_folder(path: Path, **how: object) -> Path:
+    """A folder that StableDiffusionXLPipeline saved, as the hub's are."""
+    tiny_xl_pipeline(**how).save_pretrained(path)
+    return path
 
 
 def tiny_sd_folder(path: Path, like: str = "sd15", prediction: str = "epsilon", side: int = 8, levels: int = 2) -> Path:
@@ -207,7 +268,7 @@ def tiny_decoder(folder: Path, seed: int = 0) -> Path:
 
 def tiny_model(path: Path, like: str = "sd15") -> DiffusionModel:
     """The folder's model as the lab loads it, on the CPU in float32, with all that may lie beside it."""
-    folder = tiny_sd_folder(path, like)
+    folder = tiny_xl_folder(path) if like == "sdxl" else tiny_sd_folder(path, like)
     tiny_decoder(folder)
     tiny_generator(folder)
     tiny_generator(folder, "tiny_reward", learns_from="image_reward")

@@ -5,7 +5,7 @@ import pytest
 
 from maskunet.plugins import discover
 from maskunet.studio.studio import Studio
-from maskunet.ui import page, tabs
+from maskunet.ui import controls, page, tabs, words
 
 NEW = """
 import gradio as gr
@@ -41,6 +41,25 @@ def test_the_tabs_stand_in_their_order(studio):
     wanted = [spec.title for spec in sorted(specs, key=lambda spec: spec.order)]
     assert titles(page.build(studio, {})) == wanted and wanted[0] == "Compare"
     assert len({spec.order for spec in tabs.SPECS.values()}) == len(tabs.SPECS)
+
+
+def test_the_form_leaves_steps_and_guidance_to_the_model(studio):
+    """A model of one step is drawn in one, and not in as many as another."""
+    demo = page.build(studio, {})
+    numbers = {block.label: block.value for block in demo.blocks.values() if isinstance(block, gr.Number)}
+    assert numbers[words.STEPS] == numbers[words.GUIDANCE] == 0
+    asked = controls.request(controls.Values("a", "", 1, "tiny", "plain", "", numbers[words.STEPS], 0))
+    assert (asked.steps, asked.guidance) == (None, None)
+    assert [card.steps for card in studio.cards()] == [5]  # the library's
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "shown"), [("plain", 5, 0), ("plain", 4, 4), ("reno", 4, 0), ("reno", 5, 5)]
+)
+def test_a_link_shows_steps_that_are_not_the_models_own(studio, method, asked, shown):
+    methods = {card.name: card for card in studio.methods()}
+    (model,) = studio.cards()
+    assert controls._steps(asked, model, methods[method]) == shown
 
 
 def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 with both rewards at their published sizes and random weights: their time, not their pictures."""
+"""Stable Diffusion 1.5 and XL with both rewards at their published sizes and random weights: their time, not their pictures."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +9,8 @@ from torch import nn
 from maskunet.bench.base import TOKENS, sd15_unet
 from maskunet.diffusion import Schedule
 from maskunet.encoders import blip, clip
-from maskunet.models.base import TINY_DECODER, DiffusionModel, suit
+from maskunet.models.base import TINY_DECODER, DiffusionModel, single_file, suit
+from maskunet.models.base.single_file.kinds import Kind
 from maskunet.rewards import SPECS
 from maskunet.rewards.base import WeightedRewards
 from maskunet.rewards.hpsv2 import HPSv2
@@ -62,6 +63,31 @@ def stable_diffusion(pixels: int, device: torch.device, dtype: torch.dtype) -> t
         device=device, dtype=dtype, weights={}, cache={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
     )  # fmt: skip
     return model, published_rewards(device, dtype)
+
+
+def stable_diffusion_xl(pixels: int, dtype: torch.dtype) -> tuple[DiffusionModel, WeightedRewards]:
+    """Stable Diffusion XL with a tiny decoder, and the rewards, all of them only shapes.
+
+    Args:
+        pixels: edge of its pictures, a multiple of 64; the published one's is 1024.
+    """
+    from diffusers import AutoencoderTiny
+
+    meta, kind = torch.device("meta"), Kind(name="sdxl", title="sdxl")
+    parts = {part: single_file.read.empty(kind, part) for part in kind.networks}
+    with meta:
+        tiny = AutoencoderTiny()
+    for part in (*parts.values(), tiny):
+        nn.Module.to(part, dtype)
+        part.eval().requires_grad_(False)
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    model = DiffusionModel(
+        **parts, name="sdxl-shapes", tokenizer=Tokenizer(), tokenizer_2=Tokenizer(),
+        schedule=Schedule(alphas_cumprod=(1 - betas).cumprod(0), prediction_type="epsilon"),
+        latent_scale=parts["vae"].config.scaling_factor, latent_shape=(4, pixels // 8, pixels // 8), guidance=5.0,
+        device=meta, dtype=dtype, weights={}, cache={TINY_DECODER: tiny.to(memory_format=torch.channels_last)},
+    )  # fmt: skip
+    return model, published_rewards(meta, dtype)
 
 
 def published_rewards(device: torch.device, dtype: torch.dtype) -> WeightedRewards:

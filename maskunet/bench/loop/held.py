@@ -14,19 +14,27 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from maskunet.bench.loop.clock import Clock, clocked
-from maskunet.bench.loop.full_size import stable_diffusion
+from maskunet.bench.loop.full_size import stable_diffusion, stable_diffusion_xl
 from maskunet.bench.loop.size import PROMPT
 from maskunet.bench.loop.update import logits_of, update
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards
 
 GIGA = 1e9
-PIXELS, HALF = 512, torch.float16  # as on a GPU
-OPTIONS: dict[str, dict[str, bool]] = {
+PIXELS, HALF = {"sd15": 512, "sdxl": 1024}, torch.float16  # as on a GPU
+OPTIONS: dict[str, dict[str, bool | str]] = {
     "exact": {},
     "tiny decoder": {"tiny": True},
     "low memory": {"low_memory": True},
     "low memory, tiny decoder": {"low_memory": True, "tiny": True},
+}
+# Of Stable Diffusion XL, whose masks are large.
+OPTIONS_XL: dict[str, dict[str, bool | str]] = {
+    "exact": {},
+    "exact, sites=block1": {"sites": "block1"},
+    "low memory": {"low_memory": True},
+    "low memory, sites=cross": {"low_memory": True, "sites": "cross"},
+    "low memory, sites=block1": {"low_memory": True, "sites": "block1"},
 }
 
 
@@ -84,12 +92,14 @@ def fused_attention() -> Iterator[None]:
         yield
 
 
-def networks() -> tuple[DiffusionModel, WeightedRewards]:
-    """Stable Diffusion 1.5 and both rewards, all of them only shapes."""
-    return stable_diffusion(PIXELS, torch.device("meta"), HALF)
+def networks(size: str = "sd15") -> tuple[DiffusionModel, WeightedRewards]:
+    """Stable Diffusion 1.5 or XL and both rewards, all of them only shapes."""
+    if size == "sdxl":
+        return stable_diffusion_xl(PIXELS[size], HALF)
+    return stable_diffusion(PIXELS[size], torch.device("meta"), HALF)
 
 
-def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool) -> dict[str, float]:
+def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool | str) -> dict[str, float]:
     """GB of these `networks`, and at most during an update with these options of `update`.
 
     With them are held the logits, AdamW's moments, the noise, and the best masks so far. With little memory the networks
@@ -97,23 +107,23 @@ def peak(model: DiffusionModel, rewards: WeightedRewards, **options: bool) -> di
     """
     held = Held()
     judges = (reward.network for reward, _ in rewards.parts.values())
-    resting = [model.text_encoder, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
+    resting = [*model.text_encoders, *rewards.text_towers(PROMPT)] if options.get("low_memory") else []
     away = {id(tensor) for network in resting for tensor in network.parameters()}
-    for network in (model.unet, model.vae, model.text_encoder, *model.cache.values(), *judges):
+    for network in (*model.networks.values(), *model.cache.values(), *judges):
         for tensor in (*network.parameters(), *network.buffers()):
             if id(tensor) not in away:
                 held.add(tensor)
     at_rest = held.now
     with fused_attention(), held:
-        kept = [logits_of(model) for _ in ("first moments", "second moments")]
+        kept = [logits_of(model, options.get("sites", "all")) for _ in ("first moments", "second moments")]
         kept.append({name: each.to(HALF) for name, each in kept[0].items()})  # the best masks
         update(*clocked(model, rewards, Clock(lambda: held.now)), **options)
         del kept
     return {"networks_gb": at_rest / GIGA, "peak_gb": held.peak / GIGA}
 
 
-def at_512_pixels() -> Iterator[dict[str, float | str]]:
+def counted(size: str) -> Iterator[dict[str, float | str]]:
     """`peak` with each of the options."""
-    parts = networks()
-    for name, options in OPTIONS.items():
+    parts = networks(size)
+    for name, options in (OPTIONS_XL if size == "sdxl" else OPTIONS).items():
         yield {"name": name, **peak(*parts, **options)}

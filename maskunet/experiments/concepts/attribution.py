@@ -73,7 +73,7 @@ def look(model: DiffusionModel, masked: MaskedUNet, rewards: WeightedRewards, ex
         return x_t, x0.detach()
 
     noise = torch.cat([model.noise(each.seed) for each in examples])
-    for _ in denoise(model.schedule, model.schedule.linspace_pairs(STEPS)[: LOOKED[-1] + 1], noise, step):
+    for _ in denoise(model.schedule, model.schedule.pairs(STEPS)[: LOOKED[-1] + 1], noise, step):
         pass
     return Look(torch.stack(gradients).mean(0), margins)
 

@@ -142,18 +142,18 @@ def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
     }
 
 
-def paired(mine: Rows, others: Rows, optimized: str, held_out: str) -> dict[str, Any]:
+def paired(mine: Rows, others: Rows, *rewards: str) -> dict[str, Any]:
     """The differences from another entrant, prompt by prompt: means with 95 % bootstrap intervals over prompts.
 
     Returns:
-        For "correct", `optimized` and `held_out`: the mean difference, with _low and _high; fixed and broken:
+        For "correct" and each of `rewards`: the mean difference, with _low and _high; fixed and broken:
         prompts that only this entrant, only the other one has right, and the sign test's p.
     """
     index = {row["number"]: row for row in others}
     pairs = [(row, index[row["number"]]) for row in mine]
     found: dict[str, Any] = {}
     values = {"correct": lambda row: float(row["correct"])}
-    values |= {name: lambda row, name=name: row["rewards"][name] for name in (optimized, held_out)}
+    values |= {name: lambda row, name=name: row["rewards"][name] for name in rewards}
     for what, value in values.items():
         differences = [value(a) - value(b) for a, b in pairs]
         low, high = bootstrap(differences)

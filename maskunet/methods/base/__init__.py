@@ -3,8 +3,8 @@
 from maskunet.methods.base.guidance import Guidance, guidance_of, steps_of
 from maskunet.methods.base.loop import Predict, Prediction, Sampled, Sampling, mask_generator
 from maskunet.methods.base.memory import recomputed, rest
-from maskunet.methods.base.report import Reporter, finish, numbers, to_uint8
-from maskunet.methods.base.settings import RewardWeights, Solver, objective, weights_of
+from maskunet.methods.base.report import Reporter, finish, mask_bytes, numbers, to_uint8
+from maskunet.methods.base.settings import RewardWeights, Solver, check_sites, objective, weights_of
 from maskunet.methods.base.spec import KINDS, MethodSpec, decoder_part, filled, read_part, trained_part
 
 __all__ = [
@@ -18,10 +18,12 @@ __all__ = [
     "Sampled",
     "Sampling",
     "Solver",
+    "check_sites",
     "decoder_part",
     "filled",
     "finish",
     "guidance_of",
+    "mask_bytes",
     "mask_generator",
     "numbers",
     "objective",

@@ -50,4 +50,4 @@ def guidance_of(model: DiffusionModel, request: Request, settings: Solver) -> Gu
 
 def steps_of(model: DiffusionModel, request: Request) -> list[tuple[int, int]]:
     """The (t, t_prev) pairs of a request, in sampling order."""
-    return model.schedule.linspace_pairs(request.steps or model.steps)
+    return model.schedule.pairs(request.steps or model.steps)

@@ -19,13 +19,18 @@ from maskunet.rewards.base import WeightedRewards
 
 
 class Reporter:
-    """Turns tensors into StepEvents: one clock, one count of U-Net calls, one transfer per event."""
+    """Turns tensors into StepEvents: one clock, one count of U-Net calls, one transfer per event.
+
+    Attributes:
+        said: a sentence that the next event tells, unless it has its own.
+    """
 
     def __init__(self, model: DiffusionModel, steps: int, request: Request):
         self.model, self.steps = model, steps
         self.keep_masks, self.statistics = request.keep_masks, request.statistics
         self.began, self.unet_calls = time.perf_counter(), 0
         self.step, self.timestep = 0, 0  # of the newest event
+        self.said = ""
         self._collector: Collector | None = None
 
     def __call__(
@@ -51,6 +56,8 @@ class Reporter:
             plain: further attributes of the event, as they are.
         """
         self.step, self.timestep = step, int(timestep)
+        if self.said and not plain.get("note"):
+            plain["note"], self.said = self.said, ""
         masks = masks if self.statistics else None
         cuda = self.model.device.type == "cuda"
         stats = self._count(timestep, used, logits) if used else None
@@ -65,7 +72,7 @@ class Reporter:
             rewards=numbers(rewards or {}),
             keep_ratio=dict(kept),
             stats=stats,
-            masks={n: pack(m) for n, m in used.items()} if used and self.keep_masks else None,
+            masks=self._packed(used) if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
             unet_calls=math.ceil(self.unet_calls),  # a part of a guided call may count for less than one
             peak_bytes=torch.cuda.max_memory_allocated(self.model.device) if cuda else None,
@@ -91,8 +98,19 @@ class Reporter:
         if not self.statistics:
             return None
         if self._collector is None:
-            self._collector = Collector(self.model.unet, find_sites(self.model.unet))
+            sites = [site for site in find_sites(self.model.unet) if site.name in used]
+            self._collector = Collector(self.model.unet, sites)
         return self._collector(int(timestep), used, logits)
+
+    def _packed(self, used: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """The masks of every site in bits; one that was left out keeps all of its weights."""
+        sites = find_sites(self.model.unet)
+        return {s.name: pack(used[s.name] if s.name in used else torch.ones(s.shape)) for s in sites}
+
+
+def mask_bytes(model: DiffusionModel, request: Request) -> float:
+    """What a run's kept masks take: eight weights to a byte at every step."""
+    return sum(site.weights for site in find_sites(model.unet)) / 8 * (request.steps or model.steps)
 
 
 def _no_number(model: DiffusionModel, x0: Tensor | None) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from maskunet import rewards
 from maskunet.plugins import setting
+from maskunet.records.selection import parse
 from maskunet.rewards.base import WeightedRewards, required
 
 
@@ -37,6 +38,16 @@ RewardWeights = make_dataclass(
     kw_only=True,
     slots=True,
 )
+
+
+def check_sites(selection: str) -> None:
+    """Refuse what chooses no sites, before any model is there.
+
+    Raises:
+        ValueError: it is no selection.
+    """
+    if isinstance(selection, str):  # anything else is refused with the other settings
+        parse(selection)
 
 
 def weights_of(settings: Solver, judges: WeightedRewards) -> dict[str, float]:

@@ -33,7 +33,9 @@ class MethodSpec:
     The first preset is the default. `source` names the paper or code it follows. `takes` tells which setting names
     a trained file, and of which kind (`trained_file.kinds`). `parts` names the files that a model and settings make
     it use besides the model's own: they belong to what a run was made with. `raced` are its entrants of a race, each
-    as what follows its name: "" or "/preset" or "@guidance". `kind` is one of KINDS: masks that are learned, what any claim for them must beat, or what a user might take instead.
+    as what follows its name: "" or "/preset" or "@guidance". `most_steps` is how many it takes at most where a request
+    leaves them open, 0 for the model's own number. `kind` is one of KINDS: masks that are learned, what any claim for
+    them must beat, or what a user might take instead.
     """
 
     name: str
@@ -46,6 +48,7 @@ class MethodSpec:
     parts: Callable[[DiffusionModel, Any], Mapping[str, Path]] = lambda model, settings: {}
     raced: tuple[str, ...] = ("",)
     takes: Mapping[str, str] = field(default_factory=dict)
+    most_steps: int = 0
 
     @property
     def needs_rewards(self) -> bool:
@@ -110,6 +113,6 @@ def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request
         request,
         model=model.name,
         preset=request.preset or next(iter(spec.presets)),
-        steps=request.steps or model.steps,
+        steps=request.steps or min(model.steps, spec.most_steps or model.steps),
         guidance=model.guidance if request.guidance is None else request.guidance,
     )

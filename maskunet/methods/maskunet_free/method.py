@@ -19,6 +19,7 @@ from maskunet.methods.base import (
     MethodSpec,
     Reporter,
     RewardWeights,
+    check_sites,
     decoder_part,
     finish,
     guidance_of,
@@ -29,6 +30,7 @@ from maskunet.methods.base import (
     weights_of,
 )
 from maskunet.methods.maskunet_free.cuda_graph import Pool
+from maskunet.methods.maskunet_free.room import sites_for
 from maskunet.methods.maskunet_free.search import Move, Search, stay
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -55,6 +57,7 @@ class Settings(RewardWeights):
         views: pictures the rewards look at per update: the image itself, then shifted, noisy copies.
         tiny_decoder: the rewards look through the model's tiny decoder; the final picture is the full one's.
         low_memory: recompute in the backward pass what would be kept for it, with the same gradients.
+        sites: a selection of where masks may be, such as all, cross or block1; empty for as many as memory has room for.
     """
 
     updates: int = setting(15, "updates per step", low=0, high=100)
@@ -73,6 +76,10 @@ class Settings(RewardWeights):
     views: int = setting(1, "pictures scored per update", low=1, high=8)
     tiny_decoder: bool = setting(False, "faster: look through the tiny decoder", cost=True)
     low_memory: bool = setting(False, "less memory: recompute instead of remembering", cost=True)
+    sites: str = setting("", "where masks may be, such as block1 or cross; empty: as memory allows")
+
+    def __post_init__(self) -> None:
+        check_sites(self.sites)
 
 
 def run(
@@ -104,12 +111,13 @@ def _optimized(
     pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
     weights = weights_of(settings, rewards)
     judges = rewards.optimizing(weights)
+    sites, report.said = sites_for(model, rewards, settings)
     text = model.encode(request.prompt, request.negative_prompt)
     if settings.low_memory:
-        rest(model.text_encoder, *rewards.text_towers(request.prompt))
+        rest(*model.text_encoders, *rewards.text_towers(request.prompt))
     replays = model.replayable and not settings.low_memory
     with (
-        MaskedUNet(model.unet, checkpointing=settings.low_memory) as masked,
+        MaskedUNet(model.unet, sites, checkpointing=settings.low_memory) as masked,
         recomputed(model.vae, settings.low_memory),
     ):
         logits = {s.name: torch.full(s.shape, settings.start, device=model.device) for s in masked.sites}
@@ -174,6 +182,7 @@ SPEC = MethodSpec(
         "paper": PAPER,
         "improved": IMPROVED,
         "improved_fast": replace(IMPROVED, tiny_decoder=True),
+        "fifty": replace(PAPER, updates=49, keep_best=True),
     },
     run=run,
     parts=decoder_part,

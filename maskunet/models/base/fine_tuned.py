@@ -1,4 +1,7 @@
-"""Trained U-Nets on disk: a LoRA in diffusers' format or all weights, with a header; checked before use."""
+"""Trained U-Nets on disk: a LoRA in diffusers' format or all weights, with a header; checked before use.
+
+And those of others, without one (`unet_of_others`).
+"""
 
 import copy
 from collections.abc import Mapping
@@ -8,6 +11,8 @@ from typing import Any
 from torch import nn
 
 from maskunet.encoders.reading import no_number
+from maskunet.models.base import unet_of_others
+from maskunet.models.base.reading import WEIGHT_FILES, refuse_no_numbers
 from maskunet.records.disk import trained_file
 
 FORMAT = "maskunet-unet-1"
@@ -44,13 +49,13 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
     Raises:
         ValueError: the file is damaged, or was made for another base model.
     """
+    if unet_of_others.is_one(path):
+        return _of_others(path, unet)
     known = about(path)
     if weights is not None:
         trained_file.check_base(path, known, weights, WHAT)
     try:
-        tuned = copy.deepcopy(unet)
-        for module in tuned.modules():
-            module._forward_hooks.clear()  # of whoever is watching the base model just now
+        tuned = _copied(unet)
         {"lora": _merge, "full": _replace}[known["kind"]](tuned, path)
     except Exception as error:
         raise ValueError(
@@ -59,6 +64,23 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
         ) from error
     if no_number(tuned.state_dict().items()):
         raise ValueError(f"The {WHAT} “{path.stem}” holds values that are no numbers. Train it again.")
+    return tuned.eval().requires_grad_(False)
+
+
+def _copied(unet: nn.Module) -> nn.Module:
+    copied = copy.deepcopy(unet)
+    for module in copied.modules():
+        module._forward_hooks.clear()  # of whoever is watching the base model just now
+    return copied
+
+
+def _of_others(path: Path, unet: nn.Module) -> nn.Module:
+    """With the weights of somebody else's; of which base model's they are can only be told by their shapes."""
+    stem, tuned = WEIGHT_FILES["unet"], _copied(unet)
+    folder = path.parent.parent if path.parent.name == "unet" else path.parent
+    name = folder.name if path.name.startswith(stem) else path.stem
+    unet_of_others.fill(tuned, path, name)
+    refuse_no_numbers(f"U-Net “{name}”", tuned)
     return tuned.eval().requires_grad_(False)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from maskunet.diffusion import Schedule, classifier_free, doubled
+from maskunet.encoders import two_texts
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
 
@@ -24,10 +25,12 @@ class ModelSpec:
 
     Attributes:
         repo: Hugging Face repository, or empty if the weights are embedded or the user's own.
-        revision: commit or branch of `repo`; empty for its newest.
+        revision: commit or branch of `repo`; empty for its newest. variant: which of its weights, such as "fp16".
         download_gb: gigabytes (10^9 bytes) a download takes, said before anyone agrees to it.
         guidance: the default guidance scale, and `steps`, the default number of steps.
+        few_steps: it was distilled for a few steps or one, and is sampled as `Schedule.few_steps` says.
         tiny_decoder: repository of an AutoencoderTiny for its latents, an optional download of its own.
+        vae: repository of a VAE that takes the place of its own in float16, where that one overflows.
         folder: of embedded weights, or the user's own folder or file; None for the others.
         rewards: folder of the rewards trained with it, or None for the public checkpoints.
         embedded: it comes with the project, needs no download, and pictures the scenes of `maskunet.tabletop`.
@@ -43,10 +46,13 @@ class ModelSpec:
     license: str
     repo: str = ""
     revision: str = ""
+    variant: str = ""
     download_gb: float = 0.0
     guidance: float = 7.5
     steps: int = DEFAULT_STEPS
+    few_steps: bool = False
     tiny_decoder: str = ""
+    vae: str = ""
     folder: Path | None = None
     rewards: Path | None = None
     embedded: bool = False
@@ -64,6 +70,8 @@ class DiffusionModel:
         schedule: the noise schedule and what the U-Net predicts.
         latent_scale: latents the U-Net sees = encoder output x latent_scale.
         latent_shape: (C, H, W) of one latent.
+        text_encoder_2, tokenizer_2: the second ones that Stable Diffusion XL has; None for the others.
+        empty_is_zeros: whether the text states of an empty prompt are zeros, as in most of these.
         guidance, steps: used where a request leaves them open.
         weights: SHA-256 of each weight file by its name within the folder.
         trained: files that were trained for it, by their kind (`trained_file.kinds`) and name.
@@ -85,6 +93,9 @@ class DiffusionModel:
     device: torch.device
     dtype: torch.dtype
     weights: Mapping[str, str]
+    text_encoder_2: nn.Module | None = None
+    tokenizer_2: Any = None
+    empty_is_zeros: bool = False
     steps: int = DEFAULT_STEPS
     trained: dict[str, dict[str, Path]] = field(default_factory=dict)
     tiny_decoder: Path | None = None
@@ -95,7 +106,24 @@ class DiffusionModel:
     @property
     def pixels(self) -> int:
         """Edge of its pictures."""
-        return self.latent_shape[-1] * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return self.size[-1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its pictures."""
+        height, width = (side * 2 ** (len(self.vae.config.block_out_channels) - 1) for side in self.latent_shape[1:])
+        return height, width
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """Its networks by the names of their folders."""
+        found = {"unet": self.unet, "vae": self.vae, "text_encoder": self.text_encoder}
+        return found if self.text_encoder_2 is None else {**found, "text_encoder_2": self.text_encoder_2}
+
+    @property
+    def text_encoders(self) -> tuple[nn.Module, ...]:
+        """One, or two."""
+        return (self.text_encoder,) if self.text_encoder_2 is None else (self.text_encoder, self.text_encoder_2)
 
     @property
     def replayable(self) -> bool:
@@ -110,6 +138,11 @@ class DiffusionModel:
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> TextStates:
         """Text states of B prompts, padded or truncated to the tokenizer's length."""
+        if self.text_encoder_2 is not None:
+            readers = ((self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2))
+            sizes = (*self.size, 0, 0, *self.size)
+            place = (self.device, self.dtype)
+            return two_texts.encode(prompts, readers, sizes, zeros=self.empty_is_zeros, place=place)
         tokens = self.tokenizer(
             prompts,
             padding="max_length",
@@ -151,7 +184,8 @@ class DiffusionModel:
         if tiny:
             vae = self._tiny()
             scale = vae.config.scaling_factor
-        return (vae.decode(latents / scale).sample / 2 + 0.5).clamp(0, 1)
+        # A VAE that overflows in half precision computes in another one.
+        return (vae.decode(latents.to(vae.dtype) / scale).sample / 2 + 0.5).clamp(0, 1).to(self.dtype)
 
     def tiny_decoder_file(self) -> Path:
         """The weights of the tiny decoder.
@@ -162,8 +196,8 @@ class DiffusionModel:
         path = self.tiny_decoder and self.tiny_decoder / TINY_DECODER_FILES[1]
         if path is None or not path.is_file():
             raise ValueError(
-                f"There is no tiny decoder for {self.name} here. For Stable Diffusion 1.5 and 2 (0.01 GB): python -m "
-                "maskunet download tiny_decoder. For another model put an AutoencoderTiny into its folder, as tiny_decoder."
+                f"There is no tiny decoder for {self.name} here. For Stable Diffusion 1.5, 2 and XL (0.02 GB): python "
+                "-m maskunet download tiny_decoder. For another model put an AutoencoderTiny into its folder, as tiny_decoder."
             )
         return path
 

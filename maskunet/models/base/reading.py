@@ -1,5 +1,6 @@
 """Read one network of a model's folder, checked."""
 
+import json
 import re
 import threading
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ CONFIG_FILES = {
     "tokenizer": "tokenizer_config.json",
     "scheduler": "scheduler_config.json",
 }
+# What Stable Diffusion XL has besides.
+SECOND_WEIGHTS = {"text_encoder_2": "model"}
+SECOND_CONFIGS = {"text_encoder_2": "config.json", "tokenizer_2": "tokenizer_config.json"}
 # What follows a weight file's name: nothing, a variant as in .fp16.safetensors, or the number of a shard, too.
 _WEIGHTS = re.compile(r"(?:\.(?P<whole>\w+))?(?:-\d+-of-\d+)?(?:\.(?P<sharded>\w+))?\.safetensors")
 _POINTER = b"version https://git-lfs"
@@ -37,8 +41,9 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
     Raises:
         ValueError: it is not there whole, in safetensors format and with numbers only; says what to do.
     """
-    if path.name in WEIGHT_FILES:
-        options = {**options, **_variant(what, path, WEIGHT_FILES[path.name])}
+    stem = {**WEIGHT_FILES, **SECOND_WEIGHTS}.get(path.name)
+    if stem:
+        options = {**options, **_variant(what, path, stem)}
     try:
         with _LOADING:
             loaded = kind.from_pretrained(str(path), local_files_only=True, **options)
@@ -57,6 +62,39 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
         )
     refuse_no_numbers(what, module)
     return module
+
+
+def is_xl(folder: Path) -> bool:
+    """Whether a folder's U-Net is one of Stable Diffusion XL; False where its configuration cannot be read."""
+    return config_of(folder, "unet").get("addition_embed_type") == "text_time"
+
+
+def weight_files(folder: Path) -> dict[str, str]:
+    """The networks that a folder must hold, and what the names of their weight files begin with."""
+    return {**WEIGHT_FILES, **SECOND_WEIGHTS} if is_xl(folder) else WEIGHT_FILES
+
+
+def config_files(folder: Path) -> dict[str, str]:
+    """The parts that a folder must hold, and their configuration files."""
+    return {**CONFIG_FILES, **SECOND_CONFIGS} if is_xl(folder) else CONFIG_FILES
+
+
+def config_of(folder: Path, part: str) -> dict[str, Any]:
+    """A part's configuration, or nothing where it cannot be read; reading the part says why."""
+    return _json(folder / part / "config.json")
+
+
+def index_of(folder: Path) -> dict[str, Any]:
+    """What model_index.json says; nothing where it cannot be read, since little depends on it."""
+    return _json(folder / "model_index.json")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def refuse_no_numbers(what: str, network: nn.Module) -> None:

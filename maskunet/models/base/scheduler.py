@@ -1,12 +1,14 @@
 """What a folder's scheduler_config.json asks for: its noise schedule is taken, the way of sampling is ours.
 
 Pictures are sampled by DPM-Solver++ at evenly spaced timesteps whatever the folder says. What its maker chose otherwise
-is told in one sentence, and nothing where no choice was made: Stable Diffusion itself comes with PNDM or DDIM.
+is told in one sentence, and nothing where no choice was made: Stable Diffusion itself comes with PNDM or DDIM. A model
+that was distilled for a few steps is sampled by first-order steps at trailing timesteps, which is Euler.
 """
 
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from maskunet.prompts.words import shortened
 
 CONFIG = "scheduler_config.json"
 LEAST_SIGNAL = 2**-24  # alpha_bar where a schedule has none, in diffusers' DPM-Solver++, too
+DISTILLED = ("LCMScheduler", "TCDScheduler")  # of consistency models: a few steps, each with noise of its own
+FEW_STEPS, NO_GUIDANCE = 4, 1.0  # their own, where nobody asks for others
 PLAIN = ("", "PNDMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler")
 TAKEN = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
@@ -40,49 +44,61 @@ OURS = {
 }
 
 
-def read(folder: Path) -> tuple[Schedule, str]:
+def read(folder: Path, *, few_steps: bool = False) -> tuple[Schedule, str]:
     """A model's noise schedule, and one sentence on what else its scheduler asks for, or nothing.
 
     Args:
-        folder: of the model.
+        folder: of the model. few_steps: as of `of`.
 
     Raises:
         ValueError: it cannot be read, is of another kind of model, or ends where noise tells nothing.
     """
     config = _config(folder / "scheduler" / CONFIG, _called(folder.name))
-    return of(config, folder.name), note(config)
+    return of(config, folder.name, few_steps=few_steps), note(config, few_steps=few_steps)
 
 
-def of(config: Mapping[str, Any], name: str) -> Schedule:
+def is_distilled(folder: Path) -> bool:
+    """Whether a folder's scheduler is one of DISTILLED; False where none can be read."""
+    try:
+        return _kind(_config(folder / "scheduler" / CONFIG, "scheduler")) in DISTILLED
+    except ValueError:
+        return False
+
+
+def of(config: Mapping[str, Any], name: str, *, few_steps: bool = False) -> Schedule:
     """The noise schedule of a configuration.
 
     Args:
-        name: of the folder or file, for messages.
+        name: of the folder or file, for messages. few_steps: the model was distilled for them, whatever its scheduler.
 
     Raises:
         ValueError: as `read`.
     """
-    return _schedule(name, _alphas(config, _called(name)), config.get("prediction_type", "epsilon"))
+    schedule = _schedule(name, _alphas(config, _called(name)), config.get("prediction_type", "epsilon"))
+    distilled = _kind(config) in DISTILLED
+    return replace(schedule, few_steps=few_steps or distilled, scales_noise=few_steps and not distilled)
 
 
 def _called(name: str) -> str:
     return f"scheduler of “{name}”"
 
 
-def note(config: Mapping[str, Any]) -> str:
+def note(config: Mapping[str, Any], *, few_steps: bool = False) -> str:
     """What a configuration asks for and does not get, one sentence, or empty."""
     kind, asked = _kind(config), []
+    few_steps |= kind in DISTILLED
     for name, value in config.items():
         known = name.startswith("_") or name in (*TAKEN, *ANY)
         if not known and value not in (None, False, *OURS.get(name, ())):
             asked.append(f"{name} {value if isinstance(value, str) else json.dumps(value):.40}")
-    if kind in PLAIN and not asked:
+    if (kind in PLAIN or (few_steps and kind == "EulerDiscreteScheduler")) and not asked:
         return ""
+    if few_steps:
+        ours = "Euler at trailing timesteps, without fresh noise,"
+    else:
+        ours = "DPM-Solver++ at evenly spaced timesteps"
     wish = " with ".join(filter(None, (kind, ", ".join(asked))))
-    return (
-        f"The model's {CONFIG} asks for {shortened(wish, 200)}; pictures here are sampled by DPM-Solver++ at evenly "
-        "spaced timesteps instead."
-    )
+    return f"The model's {CONFIG} asks for {shortened(wish, 200)}; pictures here are sampled by {ours} instead."
 
 
 def _kind(config: Mapping[str, Any]) -> str:

@@ -10,12 +10,16 @@ from torch import Tensor, nn
 
 from maskunet import seeds
 from maskunet.encoders.text_states import TextStates
+from maskunet.machine import free_memory
 from maskunet.masks import generator_file, mask
 from maskunet.masks.generator import GeneratorSettings, MaskGenerator
 from maskunet.masks.masked_unet import Features, MaskedUNet
+from maskunet.masks.sites import find_sites
 from maskunet.models.base import DiffusionModel
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
+STATE = 16  # bytes for each masked weight of a sample: logits, noise, mask and masked weight; or static: AdamW's
+LARGE = 100e6  # masked weights from which on there may be too little memory
 EARLY, LATE = 900, 100  # the timesteps whose masks are compared; sampling goes from high to low
 
 
@@ -43,9 +47,34 @@ class Masked(nn.Module):
         return self.masked.decode(features, lambda block, inner: self.generator(block, inner, noise))
 
 
+def check_room(model: DiffusionModel, settings: MaskSettings) -> None:
+    """Refuse masks that the device cannot hold, as each sample has its own; those of small models always fit.
+
+    Raises:
+        ValueError: says how much they would take.
+    """
+    weights = sum(site.weights for site in find_sites(model.unet))
+    free = free_memory(model.device)
+    moments = STATE * weights if settings.variant == "static" else 0
+    each = STATE * weights
+    if weights < LARGE or each * settings.micro_batch + moments <= free:
+        return
+    fit = int(max(free - moments, 0) // each)
+    advice = f"Set micro_batch to {fit} or less" if fit else "Train a LoRA, which needs less, or use a larger device"
+    raise ValueError(
+        f"The masks of {model.name} take about {each / 1e9:.0f} GB for each of the {settings.micro_batch} samples of a "
+        f"micro-batch, and {free / 1e9:.0f} GB are free. {advice}."
+    )
+
+
 @contextmanager
 def build(model: DiffusionModel, settings: MaskSettings) -> Iterator[Recipe]:
-    """Put masks on the frozen U-Net while the generator learns."""
+    """Put masks on the frozen U-Net while the generator learns.
+
+    Raises:
+        ValueError: as `check_room`.
+    """
+    check_room(model, settings)
     generator = MaskGenerator(model.unet, settings.generator()).to(model.device)
     with MaskedUNet(model.unet, checkpointing=settings.checkpointing) as masked:
         used = {str(site.block) for site in masked.sites}

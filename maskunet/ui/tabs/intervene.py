@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from maskunet.ui.page import Page
 
 HERE = Path(__file__).parent
-STEPS = 15  # where the form says none
 FREE = {**QUEUED, "trigger_mode": "multiple"}  # the newest wish wins
 
 
@@ -101,7 +100,7 @@ class Intervene(Part):
 
         def model(name: str, steps: Any) -> tuple[Any, ...]:
             pick, slide, none = offered(page, name)
-            steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else STEPS
+            steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else usual(page, name)
             return board(page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
 
         def refresh(name: str, chosen: str | None) -> tuple[Any, ...]:
@@ -130,7 +129,8 @@ class Intervene(Part):
         form = controls.Values(*fields)
         asked = controls.request(form._replace(method="knock_out", preset="", trained="", changed=None, edited=None))
         method, settings = wish.method(self.page.studio.concepts(asked.model) if wish.dose else ())
-        return replace(asked, method=method, settings=settings, steps=asked.steps or STEPS, previews=False)
+        steps = asked.steps or usual(self.page, asked.model)
+        return replace(asked, method=method, settings=settings, steps=steps, previews=False)
 
     def made(self, visitor: gr.Request, fields: Any, owner: Any, session: Session) -> Iterator[tuple[Any, ...]]:
         """Make the wish's pair in place of the one that is being made, or show it if it was made before."""
@@ -168,6 +168,12 @@ class Intervene(Part):
         wish = session.wish
         undo, redo = session.at > 0, session.at < len(session.wishes) - 1
         return wish.what, wish.dose, gr.Button(interactive=undo), gr.Button(interactive=redo)
+
+
+def usual(page: "Page", model: str) -> int:
+    """The steps of a model's pictures where the form says none; one that is not there is refused later."""
+    card = page.c.models.get(model)
+    return 1 if card is None else card.steps
 
 
 def board(page: "Page", model: str, steps: int, what: str) -> str:
@@ -219,7 +225,9 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
                 redo = gr.Button(words.REDO, size="sm", interactive=False, min_width=70)
                 reset = gr.Button(words.RESET, size="sm", min_width=110)
             said = gr.HTML("", elem_id="knock-said")
-    drawn = gr.HTML(board(page, model, STEPS, ""), js_on_load=(HERE / "intervene.js").read_text(), elem_id="board")
+    drawn = gr.HTML(
+        board(page, model, usual(page, model), ""), js_on_load=(HERE / "intervene.js").read_text(), elem_id="board"
+    )
     tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(), elem_id="tried")
     return Intervene(
         page, knocked, concept, dose, none, what, undo, redo, reset, compare, explore, said, drawn, tried,

@@ -1,24 +1,25 @@
 """Which model a single file holds, by the names and shapes in its header; what is none, each in its own sentence."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskunet.models.base.foreign import CHANNELS
 from maskunet.models.base.single_file.header import Header
 from maskunet.records.disk.trained_file import FORM
 
 CONFIGS = Path(__file__).parent / "configs"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
-TEXT = {"sd1": "cond_stage_model.transformer.", "sd2": "cond_stage_model.model."}  # CLIP, OpenCLIP
-TITLES = {"sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x"}
-GIVE = "Give a text-to-image checkpoint of Stable Diffusion 1.x or 2.x."
-CHANNELS = {
-    9: "an inpainting model",
-    8: "a model that edits pictures (InstructPix2Pix)",
-    7: "an upscaler",
-    5: "a depth-to-image model",
-}  # of the U-Net's input, where it also takes something else than the noisy latent
+SECOND = "conditioner.embedders.1.model."
+TEXT = {
+    "sd1": {"text_encoder": "cond_stage_model.transformer."},  # CLIP
+    "sd2": {"text_encoder": "cond_stage_model.model."},  # OpenCLIP
+    "sdxl": {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": SECOND},
+}  # where each kind's text encoders are
+TITLES = {"sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "Stable Diffusion XL"}
+WORDS = {"unet": "U-Net", "vae": "VAE", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
+GIVE = "Give a text-to-image checkpoint of Stable Diffusion 1.x, 2.x or XL."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,11 @@ class Kind:
 
     name: str
     title: str
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The parts that have weights."""
+        return ("unet", "vae", *TEXT[self.name])
 
     @property
     def configs(self) -> Path:
@@ -55,12 +61,24 @@ def recognize(header: Header) -> Kind:
         raise ValueError(f"{header.file} is {what}: its U-Net takes {channels} channels, not 4. {GIVE}")
     if kind := next((kind for name, kind in header.types.items() if _quantized(name, kind)), ""):
         raise ValueError(f"{header.file} is quantized ({kind}). Take the one in fp16, bf16 or full precision.")
-    text = [name for name, prefix in TEXT.items() if any(each.startswith(prefix) for each in names)]
-    vae = any(name.startswith(VAE) for name in names)
-    if not text or not vae:
-        lacking = " and ".join(["text encoder"] * (not text) + ["VAE"] * (not vae))
+    kind = Kind(name=(name := _layout(names)), title=TITLES[name])
+    there = {"vae": VAE, **TEXT[name]}
+    lacking = [WORDS[part] for part, prefix in there.items() if not _begin(prefix, names)]
+    if lacking:
+        lacking = " and ".join(sorted(lacking, key=[*reversed(WORDS.values())].index))
         raise ValueError(f"{header.file} lacks the {lacking}: it is no whole checkpoint. Take the full one.")
-    return Kind(name=text[0], title=TITLES[text[0]])
+    return kind
+
+
+def _layout(names: Mapping[str, object]) -> str:
+    """Which of the layouts a checkpoint has, by the names of its text encoders; XL also by its U-Net's."""
+    if f"{UNET}label_emb.0.0.weight" in names or _begin(SECOND, names):
+        return "sdxl"
+    return next((name for name, texts in TEXT.items() if all(_begin(each, names) for each in texts.values())), "sd1")
+
+
+def _begin(prefix: str, names: Iterable[str]) -> bool:
+    return any(each.startswith(prefix) for each in names)
 
 
 def _such_as(names: Mapping[str, object]) -> str:
@@ -68,7 +86,7 @@ def _such_as(names: Mapping[str, object]) -> str:
 
 
 def _quantized(name: str, kind: str) -> bool:
-    ours = name.startswith((UNET, VAE, *TEXT.values()))
+    ours = name.startswith((UNET, VAE, *(prefix for texts in TEXT.values() for prefix in texts.values())))
     return ours and (kind.startswith(("F8", "F4", "F6")) or kind in ("U8", "I8"))
 
 
@@ -108,7 +126,6 @@ FOREIGN: Mapping[str, Callable[[Mapping[str, tuple[int, ...]]], bool]] = {
     "a Stable Cascade model": _any(r"clip_txt_mapper\.|(^|\.)down_blocks\.0\.1\.channelwise\."),
     "a Playground 2.5 model": _any(r"^edm_mean$"),
     "the refiner of Stable Diffusion XL, which needs its base": _refiner,
-    "a Stable Diffusion XL model, which is not supported yet": _any(r"^conditioner\.embedders\.1\.|label_emb\.0\.0\.weight$"),
     "an embedding (textual inversion), a new word for a base model": lambda names: (
         _any(r"^(emb_params|clip_[lg]|string_to_param\b.*)$")(names) or _embedding(names)
     ),

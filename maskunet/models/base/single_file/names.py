@@ -7,6 +7,7 @@ projections of an attention in one matrix.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from maskunet.models.base.single_file.kinds import TEXT, UNET, VAE
@@ -18,6 +19,7 @@ RESNET = {
 EDGES = {
     "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
     "conv_norm_out": "out.0", "conv_out": "out.2",
+    "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
 }  # fmt: skip
 ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 OPENCLIP = {
@@ -25,7 +27,9 @@ OPENCLIP = {
     "embeddings.position_embedding.weight": "positional_embedding",
     "final_layer_norm.weight": "ln_final.weight",
     "final_layer_norm.bias": "ln_final.bias",
+    "text_projection.weight": "text_projection",
 }
+TURNED = ("text_projection.weight",)  # rows and columns the other way round
 OPENCLIP_LAYER = {
     "layer_norm1": "ln_1", "layer_norm2": "ln_2", "self_attn.out_proj": "attn.out_proj", "mlp.fc1": "mlp.c_fc",
     "mlp.fc2": "mlp.c_proj",
@@ -34,25 +38,26 @@ THIRDS = ("q_proj", "k_proj", "v_proj")
 
 
 class Original(NamedTuple):
-    """Where a weight is in the original layout: its name, and which third of it, if it is one of three."""
+    """Where a weight is in the original layout: its name, which third of it, if it is one of three; or transposed."""
 
     name: str
     third: int | None = None
+    turned: bool = False
 
 
 def originals(part: str, kind: str, names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Original]:
     """Where each weight of a network is in a single file, by diffusers' name.
 
     Args:
-        part: "unet", "vae" or "text_encoder". kind: "sd1" or "sd2". names: of the network's weights.
+        part: "unet", "vae", "text_encoder" or "text_encoder_2". kind: see `kinds.TEXT`. names: of the network's weights.
         config: the network's.
     """
     ways: Mapping[str, Callable[[str], Original]] = {
         "unet": lambda name: Original(UNET + _of_unet(name, config)),
         "vae": lambda name: Original(VAE + _of_vae(name, len(config["block_out_channels"]))),
-        "text_encoder": lambda name: _of_text(name.removeprefix("text_model."), kind),
     }
-    return {name: ways[part](name) for name in names}
+    of_text = partial(_of_text, TEXT[kind].get(part, ""))
+    return {name: ways.get(part, of_text)(name) for name in names}
 
 
 def _of_unet(name: str, config: Mapping[str, Any]) -> str:
@@ -96,13 +101,14 @@ def _of_vae(name: str, levels: int) -> str:
     return name.replace("conv_norm_out", "norm_out")
 
 
-def _of_text(name: str, kind: str) -> Original:
-    if kind == "sd1":
-        return Original(f"{TEXT[kind]}text_model.{name}")
+def _of_text(prefix: str, name: str) -> Original:
+    name = name.removeprefix("text_model.")
+    if prefix.endswith(".transformer."):  # CLIP's, as transformers has it
+        return Original(f"{prefix}text_model.{name}")
     if name in OPENCLIP:
-        return Original(TEXT[kind] + OPENCLIP[name])
+        return Original(prefix + OPENCLIP[name], turned=name in TURNED)
     _, _, number, rest = name.split(".", 3)  # encoder.layers.N.
-    layer = f"{TEXT[kind]}transformer.resblocks.{number}"
+    layer = f"{prefix}transformer.resblocks.{number}"
     module, _, value = rest.rpartition(".")
     if module in OPENCLIP_LAYER:
         return Original(f"{layer}.{OPENCLIP_LAYER[module]}.{value}")

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from maskunet.models.base import scheduler
-from maskunet.models.base.folder import assembled
+from maskunet.models.base.folder import assembled, other_vae
 from maskunet.models.base.model import DEFAULT_STEPS, DiffusionModel
-from maskunet.models.base.reading import CONFIG_FILES, refuse_no_numbers
+from maskunet.models.base.reading import CONFIG_FILES, SECOND_CONFIGS, refuse_no_numbers
 from maskunet.models.base.single_file import header as headers
 from maskunet.models.base.single_file import kinds, prediction
 from maskunet.models.base.single_file.header import Header
@@ -23,11 +23,11 @@ from maskunet.models.base.single_file.kinds import UNET, Kind
 from maskunet.models.base.single_file.names import Original, originals
 from maskunet.records.disk.hub import file_hash
 
-NETWORKS = ("unet", "vae", "text_encoder")
-WORDS = {"unet": "U-Net", "vae": "VAE", "text_encoder": "text encoder"}
 SHORT = 10  # digits of a file's SHA-256 that model sites search by (AutoV2)
 LARGER = 96  # latents' edge of the models of Stable Diffusion 2 that predict v: pictures of 768 x 768
-PAD = {"sd1": "<|endoftext|>", "sd2": "!"}  # the token that fills up a short prompt
+# The token that fills up a short prompt, for each text encoder.
+PADS = {"sd1": ("<|endoftext|>",), "sd2": ("!",), "sdxl": ("<|endoftext|>", "!")}
+TOKENIZERS = ("tokenizer", "tokenizer_2")
 
 
 def kind_of(path: Path) -> Kind:
@@ -48,11 +48,14 @@ def from_file(
     device: torch.device,
     dtype: torch.dtype,
     tiny_decoder: Path | None = None,
+    few_steps: bool = False,
+    vae: Path | None = None,
 ) -> DiffusionModel:
-    """Load a Stable Diffusion 1.x or 2.x checkpoint in its original layout, frozen.
+    """Load a Stable Diffusion 1.x, 2.x or XL checkpoint in its original layout, frozen.
 
     Args:
-        tiny_decoder: folder of an AutoencoderTiny for its latents, if there is one.
+        tiny_decoder: folder of an AutoencoderTiny for its latents, if there is one. few_steps: see `ModelSpec`.
+        vae: as in `from_folder`.
 
     Raises:
         ValueError: the file is no such model, incomplete or damaged; says what to do. Until its header has passed,
@@ -62,26 +65,32 @@ def from_file(
 
     header = headers.read(path)
     kind = kinds.recognize(header)
-    networks, places = {part: empty(kind, part) for part in NETWORKS}, {}
+    networks, places = {part: empty(kind, part) for part in kind.networks}, {}
+    overflows = kind.name == "sdxl" and dtype == torch.float16  # its VAE does, whoever made the file
     for part, network in networks.items():
         places[part] = _places(header, kind, part, network)
     says = prediction.said(header, kind.name)
     config = {**config_of(kind, "scheduler"), **prediction.asked(says)}
     with safe_open(path, framework="pt") as file:
         for part, network in networks.items():
-            _fill(network, file, places[part], dtype, f"{part} of {header.file}")
+            own = torch.float32 if part == "vae" and overflows else dtype
+            _fill(network, file, places[part], own, f"{part} of {header.file}")
         weights = {"checkpoint": file_hash(path), "unet/original": _hash(file, header)}
+    if overflows and vae is not None:
+        networks["vae"], hashed = other_vae(vae, dtype)
+        weights |= hashed
     model = assembled(
         path.name,
-        {**networks, "tokenizer": tokenizer(kind)},
+        {**networks, **dict(zip(TOKENIZERS, tokenizers(kind), strict=False))},
         name=name,
-        schedule=scheduler.of(config, path.name),
+        schedule=scheduler.of(config, path.name, few_steps=few_steps),
         guidance=guidance,
         steps=steps,
         device=device,
         dtype=dtype,
         weights=weights,
         tiny_decoder=tiny_decoder,
+        empty_is_zeros=kind.name == "sdxl",
     )
     if not says.type:
         says = prediction.measured(model)
@@ -98,23 +107,26 @@ def from_file(
 
 def config_of(kind: Kind, part: str) -> dict[str, Any]:
     """The configuration of a part, as in a diffusers folder."""
-    return json.loads((kind.configs / part / CONFIG_FILES[part]).read_text(encoding="utf-8"))
+    return json.loads((kind.configs / part / {**CONFIG_FILES, **SECOND_CONFIGS}[part]).read_text(encoding="utf-8"))
 
 
 def empty(kind: Kind, part: str) -> nn.Module:
     """A network of that kind with its weights on the meta device."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    config = config_of(kind, part)
+    config, texts = (
+        config_of(kind, part),
+        {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection},
+    )
     with torch.device("meta"):
-        if part == "text_encoder":
-            return CLIPTextModel(CLIPTextConfig(**config))
+        if part in texts:
+            return texts[part](CLIPTextConfig(**config))
         return {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[part].from_config(config)
 
 
-def tokenizer(kind: Kind) -> Any:
-    """CLIP's tokenizer, of open_clip's copy of its vocabulary."""
+def tokenizers(kind: Kind) -> list[Any]:
+    """CLIP's tokenizer, of open_clip's copy of its vocabulary, once for each text encoder."""
     from transformers import CLIPTokenizer
 
     (place,) = find_spec("open_clip").submodule_search_locations
@@ -124,7 +136,9 @@ def tokenizer(kind: Kind) -> Any:
     letters = _letters()
     words = [*letters, *(f"{each}</w>" for each in letters), *map("".join, merges), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: number for number, word in enumerate(words)}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=PAD[kind.name], model_max_length=77)
+    return [
+        CLIPTokenizer(vocab=vocabulary, merges=merges, pad_token=pad, model_max_length=77) for pad in PADS[kind.name]
+    ]
 
 
 def _letters() -> list[str]:
@@ -149,7 +163,7 @@ def _places(header: Header, kind: Kind, part: str, network: nn.Module) -> dict[s
     lacking = sorted(place.name for place in places.values() if place.name not in header.shapes)
     if lacking:
         raise ValueError(
-            f"{header.file} lacks {len(lacking):,} weights of its {WORDS[part]}, such as {lacking[0]}. Take a whole checkpoint."
+            f"{header.file} lacks {len(lacking):,} weights of its {kinds.WORDS[part]}, such as {lacking[0]}. Take a whole checkpoint."
         )
     for name, place in places.items():
         if not _fits(header.shapes[place.name], shapes[name], place):
@@ -163,6 +177,8 @@ def _places(header: Header, kind: Kind, part: str, network: nn.Module) -> dict[s
 def _fits(has: tuple[int, ...], needed: tuple[int, ...], place: Original) -> bool:
     if place.third is not None:
         return has == (3 * needed[0], *needed[1:])
+    if place.turned:
+        return has == needed[::-1]
     return has[: len(needed)] == needed and set(has[len(needed) :]) <= {1}  # a 1 x 1 convolution is a matrix
 
 
@@ -174,6 +190,8 @@ def _fill(network: nn.Module, file: Any, places: Mapping[str, Original], dtype: 
         value = file.get_tensor(place.name)
         if place.third is not None:
             value = value.chunk(3)[place.third].clone()
+        if place.turned:
+            value = value.T.contiguous()
         return value.reshape(needed.shape).to(dtype)
 
     state = {name: weight(name, needed) for name, needed in network.state_dict().items()}
