@@ -14,7 +14,7 @@ from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
-from maskunet.models.base import DiffusionModel, ModelSpec, unet_of_others
+from maskunet.models.base import DiffusionModel, ModelSpec, single_file, unet_of_others
 from maskunet.models.base.folder import beside
 from maskunet.models.base.reading import is_xl
 from maskunet.records import Card, held_mask
@@ -275,8 +275,13 @@ class Library:
         # By its own module: `diffusers` swaps itself while another thread, the one that loads a model, imports it.
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+        place = self._folder(name)
+        if place.is_file():
+            config = single_file.config_of(single_file.kind_of(place), "unet")
+        else:
+            config = UNet2DConditionModel.load_config(place / "unet")
         with torch.device("meta"):
-            unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(self._folder(name) / "unet"))
+            unet = UNet2DConditionModel.from_config(config)
         sites = find_sites(unet)
         return Network(sites=tuple(site.name for site in sites), heads=tuple(heads_of(unet, sites)))
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from maskunet.library import own_models
 from maskunet.library.library import Library
+from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
 from maskunet.models.base import DiffusionModel, from_folder, single_file
 from maskunet.models.base.single_file import header, kinds, prediction, read
@@ -208,6 +209,14 @@ def test_the_vae_of_an_xl_file_does_not_compute_in_float16(small, tmp_path):
     assert other.vae.dtype == torch.float16
     assert not other.vae.decoder.conv_in.weight.equal(model.vae.decoder.conv_in.weight.half())
     assert any(name.startswith("vae_float16/") for name in other.weights)
+
+
+@pytest.mark.parametrize("kind", SAYS)
+def test_where_a_file_can_be_masked_is_known_without_loading_it(small, unread, kind):
+    library = Library("auto", small / f"{kind}.safetensors", "cpu")
+    network = library.network(library.default)
+    unet = read.empty(Kind(name=kind, title=kind), "unet")
+    assert list(network.sites) == [site.name for site in find_sites(unet)] and len(network.heads) == len(network.sites)
 
 
 def test_an_xl_file_has_the_defaults_of_its_kind(small):
