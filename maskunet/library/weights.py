@@ -95,7 +95,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         dtype=dtype or choose_dtype(device),
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
     )
-    return replace(model, judge=spec.judge)
+    return replace(model, judge=spec.judge, video_times=spec.video_times)
 
 
 def _cached(repo: str, revision: str) -> Path | None:
