@@ -60,6 +60,17 @@ class Motion:
                 )
 
 
+def motion_of(asked: Mapping[str, Any]) -> tuple[Motion, dict[str, Any]]:
+    """The motion in what was asked for, and the rest.
+
+    Raises:
+        ValueError: as `Motion`.
+    """
+    names = {card.name for card in cards(Motion)}
+    others = {name: value for name, value in asked.items() if name not in names}
+    return Motion(**{name: value for name, value in asked.items() if name in names}), others
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoEvent:
     """How far a video is.

@@ -76,7 +76,7 @@ def test_the_mp4_is_made_where_there_is_a_coder(video, tmp_path, capsys, monkeyp
         (["--right=0.125", "--frames=24"], "out of it by frame"),
         (["--method=best_of_n"], "makes no masks that other frames could have"),
         (["--frames=30"], "--frames is 30"),
-        (["--steps=2", "--t0=0", "--t1=0"], "are the same step"),
+        (["--steps=4", "--t0=441", "--t1=501"], "are the same step"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(video, tmp_path, capsys, words, said):

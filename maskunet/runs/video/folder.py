@@ -3,8 +3,8 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 from PIL import Image
 
 from maskunet.machine import versions
-from maskunet.plugins import cards, check
 from maskunet.prompts.words import shortened
 from maskunet.records import Request
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
-from maskunet.records.video import Motion, Video
+from maskunet.records.video import Motion, Video, motion_of
 from maskunet.runs import replay
 
 RECORD, WEBP, GIF, MP4, TABLE = "video.json", "video.webp", "video.gif", "video.mp4", "frames.csv"
@@ -39,10 +38,10 @@ def check_place(folder: Path) -> None:
         raise ValueError(f"The folder “{folder.name}” holds other files. Give another one.")
 
 
-def write(video: Video, folder: Path) -> Iterator[str]:
+def write(video: Video, folder: Path) -> list[str]:
     """Write a video as `folder`, all or nothing; an earlier video there is replaced.
 
-    Yields:
+    Returns:
         One line per kind of file, or why there is none.
 
     Raises:
@@ -59,7 +58,7 @@ def write(video: Video, folder: Path) -> Iterator[str]:
         told.append(_mp4(video.frames, fresh))
         (fresh / TABLE).write_bytes(csv_text(rows(video)).encode())
         (fresh / RECORD).write_text(json.dumps(record(video), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-    yield from told
+    return told
 
 
 def animate(frames: np.ndarray, path: Path) -> None:
@@ -122,8 +121,7 @@ def read(path: Path) -> tuple[Request, Motion, dict[str, Any]]:
     motion = found.get("motion")
     if not isinstance(motion, Mapping):
         raise ValueError(f"“{path.name}” is no {RECORD}: it does not say how frames move.")
-    if unknown := [name for name in motion if name not in {each.name for each in fields(Motion)}]:
-        raise ValueError(f"The motion has an unknown entry “{shortened(str(unknown[0]), 40)}”.")
-    for card in cards(Motion):
-        check(card, motion.get(card.name, card.default))
-    return replay.request_of(found), Motion(**motion), found
+    known, unknown = motion_of(motion)
+    if unknown:
+        raise ValueError(f"The motion has an unknown entry “{shortened(str(next(iter(unknown))), 40)}”.")
+    return replay.request_of(found), known, found

@@ -104,6 +104,8 @@ class _Plan:
         times = np.array([t for t, _ in pairs])
         t0, t1 = (motion.t0, motion.t1) if motion.t1 else model.video_times
         at_t1, at_t0 = (int(np.abs(times - t).argmin()) for t in (t1, t0))
+        if not motion.t1:  # the model's own were chosen for its own number of steps
+            at_t0 = min(max(at_t0, at_t1 + 1), len(pairs) - 1)
         if at_t0 <= at_t1:
             raise ValueError(
                 f"With {steps} steps, t0 ({t0}) and t1 ({t1}) are the same step. Give more steps, or t0 and t1 further apart."
