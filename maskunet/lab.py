@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maskunet.methods.base import MethodSpec
     from maskunet.models.base import DiffusionModel
     from maskunet.records.held_mask import HeldMask
+    from maskunet.records.video import Video
     from maskunet.rewards.base import WeightedRewards
     from maskunet.runs.grid.made import MadeGrid
 
@@ -130,6 +131,28 @@ class Lab:
         with closing(self._begin(events)):
             ((_, run),) = deque(events, maxlen=1)  # the last one; the others may be hundreds of pictures
         return run
+
+    def video(self, prompt: str | Request, *, out: str | Path | None = None, **asked: Any) -> "Video":
+        """Make a short video of a prompt; `out` is a folder for it, None for none.
+
+        Args:
+            asked: fields of `records.video.Motion`, such as frames and right, and of `Asked`.
+
+        Raises:
+            ValueError: something that is not allowed; says what is.
+        """
+        from maskunet.records.video import motion_of
+        from maskunet.runs.video import folder
+        from maskunet.runs.video.make import make
+
+        motion, others = motion_of(asked)
+        if out is not None:
+            folder.check_place(Path(out))
+        with closing(self._begin(make(self.model, self.rewards, self._request(prompt, others), motion))) as events:
+            (video,) = deque(events, maxlen=1)
+        if out is not None:
+            folder.write(video, Path(out))
+        return video
 
     def grid(
         self,

@@ -37,6 +37,11 @@ def of_prompt(seed: int, index: int, image: int = 0) -> int:
     return _hashed(seed, index, image)
 
 
+def of_frames(seed: int) -> int:
+    """For the noise of a video's further frames, 0 to 2^32 - 1, hashed. Args: seed: of its first frame."""
+    return _hashed(seed, 0, 0, 1)
+
+
 def of_case(seed: int, index: int) -> int:
     """For the picture of a task's case, counted on from run to run: seed 1 has 100,000 to 199,999."""
     return (seed * PER_RUN + index) % BITS_64

@@ -200,9 +200,11 @@ QUICK = {
 
 @pytest.fixture
 def quick(tmp_path, monkeypatch, short_sheets):
-    """Pictures of one step, few scenes, in a folder of its own, and a small pipeline where the text has a large one."""
+    """Pictures of one step where the text says none, few scenes, in a folder of its own, and a small pipeline where the text has a large one."""
     request = Lab._request
-    monkeypatch.setattr(Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": 1}))
+    monkeypatch.setattr(
+        Lab, "_request", lambda self, prompt, asked: request(self, prompt, {**asked, "steps": asked.get("steps") or 1})
+    )
     monkeypatch.setattr("maskunet.tabletop.data.SHARD", 10)
     monkeypatch.chdir(tmp_path)
     tiny_sd_folder(tmp_path / "path" / "to" / "stable-diffusion-v1-5")

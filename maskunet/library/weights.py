@@ -104,7 +104,7 @@ def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch
         tiny_decoder=snapshot(spec.tiny_decoder) if spec.tiny_decoder else None,
         vae=snapshot(spec.vae, file=VAE_FILES[-1]) if spec.vae else None,
     )
-    return replace(model, judge=spec.judge)
+    return replace(model, judge=spec.judge, video_times=spec.video_times)
 
 
 def _cached(repo: str, revision: str) -> Path | None:

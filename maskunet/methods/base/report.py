@@ -89,7 +89,7 @@ class Reporter:
             ValueError: the picture is not a number; a black one would pass for a result.
         """
         if not image.isfinite().all():
-            raise ValueError(_no_number(self.model, x0))
+            raise ValueError(no_number(self.model, x0))
         return self(self.step, self.timestep, image=image, rewards=rewards, best=True, final=True)
 
     def _count(
@@ -113,7 +113,7 @@ def mask_bytes(model: DiffusionModel, request: Request) -> float:
     return sum(site.weights for site in find_sites(model.unet)) / 8 * (request.steps or model.steps)
 
 
-def _no_number(model: DiffusionModel, x0: Tensor | None) -> str:
+def no_number(model: DiffusionModel, x0: Tensor | None) -> str:
     """Which network failed, and what to do."""
     latents = x0 is not None and bool(x0.isfinite().all())
     network = "The decoder (VAE)" if latents else "The U-Net"

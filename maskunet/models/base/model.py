@@ -15,6 +15,7 @@ from maskunet.encoders.text_states import TextStates
 from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
 
 DEFAULT_STEPS = 15  # the paper's, for its comparisons
+VIDEO_TIMES = (881, 941)  # of 1,000 timesteps, as Text2Video-Zero was published for pictures of 512 x 512
 Judge = Callable[[str, Sequence[np.ndarray]], list[dict[str, Any]]]
 """Says of a prompt's pictures, (H, W, 3) uint8, whether they show it: see `tabletop.verdict.judge`."""
 
@@ -38,6 +39,7 @@ class ModelSpec:
         vocabulary: words the model knows, by kind, where that is a short list.
         refused: why a file of the user's cannot be read; empty for all others.
         judge: where a picture can be told right from wrong, what tells it; else None.
+        video_times: t0 and t1 of a video's frames, see `records.video.Motion`.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ModelSpec:
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: str = ""
     judge: Judge | None = None
+    video_times: tuple[int, int] = VIDEO_TIMES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +80,7 @@ class DiffusionModel:
         trained: files that were trained for it, by their kind (`trained_file.kinds`) and name.
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
         notes: sentences on what its folder asks for and does not get.
-        judge: as `ModelSpec.judge`.
+        judge, video_times: as those of `ModelSpec`.
         cache: networks that were read later, trained ones by their file; they leave with the model.
     """
 
@@ -101,6 +104,7 @@ class DiffusionModel:
     tiny_decoder: Path | None = None
     notes: tuple[str, ...] = ()
     judge: Judge | None = None
+    video_times: tuple[int, int] = VIDEO_TIMES
     cache: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @property
