@@ -100,7 +100,7 @@ class _Plan:
     @classmethod
     def of(cls, model: DiffusionModel, motion: Motion, steps: int, *, second_order: bool) -> "_Plan":
         schedule, ddim = model.schedule, motion.solver == "ddim"
-        pairs = schedule.leading_pairs(steps) if ddim else schedule.linspace_pairs(steps)
+        pairs = schedule.leading_pairs(steps) if ddim else schedule.pairs(steps)
         times = np.array([t for t, _ in pairs])
         t0, t1 = (motion.t0, motion.t1) if motion.t1 else model.video_times
         at_t1, at_t0 = (int(np.abs(times - t).argmin()) for t in (t1, t0))
@@ -110,7 +110,7 @@ class _Plan:
             raise ValueError(
                 f"With {steps} steps, t0 ({t0}) and t1 ({t1}) are the same step. Give more steps, or t0 and t1 further apart."
             )
-        return cls(schedule, pairs, at_t1, at_t0, second_order and not ddim, ddim)
+        return cls(schedule, pairs, at_t1, at_t0, second_order and not (ddim or schedule.few_steps), ddim)
 
     def advance(self, x_t: Tensor, x0: Tensor, history: History, step: int) -> tuple[Tensor, History]:
         """One step of the solver: the latents at the next timestep."""
@@ -184,7 +184,7 @@ def _first(
     made: dict[int, BySite] = {}
     at = {}
     with _looking(model, spec, sampling, settings, searched and searched.masks) as predict:
-        x_t, history = model.noise(request.seed), None
+        x_t, history = model.schedule.first(model.noise(request.seed)), None
         for step in range(len(plan.pairs)):
             if step in (plan.at_t1, plan.at_t0):
                 at[step] = x_t, history
