@@ -26,6 +26,10 @@ class Options(SamplingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.embedding:
+            raise UsageError("an embedding is no part of a model; leave out --embedding")
+        if self.lora and self.form == "difference":
+            raise UsageError("a difference lies beside the base; with --lora give --form folder or file")
         if self.form != "folder" and self.out.suffix != ".safetensors":
             raise UsageError("the name of the file, --out, must end in .safetensors")
 
@@ -44,7 +48,7 @@ def run(options: Options) -> None:
     from maskunet.records import held_mask
     from maskunet.runs import mask_sources
 
-    library = Library(options.model, options.weights, "cpu")  # in float32, so that nothing is rounded
+    library = Library(options.model, options.weights, "cpu", **options.added)  # in float32, so that nothing is rounded
     source, model = library.find(library.default, with_rewards=False)[0], library.load_alone(library.default)
     model.trained.update(library.parts(library.default))
     if options.mask is None:

@@ -12,8 +12,10 @@ from maskunet.tabletop import checker, inspector
 from maskunet.tabletop.place import CHECKER, INSPECTOR
 
 
-def load(model: str, weights: Path | None = None, device: str | None = None) -> tuple[library.Loaded, dict[str, Any]]:
-    """Load a base model, its rewards, the checker and the inspector; see `Library` for what the three may be.
+def load(
+    model: str, weights: Path | None = None, device: str | None = None, **added: Any
+) -> tuple[library.Loaded, dict[str, Any]]:
+    """Load a base model, its rewards, the checker and the inspector; see `Library` for what the arguments may be.
 
     Returns:
         All of it, and what identifies it: names, hashes, the device.
@@ -21,7 +23,7 @@ def load(model: str, weights: Path | None = None, device: str | None = None) -> 
     Raises:
         ValueError: weights are missing or damaged; says what to do.
     """
-    found = library.Library(model, weights, device_of(device))
+    found = library.Library(model, weights, device_of(device), **added)
     _, folder = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
     loaded = found.load(found.default)
     about = {

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from maskunet.diffusion import Schedule, classifier_free, doubled
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
+from maskunet.records.added import NOTHING, Added
 
 DEFAULT_STEPS = 15  # the paper's, for its comparisons
 Judge = Callable[[str, Sequence[np.ndarray]], list[dict[str, Any]]]
@@ -70,6 +71,7 @@ class DiffusionModel:
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
         notes: sentences on what its folder asks for and does not get.
         judge: as `ModelSpec.judge`.
+        added: LoRA files and embeddings that are on it, see `dressed`.
         cache: networks that were read later, trained ones by their file; they leave with the model.
     """
 
@@ -90,6 +92,7 @@ class DiffusionModel:
     tiny_decoder: Path | None = None
     notes: tuple[str, ...] = ()
     judge: Judge | None = None
+    added: Added = NOTHING
     cache: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @property
