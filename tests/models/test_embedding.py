@@ -13,8 +13,8 @@ from maskunet.prompts.tokens import locate, unread
 from maskunet.prompts.words import Group, words_of
 from maskunet.records import Request
 from maskunet.records.added import Added
-from maskunet.runs.fine_print import notes
 from maskunet.rewards.base import WeightedRewards
+from maskunet.runs.fine_print import notes
 from tests.support import tiny_lora
 from tests.support.tiny import tiny_model, tiny_sd_folder
 
