@@ -50,7 +50,7 @@ class Additions:
         names = [name for name, _ in found]
         return [
             gr.Dropdown(value=names, visible=bool(names or self.cards["loras"])),
-            *_weights(names, weights),
+            *self._weights(names, weights),
             gr.Radio(value=asked.get("lora_masks", READINGS[0]), visible=bool(names)),
             gr.Dropdown(value=chosen, visible=bool(chosen or self.cards["embeddings"])),
             self._tokens(chosen),
@@ -60,14 +60,26 @@ class Additions:
     def wire(self) -> None:
         """A weight for each chosen LoRA, and the words of the chosen embeddings."""
 
-        def new_loras(names: list[str] | None, before: list[str], *weights: float | None) -> list[Any]:
+        def new_loras(names: list[str] | None, before: list[str], *weights: Any) -> list[Any]:
             names = list(names or ())[:MOST]
             known = dict(zip(before, weights, strict=False))
-            return [*_weights(names, [known.get(name, 1.0) for name in names]), gr.Radio(visible=bool(names)), names]
+            return [
+                *self._weights(names, [known.get(name, 1.0) for name in names]),
+                gr.Radio(visible=bool(names)),
+                names,
+            ]
 
         inputs = [self.loras, self.before, *self.weights]
         self.loras.input(new_loras, inputs, [*self.weights, self.lora_masks, self.before], **QUICK)
         self.embeddings.input(self._tokens, self.embeddings, self.tokens, **QUICK)
+
+    def _weights(self, names: Sequence[str], values: Sequence[float]) -> list[Any]:
+        said = {card.name: card.summary or card.reason for card in self.cards["loras"]}
+        shown = [
+            gr.Number(label=words.WEIGHT.format(name=name), info=said.get(name, words.GONE), value=value, visible=True)
+            for name, value in zip(names, values, strict=True)
+        ]
+        return [*shown, *[gr.Number(value=1, visible=False)] * (MOST - len(shown))]
 
     def _tokens(self, chosen: Sequence[str] | None) -> str:
         own = {card.name: card.kind for card in self.cards["embeddings"]}
@@ -100,15 +112,7 @@ def build(cards: Mapping[str, Sequence[Card]], tokens: gr.HTML) -> Additions:
 
 
 def _choice(card: Card) -> tuple[str, str]:
-    said = f"{card.title}: {card.summary}" if card.available else words.UNREAD.format(name=card.title)
-    return said, card.name
-
-
-def _weights(names: Sequence[str], values: Sequence[float]) -> list[Any]:
-    shown = [
-        gr.Number(label=words.WEIGHT.format(name=n), value=v, visible=True) for n, v in zip(names, values, strict=True)
-    ]
-    return [*shown, *[gr.Number(value=1, visible=False)] * (MOST - len(shown))]
+    return card.title if card.available else words.UNREAD.format(name=card.title), card.name
 
 
 def fields(loras: Any, weights: Sequence[Any], lora_masks: Any, embeddings: Any) -> dict[str, Any]:
