@@ -49,10 +49,10 @@ class Additions:
         chosen = [*asked.get("embeddings", ())]
         names = [name for name, _ in found]
         return [
-            gr.Dropdown(value=names, visible=bool(names or self.cards["loras"])),
+            gr.Dropdown(value=names, allow_custom_value=True, visible=bool(names or self.cards["loras"])),
             *self._weights(names, weights),
             gr.Radio(value=asked.get("lora_masks", READINGS[0]), visible=bool(names)),
-            gr.Dropdown(value=chosen, visible=bool(chosen or self.cards["embeddings"])),
+            gr.Dropdown(value=chosen, allow_custom_value=True, visible=bool(chosen or self.cards["embeddings"])),
             self._tokens(chosen),
             names,
         ]
@@ -93,22 +93,21 @@ def build(cards: Mapping[str, Sequence[Card]], tokens: gr.HTML) -> Additions:
     Args:
         cards: by kind, see `Studio.additions`. tokens: where the words are shown.
     """
-    loras, embeddings = (
-        gr.Dropdown(
-            label=label, info=info, value=[], choices=[_choice(card) for card in cards[kind]], multiselect=True,
-            max_choices=MOST, allow_custom_value=True, visible=bool(cards[kind]), elem_id=kind,
-        )
-        for kind, label, info in (
-            ("loras", words.LORAS, words.LORAS_INFO),
-            ("embeddings", words.EMBEDDINGS, words.EMBEDDINGS_INFO),
-        )
-    )  # fmt: skip
+    loras = _files(cards, "loras", words.LORAS, words.LORAS_INFO)
     weights = tuple(
         gr.Number(label=words.WEIGHT, value=1, minimum=-MAX_WEIGHT, maximum=MAX_WEIGHT, step=0.1, visible=False)
         for _ in range(MOST)
     )
     masks = gr.Radio(label=words.MASKS, choices=[*words.READINGS], value=READINGS[0], visible=False)
+    embeddings = _files(cards, "embeddings", words.EMBEDDINGS, words.EMBEDDINGS_INFO)
     return Additions(tokens, loras, weights, masks, embeddings, gr.State([]), cards)
+
+
+def _files(cards: Mapping[str, Sequence[Card]], kind: str, label: str, info: str) -> gr.Dropdown:
+    return gr.Dropdown(
+        label=label, info=info, value=[], choices=[_choice(card) for card in cards[kind]], multiselect=True,
+        max_choices=MOST, allow_custom_value=True, visible=bool(cards[kind]), elem_id=kind,
+    )  # fmt: skip
 
 
 def _choice(card: Card) -> tuple[str, str]:

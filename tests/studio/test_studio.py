@@ -21,6 +21,7 @@ from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
 from maskunet.methods.base import MethodSpec
 from maskunet.records import Card, Request, StepEvent, mask_set
+from maskunet.records.added import NOTHING
 from maskunet.rewards import SPECS as REWARDS
 from maskunet.runs import replay, run_folder
 from maskunet.studio import queue
@@ -87,6 +88,7 @@ class Machine:
 
 class FakeLibrary:
     default, device, dtype = "fake", torch.device("cpu"), torch.float32
+    files = {}
 
     def __init__(self, machine):
         self.machine, self.failure = machine, None
@@ -98,13 +100,16 @@ class FakeLibrary:
         if name != "fake":
             raise ValueError(f"There is no model “{name}”. There are: fake.")
 
+    def find_added(self, added):
+        assert added == NOTHING
+
     def own(self, name):
         return None
 
-    def is_loaded(self, name):
+    def is_loaded(self, name, added):
         return False
 
-    def load(self, name, with_rewards=True):
+    def load(self, name, with_rewards=True, added=NOTHING):
         self.machine.loads += 1
         if self.failure:
             raise self.failure
@@ -118,6 +123,7 @@ class FakeLibrary:
             unet=UNET,
             tokenizer=TOKENIZER,
             notes=(),
+            added=NOTHING,
         )
         return Loaded(model=model, rewards=None)
 
