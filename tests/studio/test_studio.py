@@ -550,7 +550,7 @@ def test_missing_weights_and_a_full_disk_at_the_end_are_one_sentence(studio, mac
     from maskunet.library import weights
     from maskunet.models import SPECS
 
-    def missing(name):
+    def missing(name, **how):
         monkeypatch.setattr(weights, "_cached", lambda *args: None)
         return weights.model_folder(SPECS["sd15"])
 
@@ -651,7 +651,7 @@ class Redness:
 def real(tiny_sd15, tmp_path):
     made = Studio(tmp_path / "runs", library=FakeLibrary(Machine()))
     made.rewards = Redness()
-    made._library.load = lambda name, with_rewards=True: Loaded(model=tiny_sd15, rewards=made.rewards)
+    made._library.load = lambda name, with_rewards=True, added=NOTHING: Loaded(model=tiny_sd15, rewards=made.rewards)
     yield made
     made.close()
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from maskunet.models.base.lora.names import named
 from maskunet.models.base.single_file import header as headers
 from maskunet.models.base.single_file.kinds import FOREIGN, UNET
 from maskunet.prompts.words import shortened
-from maskunet.records.disk import trained_file
 
 # Further ways to change weights: their tensors look like a LoRA's, or lie beside those, and would be left out.
 OTHERS = {
@@ -46,7 +44,6 @@ class About:
         file: its name in quotation marks. shapes: of its tensors.
         alphas: where the header says them and no tensor does: by the layer's path, "" for all others.
         words: trigger words, the most frequent tags of its training first. license: as it says; empty if it does not.
-        trained_here: the header of a LoRA of `maskunet train`.
     """
 
     file: str
@@ -54,7 +51,6 @@ class About:
     alphas: Mapping[str, float]
     words: tuple[str, ...]
     license: str
-    trained_here: Mapping[str, Any]
 
     @property
     def note(self) -> str:
@@ -76,18 +72,13 @@ def about(path: Path) -> About:
         )
     header = headers.read(path)
     _refuse_others(header)
-    says, form = header.metadata, "maskunet-unet-1"
-    here: Mapping[str, Any] = {}
-    if form in says:
-        with suppress(ValueError):
-            here = trained_file.about(path, form, "LoRA")
+    says = header.metadata
     return About(
         file=header.file,
         shapes=header.shapes,
         alphas=_alphas(says.get(METADATA, ""), header.file),
         words=_words(says),
         license=shortened(says.get("modelspec.license", "").strip(), 60),
-        trained_here=here,
     )
 
 
