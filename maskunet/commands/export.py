@@ -26,10 +26,6 @@ class Options(SamplingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.embedding:
-            raise UsageError("an embedding is no part of a model; leave out --embedding")
-        if self.lora and self.form == "difference":
-            raise UsageError("a difference lies beside the base; with --lora give --form folder or file")
         if self.form != "folder" and self.out.suffix != ".safetensors":
             raise UsageError("the name of the file, --out, must end in .safetensors")
 
@@ -42,6 +38,10 @@ def run(options: Options) -> None:
     """
     if options.generator is not None and not options.prompt:
         raise UsageError("--generator takes --prompt: its masks are those of a picture")
+    if options.embedding:
+        raise UsageError("an embedding is no part of a model; leave out --embedding")
+    if options.lora and options.form == "difference":
+        raise UsageError("a difference lies beside the base; with --lora give --form folder or file")
     from maskunet.library.export import export
     from maskunet.library.library import Library
     from maskunet.masks import fold, held

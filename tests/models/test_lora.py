@@ -8,16 +8,18 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
+from maskunet.library.export import export
 from maskunet.library.library import Library
 from maskunet.masks import fold, held
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
-from maskunet.models.base import lora
+from maskunet.models.base import from_folder, lora
+from maskunet.models.base.dressed import dressed
 from maskunet.models.base.single_file.kinds import UNET
 from maskunet.models.base.single_file.names import originals
 from maskunet.records import Request
-from maskunet.records.added import NOTHING, Added
+from maskunet.records.added import NOTHING, READINGS, Added
 from maskunet.records.disk import trained_file
 from maskunet.rewards.base import WeightedRewards
 from tests.support import tiny_lora
@@ -189,6 +191,26 @@ def test_a_folded_mask_keeps_what_lies_beside(model, files):
     assert len(changed) == 2  # the other site with a LoRA has it added
 
 
+@pytest.mark.parametrize("reading", READINGS)
+def test_an_exported_folder_has_lora_and_mask_in_its_weights(tmp_path, model, files, found, reading):
+    folder, sites = tiny_sd_folder(tmp_path / "tiny"), [site.name for site in find_sites(model.unet)]
+    on = dressed(
+        model, Added((("kohya", 0.7),), (), reading), {"loras": {"kohya": files["kohya"]}, "embeddings": {}}, sites
+    )
+    zeros = {SITE: torch.zeros(16, 32)}
+    mask = held.of_model(on, {0: held.removed(zeros, held.shapes(on.unet))}, {})
+    export(on, folder, mask, "folder", tmp_path / "out")
+    again = from_folder(tmp_path / "out", name="out", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
+    down, up, alpha = found["unet", SITE]
+    left = 0.7 * alpha / 2 * up @ down if reading == "base" else torch.zeros(16, 32)
+    assert torch.allclose(again.unet.get_submodule(SITE).weight, left, atol=1e-6)
+    assert same(again.text_encoder, on.text_encoder)
+    with MaskedUNet(on.unet) as masked:
+        masked.fold({SITE: zeros[SITE]})
+        mine = predicted(on.unet)
+    assert (predicted(again.unet) - mine).abs().max() <= 1e-5
+
+
 # On a model, through the library
 
 
@@ -229,13 +251,18 @@ def test_what_was_trained_for_the_base_fits_under_a_lora_but_not_the_other_way_r
 
 def test_a_generator_of_the_base_runs_under_a_lora_in_both_readings(tmp_path, model, files):
     given = {"loras": {"kohya": files["kohya"]}, "embeddings": {}}
-    from maskunet.models.base.dressed import dressed
-
     sites, pictures = [site.name for site in find_sites(model.unet)], []
     for reading in ("merged", "base"):
         on = dressed(model, Added((("kohya", 0.7),), (), reading), given, sites)
         pictures.append(drawn(on, "maskunet_trained", generator="tiny"))
     assert not (pictures[0] == pictures[1]).all()
+
+
+def test_a_whole_fine_tuned_unet_would_take_the_loras_place(model, files):
+    given = {"loras": {"kohya": files["kohya"]}, "embeddings": {}}
+    on = dressed(model, Added((("kohya", 0.7),)), given, [])
+    with pytest.raises(ValueError, match="would take the LoRA's place"):
+        drawn(on, "fine_tuned", training="tiny")
 
 
 # What is refused
