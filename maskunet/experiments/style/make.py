@@ -85,9 +85,9 @@ class Study:
         return self.out / LORA / checkpoint.PART
 
     def arms(self) -> list[tuple[str, Entrant]]:
-        """What is compared: "" for no LoRA, else what masks act on under it, with a method; masks on the base come once."""
-        under = [(reading, each) for each in self.masks for reading in READINGS]
-        return [("", self.plain), (READINGS[0], self.plain), *(("", each) for each in self.masks), *under]
+        """What is compared: "" for no LoRA, else what masks act on under it, with a method; one table after the other."""
+        masked = [(reading, each) for each in self.masks for reading in ("", *READINGS)]
+        return [("", self.plain), (READINGS[0], self.plain), *masked]
 
 
 def train(study: Study, should_stop: Callable[[], str] = str) -> Iterator[str]:
