@@ -31,7 +31,7 @@ def given(loras: Iterable[str], embeddings: Iterable[str], lora_masks: str = "")
         ValueError: a file is not here, is named twice or has no such weight or token, or there are too many.
     """
     if lora_masks not in ("", *READINGS):
-        raise ValueError(f"--lora-masks takes {' or '.join(READINGS)}, not “{lora_masks:.20}”.")
+        raise ValueError(f"--lora-masks takes {' or '.join(READINGS)}, not “{shortened(lora_masks, 20)}”.")
     files: dict[str, dict[str, Path]] = {}
     texts: dict[str, list[str]] = {}
     for kind, each in zip(KINDS, (loras, embeddings), strict=True):
