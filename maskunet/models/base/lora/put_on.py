@@ -100,7 +100,7 @@ def _plan(header: About, networks: Mapping[str, nn.Module]) -> dict[Place, Addit
     for network in networks:
         known[network] = layers(network, networks[network], [n.path for n in tensors.values() if n.network == network])
     lacking = [key for key, each in tensors.items() if each.path not in known.get(each.network, {})]
-    _refuse_width(header, tensors, networks["unet"].config.cross_attention_dim)
+    _refuse_width(header, tensors, networks)
     if lacking:
         layers_lacking = {(tensors[key].network, tensors[key].path) for key in lacking}
         raise ValueError(
@@ -127,8 +127,9 @@ def _stated(header: About, place: Place, rank: int) -> float:
     return header.alphas.get(place.network, float(rank))
 
 
-def _refuse_width(header: About, tensors: Mapping[str, Any], width: int) -> None:
+def _refuse_width(header: About, tensors: Mapping[str, Any], networks: Mapping[str, nn.Module]) -> None:
     """Tell a LoRA of another base by the width of the text states that its cross-attention reads."""
+    width = networks["unet"].config.cross_attention_dim
     for key, each in tensors.items():
         if each.network == "unet" and each.part == "down" and each.path.endswith(("attn2_to_k", "attn2_to_v")):
             theirs = (*header.shapes[key], 0, 0)[1]
@@ -136,7 +137,7 @@ def _refuse_width(header: About, tensors: Mapping[str, Any], width: int) -> None
                 made = f"{BASES[theirs]} ({theirs})" if theirs in BASES else f"a model of text width {theirs}"
                 raise ValueError(f"{header.file} was made for {made}, this model has {width}. Take one of its kind.")
             return
-    if any(each.network == "text_encoder_2" for each in tensors.values()):
+    if "text_encoder_2" not in networks and any(each.network == "text_encoder_2" for each in tensors.values()):
         raise ValueError(
             f"{header.file} was made for SDXL, which has two text encoders. Take one of this model's kind."
         )

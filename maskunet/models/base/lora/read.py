@@ -113,7 +113,7 @@ def _alphas(text: str, file: str) -> dict[str, float]:
     found: dict[str, float] = {}
     try:
         config = dict(json.loads(text))
-        for part in ("unet", "text_encoder"):
+        for part in ("unet", "text_encoder", "text_encoder_2"):
             if (alpha := config.get(f"{part}.lora_alpha")) is not None:
                 found[part] = float(alpha)
             patterns = config.get(f"{part}.alpha_pattern") or {}
