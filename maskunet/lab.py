@@ -5,7 +5,7 @@ Heavy imports wait inside the functions, so that a run can be read and drawn wit
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,7 @@ class Lab:
         model: a base model's name, "auto" for the best one here, or a Stable Diffusion folder or .safetensors file.
         weights: folder or file of the model's weights, see `Library`.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
+        loras, embeddings, lora_masks: files to put on the model, such as "FILE:0.8", "FILE:TOKEN"; see docs/own-models.md.
 
     Attributes:
         methods: the methods by name; add a `MethodSpec` of your own here.
@@ -60,13 +61,23 @@ class Lab:
 
     methods: "dict[str, MethodSpec]"
 
-    def __init__(self, model: str | Path = "auto", *, weights: str | Path | None = None, device: str | None = None):
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        *,
+        weights: str | Path | None = None,
+        device: str | None = None,
+        loras: Sequence[str | Path] = (),
+        embeddings: Sequence[str | Path] = (),
+        lora_masks: str = "merged",
+    ):
         from maskunet import methods, models
         from maskunet.library.library import Library
 
         if weights is None and model not in ("auto", *models.SPECS) and Path(model).exists():
             model, weights = "auto", model
-        self._library = Library(str(model), None if weights is None else Path(weights), device)
+        added = {"loras": [*map(str, loras)], "embeddings": [*map(str, embeddings)], "lora_masks": lora_masks}
+        self._library = Library(str(model), None if weights is None else Path(weights), device, **added)
         self._library.load(self._library.default, with_rewards=False)  # what is missing or damaged is told at once
         self._rewards: WeightedRewards | None = None
         self.methods = dict(methods.SPECS)

@@ -13,7 +13,7 @@ from maskunet.methods.plain import looking
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
 from maskunet.runs.notebook import read, save
-from tests.support import tiny_library
+from tests.support import tiny_library, tiny_lora
 from tests.support.generated import assert_unchanged, weights_of
 
 PROMPT, FEW = "a red cube", {"steps": 3, "seed": 7}
@@ -31,12 +31,32 @@ def lab(folder, tmp_path, monkeypatch):
     return Lab(folder, device="cpu")
 
 
+def vars_of(model):
+    return {"unet": model.unet, "text_encoder": model.text_encoder}
+
+
 def blueness(image, prompts):
     return 20 * (image[:, 2] - image[:, 0]).mean((1, 2))
 
 
 def test_what_can_be_asked_is_what_a_request_has():
-    assert {*Asked.__annotations__} == {each.name for each in fields(Request)} - {"prompt", "model"}
+    opened_with = {"model", "loras", "embeddings", "lora_masks"}
+    assert {*Asked.__annotations__} == {each.name for each in fields(Request)} - {"prompt", *opened_with}
+
+
+def test_a_lab_is_opened_with_a_lora_and_refuses_what_asks_for_another(lab, folder, tmp_path):
+    file = tiny_lora.write(tmp_path / "metal.safetensors", tiny_lora.kohya(tiny_lora.factors(vars_of(lab.model))))
+    on = Lab(
+        folder, device="cpu", loras=[f"{file}:0.5"], embeddings=[tiny_lora.embedding(tmp_path / "cat.safetensors")]
+    )
+    assert on.model.added.loras == (("metal", 0.5),) and on.model.added.embeddings == (("cat", "<cat-toy>"),)
+    *_, bare = lab.events(PROMPT, method="plain", **FEW)
+    run = on.compare(PROMPT, method="random_mask", **FEW)
+    assert run.request.loras == ("metal:0.5",) and not np.array_equal(run.base_image, bare.image)
+    *_, again = on.events(run.request, method="plain", preset="", settings=run.base_settings)
+    assert np.array_equal(again.image, run.base_image)
+    with pytest.raises(ValueError, match="This was made with --lora metal:0.5"):
+        next(iter(lab.events(run.request)))
 
 
 def test_a_lab_is_a_name_or_a_folder(folder):

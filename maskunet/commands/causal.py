@@ -46,7 +46,7 @@ def run(options: Options) -> None:
     from maskunet.methods.base import filled
     from maskunet.records import Request
 
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     request = Request(prompt="-", method="knock_out", steps=options.steps, guidance=options.guidance, previews=False)
     request = filled(request, method_of("knock_out"), loaded.model)
     about = {**identity, "steps": request.steps, "guidance": request.guidance}

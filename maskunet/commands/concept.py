@@ -80,7 +80,7 @@ def _make(options: Options) -> None:
 
     if not options.concept:
         raise UsageError("make takes a concept, such as red")
-    making, library = _making(options), Library(options.model, options.weights, options.device)
+    making, library = _making(options), Library(options.model, options.weights, options.device, **options.added)
     concept = _concept(options, library.spec(library.default).embedded)
     name = options.name or f"{making.direction}_{options.concept}"
     path = mask_sources.free_place(
@@ -141,7 +141,7 @@ def _list(options: Options) -> None:
     from maskunet.library.library import Library
     from maskunet.runs import mask_report
 
-    library = Library(options.model, options.weights, options.device)
+    library = Library(options.model, options.weights, options.device, **options.added)
     lines = mask_report.lines(library.parts(library.default).get("mask", {}), made="concept")
     sys.stdout.writelines(f"{line}\n" for line in lines or [f"{library.default} has no concept masks here."])
     if library.spec(library.default).embedded:
@@ -178,7 +178,7 @@ def _asked(options: Options) -> "Study":
         if name not in known:
             raise UsageError(f"there is no concept “{name:.40}” to study; there are: {', '.join(known)}")
     model = "tabletop" if options.model == "auto" else options.model
-    loaded, identity = judges.load(model, options.weights, options.device)
+    loaded, identity = judges.load(model, options.weights, options.device, **options.added)
     return Study(
         loaded=loaded, concepts=[known[name] for name in names], making=_making(options), n=options.n, few=options.few,
         pairs=[pair for pair in PAIRS if {*pair} <= {*names}], steps=options.steps, identity=identity, out=options.out,

@@ -31,7 +31,7 @@ def run(options: Options) -> None:
     if place.exists():
         raise ValueError(f"“{options.out.name}” holds a trained part already. Give another --out.")
     tensors = published_file.read(options.mask_generators, options.adapters)
-    library = Library(options.model, options.weights, options.device)
+    library = Library(options.model, options.weights, options.device, **options.added)
     model = library.load_alone(library.default)
     generator = published_file.generator_of(tensors, model.unet)
     source = {path.name: file_hash(path) for path in (options.mask_generators, options.adapters)}

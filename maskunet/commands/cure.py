@@ -70,7 +70,7 @@ def _study(options: Options) -> "Study":
     from maskunet.training import sources
     from maskunet.training.data import First
 
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     pairs, about = sources.find("tabletop", loaded.model.pixels, options.latents)
     about: dict[str, Any] = {**about, "examples": options.clean or len(pairs)}
     return Study(

@@ -30,7 +30,7 @@ def run(options: Options) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     lacking = 0
-    library = Library(options.model, options.weights, options.device)
+    library = Library(options.model, options.weights, options.device, **options.added)
     for finding in doctor.examine(library, port, options.runs, host):
         lacking += not finding.good
         mark = " " if finding.good else "!"

@@ -34,7 +34,7 @@ def run(options: Options) -> None:
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
     # Mistakes so far were told at once; from here on it takes seconds.
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     request = filled(request, spec, loaded.model)
     names = ("tasks", "n", "seed", "split", "batch")
     asked = {name: getattr(options, name) for name in names}

@@ -40,13 +40,17 @@ def run(options: Options) -> None:
     """
     if options.generator is not None and not options.prompt:
         raise UsageError("--generator takes --prompt: its masks are those of a picture")
+    if options.embedding:
+        raise UsageError("an embedding is no part of a model; leave out --embedding")
+    if options.lora and options.form == "difference":
+        raise UsageError("a difference lies beside the base; with --lora give --form folder or file")
     from maskunet.library.export import export
     from maskunet.library.library import Library
     from maskunet.masks import fold, held
     from maskunet.records import held_mask
     from maskunet.runs import mask_sources
 
-    library = Library(options.model, options.weights, "cpu")  # in float32, so that nothing is rounded
+    library = Library(options.model, options.weights, "cpu", **options.added)  # in float32, so that nothing is rounded
     source, model = library.find(library.default, with_rewards=False)[0], library.load_alone(library.default)
     model.trained.update(library.parts(library.default))
     if options.mask is None:

@@ -33,6 +33,7 @@ def run(options: Options) -> None:
     Raises:
         ValueError: what was asked for cannot be made, or not with what is here; says what to do.
     """
+    from maskunet.records import added
     from maskunet.runs import replay, run_folder
 
     run_folder.check_place(options.out)
@@ -55,13 +56,14 @@ def run(options: Options) -> None:
     from maskunet.runs.compare import compare
     from maskunet.runs.draft import Draft
 
-    library = Library(request.model, options.weights, options.device)
+    library = Library(request.model, options.weights, options.device, **options.added)
     if spec.needs_rewards:
         library.find(library.default)
     loaded = library.load(library.default)
     if request.keep_masks:
         _agree(options, loaded.model, request)
     if record:
+        added.check(request.added, loaded.model.added)
         replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings))
         if note := replay.other_versions(record, versions()):
             sys.stderr.write(f"{note}\n")

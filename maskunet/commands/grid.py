@@ -78,7 +78,7 @@ def run(options: Options) -> int:
     from maskunet.runs.grid.cells import CellFolder
     from maskunet.runs.grid.made import MadeGrid
 
-    library = Library(options.model, options.weights, options.device)
+    library = Library(options.model, options.weights, options.device, **options.added)
     asked = replace(asked, request=replace(request, model=library.default))
     planned = grid(asked, may_read=True)
     for model, method in {(cell.model, cell.method) for cell in planned.cells}:

@@ -110,7 +110,19 @@ def _apply(options: "Options") -> None:
     if options.prompt is None or options.out is None:
         raise UsageError("apply takes --prompt and --out")
     settings = {"mask": options.name, "dose": options.dose, "only": options.only}
-    shared = ("model", "weights", "device", "steps", "guidance", "prompt", "seed", "out")
+    shared = (
+        "model",
+        "weights",
+        "lora",
+        "lora_masks",
+        "embedding",
+        "device",
+        "steps",
+        "guidance",
+        "prompt",
+        "seed",
+        "out",
+    )
     given = {name: getattr(options, name) for name in shared}
     generate.run(generate.Options(**given, method="held_mask", set=settings))
 
@@ -186,7 +198,7 @@ def run(options: Options) -> None:
 def _library(options: Options) -> "Library":
     from maskunet.library.library import Library
 
-    return Library(options.model, options.weights, options.device)
+    return Library(options.model, options.weights, options.device, **options.added)
 
 
 def _read(library: "Library", name: str, model: str) -> "HeldMask":

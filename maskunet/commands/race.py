@@ -64,7 +64,7 @@ def run(options: Options) -> None:
     from maskunet.experiments.race.entrants import present
     from maskunet.rewards.base import held_out_of
 
-    loaded, identity = judges.load(options.model, options.weights, options.device, options.held_out)
+    loaded, identity = judges.load(options.model, options.weights, options.device, options.held_out, **options.added)
     held_out = held_out_of(loaded.rewards.weights, options.optimize, options.held_out)
     if options.methods == "all":
         chosen = present(chosen, loaded.model)

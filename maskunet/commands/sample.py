@@ -49,7 +49,7 @@ def run(options: Options) -> int:
     from maskunet.library.library import Library
     from maskunet.machine import interruptible
 
-    library = Library(options.model, options.weights, machine.device_of(options.device))
+    library = Library(options.model, options.weights, machine.device_of(options.device), **options.added)
     if spec.needs_rewards:
         library.find(library.default)
     loaded = library.load(library.default, with_rewards=spec.needs_rewards)

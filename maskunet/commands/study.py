@@ -70,7 +70,7 @@ def run(options: Options) -> None:
     from maskunet.methods import method_of
     from maskunet.methods.base import filled
 
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     request = filled(request, method_of("random_mask"), loaded.model)
     about = {**identity, "steps": request.steps, "guidance": request.guidance}
     about |= {"seed": options.seed, "split": options.split}

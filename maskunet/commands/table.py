@@ -121,11 +121,11 @@ def _world(options: Options) -> "World":
     from maskunet.library.library import Library
 
     if _embedded(options):
-        library = Library(options.model, device=machine.device_of(options.device))
+        library = Library(options.model, device=machine.device_of(options.device), **options.added)
         return world.tabletop(library.load(library.default), options.latents, options.guidance)
     if not (options.coco and options.laion):
         raise UsageError("other models than tabletop need --coco DIR to measure against and --laion DIR to train on")
-    library = Library(options.model, options.weights, machine.device_of(options.device))
+    library = Library(options.model, options.weights, machine.device_of(options.device), **options.added)
     loaded = library.load(library.default, with_rewards=False)
     extractor = networks.extractor(options.extractor, options.features, loaded.model.device.type)
     return world.coco(loaded, options.coco, str(options.laion), extractor, options.clip, options.guidance)
@@ -158,7 +158,7 @@ def _bound(options: Options) -> None:
     table = binding.TABLES[options.number]
     rank, world = machine.place()
     pairs = subjects(",".join(table.tasks.values()), n=options.pictures, seeds=options.seeds)
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     guidance = loaded.model.guidance if options.guidance is None else options.guidance
     about = {**identity, "guidance": guidance}
     make_folder(options.out)

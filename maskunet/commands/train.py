@@ -53,7 +53,7 @@ def run(options: Options) -> None:
         raise UsageError(f"there is no recipe “{options.recipe}”; there are {', '.join(SPECS)}")
     spec = SPECS[options.recipe]
     settings = chosen(spec.presets, spec.name, options.preset, dict(options.set))
-    library = Library(options.model, options.weights, machine.device_of(options.device))
+    library = Library(options.model, options.weights, machine.device_of(options.device), **options.added)
     model, rewards = library.load_to_train(library.default, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
     pairs, about = sources.find(options.data, size, options.latents)

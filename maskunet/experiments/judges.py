@@ -13,9 +13,9 @@ from maskunet.tabletop.place import CHECKER, INSPECTOR
 
 
 def load(
-    model: str, weights: Path | None = None, device: str | None = None, held_out: str | None = None
+    model: str, weights: Path | None = None, device: str | None = None, held_out: str | None = None, **added: Any
 ) -> tuple[library.Loaded, dict[str, Any]]:
-    """Load a base model, its rewards, the checker and the inspector; see `Library` for what the three may be.
+    """Load a base model, its rewards, the checker and the inspector; see `Library` for what the other arguments may be.
 
     Args:
         held_out: a judge of `rewards.JUDGES` that stands beside the rewards; any other name adds nothing.
@@ -26,7 +26,7 @@ def load(
     Raises:
         ValueError: weights are missing or damaged; says what to do.
     """
-    found = library.Library(model, weights, device_of(device))
+    found = library.Library(model, weights, device_of(device), **added)
     _, folder = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
     loaded = found.load(found.default)
     judges = judged_by(loaded.rewards, held_out, loaded.model.device, loaded.model.dtype)

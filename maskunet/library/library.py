@@ -1,7 +1,7 @@
 """The base models of this machine: which there are, which comes first, each loaded once."""
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +9,17 @@ from pathlib import Path
 import torch
 
 from maskunet import machine
-from maskunet.library import checkpoints, own_models
+from maskunet.library import additions, checkpoints, own_models
 from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
 from maskunet.models.base import DiffusionModel, ModelSpec, single_file, unet_of_others
+from maskunet.models.base.dressed import dressed
 from maskunet.models.base.folder import beside
 from maskunet.models.base.reading import is_xl
 from maskunet.records import Card, held_mask
+from maskunet.records.added import NOTHING, Added
 from maskunet.records.disk import trained_file
 from maskunet.records.disk.hub import MissingWeights
 from maskunet.records.selection import Network
@@ -58,8 +60,11 @@ class Library:
             the first, of which all figures in the documents are.
         trained: folder of what the user trained, by the model's name: generators, or folders of
             trainings, each under its name.
-        models: a folder of files and folders of the user's, each a model of its own.
+        models: a folder of files and folders of the user's, each a model of its own; with its folders loras and
+            embeddings.
         aside: where the embedded models are computed, if not on `device`; for a device that is only lent.
+        loras, embeddings: files that are put on the default model, as `additions.given`, and `lora_masks`, what masks
+            act on then.
 
     Raises:
         ValueError: no such model or device, `weights` holds no model, or `models` none.
@@ -76,12 +81,18 @@ class Library:
         *,
         for_page: bool = False,
         aside: str | None = None,
+        loras: Sequence[str] = (),
+        embeddings: Sequence[str] = (),
+        lora_masks: str = "",
     ):
+        self.added, files = additions.given(loras, embeddings, lora_masks)
+        self.files = additions.shelf(models) if models is not None and models.is_dir() else {}
+        self.files = {kind: {**self.files.get(kind, {}), **files[kind]} for kind in files}
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
         self._aside = None if aside is None else machine.choose_device(aside)
         weights = None if weights is None else own_models.located(weights)
-        shelf = {} if models is None else own_models.shelf(models, specs)
+        shelf = {} if models is None else own_models.shelf(models, specs, may_be_empty=any(self.files.values()))
         if (
             weights is not None
             and model in ("auto", own := own_models.named(weights, specs))
@@ -90,7 +101,7 @@ class Library:
             shelf, model = {**shelf, own: own_models.spec_of(weights, specs)}, own
         self._own = {name: spec.folder for name, spec in shelf.items()}
         self._specs, self._weights, self.trained = {**shelf, **specs}, weights, trained
-        self._loaded: dict[str, Loaded] = {}
+        self._loaded: dict[tuple, Loaded] = {}
         self.default = self._choose(for_page) if model == "auto" else self.spec(model).name
         if weights is not None:
             xl = is_xl(self._folder(self.default))
@@ -144,7 +155,9 @@ class Library:
         Raises:
             ValueError: weights are missing or damaged; says what to do.
         """
-        return load_model(self.spec(name), self._folder(name), *self.where(name))
+        model = load_model(self.spec(name), self._folder(name), *self.where(name))
+        added = self.added if name == self.default else NOTHING
+        return model if added == NOTHING else self._dressed(model, added)
 
     def load_to_train(self, name: str, with_rewards: bool) -> tuple[DiffusionModel, WeightedRewards | None]:
         """The model, and its rewards if the training learns from one; not kept.
@@ -200,42 +213,72 @@ class Library:
             vocabulary=spec.vocabulary,
         )
 
-    def is_loaded(self, name: str) -> bool:
+    def is_loaded(self, name: str, added: Added | None = None) -> bool:
         """Whether `load` answers at once, with whatever rewards are here."""
-        return name in self._loaded and bool(self._loaded[name].rewards or self.missing(name, with_rewards=True))
+        found = self._loaded.get(self._key(name, added))
+        return found is not None and bool(found.rewards or self.missing(name, with_rewards=True))
 
-    def load(self, name: str, with_rewards: bool = True) -> Loaded:
+    def load(self, name: str, with_rewards: bool = True, added: Added | None = None) -> Loaded:
         """The model, from memory if it was used lately; what was trained is looked up anew.
 
         Args:
             with_rewards: load its rewards too, if they are here; else nothing may be scored.
+            added: LoRA files and embeddings that are put on a copy of it; None for those of the default model.
 
         Raises:
             ValueError: the model's weights are missing, or some are damaged; says what to do.
         """
-        found = self._loaded.get(name) or self._read(name)
+        key = self._key(name, added)
+        found = self._loaded.get(key) or self._read(key)
         self._look_for_trainings(found.model)
         if with_rewards and not found.rewards:
             found = replace(found, rewards=self._rewards(name))
-        self._loaded.pop(name)  # the one used last is dropped last
-        self._loaded[name] = found
+        self._loaded.pop(key)  # the one used last is dropped last
+        self._loaded[key] = found
         return found
 
-    def _read(self, name: str) -> Loaded:
-        spec, (folder, _) = self.spec(name), self.find(name, with_rewards=False)
+    def find_added(self, added: Added) -> None:
+        """Refuse LoRA files and embeddings that are not here.
+
+        Raises:
+            ValueError: says which, and what to do.
+        """
+        additions.find(added, self.files)
+
+    def _key(self, name: str, added: Added | None) -> tuple:
+        """Of a model in memory: its name, what is on it, and when those files were written."""
+        added = (self.added if name == self.default else NOTHING) if added is None else added
+        self.find_added(added)
+        paths = [
+            self.files[kind][file] for kind, each in zip(additions.KINDS, added[:2], strict=True) for file, _ in each
+        ]
+        return name, added, *(path.stat().st_mtime_ns for path in paths)
+
+    def _read(self, key: tuple) -> Loaded:
+        name, added, *_ = key
+        base = None if added == NOTHING else self.load(name, with_rewards=False, added=NOTHING)
         while len(self._loaded) >= MAX_LOADED:
             # What a lent device computes stays: a Space deletes such a model's files when it has been loaded.
-            aside = [other for other in self._loaded if self.stays_here(other)]
+            aside = [other for other in self._loaded if self.stays_here(other[0])]
             self._loaded.pop(next(iter([*aside, *self._loaded])))
             gc.unfreeze()  # a program may have frozen what was there, this model too
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        model = load_model(spec, folder, *self.where(name))
-        self._loaded[name] = Loaded(model=model, rewards=WeightedRewards({}))
-        return self._loaded[name]
+        if base is None:
+            model = load_model(self.spec(name), self.find(name, False)[0], *self.where(name))
+            rewards = WeightedRewards({})
+        else:
+            model, rewards = self._dressed(base.model, added), base.rewards
+        self._loaded[key] = Loaded(model=model, rewards=rewards)
+        return self._loaded[key]
+
+    def _dressed(self, model: DiffusionModel, added: Added) -> DiffusionModel:
+        return dressed(model, added, self.files, [site.name for site in find_sites(model.unet)])
 
     def _rewards(self, name: str) -> WeightedRewards:
-        """Those of a model, or none and why."""
+        """Those of a model, or none and why; with something on it a model is judged by the same."""
+        if there := [found.rewards for (of, *_), found in self._loaded.items() if of == name and found.rewards]:
+            return there[0]
         try:
             folder = rewards_folder(self.spec(name), self._weights)
         except MissingWeights as error:

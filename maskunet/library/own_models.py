@@ -85,11 +85,11 @@ def named(path: Path, taken: Iterable[str] = ()) -> str:
     return next(name for name in wanted if name not in set(taken))
 
 
-def shelf(folder: Path, taken: Iterable[str]) -> dict[str, ModelSpec]:
+def shelf(folder: Path, taken: Iterable[str], *, may_be_empty: bool = False) -> dict[str, ModelSpec]:
     """A model for every file and every diffusers folder in a folder, by name.
 
     Args:
-        taken: names of other models.
+        taken: names of other models. may_be_empty: it has LoRA files or embeddings for those.
 
     Raises:
         ValueError: there is no such folder, or no model in it.
@@ -103,6 +103,6 @@ def shelf(folder: Path, taken: Iterable[str]) -> dict[str, ModelSpec]:
         if is_folder(path) or (path.is_file() and path.suffix.lower() in FILES):
             spec = spec_of(path, {*taken, *found})
             found[spec.name] = spec
-    if not found:
+    if not found and not may_be_empty:
         raise ValueError(f"“{folder.name}” holds no models: no .safetensors file and no diffusers folder.")
     return found

@@ -32,11 +32,19 @@ def over_time(mask: HeldMask) -> tuple[HeldMask, float]:
 def weights(unet: nn.Module, mask: HeldMask) -> Mapping[str, Tensor]:
     """The masked sites' weights (O, I) by parameter name, those that a mask removes 0; the U-Net is left as it is.
 
+    What lies beside a weight, of a LoRA that no mask touches, is added then.
+
     Args:
         mask: static, made for this U-Net (`held_mask.check`).
     """
     ((_, places),) = mask.steps.items()
     like = next(unet.parameters())
     masks = held.tensors(places, mask.sites, like)
-    found = {name: unet.get_submodule(name).weight for name in masks}
-    return {f"{name}.weight": value * masks[name] for name, value in found.items() if not masks[name].all()}
+    found = {}
+    for name, kept in masks.items():
+        layer = unet.get_submodule(name)
+        if beside := getattr(layer, "beside", None):
+            found[f"{name}.weight"] = layer.weight * kept + beside.whole()
+        elif not kept.all():
+            found[f"{name}.weight"] = layer.weight * kept
+    return found

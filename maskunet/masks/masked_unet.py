@@ -35,9 +35,13 @@ class MaskedLinear(nn.Linear):
         self.register_parameter("bias", original.bias)
         self.train(original.training)
         self.mask: Tensor | None = None
+        self.beside = getattr(original, "beside", None)  # of a LoRA that no mask is to touch, see `LinearBeside`
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, ..., I) to (B, N, ..., O); with a mask per sample there must be a token axis N."""
+        return self._masked(x) if self.beside is None else self._masked(x) + self.beside(x)
+
+    def _masked(self, x: Tensor) -> Tensor:
         if self.mask is None:
             return F.linear(x, self.weight, self.bias)
         weight = self.weight * self.mask

@@ -210,7 +210,7 @@ def check(
         ValueError: says for which model it was made, and what differs.
     """
     mask_set.check_sites(mask, model, sites)
-    if trained_file.of_unet(mask.weights) != trained_file.of_unet(weights):
+    if not trained_file.fits(mask.weights, weights):
         raise ValueError(
             f"The mask “{name}” was made for other weights than these, of {mask.model}. To try it on {model} all the "
             f"same, carry it over: python -m maskunet mask combine {name} --operation carry --of {name} --from-model "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from maskunet.records.added import READINGS, Added, embeddings_of, loras_of, of
 from maskunet.records.seed import seed_of
 
 MAX_PROMPT = 1000  # characters; every text encoder here truncates far below
@@ -33,6 +34,8 @@ class Request:
         steps: denoising steps, 1 to 100.
         guidance: classifier-free guidance scale, 1 to 30.
         settings: overrides of single values of the preset.
+        loras: files of LoRA that are put on the model, up to four, each as NAME:WEIGHT, and `embeddings`, each as NAME
+            or NAME:TOKEN, see `records.added`. lora_masks: what masks act on then, one of its READINGS.
         previews: decode a picture at every step; off where only the result counts.
         statistics: count what the masks remove at every step; off where only pictures count.
         keep_masks: collect the masks used, one packed set per step.
@@ -50,6 +53,9 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    loras: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    lora_masks: str = READINGS[0]
     previews: bool = True
     statistics: bool = True
     keep_masks: bool = False
@@ -64,9 +70,18 @@ class Request:
         for kind in ("model", "method", "preset"):
             _check_name(kind, getattr(self, kind))
         _check_settings(self.settings)
+        if self.lora_masks not in READINGS:
+            raise ValueError(f"What masks act on under a LoRA must be one of {' and '.join(READINGS)}.")
+        object.__setattr__(self, "loras", loras_of(self.loras))
+        object.__setattr__(self, "embeddings", embeddings_of(self.embeddings))
         object.__setattr__(self, "seed", seed_of(self.seed))
         if self.steps is not None:
             object.__setattr__(self, "steps", int(self.steps))
+
+    @property
+    def added(self) -> Added:
+        """What is put on the model."""
+        return of(self.loras, self.embeddings, self.lora_masks)
 
 
 def _check_text(name: str, text: Any, most: int, *, required: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from maskunet.records import Request
+from maskunet.records import Request, added
 
 
 def command_line(request: Request, weights: Path | None = None) -> str:
@@ -18,6 +18,11 @@ def command_line(request: Request, weights: Path | None = None) -> str:
     given = {
         "model": request.model,
         "weights": weights,
+        "lora": [added.written(f"{name}{added.ENDING}", value) for name, value in map(added.split, request.loras)],
+        "lora-masks": request.lora_masks if request.added.lora_masks != added.READINGS[0] else "",
+        "embedding": [
+            added.written(f"{name}{added.ENDING}", value) for name, value in map(added.split, request.embeddings)
+        ],
         "method": request.method,
         "preset": request.preset,
         "prompt": request.prompt,

@@ -22,7 +22,7 @@ from maskunet.records import Request, Run, StepEvent
 from maskunet.rewards.base import WeightedRewards, required
 from maskunet.runs.draft import Draft
 from maskunet.runs.feature_maps import UpBlocks
-from maskunet.runs.fine_print import notes
+from maskunet.runs.fine_print import borrowed, notes
 from maskunet.runs.recorder import Recorder, Stopped, Trace
 
 
@@ -62,7 +62,7 @@ def compare(
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
     record.scored_by = rewards.versions if isinstance(rewards, WeightedRewards) else {}
-    record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
+    record.fine_print = [*model.notes, *borrowed(model, spec), *notes(model, rewards, record.request)]
     with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})

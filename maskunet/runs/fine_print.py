@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from maskunet.methods.base import MethodSpec
 from maskunet.models import SPECS as MODELS
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts import fine_print
 from maskunet.prompts.tokens import cut_note
+from maskunet.prompts.words import words_of
 from maskunet.records import Request
 from maskunet.rewards import SPECS as REWARDS
 from maskunet.rewards.base import WeightedRewards
@@ -20,9 +22,24 @@ def notes(model: DiffusionModel, rewards: Any, request: Request) -> list[str]:
         *_negative(model, negative),
         *(cut_note(_title(name), *cut) for name, cut in _unread(rewards, prompt).items()),
         *_words(model, [prompt, negative]),
+        *_unused(model, [prompt, negative]),
         _unscored(rewards),
     ]
     return [note for note in found if note]
+
+
+def borrowed(model: DiffusionModel, spec: MethodSpec) -> list[str]:
+    """That a method takes what was trained for the base while a LoRA is on it."""
+    if not (spec.takes and model.added.loras):
+        return []
+    return ["What was trained for the base model alone is used under the LoRA as it is."]
+
+
+def _unused(model: DiffusionModel, texts: Sequence[str]) -> list[str]:
+    """The embeddings whose token is in no prompt, so that they do nothing."""
+    said = " ".join(texts).lower()
+    absent = [token for _, token in model.added.embeddings if token.lower() not in said]
+    return [f"No prompt has {' or '.join(absent)}: what is not written does nothing."] if absent else []
 
 
 def notes_on_many(model: DiffusionModel, rewards: Any, prompts: Sequence[str], negative: str) -> tuple[str, ...]:
@@ -54,6 +71,8 @@ def _negative(model: DiffusionModel, negative: str) -> list[str]:
 def _words(model: DiffusionModel, texts: Sequence[str]) -> list[str]:
     vocabulary = MODELS[model.name].vocabulary if model.name in MODELS else {}  # only a small model has one
     known = {word for kind in vocabulary.values() for name in kind for word in name.split()}
+    if known:
+        known |= {word.text.lower() for _, token in model.added.embeddings for word in words_of(token)}
     unknown = fine_print.unknown_note(texts, model.tokenizer, known) if known else ""
     return [fine_print.literal_note(texts), unknown]
 

@@ -142,6 +142,7 @@ class GridStudio:
 
     def _planned(self, asked: GridRequest) -> Grid:
         planned = grid(asked, self._methods, most=CELLS)
+        self._library.find_added(asked.request.added)
         for model, method in {(cell.model, cell.method) for cell in planned.cells}:
             self._library.find(model, method_of(method, self._methods).needs_rewards)
             self._paces.steps[model] = self._library.spec(model).steps
@@ -165,7 +166,7 @@ class _Work:
             over = time.monotonic() - began > late
             return job.reason or over * f"Stopped at the limit of {studio._limit:g} seconds; what is made is kept."
 
-        if not studio._library.is_loaded(job.request.model):
+        if not studio._library.is_loaded(job.request.model, job.request.added):
             studio._queue.publish(job, "loading")
         cells = make(self.made.grid, self.made.cells, self._load, methods=studio._methods, should_stop=why)
         try:
@@ -199,5 +200,5 @@ class _Work:
         self._studio._queue.publish(job, "grid", rows=self.made.rows, usual=usual)
 
     def _load(self, name: str) -> tuple[Any, Any]:
-        loaded = self._studio._library.load(name)
+        loaded = self._studio._library.load(name, added=self.asked.request.added)
         return loaded.model, loaded.rewards

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from maskunet.library import additions
 from maskunet.library.library import Library
 from maskunet.machine import device_name
 from maskunet.methods import SPECS, method_of
@@ -103,6 +104,10 @@ class Studio:
         """The base models, the default one first, each with why it cannot be used if so."""
         return self._library.cards()
 
+    def additions(self) -> Mapping[str, list[Card]]:
+        """The LoRA files ("loras") and embeddings in the folder of models, see `library.additions.cards`."""
+        return additions.cards(self._library.files)
+
     def setups(self) -> list[Setup]:
         """What the base models with a download take that is not here."""
         return setup.setups(self._library)
@@ -165,6 +170,7 @@ class Studio:
         """
         spec = method_of(request.method, self._methods)
         self._library.find(request.model, spec.needs_rewards)
+        self._library.find_added(request.added)
         spec.settings(request.preset, request.settings)
         return self._submit(self._device.pictures, request, owner, address)
 
@@ -200,6 +206,7 @@ class Studio:
         nothing by itself. Arguments and what is raised are those of `start`.
         """
         self._library.find(request.model, with_rewards=False)
+        self._library.find_added(request.added)
         return self._submit(self._device.null_mask, request, owner, address)
 
     def speed(self, owner: str = "", address: str = "") -> str:

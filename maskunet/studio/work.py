@@ -153,9 +153,9 @@ class DeviceWork:
 
     def _load(self, job: Job, **how: bool) -> Loaded:
         """What the job's work needs; its time counts from here."""
-        if not self._library.is_loaded(job.request.model):
+        if not self._library.is_loaded(job.request.model, job.request.added):
             self._queue.publish(job, "loading")
-        loaded = self._library.load(job.request.model, **how)
+        loaded = self._library.load(job.request.model, added=job.request.added, **how)
         job.worked = time.monotonic()
         if why := self._why(job):
             raise Stopped(why)
@@ -176,7 +176,7 @@ class DeviceWork:
     def _compared(
         self, request: Request, run_id: str, should_stop: Callable[[], str] = str
     ) -> Iterator[tuple[str, StepEvent | Run]]:
-        loaded = self._library.load(request.model)
+        loaded = self._library.load(request.model, added=request.added)
         yield from compare(
             loaded.model,
             loaded.rewards,
@@ -189,7 +189,7 @@ class DeviceWork:
         )
 
     def _checked(self, request: Request) -> Iterator[StepEvent | float]:
-        model = self._library.load(request.model, with_rewards=False).model
+        model = self._library.load(request.model, with_rewards=False, added=request.added).model
         yield from null_mask(model, request, self._methods["plain"])
 
     def _kept(self, job: Job, run: Run) -> Ended:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskunet.models.base import DiffusionModel
-from maskunet.records.disk import whole
+from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import TrainEvent
 from maskunet.training.recipes.base import RecipeSpec, Settings
 
@@ -24,7 +24,7 @@ MAY_CHANGE = {"constant": ("steps", "epochs", *FREE), "cosine": FREE}
 
 def identity(model: DiffusionModel, spec: RecipeSpec, settings: Settings, about: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed training must share with the one it goes on from."""
-    weights = {name: value for name, value in model.weights.items() if name.startswith("unet/")}
+    weights = trained_file.of_unet(model.weights)
     return {"recipe": spec.name, "model": model.name, "weights": weights, **about, "settings": asdict(settings)}
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from maskunet.records import MAX_STEPS, Card, Request, Run
-from maskunet.ui import groups, settings, words
+from maskunet.ui import additions, groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
 from maskunet.ui.html import chips
 from maskunet.ui.html import setup as setups
@@ -25,6 +25,7 @@ class Values(NamedTuple):
         trained: counts for a method that takes what was trained; `takes` has the setting's name by method.
         edited: word groups, for a method that takes them; see `groups.setting`.
         changed: settings that differ from the preset's; see `settings.changed`.
+        loras: names of files, with a weight each, and the others as `additions.fields` takes them.
     """
 
     prompt: str
@@ -39,6 +40,13 @@ class Values(NamedTuple):
     edited: Mapping[str, Any] | None = None
     changed: Any = None
     takes: Mapping[str, str] = MappingProxyType({})
+    loras: Any = ()
+    weight_1: Any = None
+    weight_2: Any = None
+    weight_3: Any = None
+    weight_4: Any = None
+    lora_masks: str = ""
+    embeddings: Any = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +80,21 @@ class Controls:
     groups: gr.Dropdown
     setup: gr.HTML
     copy: gr.Button
+    added: additions.Additions
     models: Mapping[str, Card]
     methods: Mapping[str, Card]
     titles: Mapping[str, str]
 
     def inputs(self) -> list[Any]:
         """The components of `Values`, in their order."""
-        return [getattr(self, name) for name in Values._fields]
+        added = self.added.inputs()
+        return [*(getattr(self, name) for name in Values._fields[: -len(added)]), *added]
 
     def filled(self) -> list[Any]:
         """The components that `fill` has values for."""
         names = ("prompt", "negative", "seed", "model", "method", "preset", "steps", "guidance")
-        return [*(getattr(self, name) for name in names), self.trained, self.edited, self.changed, self.vocabulary]
+        mine = [*(getattr(self, name) for name in names), self.trained, self.edited, self.changed, self.vocabulary]
+        return [*mine, *self.added.filled()]
 
     def fill(self, asked: Mapping[str, Any]) -> list[Any]:
         """The form as it was when this was asked for, see `links.fields`; what is not said of stays as it is."""
@@ -103,7 +114,7 @@ class Controls:
             known += self._settings(method, asked, settings)
         else:
             known += [gr.skip()] * 3
-        return [*known, chips.vocabulary(model) if model else gr.skip()]
+        return [*known, chips.vocabulary(model) if model else gr.skip(), *self.added.fill(asked)]
 
     def _settings(self, method: Card, asked: Mapping[str, Any], rest: dict[str, Any]) -> list[Any]:
         """What was trained, the word groups, and the other settings."""
@@ -142,7 +153,7 @@ class Controls:
             return chips.vocabulary(card), said and f'<div class="{look}">{escape(said)}</div>'
 
         def add_word(prompt: str | None, event: gr.EventData) -> str:
-            word = str(picked(event).get("word", ""))[:30]
+            word = str(picked(event).get("word", ""))[:64]
             return f"{(prompt or '').rstrip()} {word}".strip()
 
         self.shuffle.click(new_seed, None, self.seed, **QUICK)
@@ -151,7 +162,8 @@ class Controls:
         which = [self.method, self.preset]
         gr.on([self.method.change, self.preset.change], new_settings, which, self.changed, **QUICK)
         self.model.input(new_model, self.model, [self.vocabulary, self.status], **QUICK)
-        return self.vocabulary.select(add_word, self.prompt, self.prompt, **QUICK)
+        self.added.wire()
+        return gr.on([self.vocabulary.select, self.added.tokens.select], add_word, self.prompt, self.prompt, **QUICK)
 
 
 def build(
@@ -178,6 +190,7 @@ def build(
     )
     examples = gr.HTML(chips.precomputed(shelf), js_on_load=chips.SCRIPT, elem_id="examples")
     vocabulary = gr.HTML(chips.vocabulary(first), js_on_load=chips.SCRIPT, elem_id="vocabulary")
+    tokens = gr.HTML("", js_on_load=chips.SCRIPT, elem_id="tokens")
     binding, edited = groups.build(studio, method, asked)
     with gr.Row(elem_id="seed-row"):
         # A text: a browser's numbers are exact up to 2^53 only. Empty or -1 draws one.
@@ -192,6 +205,7 @@ def build(
         label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
     )
     setup = gr.HTML(setups.panel(studio.setups()[:1]), js_on_load=setups.SCRIPT, elem_id="setup")
+    added = additions.build(studio.additions(), tokens)
     choice = gr.Dropdown(
         label=words.METHOD,
         value=method.name,
@@ -225,7 +239,7 @@ def build(
     changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
     return Controls(
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
-        examples, vocabulary, shuffle, binding, setup, copy, {card.name: card for card in models}, {card.name: card for card in methods},
+        examples, vocabulary, shuffle, binding, setup, copy, added, {card.name: card for card in models}, {card.name: card for card in methods},
         titles,
     )  # fmt: skip
 
@@ -300,6 +314,12 @@ def request(given: Values) -> Request:
         settings=settings.changed(given.changed, f"{given.method}/{given.preset}")
         | _trained(given)
         | groups.setting(given.edited, given.prompt, given.method),
+        **additions.fields(
+            given.loras,
+            (given.weight_1, given.weight_2, given.weight_3, given.weight_4),
+            given.lora_masks,
+            given.embeddings,
+        ),
     )
 
 

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 from maskunet.records import Request
 
 ASKED = ("prompt", "negative_prompt", "seed", "model", "method", "preset", "steps", "guidance")
+ADDED = ("loras", "embeddings", "lora_masks")
+BETWEEN = "/"  # of files, in no file's name
 PLACE = ("run", "tab", "step", "site")  # step counts from 1, as on the page
 SETTING = "set."  # begins the names of settings
 NOWHERE: dict[str, str] = {}  # no link
@@ -18,13 +20,17 @@ LONGEST = 200  # characters of what names a place
 def fields(request: Request) -> dict[str, Any]:
     """A request as the page's form takes it, with "settings"."""
     asked = {name: getattr(request, name) for name in ASKED if getattr(request, name) not in ("", None)}
-    return {**asked, "settings": dict(request.settings)}
+    return {**asked, "settings": dict(request.settings), **{name: getattr(request, name) for name in ADDED}}
 
 
 def query(request: Request, run_id: str = "") -> str:
     """The query of a link that fills in a page like this one, and opens the run if it is still there."""
     known = fields(request)
     settings = {f"{SETTING}{name}": _text(value) for name, value in known.pop("settings").items()}
+    added = {name: known.pop(name) for name in ADDED}
+    known |= {name: value if isinstance(value, str) else BETWEEN.join(value) for name, value in added.items() if value}
+    if not request.loras:
+        known.pop("lora_masks")
     return "?" + urlencode(known | settings | ({"run": run_id} if run_id else {}))
 
 
@@ -42,6 +48,11 @@ def read(query: str | Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
             with suppress(ValueError):
                 asked[name] = kind(asked[name])
     settings = {name.removeprefix(SETTING): _value(text) for name, text in pairs.items() if name.startswith(SETTING)}
+    for name in ("loras", "embeddings"):
+        if pairs.get(name):
+            asked[name] = tuple(pairs[name].split(BETWEEN))
+    if "lora_masks" in pairs:
+        asked["lora_masks"] = pairs["lora_masks"]
     known = {
         name: value for name, value in asked.items() if name in ("prompt", "negative_prompt") or _fits(name, value)
     }

@@ -48,7 +48,7 @@ def judge(tiny_sd15, tmp_path, monkeypatch):
     class Shelf:
         device = torch.device("cpu")
 
-        def __init__(self, model, weights, device):
+        def __init__(self, model, weights, device, **added):
             if model not in ("auto", "tiny"):
                 raise NotImplementedError(model)
             self.default = "tiny"

@@ -119,8 +119,9 @@ def test_a_commands_own_options_come_before_the_shared_ones():
         mine: int = option(1)
         model: str = option("other")
 
-    assert [card.name for card, _ in declared(Options)] == ["model", "mine", "weights", "device"]
-    assert {each.name for each in fields(Options)} == {"model", "mine", "weights", "device"}
+    added = ("lora", "lora_masks", "embedding")
+    assert [card.name for card, _ in declared(Options)] == ["model", "mine", "weights", *added, "device"]
+    assert {each.name for each in fields(Options)} == {"model", "mine", "weights", *added, "device"}
 
 
 def test_a_usage_error_says_where_to_look(monkeypatch, capsys):

@@ -358,7 +358,7 @@ def tiny_judged(monkeypatch, tiny_sd15):
 
     loaded = Loaded(model=tiny_sd15, rewards=Rewards(), checker=Checker())
     found = loaded, {"model": "tiny", "device": "cpu"}
-    monkeypatch.setattr("maskunet.experiments.judges.load", lambda *given: found)
+    monkeypatch.setattr("maskunet.experiments.judges.load", lambda *given, **added: found)
 
 
 def race_command(folder: Path, *more: str) -> int:

@@ -228,7 +228,7 @@ def command(tiny_sd15, monkeypatch, tmp_path):
     class Shelf:
         device, default = torch.device("cpu"), "tiny"
 
-        def __init__(self, model, weights, device):
+        def __init__(self, model, weights, device, **added):
             pass
 
         def find(self, name):

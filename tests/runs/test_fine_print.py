@@ -8,6 +8,7 @@ import torch
 from maskunet.encoders.pretrained import tokenizer_from
 from maskunet.methods import SPECS
 from maskunet.records import Request
+from maskunet.records.added import NOTHING
 from maskunet.rewards import load_rewards
 from maskunet.rewards.base import WeightedRewards
 from maskunet.runs.compare import compare
@@ -20,7 +21,7 @@ LONG = " ".join(["a red cube"] * 40)
 
 @pytest.fixture(scope="module")
 def tabletop():
-    return SimpleNamespace(name="tabletop", tokenizer=tokenizer_from(MODEL / "tokenizer"))
+    return SimpleNamespace(name="tabletop", tokenizer=tokenizer_from(MODEL / "tokenizer"), added=NOTHING)
 
 
 @pytest.fixture(scope="module")

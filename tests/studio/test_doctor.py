@@ -33,7 +33,7 @@ def said(findings):
 
 
 def test_a_machine_that_can_is_described_measured_and_sent_on(library, free_port, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
     monkeypatch.setattr(doctor.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8e9}))
     assert main(["doctor", f"--port={free_port}", f"--runs={tmp_path / 'not' / 'there'}"]) == 0
     out = capsys.readouterr().out
@@ -54,7 +54,7 @@ def test_what_is_lacking_is_marked_and_is_an_exit_code(tmp_path, monkeypatch, ca
     folder = tiny_library.write(tmp_path / "model")
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut off")
     broken = tiny_library.read(folder)
-    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: broken)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: broken)
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -112,7 +112,7 @@ def test_what_masks_on_stable_diffusion_xl_take_is_estimated_and_agrees_with_the
 
 
 def test_the_port_looked_at_is_the_pages(library, free_port, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
     monkeypatch.setattr(doctor, "speed", lambda library: doctor.Finding("Speed", "not asked"))
     monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port))
     main(["doctor", f"--runs={tmp_path}"])

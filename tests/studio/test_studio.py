@@ -21,6 +21,7 @@ from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
 from maskunet.methods.base import MethodSpec
 from maskunet.records import Card, Request, StepEvent, mask_set
+from maskunet.records.added import NOTHING
 from maskunet.rewards import SPECS as REWARDS
 from maskunet.runs import replay, run_folder
 from maskunet.studio import queue
@@ -87,6 +88,7 @@ class Machine:
 
 class FakeLibrary:
     default, device, dtype = "fake", torch.device("cpu"), torch.float32
+    files = {}
 
     def __init__(self, machine):
         self.machine, self.failure = machine, None
@@ -98,6 +100,9 @@ class FakeLibrary:
         if name != "fake":
             raise ValueError(f"There is no model “{name}”. There are: fake.")
 
+    def find_added(self, added):
+        assert added == NOTHING
+
     def own(self, name):
         return None
 
@@ -107,10 +112,10 @@ class FakeLibrary:
     def where(self, name):
         return self.device, self.dtype
 
-    def is_loaded(self, name):
+    def is_loaded(self, name, added):
         return False
 
-    def load(self, name, with_rewards=True):
+    def load(self, name, with_rewards=True, added=NOTHING):
         self.machine.loads += 1
         if self.failure:
             raise self.failure
@@ -124,6 +129,7 @@ class FakeLibrary:
             unet=UNET,
             tokenizer=TOKENIZER,
             notes=(),
+            added=NOTHING,
         )
         return Loaded(model=model, rewards=None)
 
@@ -550,7 +556,7 @@ def test_missing_weights_and_a_full_disk_at_the_end_are_one_sentence(studio, mac
     from maskunet.library import weights
     from maskunet.models import SPECS
 
-    def missing(name):
+    def missing(name, **how):
         monkeypatch.setattr(weights, "_cached", lambda *args: None)
         return weights.model_folder(SPECS["sd15"])
 
@@ -651,7 +657,7 @@ class Redness:
 def real(tiny_sd15, tmp_path):
     made = Studio(tmp_path / "runs", library=FakeLibrary(Machine()))
     made.rewards = Redness()
-    made._library.load = lambda name, with_rewards=True: Loaded(model=tiny_sd15, rewards=made.rewards)
+    made._library.load = lambda name, with_rewards=True, added=NOTHING: Loaded(model=tiny_sd15, rewards=made.rewards)
     yield made
     made.close()
 

@@ -118,7 +118,7 @@ def _short(value):
 @amounts(12, 100)
 def test_any_command_works_or_says_in_a_line_what_is_wrong(library, model, tmp_path, monkeypatch, capfd, kind, n):
     before = generated.weights_of(model)
-    monkeypatch.setattr("maskunet.library.library.Library", lambda *args: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
 
     def check(keywords):
         capfd.readouterr()

@@ -442,7 +442,7 @@ def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_pytho
     made = mask_sources.by_chance(model, "iid", 0.3, seed=2)
     held_mask.save(made, tmp_path / "few.safetensors")
     monkeypatch.setitem(model.trained, "mask", {"few": tmp_path / "few.safetensors"})
-    monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given, **added: library)
     monkeypatch.chdir(tmp_path)
     facts = client.predict("a red cube", seed=7, model="tiny", method="held_mask", preset="half", api_name="/compare")[
         2

@@ -70,7 +70,7 @@ def call(client, name, *values, trigger=None):
 def test_11_what_nobody_foresaw_is_a_reference_into_the_log(lab, monkeypatch, caplog):
     inside, _, studio, _ = lab
 
-    def broken(name):
+    def broken(name, **how):
         raise RuntimeError("/some/secret/path broke")
 
     monkeypatch.setattr(studio._library, "load", broken)

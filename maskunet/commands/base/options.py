@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MODELS, METHODS = (", ".join(plugins.names(f"maskunet.{room}")) for room in ("models", "methods"))
 MAX_SEED = 2**64 - 1  # a test compares it with the records', which would bring NumPy
+LORA = "a LoRA file to put on it, with a weight such as 0.8; up to four"
+MASKED = "under a LoRA, masks act on the weights with it, merged, or on the base's alone, with it unmasked beside them"
+EMBEDDING = "an embedding (textual inversion) to read in prompts, under another token if one follows; up to four"
 READ = {"int": int, "float": float, "str": str, "Path": Path}  # a value from its text, by the field's type
 
 
@@ -289,6 +292,15 @@ class ModelOptions(DeviceOptions):
 
     model: str = option("auto", f"base model: {MODELS}; auto takes the best one here")
     weights: Path | None = option(None, "a .safetensors file, a Stable Diffusion folder, or OWNER/NAME", metavar="PATH")
+    lora: tuple[Path, ...] = option((), LORA, metavar="FILE[:WEIGHT]", read=Path, repeat=tuple)
+    lora_masks: str = option("", MASKED, metavar="merged|base")
+    embedding: tuple[Path, ...] = option((), EMBEDDING, metavar="FILE[:TOKEN]", read=Path, repeat=tuple)
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """What is put on the model, as `Library` and `judges.load` take it."""
+        given = {"loras": self.lora, "embeddings": self.embedding}
+        return {**{name: tuple(map(str, each)) for name, each in given.items()}, "lora_masks": self.lora_masks}
 
 
 @dataclass(frozen=True, kw_only=True)

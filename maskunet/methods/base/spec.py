@@ -12,6 +12,7 @@ from maskunet.methods.base.settings import RewardWeights
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.words import shortened
 from maskunet.records import Request, StepEvent
+from maskunet.records.added import check, written
 from maskunet.records.disk.hub import file_hash
 from maskunet.rewards.base import WeightedRewards
 
@@ -108,11 +109,27 @@ def read_part(
 
 
 def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request:
-    """The request with every `None` and empty name replaced by the value that will be used."""
+    """The request with every `None` and empty name replaced by the value that will be used.
+
+    Raises:
+        ValueError: it asks for LoRA files or embeddings that are not on the model.
+    """
+    check(request.added, model.added)
     return replace(
         request,
         model=model.name,
+        **_added(model),
         preset=request.preset or next(iter(spec.presets)),
         steps=request.steps or min(model.steps, spec.most_steps or model.steps),
         guidance=model.guidance if request.guidance is None else request.guidance,
     )
+
+
+def _added(model: DiffusionModel) -> dict[str, Any]:
+    """What is put on the model, as the fields of a request."""
+    loras, embeddings, way = model.added
+    return {
+        "loras": tuple(written(*each) for each in loras),
+        "embeddings": tuple(written(*each) for each in embeddings),
+        "lora_masks": way,
+    }

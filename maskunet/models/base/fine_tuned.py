@@ -54,6 +54,11 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
     known = about(path)
     if weights is not None:
         trained_file.check_base(path, known, weights, WHAT)
+        if known["kind"] == "full" and trained_file.of_unet(weights) != known["weights"]:
+            raise ValueError(
+                f"The {WHAT} “{path.stem}” is a whole U-Net and would take the LoRA's place. Leave the LoRA out, or take a "
+                "fine-tuned LoRA."
+            )
     try:
         tuned = _copied(unet)
         {"lora": _merge, "full": _replace}[known["kind"]](tuned, path)

@@ -13,6 +13,7 @@ from maskunet.diffusion import Schedule, classifier_free, doubled
 from maskunet.encoders import two_texts
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base.reading import TINY_DECODER_FILES, read_network
+from maskunet.records.added import NOTHING, Added
 
 DEFAULT_STEPS = 15  # the paper's, for its comparisons
 VIDEO_TIMES = (881, 941)  # of 1,000 timesteps, as Text2Video-Zero was published for pictures of 512 x 512
@@ -81,6 +82,7 @@ class DiffusionModel:
         tiny_decoder: folder of an AutoencoderTiny (diffusers) for its latents, or None.
         notes: sentences on what its folder asks for and does not get.
         judge, video_times: as those of `ModelSpec`.
+        added: LoRA files and embeddings that are on it, see `dressed`.
         cache: networks that were read later, trained ones by their file; they leave with the model.
     """
 
@@ -105,6 +107,7 @@ class DiffusionModel:
     notes: tuple[str, ...] = ()
     judge: Judge | None = None
     video_times: tuple[int, int] = VIDEO_TIMES
+    added: Added = NOTHING
     cache: dict[Any, nn.Module] = field(default_factory=dict, repr=False, compare=False)
 
     @property

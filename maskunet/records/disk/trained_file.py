@@ -9,6 +9,7 @@ from typing import Any
 from maskunet.records.disk import whole
 
 FORM = re.compile(r"maskunet-(\w+)-\d+")  # the header's entry: the kind, and the format's version
+LORA = "lora/"  # begins the name of a LoRA file among a model's weights
 PICTURES = "pictures"  # what a training learns from that optimizes no reward
 
 
@@ -92,13 +93,25 @@ def check_base(path: Path, known: Mapping[str, Any], weights: Mapping[str, str],
     Raises:
         ValueError: it was; says which.
     """
-    if known["weights"] != of_unet(weights):
+    if not fits(known["weights"], weights):
+        lora = [name.removeprefix(LORA) for name in known["weights"] if name.startswith(LORA)]
+        under = f" under the LoRA {' and '.join(lora)}" if lora else ""
         raise ValueError(
-            f"The {what} “{path.stem}” was trained for other weights than these, of {known['model']}, "
+            f"The {what} “{path.stem}” was trained for other weights than these, of {known['model']}{under}, "
             "so it means nothing here. Choose that model, or train it for this one."
         )
 
 
+def fits(made_for: Mapping[str, str], weights: Mapping[str, str]) -> bool:
+    """Whether what was made for a model fits another: the same U-Net, or the base of the one with a LoRA on it.
+
+    Args:
+        made_for, weights: hashes of both models' files (`DiffusionModel.weights`).
+    """
+    before, here = of_unet(made_for), of_unet(weights)
+    return before in (here, {name: value for name, value in here.items() if not name.startswith(LORA)})
+
+
 def of_unet(weights: Mapping[str, str]) -> dict[str, str]:
-    """The U-Net's files: what was trained on it means nothing on another, but does not care for the VAE."""
-    return {name: value for name, value in weights.items() if name.startswith("unet/")}
+    """The U-Net's files and the LoRA on it: what was trained on it means nothing on another, but does not care for the VAE."""
+    return {name: value for name, value in weights.items() if name.startswith(("unet/", LORA))}

@@ -12,7 +12,7 @@ from maskunet.methods.base.batches import fitting, halved, together
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run
 from maskunet.rewards.base import WeightedRewards, required
-from maskunet.runs.fine_print import notes
+from maskunet.runs.fine_print import borrowed, notes
 from maskunet.runs.grid.axes import Grid
 from maskunet.runs.grid.cells import Cell, CellFolder, key, made_with
 from maskunet.runs.recorder import Recorder
@@ -116,7 +116,7 @@ def _runs(
     weights = spec.weights(model, settings)
     records = [Recorder("", request, settings, model, weights) for request in asked]
     for record in records:
-        record.fine_print = [*model.notes, *notes(model, rewards, record.request)]
+        record.fine_print = [*model.notes, *borrowed(model, spec), *notes(model, rewards, record.request)]
     with closing(together(spec, model, rewards, asked, settings)) as events:
         for number, event in events:
             records[number].add(event, {})

@@ -1,10 +1,10 @@
 """Chips below the prompt: the precomputed runs, and the words that a small model knows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from maskunet.records import Card, Run
-from maskunet.ui import opening_words, words
+from maskunet.ui import additions_words, opening_words, words
 
 SCRIPT = """
 element.addEventListener('click', (event) => {
@@ -42,3 +42,11 @@ def vocabulary(card: Card) -> str:
         for kind, names in card.vocabulary.items()
     )
     return f'<details class="vocabulary"><summary>{words.VOCABULARY}</summary>{rows}</details>'
+
+
+def tokens(found: Sequence[str]) -> str:
+    """The words of embeddings, as buttons that write them into the prompt; nothing without any."""
+    if not found:
+        return ""
+    buttons = "".join(f'<button type="button" data-word="{escape(w, quote=True)}">{escape(w)}</button>' for w in found)
+    return f'<div class="vocabulary"><div><span>{additions_words.WRITE}</span>{buttons}</div></div>'

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from maskunet.records import Run
-from maskunet.ui import opening_words, words
+from maskunet.records import Request, Run
+from maskunet.records.added import READINGS
+from maskunet.ui import additions_words, opening_words, words
 from maskunet.ui.html import plots
 
 PREVIEW = 256  # pixels along the edge of what is streamed
@@ -141,7 +142,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     preset = f", preset {request.preset}" if request.preset else ""
     line = (
         f"{badge}“{escape(request.prompt)}”, seed {request.seed}. "
-        f"{escape(titles.get(request.model, request.model))}; {escape(method)}{escape(preset)}; "
+        f"{escape(titles.get(request.model, request.model))}{escape(_added(request))}; {escape(method)}{escape(preset)}; "
         f"{escape(where)}.{state}"
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
@@ -155,6 +156,14 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
         f"<div><dt>{name}</dt><dd>{value}<small>{detail}</small></dd></div>" for name, value, detail in tiles
     )
     return f'<p class="said">{line}</p>{note}<dl class="facts">{cells}</dl>'
+
+
+def _added(request: Request) -> str:
+    """What is on the model, such as “, LoRA metal at 0.8, on the base's weights, embedding <cat>”."""
+    loras, embeddings, masks = request.added
+    found = [f", LoRA {name} at {weight:g}" for name, weight in loras]
+    found += [additions_words.BASE] * (masks != READINGS[0])
+    return "".join([*found, *(f", embedding {token or name}" for name, token in embeddings)])
 
 
 def cut_short(state: str) -> str:
