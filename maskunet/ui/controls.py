@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from maskunet.records import MAX_STEPS, Card, Request, Run
-from maskunet.ui import groups, settings, words
+from maskunet.ui import fold, groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
 from maskunet.ui.html import chips
 from maskunet.ui.html import setup as setups
@@ -71,7 +71,6 @@ class Controls:
     shuffle: gr.Button
     groups: gr.Dropdown
     setup: gr.HTML
-    copy: gr.Button
     models: Mapping[str, Card]
     methods: Mapping[str, Card]
     titles: Mapping[str, str]
@@ -186,46 +185,47 @@ def build(
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
-        copy = gr.Button(words.COPY_LINK, min_width=90, scale=0, elem_id="copy-link")
+        fold.settings()
     status = gr.HTML("", elem_id="status")
-    model = gr.Dropdown(
-        label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
-    )
-    setup = gr.HTML(setups.panel(studio.setups()[:1]), js_on_load=setups.SCRIPT, elem_id="setup")
-    choice = gr.Dropdown(
-        label=words.METHOD,
-        value=method.name,
-        choices=[(_kind_title(c), c.name) for c in methods],
-        info=method.summary,
-        filterable=False,
-        elem_id="method",
-    )
-    preset = gr.Dropdown(
-        label=words.PRESET,
-        value=preset_name,
-        choices=list(method.presets),
-        allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
-    )
-    trained = gr.Dropdown(
-        label=words.TRAINED,
-        value="",
-        choices=[(words.FIRST_TRAINED, "")],
-        visible=False,
-        allow_custom_value=True,
-        elem_id="trained",  # one may have been trained since the page was loaded
-    )
-    with gr.Accordion(words.MORE, open=False, elem_classes="more"):
-        negative = gr.Textbox(label=words.NEGATIVE, lines=1)
-        steps = gr.Number(
-            label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO,
-            elem_id="steps",
-        )  # fmt: skip
-        guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
-    # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
-    changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
+    with gr.Column(elem_id="choices", min_width=0):
+        model = gr.Dropdown(
+            label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
+        )
+        setup = gr.HTML(setups.panel(studio.setups()[:1]), js_on_load=setups.SCRIPT, elem_id="setup")
+        choice = gr.Dropdown(
+            label=words.METHOD,
+            value=method.name,
+            choices=[(_kind_title(c), c.name) for c in methods],
+            info=method.summary,
+            filterable=False,
+            elem_id="method",
+        )
+        preset = gr.Dropdown(
+            label=words.PRESET,
+            value=preset_name,
+            choices=list(method.presets),
+            allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
+        )
+        trained = gr.Dropdown(
+            label=words.TRAINED,
+            value="",
+            choices=[(words.FIRST_TRAINED, "")],
+            visible=False,
+            allow_custom_value=True,
+            elem_id="trained",  # one may have been trained since the page was loaded
+        )
+        with gr.Accordion(words.MORE, open=False, elem_classes="more"):
+            negative = gr.Textbox(label=words.NEGATIVE, lines=1)
+            steps = gr.Number(
+                label=words.STEPS, value=15, precision=0, minimum=1, maximum=MAX_STEPS, info=words.STEPS_INFO,
+                elem_id="steps",
+            )  # fmt: skip
+            guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
+        # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
+        changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
     return Controls(
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
-        examples, vocabulary, shuffle, binding, setup, copy, {card.name: card for card in models}, {card.name: card for card in methods},
+        examples, vocabulary, shuffle, binding, setup, {card.name: card for card in models}, {card.name: card for card in methods},
         titles,
     )  # fmt: skip
 

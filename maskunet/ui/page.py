@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,12 +14,12 @@ from maskunet.runs import run_folder
 from maskunet.ui import controls, fold, gallery, groups, lightbox, links, opening_words, remembered, story, tabs, words
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
 from maskunet.ui.html import live
+from maskunet.ui.html.header import header
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint, grid_endpoint
 from maskunet.ui.studio import Studio
 from maskunet.ui.tabs.base import Part, Stage
 
-CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside them, of its parts
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 ADDRESS = "http://127.0.0.1:7860"  # where a page is found by default
@@ -29,26 +28,6 @@ FORGET_LINK = """() => {
   history.replaceState(null, '', location.pathname + (theme ? `?__theme=${theme}` : ''));
 }"""
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
-
-
-def theme() -> gr.Theme:
-    """System fonts, neutral grays, one accent: no request to another server."""
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"]
-    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Base(
-        primary_hue="teal", neutral_hue="zinc", radius_size="md", text_size="md", font=fonts, font_mono=mono
-    ).set(
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_text_color="white",
-        block_border_width="0px",
-        block_shadow="none",
-        block_background_fill="transparent",
-        block_label_background_fill="transparent",
-        body_background_fill="white",
-        body_background_fill_dark="*neutral_950",
-    )
 
 
 def build(studio: Studio, shelf: dict[str, Run] | None = None, address: str = ADDRESS) -> Blocks:
@@ -102,12 +81,14 @@ class Page:
             for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""))
         )
         self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
-        self.head = gr.HTML(self.header(), elem_id="header")
+        with gr.Row(elem_id="top"):
+            self.head = gr.HTML(self.header(), elem_id="header")
+            self.copy = gr.Button(words.COPY_LINK, size="sm", scale=0, min_width=0, elem_id="copy-link")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
                 self.c = controls.build(self.studio, self.models, self.methods, self.titles, self.shelf)
             with gr.Column(scale=1, min_width=300, elem_id="stage"):
-                fold.build()
+                fold.form()
                 with gr.Tabs(elem_id="tabs") as self.tabs:
                     self.parts = list(self._parts())
         lightbox.build()
@@ -174,18 +155,7 @@ class Page:
 
     def header(self) -> str:
         """Name, one sentence, and the machine in chips."""
-        status = self.studio.status()
-        busy = "idle" if not status.running else f"busy, {status.waiting} waiting"
-        chips = (
-            ("Model", self.titles.get(status.model, status.model)),
-            ("Device", f"{status.device}, {status.dtype}"),
-            ("Queue", busy),
-        )
-        items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
-        return (
-            f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div>"
-            f"<ul>{items}<li>{story.BUTTON}</li></ul></header>"
-        )
+        return header(self.studio.status(), story.BUTTON)
 
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""

@@ -25,6 +25,7 @@ GENERATE = "Generate both"
 STOP = "Stop and keep the best"
 PICTURE, BEFORE, AFTER, CLOSE = "Picture", "Before", "Next", "Close"
 SHOW_FORM, HIDE_FORM = "Show the form", "Hide the form"
+SETTINGS = "Settings"
 VOCABULARY = "Words it knows"
 VIEW = "View"
 VIEWS = ("Side by side", "Slider", "Difference")

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui import gallery, links, opening_words
 from tests.support.serving import SOON, needs_browser, served
 
+CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 FULL = Request(
     prompt="a cat & a “dog”?", negative_prompt="red", seed=MAX_SEED, model="tiny", method="maskunet_free", preset="paper",
     steps=7, guidance=3.5, settings={"updates": 2, "low_memory": True, "gain": 0.25, "solver": "1", "groups": "a; b"},
@@ -106,6 +108,33 @@ def test_without_a_click_both_pictures_their_verdicts_and_what_to_do_are_in_sigh
     }  # fmt: skip
 
 
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_on_a_phone_the_pair_is_in_sight_and_a_button_brings_the_settings(visit, theme):
+    tab = visit(f"?__theme={theme}")
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.locator("#fold-settings button").wait_for(state="visible")
+    parts = [f"#beside {part} >> nth={i}" for part in ("img", "figcaption") for i in (0, 1)]
+    boxes = {part: tab.locator(part).bounding_box() for part in ("#prompt", "#examples", "#generate", *parts)}
+    assert all(box["y"] >= 0 and box["y"] + box["height"] <= 844 for box in boxes.values()), boxes
+    heads = [tab.locator(f"#top {part}").bounding_box() for part in ("[data-tour]", "#copy-link")]
+    ends = tab.evaluate(
+        "(r => (r.selectNodeContents(document.querySelector('#top h1')), r.getBoundingClientRect().right))(new Range())"
+    )
+    assert ends < heads[0]["x"] and heads[0]["x"] + heads[0]["width"] < heads[1]["x"]
+    assert heads[1]["x"] + heads[1]["width"] <= 390 and tab.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth"
+    )
+    assert tab.evaluate(CONTRAST) == []
+    folded = [tab.locator(part) for part in ("#method", "#setup", "#choices .more", "#vocabulary")]
+    assert not any(part.is_visible() for part in folded)
+    tab.locator("#fold-settings button").click()
+    assert tab.locator("#method").is_visible() and form(tab)["preset"] == "shared"
+    tab.locator("#fold-settings button").click()
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    assert tab.locator("#method").is_visible() and tab.locator("#fold-settings").is_hidden()
+
+
 def test_the_page_opens_on_a_pair_that_masks_mended_beside_one_that_they_broke():
     first, second, third, *rest = gallery.load().values()
     judged = [(run.base_verdict["right"], run.verdict["right"]) for run in (first, second, third)]
@@ -150,7 +179,7 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     assert tab.get_by_label("Guidance scale").input_value() == "2.5"
     tab.get_by_role("tab", name="Explore").click()
     tab.wait_for_selector("#heat .heat")
-    tab.get_by_role("button", name="Show the form").click()
+    assert tab.locator("#controls").is_hidden()  # it is folded away, the link is not
     tab.get_by_role("button", name="Copy link").click()
     tab.get_by_text("Link copied").wait_for()
     copied = tab.evaluate("navigator.clipboard.readText()")

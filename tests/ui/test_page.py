@@ -82,9 +82,17 @@ def visit(chromium, lab, idle):
         idle[kind].append(forget(context, lab[0]))
 
 
+def unfold(tab):
+    """On a phone the settings are folded away."""
+    button = tab.locator("#fold-settings [aria-expanded=false]")
+    if button.is_visible():
+        button.click()
+
+
 def fill(tab, prompt="a red cube", method=None):
     tab.locator("#prompt textarea").fill(prompt)
     if method:
+        unfold(tab)
         tab.get_by_label("Method").click()
         tab.get_by_role("option", name=method, exact=True).click()
 

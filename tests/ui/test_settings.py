@@ -180,6 +180,8 @@ def test_two_columns_where_there_is_room_and_every_field_is_readable_and_in_reac
     tab = context.new_page()
     tab.set_default_timeout(SOON)
     tab.goto(f"{lab[0]}/?__theme={theme}")
+    if width == 390:
+        tab.locator("#fold-settings button").click()
     tab.get_by_text("More settings").click()
     tab.locator("#set-updates").fill("3")
     tab.locator("#set-views").fill("99")
