@@ -1,7 +1,7 @@
 """The left column: what to draw and how, and the buttons; the same for every tab."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from maskunet.records import MAX_STEPS, Card, Request, Run
+from maskunet.records import MAX_STEPS, Card, Request, Run, Setup
 from maskunet.ui import fold, groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
-from maskunet.ui.html import chips
+from maskunet.ui.html import chips, copy_button
 from maskunet.ui.html import setup as setups
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
@@ -48,7 +48,7 @@ class Controls:
     Attributes:
         models, methods: the cards that may be chosen. titles: of settings that are weights of rewards, among others.
         examples: the precomputed runs as chips. vocabulary: a small model's words.
-        setup: what a model takes that is not here.
+        setup: what the model takes that is not here, or the first such one, of `missing`.
     """
 
     prompt: gr.Textbox
@@ -74,6 +74,7 @@ class Controls:
     models: Mapping[str, Card]
     methods: Mapping[str, Card]
     titles: Mapping[str, str]
+    missing: Sequence[Setup]
 
     def inputs(self) -> list[Any]:
         """The components of `Values`, in their order."""
@@ -134,11 +135,12 @@ class Controls:
         def new_settings(method: str, preset: str) -> gr.HTML:
             return settings.anew(_form(self.methods[method], preset, self.titles))
 
-        def new_model(model: str) -> tuple[str, str]:
+        def new_model(model: str) -> tuple[str, str, str]:
             card = self.models[model]
             look = "status" if card.available else "status failed"
             said = card.reason or (card.unscored and words.unscored(card.unscored))
-            return chips.vocabulary(card), said and f'<div class="{look}">{escape(said)}</div>'
+            told = said and f'<div class="{look}">{escape(said)}</div>'
+            return chips.vocabulary(card), told, setups.panel(self.missing, card.title)
 
         def add_word(prompt: str | None, event: gr.EventData) -> str:
             word = str(picked(event).get("word", ""))[:30]
@@ -149,7 +151,7 @@ class Controls:
         # A link changes them too.
         which = [self.method, self.preset]
         gr.on([self.method.change, self.preset.change], new_settings, which, self.changed, **QUICK)
-        self.model.input(new_model, self.model, [self.vocabulary, self.status], **QUICK)
+        self.model.input(new_model, self.model, [self.vocabulary, self.status, self.setup], **QUICK)
         return self.vocabulary.select(add_word, self.prompt, self.prompt, **QUICK)
 
 
@@ -162,7 +164,7 @@ def build(
         titles: as in `Controls`. shelf: the precomputed runs; the form begins with the first one, if it is of the model
             that comes first.
     """
-    first = first_model(models)
+    first, missing = first_model(models), studio.setups()
     opening = opening_of(shelf, first)
     method = first_method(methods, first, opening)
     preset_name = opening.preset if opening else next(iter(method.presets))
@@ -191,7 +193,7 @@ def build(
         model = gr.Dropdown(
             label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
         )
-        setup = gr.HTML(setups.panel(studio.setups()[:1]), js_on_load=setups.SCRIPT, elem_id="setup")
+        setup = gr.HTML(setups.panel(missing, first.title), js_on_load=copy_button.SCRIPT, elem_id="setup")
         choice = gr.Dropdown(
             label=words.METHOD,
             value=method.name,
@@ -226,7 +228,7 @@ def build(
     return Controls(
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
         examples, vocabulary, shuffle, binding, setup, {card.name: card for card in models}, {card.name: card for card in methods},
-        titles,
+        titles, missing,
     )  # fmt: skip
 
 

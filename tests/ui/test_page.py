@@ -3,10 +3,14 @@
 import csv
 import json
 import re
+import shlex
+import shutil
+import subprocess
 import threading
 import time
 import zipfile
 from collections import defaultdict
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,8 @@ from maskunet.records import Request, held_mask
 from maskunet.runs import mask_sources
 from maskunet.runs.notebook import read, save
 from maskunet.studio.studio import Studio
+from maskunet.ui import links, snippets
 from maskunet.ui.page import Page, build
-from maskunet.ui.tabs import compare
 from tests.support.serving import SOON, needs_browser, served
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -537,9 +541,33 @@ def test_steps_guidance_and_settings_are_taken_and_the_snippet_runs_as_printed(c
     made = lab[1].run(client.predict("a cube", **asked, api_name="/compare")[2]["run_id"])
     assert (made.request.steps, made.request.guidance, made.settings["removed"]) == (2, 2.5, 0.5)
     printed: dict[str, Any] = {}
-    exec(compare.snippet(made.request, lab[0]), printed)
+    exec(snippets.python(made.request, lab[0]), printed)
     again = lab[1].run(printed["facts"]["run_id"])
     assert again.request == made.request and again.settings == made.settings
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl on this machine")
+def test_the_curl_and_the_replay_run_as_printed(lab, library, tmp_path, monkeypatch):
+    asked = Request(
+        prompt='it\'s a "cube"; $HOME & 猫',
+        seed=5,
+        model="tiny",
+        method="random_mask",
+        steps=2,
+        guidance=2.5,
+        settings={"removed": 0.5},
+    )
+    said = subprocess.run(
+        ["sh", "-c", snippets.curl(asked, lab[0])], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    made = lab[1].run(re.findall(r'"run_id": *"(\w+)"', said)[-1])
+    assert links.fields(made.request) == links.fields(replace(asked, preset=made.request.preset))
+    with zipfile.ZipFile(lab[1].shelf.zip(made.id)) as files:
+        files.extractall(tmp_path)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(snippets.replay(made))[3:]) == 0
+    assert np.array_equal(read("again").result_image, made.result_image)
 
 
 def test_a_caller_is_told_which_seed_was_drawn(client):

@@ -12,8 +12,8 @@ from maskunet.records import Run
 from maskunet.records.site_stats import name_of
 from maskunet.ui import explore_words, words
 from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
+from maskunet.ui.html import copy_button, pictures, plots, study
 from maskunet.ui.html import explore as views
-from maskunet.ui.html import pictures, plots, study
 from maskunet.ui.html.heat_map import heat
 from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.links import NOWHERE
@@ -122,7 +122,7 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
             said = gr.HTML("", elem_id="explored-said")
             linked_ = gr.HTML("", elem_id="linked")
             against = gr.HTML("", elem_id="against")
-    gr.HTML(study.section(), elem_id="study")
+    gr.HTML(study.section(), js_on_load=copy_button.SCRIPT, elem_id="study")
     chosen = gr.State({"step": 0, "site": ""})
     return Explore(run, other, upload, said, map_, linked_, strip_, against, draw, figures, chosen)
 
@@ -202,7 +202,7 @@ def overlap(page: "Page", run_id: str, other: str) -> str:
     series = [("overlap", explore_words.OVERLAP_AB, "a"), ("chance", explore_words.CHANCE, "all")]
     how = {"xlabel": explore_words.STEP, "ylabel": explore_words.OVERLAP, "size": plots.SMALL}
     drawn = plots.lines(rows, series, x="number", **how)
-    framed = plots.framed(explore_words.OVERLAP_AB, drawn, rows, "run_overlap", explore_words.OVERLAP_HINT)
+    framed = plots.framed(explore_words.OVERLAP_AB, drawn, rows, "run_overlap")
     return f'<div class="plots small">{framed}</div>'
 
 
