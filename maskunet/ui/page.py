@@ -60,6 +60,7 @@ class Page:
         offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
         shown: the id of the run on the stage. kept, grid: the runs and the newest grid that this browser remembers.
         place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
+        wish: what one tab asks Intervene to take out, {"what": a selection, "asked": any new text}.
         late: what the form is to say, where that is known only when the run was found.
         restored: the event after which the page has its browser's id and what its link says.
     """
@@ -81,6 +82,7 @@ class Page:
             for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""))
         )
         self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
+        self.wish = gr.State({})
         with gr.Row(elem_id="top"):
             self.head = gr.HTML(self.header(), elem_id="header")
             self.copy = gr.Button(words.COPY_LINK, size="sm", scale=0, min_width=0, elem_id="copy-link")
@@ -196,12 +198,12 @@ class Page:
         if not place:
             gone = bool(job.get("query")) and self.now(job) is None
             run = next(iter(self.shelf.values()), None) if gone else None
-            return *self.begin(job, kept), self._asked(run) if run else gr.skip()
+            return *self.begin(job, kept), self.asked(run) if run else gr.skip()
         run = self.find(place.get("run", ""))
         said = opening_words.LINK_GONE if run is None and "run" in place else ""
         stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
         outer = self._outer(said and f'<div class="status" role="status">{said}</div>', over=True)
-        late = self._asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
+        late = self.asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
         return *outer, *self.stage(stage), run.id if run else "", kept, late
 
     @shows_a_run
@@ -306,13 +308,13 @@ class Page:
     @shows_a_run
     def open(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage, and what it was asked with into the form."""
-        return *self.show(run_id), {}, "", *self.c.fill(self._asked(self.found(run_id)))
+        return *self.show(run_id), {}, "", *self.c.fill(self.asked(self.found(run_id)))
 
     @shows_a_run
     def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """Open the precomputed run whose chip was clicked."""
         return self.open(str(picked(event).get("run", "")))
 
-    def _asked(self, run: Run) -> dict[str, Any]:
+    def asked(self, run: Run) -> dict[str, Any]:
         """What the form said when this run was asked for, see `links.fields`."""
         return links.fields(self.studio.as_made(run.request, run.settings))

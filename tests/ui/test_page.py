@@ -20,7 +20,8 @@ import pytest
 
 from maskunet.commands.registry import main
 from maskunet.lab import Lab
-from maskunet.records import Request, held_mask
+from maskunet.masks import held
+from maskunet.records import Card, Request, held_mask
 from maskunet.runs import mask_sources
 from maskunet.runs.notebook import read, save
 from maskunet.studio.studio import Studio
@@ -625,6 +626,57 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     tab.get_by_role("button", name="Open in Compare").click()
     tab.get_by_text("Knock out, preset chosen").wait_for(timeout=SOON)
     tab.wait_for_function("document.querySelector('#method input').value.startsWith('Knock out')", timeout=SOON)
+
+
+def in_one_screen(tab):
+    """Both pictures of the Intervene tab and what stands under them."""
+    parts = [*tab.locator("#knocked img").all(), *tab.locator("#knocked figcaption").all()]
+    boxes = [part.bounding_box() for part in parts]
+    return len(boxes) == 4 and all(box["y"] >= 0 and box["y"] + box["height"] <= 800 for box in boxes)
+
+
+@needs_browser
+def test_two_clicks_erase_a_concept_on_a_new_prompt(visit, library, tmp_path, monkeypatch):
+    model = library.load("tiny").model
+    few = np.arange(0, 4000, 3, dtype=np.uint32)
+    mask = held.of_model(model, {0: few}, {"made": "by hand", "direction": "erase", "concept": "red"})
+    held_mask.save(mask, tmp_path / "erase_red.safetensors")
+    monkeypatch.setitem(model.trained, "mask", {"erase_red": tmp_path / "erase_red.safetensors"})
+    monkeypatch.setattr(
+        library, "concepts", lambda name: [Card(name="erase_red", title="red", summary="", kind="erase")]
+    )
+    tab = visit(viewport={"width": 1280, "height": 800})
+    fill(tab, "two red dogs")
+    tab.get_by_role("tab", name="Intervene").click()  # one
+    slider = tab.locator("#dose input[type=range]")
+    slider.wait_for()
+    box = slider.bounding_box()
+    tab.mouse.click(box["x"] + 3, box["y"] + box["height"] / 2)  # two
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.locator("#knocked figcaption b").nth(1).inner_text() == "“red” erased, 100% of the mask"
+    assert "two red dogs" in tab.locator("#knocked img").nth(1).get_attribute("alt")
+    base, result = (tab.locator("#knocked img").nth(i).get_attribute("src") for i in (0, 1))
+    assert base != result and in_one_screen(tab) and not tab.complaints
+
+
+@needs_browser
+def test_three_clicks_knock_out_a_site_that_the_map_shows(visit):
+    tab = visit(viewport={"width": 1280, "height": 800})
+    fill(tab, "a dog on a red cube", "Random mask · control")
+    generate(tab)
+    fill(tab, "something else")
+    tab.get_by_role("tab", name="Explore").click()  # one
+    tab.wait_for_selector("#headline")
+    assert tab.locator("#knock-this").is_hidden()  # of which site?
+    tab.locator('.heat .name[data-site="block1.layer0.cross.v"]').click()  # two
+    tab.locator("#knock-this").click()  # three
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.get_by_role("tab", name="Intervene").get_attribute("aria-selected") == "true"
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+    assert tab.locator("#prompt textarea").input_value() == "a dog on a red cube"  # the form is of the picture again
+    assert "a dog on a red cube" in tab.locator("#knocked img").nth(1).get_attribute("alt")
+    assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
+    assert in_one_screen(tab) and not tab.complaints
 
 
 @needs_browser

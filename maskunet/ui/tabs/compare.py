@@ -57,7 +57,7 @@ class Compare(Part):
             goes_on = stage.event is not None and not live.over(stage.event)
             shown = stage.watcher.pair() if goes_on else pictures.empty(words.EMPTY_PAIR)
             hidden = gr.update(visible=False)
-            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * (1 + len(self.codes)), ""
+            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * (2 + len(self.codes)), ""
         base = run.base_image if run.base_image is not None else run.result_image
         asked = self.page.studio.as_made(run.request, run.settings)
         return (
