@@ -11,7 +11,7 @@ import gradio as gr
 
 from maskunet.records import JobEvent
 from maskunet.ui import controls, links, remembered, snippets, words
-from maskunet.ui.handlers import QUEUED, QUICK
+from maskunet.ui.handlers import QUEUED, QUICK, shows_a_run
 from maskunet.ui.html import live, pictures
 from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
@@ -39,6 +39,8 @@ class Compare(Part):
     query: gr.Textbox
     way: gr.Radio
     codes: list[gr.Code]
+    share: gr.Button
+    shared: list[gr.DownloadButton]
     null: gr.Button
     null_stop: gr.Button
     null_said: gr.HTML
@@ -47,7 +49,7 @@ class Compare(Part):
         """What stands under the tabs' names but for the precomputed runs."""
         return [
             self.running, self.slider, self.under, self.beside, self.gap, self.view, self.facts, self.actions, self.archive,
-            self.query, *self.codes, self.null_said,
+            self.query, *self.codes, *self.shared, self.null_said,
         ]  # fmt: skip
 
     def show(self, stage: Stage) -> Sequence[Any]:
@@ -57,7 +59,13 @@ class Compare(Part):
             goes_on = stage.event is not None and not live.over(stage.event)
             shown = stage.watcher.pair() if goes_on else pictures.empty(words.EMPTY_PAIR)
             hidden = gr.update(visible=False)
-            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * (2 + len(self.codes)), ""
+            return (
+                gr.HTML(shown, visible=True),
+                *[hidden] * 7,
+                *[gr.skip()] * (2 + len(self.codes)),
+                *[hidden] * len(self.shared),
+                "",
+            )
         base = run.base_image if run.base_image is not None else run.result_image
         asked = self.page.studio.as_made(run.request, run.settings)
         return (
@@ -77,6 +85,7 @@ class Compare(Part):
             snippets.replay(run),
             snippets.python(asked, self.page.address),
             snippets.curl(asked, self.page.address),
+            *[gr.DownloadButton(visible=False)] * len(self.shared),
             "",
         )
 
@@ -111,6 +120,12 @@ class Compare(Part):
         def tell(way: str) -> list[Any]:
             return [gr.Code(visible=way == name) for name in words.WAYS]
 
+        @shows_a_run
+        def share(run_id: str) -> list[Any]:
+            made = {path.name: str(path) for path in page.studio.shelf.share(page.found(run_id))}
+            return [gr.DownloadButton(value=made.get(name), visible=name in made) for name in words.SHARED]
+
+        self.share.click(share, page.shown, self.shared, **{**QUEUED, "show_progress": "full"})
         self.way.input(tell, self.way, self.codes, **QUICK)
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
         page.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
@@ -137,6 +152,8 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     facts = gr.HTML("", visible=False, elem_id="facts")
     with gr.Row(visible=False, elem_id="actions") as actions:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
+        share = gr.Button(words.TO_SHARE, size="sm")
+        shared = [gr.DownloadButton(said, size="sm", visible=False) for said in words.SHARED.values()]
         null = gr.Button(words.NULL_MASK, size="sm")
         null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
     null_said = gr.HTML("", elem_id="null")
@@ -151,7 +168,7 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
         ]  # fmt: skip
     query = gr.Textbox(visible=False)
     return Compare(
-        page, running, slider, under, beside, gap, view, facts, actions, archive, query, way, codes, null, null_stop, null_said,
+        page, running, slider, under, beside, gap, view, facts, actions, archive, query, way, codes, share, shared, null, null_stop, null_said,
     )  # fmt: skip
 
 
