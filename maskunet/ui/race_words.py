@@ -63,7 +63,7 @@ def lane(reward: float, pictures: int) -> str:
 
 def pictures_hint(held_out: str) -> str:
     """Which prompts are shown, and what stands under their pictures."""
-    return f"{held_out}, best of n pictures. The first three prompts of every task, whatever came out."
+    return f"{held_out}, best of n pictures. Each task’s first three prompts, whatever came out."
 
 
 def verdict(better: list[str], worse: list[str], n: int) -> str:
