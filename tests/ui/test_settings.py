@@ -57,7 +57,7 @@ def test_a_field_is_drawn_by_its_kind_with_its_help_and_range():
     assert re.search(r'<input type="text" id="set-layers"', html) and "<img" not in html
     assert re.search(r'<input type="checkbox" id="set-keep"[^>]* checked>', html)
     assert '<label for="set-updates">Turns</label>' in html and '<label for="set-scale">Scale</label>' in html
-    assert "per step <span>(0 to 1,000)</span>" in html and "size <span>(0.00001 to 1)</span>" in html
+    assert "per step <span>(0 – 1,000)</span>" in html and "size <span>(0.00001 – 1)</span>" in html
     _, _, costs = html.partition('<fieldset id="set-switches">')
     assert list(drawn(costs)) == ["tiny"]
     assert form([], OF, {}, key="set") == ""
