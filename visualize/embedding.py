@@ -13,9 +13,9 @@ from visualize.base import PlotSpec
 
 KINDS = ("t-SNE", "PCA", "UMAP")
 CAVEATS = {
-    "t-SNE": "t-SNE keeps who is near whom; distances, gaps and sizes of clusters mean nothing, so measure beside it.",
+    "t-SNE": "t-SNE keeps who is near whom; distances, gaps and sizes of clusters mean nothing.",
     "PCA": "PCA shows the two directions of largest variance only; sets that overlap here may differ in others.",
-    "UMAP": "UMAP keeps who is near whom; distances, gaps and sizes of clusters mean nothing, so measure beside it.",
+    "UMAP": "UMAP keeps who is near whom; distances, gaps and sizes of clusters mean nothing.",
 }
 PERPLEXITY = 30.0  # where there are images enough
 SEEDS = 2**32  # as many as scikit-learn and UMAP know

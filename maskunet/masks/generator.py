@@ -47,9 +47,9 @@ class GeneratorSettings:
     use_temb: bool = setting(True, "depend on the timestep")
     use_sample: bool = setting(True, "depend on the sample")
     tau: float = setting(1.0, "temperature", low=0.01, high=100.0)
-    noise: str = setting("one_sided", "noise in training", choices=NOISE_KINDS)
-    rank: int = setting(16, "rank of light's logits", low=1, high=64)
-    width: int = setting(64, "width of light's context", low=1, high=512)
+    noise: str = setting("one_sided", "in training", choices=NOISE_KINDS)
+    rank: int = setting(16, "of light's logits", low=1, high=64)
+    width: int = setting(64, "of light's context", low=1, high=512)
     start: float = setting(2.0, "first logits of light and static", low=-10.0, high=10.0)
     seed: int = setting(0, "seed of the initial parameters", low=0, high=2**32 - 1)
 

@@ -26,11 +26,13 @@ ALLOWED = (
     "Write places such as “block1.cross.v” or “block1-2.layer0.self.q,k.head0@1-5=0.5”, parted by “;”: blocks, layers "
     "and heads from 0, self or cross, q, k, v or out, after “@” the steps from 1, after “=” the share that is kept."
 )
-COUNTED = ("block", "layer", "head")
+COUNTED = ("block", "layer", "inner", "head")
 NAMED = {"attentions": ATTENTIONS, "roles": ROLES}
-PARTS = ("blocks", "layers", "attentions", "roles", "heads")  # in the order in which they are written
+PARTS = ("blocks", "layers", "inners", "attentions", "roles", "heads")  # in the order in which they are written
 _SITE = re.compile(
-    r"up_blocks\.(\d{1,2})\.attentions\.(\d{1,2})\.[\w.]*attn([12])(?:\.processor)?\.to_(q|k|v|out)\b.*", re.ASCII
+    r"up_blocks\.(\d{1,2})\.attentions\.(\d{1,2})\.(?:transformer_blocks\.(\d{1,2})\.)?[\w.]*attn([12])(?:\.processor)?"
+    r"\.to_(q|k|v|out)\b.*",
+    re.ASCII,
 )
 _PLACE = re.compile(r"([^@=]*)(?:@([^@=]*))?(?:=([0-9]{0,2}(?:\.[0-9]{0,6})?))?")
 _SPAN = re.compile(r"([0-9]{0,3})(-?)([0-9]{0,3})")
@@ -42,6 +44,7 @@ class Place:
 
     Attributes:
         blocks, layers: up blocks and their attention layers, as the U-Net counts them, from 0.
+        inners: transformer blocks within a layer, where it has several, from 0.
         attentions: of "self" and "cross". roles: of "q", "k", "v" and "out".
         heads: from 0: rows of q, k and v, columns of out.
         steps: denoising steps from 1, as the page counts them.
@@ -50,6 +53,7 @@ class Place:
 
     blocks: tuple[int, ...] = ()
     layers: tuple[int, ...] = ()
+    inners: tuple[int, ...] = ()
     attentions: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     heads: tuple[int, ...] = ()
@@ -58,7 +62,7 @@ class Place:
 
     def __str__(self) -> str:
         """As `parse` reads it."""
-        numbers = {"blocks": "block", "layers": "layer", "heads": "head"}
+        numbers = {f"{name}s": name for name in COUNTED}
         parts = [
             f"{numbers[name]}{_spans(values)}" if name in numbers else ",".join(values)
             for name in PARTS
@@ -78,7 +82,7 @@ class Place:
 
     def fits(self, site: str) -> bool:
         """Whether it means weights of the site of this name, heads and steps aside."""
-        return replace(self, heads=(), steps=()).covers(place_of(site))
+        return replace(self, heads=(), steps=()).covers(_within(site))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,16 +111,34 @@ def _pairs(one: Place, other: Place) -> list[tuple[tuple, tuple]]:
 def place_of(site: str) -> Place:
     """One site, by its name in the U-Net, such as up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_v.
 
+    Of a layer with several transformer blocks it is all of them, as the page's board and the causal map take a layer.
+
     Raises:
         ValueError: it is no such name.
     """
     found = _SITE.fullmatch(site)
     if not found:
         raise ValueError(f"“{site[:80]}” names no projection of an up block's attention.")
-    block, layer, attention, role = found.groups()
+    block, layer, _, attention, role = found.groups()
     return Place(
         blocks=(int(block),), layers=(int(layer),), attentions=(ATTENTIONS[int(attention) - 1],), roles=(role,)
     )
+
+
+@lru_cache(maxsize=1024)
+def _within(site: str) -> Place:
+    """The site's place with its transformer block."""
+    return replace(place_of(site), inners=(int(_SITE.fullmatch(site)[3] or 0),))
+
+
+def named(site: str, sites: Sequence[str]) -> str:
+    """The text that means this site alone among these of its model.
+
+    Raises:
+        ValueError: it is no name of a site.
+    """
+    place = place_of(site)
+    return str(place if sum(map(place.fits, sites)) < 2 else _within(site))
 
 
 def parse(text: str) -> tuple[Place, ...]:
@@ -259,7 +281,14 @@ def offered(sites: Sequence[str], heads: Sequence[int], steps: int) -> str:
     blocks = sorted({place.blocks[0] for place in places})
     each = "; ".join(
         f"block{block} has layer{_spans(sorted({p.layers[0] for p in places if p.blocks[0] == block}))} with "
+        f"{_inside(sites, block)}"
         f"head{_spans(range(max(n for n, p in zip(heads, places, strict=True) if p.blocks[0] == block)))}"
         for block in blocks
     )
     return f"In this model {each}; there are steps 1 to {steps}."
+
+
+def _inside(sites: Sequence[str], block: int) -> str:
+    """The transformer blocks in a block's layers, where some have several."""
+    inners = sorted({place.inners[0] for place in map(_within, sites) if place.blocks[0] == block})
+    return f"inner{_spans(inners)}, " if len(inners) > 1 else ""

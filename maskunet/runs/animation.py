@@ -1,8 +1,10 @@
 """A run to show around: its steps as animated WebP and GIF, and its pictures with a caption."""
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,6 +16,7 @@ from maskunet.runs.grid.sheet import GAP, GROUND, INK, MARGIN, SOFT, font, wrapp
 NAMES = ("steps.webp", "steps.gif", "card.png")
 EDGE = 256  # pixels of each picture of an animation
 CARD = 512  # of each on a card, at most
+MAX_KEPT = 20  # runs whose files the page keeps
 FRAMES = 50  # of an animation, at most; the first and the last step are among them
 PACE, REST = 250, 1500  # milliseconds of a frame, and of the last one
 SIZE, LINE = 14, 20  # of the text, pixels
@@ -67,7 +70,34 @@ def card(run: Run) -> Image.Image:
     if run.rewards:
         scored = zip(names, (run.base_rewards, run.rewards), strict=True)
         names = [f"{name}: reward {rewards['total']:.2f}" if rewards else name for name, rewards in scored]
+    judged = zip(names, (run.base_verdict, run.verdict), strict=True)
+    names = [f"{name}; {verdict(said)}" if said else name for name, said in judged]
     return _framed(images, CARD, names[-len(images) :], lines)
+
+
+def verdict(said: Mapping[str, Any]) -> str:
+    """What the checker saw in a picture, with a mark where it can tell right from wrong."""
+    mark = {True: "✓ ", False: "✗ "}.get(said.get("right"), "")
+    spoiled = f" in a {said['spoiled']} picture" if said.get("spoiled") else ""
+    return f"{mark}the checker saw {said.get('saw', '')}{spoiled}"
+
+
+def shared(run: Run, folder: Path) -> list[Path]:
+    """The files of `write` in a folder of the run's own under `folder`, made once; the newest 20 runs' are kept.
+
+    Raises:
+        ValueError: the disk is full, or may only be read.
+    """
+    place = folder / f"maskunet-{run.id}"
+    with whole.telling("pictures to share"):
+        if not (place / NAMES[2 if run.course is None else 1]).is_file():  # the last one written
+            place.mkdir(parents=True, exist_ok=True)
+            for _ in write(run, place):
+                pass
+        others = (path for path in folder.iterdir() if path.is_dir() and path != place)
+        for old in sorted(others, key=lambda path: path.stat().st_mtime)[: 1 - MAX_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    return [place / name for name in NAMES if (place / name).is_file()]
 
 
 def _names(run: Run) -> list[str]:
@@ -80,7 +110,7 @@ def _framed(images: Sequence[np.ndarray], edge: int, names: Sequence[str], lines
     pictures = [_sized(Image.fromarray(image), edge) for image in images]
     width = sum(picture.width + GAP for picture in pictures) - GAP + 2 * MARGIN
     of, height = font(SIZE), max(picture.height for picture in pictures)
-    under = [wrapped(name, picture.width, of, 2) for name, picture in zip(names, pictures, strict=True)]
+    under = [wrapped(name, picture.width, of, 4) for name, picture in zip(names, pictures, strict=True)]
     text = [part for line in lines for part in wrapped(line, width - 2 * MARGIN, of, 6)]
     rows = max(map(len, under))
     sheet = Image.new("RGB", (width, height + 3 * MARGIN + (rows + len(text)) * LINE), GROUND)

@@ -111,7 +111,7 @@ def memory(free: float) -> Finding:
 def disk(free: float) -> Finding:
     """Whether free gigabytes are enough for the runs."""
     more = f"The lab keeps 200 runs, up to {DISK:g} GB of tabletop's."
-    return Finding("Disk", f"{free:.1f} GB are free where the runs go. {more}", free >= DISK)
+    return Finding("Disk", f"{free:.1f} GB are free for runs. {more}", free >= DISK)
 
 
 def address(port: int, host: str = HOST) -> Finding:

@@ -156,8 +156,14 @@ def _measured(measures: Measures, one: FeatureSet, reference: FeatureSet, seed: 
         }
         for score in metrics.measure(one.features, reference.features, seed)
     )  # fmt: skip
-    about = {
+    return replace(measures, rows=(*measures.rows, *rows), about=reading())
+
+
+def reading() -> dict[str, str]:
+    """How to read each metric, and where its interval comes from."""
+    from maskunet.evaluation import metrics
+
+    return {
         spec.title: f"{spec.summary} {spec.better.capitalize()} is better. Interval: {spec.interval}."
         for spec in metrics.SPECS.values()
     }
-    return replace(measures, rows=(*measures.rows, *rows), about=about)

@@ -24,7 +24,7 @@ def setups(library: Library) -> list[Setup]:
                 missing=tuple(f"{each.title}{size}" for each, size in zip(plans, sizes, strict=True)),
                 gigabytes=sum(each.gigabytes for each in plans),
                 commands=tuple(f"python -m maskunet download {name}" for name in lacking),
-                needs=f"It needs a CUDA GPU with {CARD:g} GB, or {SPARING:g} GB with the switch for less memory.",
+                needs=f"Needs a CUDA GPU with {CARD:g} GB, or {SPARING:g} GB with “less memory”.",
             )
             found.append(setup)
     return found

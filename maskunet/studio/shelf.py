@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maskunet.records import MaskSet, Run
 from maskunet.records.disk import whole
-from maskunet.runs import figures, run_folder
+from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.draft import Draft
 from maskunet.runs.recorder import Stopped
 
@@ -133,6 +133,11 @@ class Shelf:
         """One zip of every plot of a run, which may be none of these, and the numbers behind each."""
         with self._one:
             return figures.archive(run, self.folder / ".figures")
+
+    def share(self, run: Run) -> list[Path]:
+        """A run to show around, which may be none of these: its steps as an animation, its pictures with a caption."""
+        with self._one:
+            return animation.shared(run, self.folder / ".shared")
 
     def _folders(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if RUN_ID.fullmatch(path.name)]

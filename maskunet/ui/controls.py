@@ -1,7 +1,7 @@
 """The left column: what to draw and how, and the buttons; the same for every tab."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from maskunet.records import MAX_STEPS, Card, Request, Run
-from maskunet.ui import additions, groups, settings, words
+from maskunet.records import MAX_STEPS, Card, Request, Run, Setup
+from maskunet.ui import additions, fold, groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
-from maskunet.ui.html import chips
+from maskunet.ui.html import chips, copy_button
 from maskunet.ui.html import setup as setups
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio
@@ -56,7 +56,7 @@ class Controls:
     Attributes:
         models, methods: the cards that may be chosen. titles: of settings that are weights of rewards, among others.
         examples: the precomputed runs as chips. vocabulary: a small model's words.
-        setup: what a model takes that is not here.
+        setup: what the model takes that is not here, or the first such one, of `missing`.
     """
 
     prompt: gr.Textbox
@@ -79,11 +79,11 @@ class Controls:
     shuffle: gr.Button
     groups: gr.Dropdown
     setup: gr.HTML
-    copy: gr.Button
     added: additions.Additions
     models: Mapping[str, Card]
     methods: Mapping[str, Card]
     titles: Mapping[str, str]
+    missing: Sequence[Setup]
 
     def inputs(self) -> list[Any]:
         """The components of `Values`, in their order."""
@@ -146,11 +146,12 @@ class Controls:
         def new_settings(method: str, preset: str) -> gr.HTML:
             return settings.anew(_form(self.methods[method], preset, self.titles))
 
-        def new_model(model: str) -> tuple[str, str]:
+        def new_model(model: str) -> tuple[str, str, str]:
             card = self.models[model]
             look = "status" if card.available else "status failed"
             said = card.reason or (card.unscored and words.unscored(card.unscored))
-            return chips.vocabulary(card), said and f'<div class="{look}">{escape(said)}</div>'
+            told = said and f'<div class="{look}">{escape(said)}</div>'
+            return chips.vocabulary(card), told, setups.panel(self.missing, card.title)
 
         def add_word(prompt: str | None, event: gr.EventData) -> str:
             word = str(picked(event).get("word", ""))[:64]
@@ -161,7 +162,7 @@ class Controls:
         # A link changes them too.
         which = [self.method, self.preset]
         gr.on([self.method.change, self.preset.change], new_settings, which, self.changed, **QUICK)
-        self.model.input(new_model, self.model, [self.vocabulary, self.status], **QUICK)
+        self.model.input(new_model, self.model, [self.vocabulary, self.status, self.setup], **QUICK)
         self.added.wire()
         return gr.on([self.vocabulary.select, self.added.tokens.select], add_word, self.prompt, self.prompt, **QUICK)
 
@@ -175,7 +176,7 @@ def build(
         titles: as in `Controls`. shelf: the precomputed runs; the form begins with the first one, if it is of the model
             that comes first.
     """
-    first = first_model(models)
+    first, missing = first_model(models), studio.setups()
     opening = opening_of(shelf, first)
     method = first_method(methods, first, opening)
     preset_name = opening.preset if opening else next(iter(method.presets))
@@ -199,48 +200,49 @@ def build(
     with gr.Row(elem_id="go-row"):
         generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
         stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
-        copy = gr.Button(words.COPY_LINK, min_width=90, scale=0, elem_id="copy-link")
+        fold.settings()
     status = gr.HTML("", elem_id="status")
-    model = gr.Dropdown(
-        label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
-    )
-    setup = gr.HTML(setups.panel(studio.setups()[:1]), js_on_load=setups.SCRIPT, elem_id="setup")
-    added = additions.build(studio.additions(), tokens)
-    choice = gr.Dropdown(
-        label=words.METHOD,
-        value=method.name,
-        choices=[(_kind_title(c), c.name) for c in methods],
-        info=method.summary,
-        filterable=False,
-        elem_id="method",
-    )
-    preset = gr.Dropdown(
-        label=words.PRESET,
-        value=preset_name,
-        choices=list(method.presets),
-        allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
-    )
-    trained = gr.Dropdown(
-        label=words.TRAINED,
-        value="",
-        choices=[(words.FIRST_TRAINED, "")],
-        visible=False,
-        allow_custom_value=True,
-        elem_id="trained",  # one may have been trained since the page was loaded
-    )
-    with gr.Accordion(words.MORE, open=False, elem_classes="more"):
-        negative = gr.Textbox(label=words.NEGATIVE, lines=1)
-        steps = gr.Number(
-            label=words.STEPS, value=_steps(opening.steps, first, method) if opening else 0, precision=0, minimum=0,
-            maximum=MAX_STEPS, info=words.STEPS_INFO, elem_id="steps",
-        )  # fmt: skip
-        guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
-    # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
-    changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
+    with gr.Column(elem_id="choices", min_width=0):
+        model = gr.Dropdown(
+            label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
+        )
+        setup = gr.HTML(setups.panel(missing, first.title), js_on_load=copy_button.SCRIPT, elem_id="setup")
+        added = additions.build(studio.additions(), tokens)
+        choice = gr.Dropdown(
+            label=words.METHOD,
+            value=method.name,
+            choices=[(_kind_title(c), c.name) for c in methods],
+            info=method.summary,
+            filterable=False,
+            elem_id="method",
+        )
+        preset = gr.Dropdown(
+            label=words.PRESET,
+            value=preset_name,
+            choices=list(method.presets),
+            allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
+        )
+        trained = gr.Dropdown(
+            label=words.TRAINED,
+            value="",
+            choices=[(words.FIRST_TRAINED, "")],
+            visible=False,
+            allow_custom_value=True,
+            elem_id="trained",  # one may have been trained since the page was loaded
+        )
+        with gr.Accordion(words.MORE, open=False, elem_classes="more"):
+            negative = gr.Textbox(label=words.NEGATIVE, lines=1)
+            steps = gr.Number(
+                label=words.STEPS, value=_steps(opening.steps, first, method) if opening else 0, precision=0, minimum=0,
+                maximum=MAX_STEPS, info=words.STEPS_INFO, elem_id="steps",
+            )  # fmt: skip
+            guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
+        # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
+        changed = settings.build(_form(method, preset_name, titles), elem_id="settings")
     return Controls(
         prompt, negative, seed, model, choice, preset, steps, guidance, trained, edited, changed, gr.State(taking(methods)), generate, stop, status,
-        examples, vocabulary, shuffle, binding, setup, copy, added, {card.name: card for card in models}, {card.name: card for card in methods},
-        titles,
+        examples, vocabulary, shuffle, binding, setup, added, {card.name: card for card in models}, {card.name: card for card in methods},
+        titles, missing,
     )  # fmt: skip
 
 

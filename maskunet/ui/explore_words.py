@@ -19,25 +19,23 @@ DOWNLOAD_FIGURES = "Download figures (.zip)"
 HEAT = "Removed by site and step"
 HEAT_HINT = "Choose a cell, a site or a step."
 ALL_SITES = "all sites"
+KNOCK_OUT = "Knock this out"
 NOTHING_REMOVED = "This run removed no weight at any site: its mask is all ones."
-BY_VALUE, BY_VALUE_HINT = "Removed by value", "Where the outline follows the bars, a weight’s value did not decide."
+BY_VALUE, BY_VALUE_HINT = "Removed by value", "Where outline and bars agree, a weight’s value did not decide."
 STANDARDIZED = "weight / its site’s deviation"
 SHARE, SITES, STEP, REMOVED, ALL_WEIGHTS = "share", "sites", "step", "removed", "all weights"
 RATIOS = "Sites by removed ratio"
 RATIO, LOGITS, MEAN, GRADIENT = "Removed ratio", "Logits", "mean logit", "Gradient norm"
 OVERLAP, OVERLAPS, OVERLAP_AB = "overlap (IoU)", "Overlap of masks", "Overlap of A and B"
 STEP_BEFORE, FIRST_STEP, CHANCE = "with the step before", "with the first step", "by chance"
-OVERLAP_HINT = "By chance: independent masks of equal ratios."
 COLUMNS = "By timestep"
-MAPS, MAPS_HINT = "Feature maps", "The up blocks’ outputs as three principal components of the unmasked run’s."
+MAPS, MAPS_HINT = "Feature maps", "In the unmasked run’s principal components."
 SIDES, MASKED_AB = ("Unmasked", "Masked"), ("A, masked", "B, masked")
 STRIP = "Step by step"
 PLAY, PAUSE = "Play", "Pause"
 STUDY = "How often does a random mask win?"
-STUDY_HINT = (
-    "Bands are 95 % intervals that take pictures as independent; the dashed line is no effect, or the unmasked "
-    "pictures' share. Made by"
-)
+STUDY_HINT = "Bands are 95 % intervals; dashed is no effect, or the unmasked pictures’ share."
+STUDY_COMMAND = "Copy its command"
 WIN_RATE, REWARD_GAIN, CORRECT = "share whose reward rises", "reward difference", "share correct"
 ASKED = "removed"
 
@@ -50,6 +48,11 @@ def site(name: str | None) -> str:
 def block(number: int) -> str:
     """An up block, as the names of its sites begin."""
     return f"block{number}"
+
+
+def mapped(side: int, number: int) -> str:
+    """The first of a row of feature maps."""
+    return f"{SIDES[side]}, {block(number)}"
 
 
 def cell(name: str, step: int, ratio: str) -> str:
@@ -83,9 +86,6 @@ def at_step(number: int, timestep: int) -> str:
     return f"step {number}, timestep {timestep}"
 
 
-def study(n: int, correct: float, plain: int) -> str:
+def study(n: int) -> str:
     """What the study of random masks compared."""
-    return (
-        f"Random masks on tabletop against the unmasked picture of the same prompt and seed, n = {n} per point. "
-        f"By the checker, {100 * correct:.0f} % of the {plain} unmasked pictures are correct."
-    )
+    return f"Random masks on tabletop against the same pictures unmasked, n = {n} per point."

@@ -1,7 +1,7 @@
 """Every label and message of the Grid tab."""
 
 TITLE = "Grid"
-INTRO = "A picture for every combination. What no axis varies is taken from the form beside."
+INTRO = "A picture for every combination. What no axis varies comes from the form."
 AXES = ("Columns (x)", "Rows (y)", "Panels (z)")
 VALUES, NOTHING = "Values", "nothing"
 HINT = (

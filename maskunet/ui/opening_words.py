@@ -8,30 +8,12 @@ MORE_EXAMPLES = "More precomputed pairs"
 COPY, COPIED = "Copy", "Copied"
 LINK_GONE = "The run of this link is not here any more. Press “Generate both” to make it again."
 ABOUT = """
-**MaskUNet** (CVPR 2025) freezes a text-to-image U-Net and multiplies some of its weights, the attention projections in
-the up blocks, by a mask of zeros and ones. A trained network makes the mask at every step, or, without training, the
-gradient of two reward models does. Left is the same model from the same noise, nothing removed.
+**MaskUNet** (CVPR 2025, [paper](https://arxiv.org/abs/2505.03097)) multiplies some weights of a frozen text-to-image
+U-Net by zeros and ones. A trained network makes this mask at every step, or, without training, the gradient of two rewards.
 
-- A reward is what is optimized. Whether a picture is right an independent checker says, on tabletop only.
-- The control is a random mask of the same ratio: see Method.
+- Masks aim at rewards. Whether a picture is right an independent checker says, on tabletop only.
 - **Tabletop** is our small model of rendered scenes; **spoiled**, it learned from wrong captions and spoiled pictures.
-  Neither says anything about Stable Diffusion.
-
-The safety checker of Stable Diffusion is not loaded: look before you show.
-
-[Paper](https://arxiv.org/abs/2505.03097). From a program:
-
-```python
-from gradio_client import Client
-
-client = Client("{url}")
-base, result, facts = client.predict(
-    prompt="{prompt}", seed={seed}, model="{model}",
-    method="{method}", preset="{preset}", api_name="/compare",
-)
-```
-
-or `{command}`
+  Neither says anything about Stable Diffusion, whose safety checker is not loaded: look before you show.
 """
 
 
@@ -57,7 +39,7 @@ def use(title: str) -> str:
 
 def missing(parts: Sequence[str]) -> str:
     """What is not on this machine."""
-    return f"Not on this machine: {' and '.join(parts)}."
+    return f"Missing: {', '.join(parts)}."
 
 
 def in_all(gigabytes: float) -> str:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,12 +14,12 @@ from maskunet.runs import run_folder
 from maskunet.ui import controls, fold, gallery, groups, lightbox, links, opening_words, remembered, story, tabs, words
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
 from maskunet.ui.html import live
+from maskunet.ui.html.header import header
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint, grid_endpoint
 from maskunet.ui.studio import Studio
 from maskunet.ui.tabs.base import Part, Stage
 
-CSS = sorted(Path(__file__).parent.rglob("*.css"))  # of the page and, beside them, of its parts
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
 ADDRESS = "http://127.0.0.1:7860"  # where a page is found by default
@@ -29,26 +28,6 @@ FORGET_LINK = """() => {
   history.replaceState(null, '', location.pathname + (theme ? `?__theme=${theme}` : ''));
 }"""
 DELETE_CACHE = (3600, 6 * 3600)  # look every hour for files older than six
-
-
-def theme() -> gr.Theme:
-    """System fonts, neutral grays, one accent: no request to another server."""
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"]
-    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Base(
-        primary_hue="teal", neutral_hue="zinc", radius_size="md", text_size="md", font=fonts, font_mono=mono
-    ).set(
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_text_color="white",
-        block_border_width="0px",
-        block_shadow="none",
-        block_background_fill="transparent",
-        block_label_background_fill="transparent",
-        body_background_fill="white",
-        body_background_fill_dark="*neutral_950",
-    )
 
 
 def build(studio: Studio, shelf: dict[str, Run] | None = None, address: str = ADDRESS) -> Blocks:
@@ -81,6 +60,7 @@ class Page:
         offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
         shown: the id of the run on the stage. kept, grid: the runs and the newest grid that this browser remembers.
         place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
+        wish: what one tab asks Intervene to take out, {"what": a selection, "asked": any new text}.
         late: what the form is to say, where that is known only when the run was found.
         restored: the event after which the page has its browser's id and what its link says.
     """
@@ -102,12 +82,15 @@ class Page:
             for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""))
         )
         self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
-        self.head = gr.HTML(self.header(), elem_id="header")
+        self.wish = gr.State({})
+        with gr.Row(elem_id="top"):
+            self.head = gr.HTML(self.header(), elem_id="header")
+            self.copy = gr.Button(words.COPY_LINK, size="sm", scale=0, min_width=0, elem_id="copy-link")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
                 self.c = controls.build(self.studio, self.models, self.methods, self.titles, self.shelf)
             with gr.Column(scale=1, min_width=300, elem_id="stage"):
-                fold.build()
+                fold.form()
                 with gr.Tabs(elem_id="tabs") as self.tabs:
                     self.parts = list(self._parts())
         lightbox.build()
@@ -174,18 +157,7 @@ class Page:
 
     def header(self) -> str:
         """Name, one sentence, and the machine in chips."""
-        status = self.studio.status()
-        busy = "idle" if not status.running else f"busy, {status.waiting} waiting"
-        chips = (
-            ("Model", self.titles.get(status.model, status.model)),
-            ("Device", f"{status.device}, {status.dtype}"),
-            ("Queue", busy),
-        )
-        items = "".join(f"<li><span>{name}</span>{escape(value)}</li>" for name, value in chips)
-        return (
-            f"<header><div><h1>{words.TITLE}</h1><p>{words.TAGLINE}</p></div>"
-            f"<ul>{items}<li>{story.BUTTON}</li></ul></header>"
-        )
+        return header(self.studio.status(), story.BUTTON)
 
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
@@ -226,12 +198,12 @@ class Page:
         if not place:
             gone = bool(job.get("query")) and self.now(job) is None
             run = next(iter(self.shelf.values()), None) if gone else None
-            return *self.begin(job, kept), self._asked(run) if run else gr.skip()
+            return *self.begin(job, kept), self.asked(run) if run else gr.skip()
         run = self.find(place.get("run", ""))
         said = opening_words.LINK_GONE if run is None and "run" in place else ""
         stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
         outer = self._outer(said and f'<div class="status" role="status">{said}</div>', over=True)
-        late = self._asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
+        late = self.asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
         return *outer, *self.stage(stage), run.id if run else "", kept, late
 
     @shows_a_run
@@ -336,13 +308,13 @@ class Page:
     @shows_a_run
     def open(self, run_id: str) -> tuple[Any, ...]:
         """Put a run on the stage, and what it was asked with into the form."""
-        return *self.show(run_id), {}, "", *self.c.fill(self._asked(self.found(run_id)))
+        return *self.show(run_id), {}, "", *self.c.fill(self.asked(self.found(run_id)))
 
     @shows_a_run
     def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """Open the precomputed run whose chip was clicked."""
         return self.open(str(picked(event).get("run", "")))
 
-    def _asked(self, run: Run) -> dict[str, Any]:
+    def asked(self, run: Run) -> dict[str, Any]:
         """What the form said when this run was asked for, see `links.fields`."""
         return links.fields(self.studio.as_made(run.request, run.settings))

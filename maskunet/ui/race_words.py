@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-TITLE, COMMAND = "Does it help, for the same time?", "The command that ran this race"
+TITLE, COMMAND = "Does it help, for the same time?", "Copy its command"
 SHARE, HELD = "share correct", "held-out reward"
 BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
 BUDGET, GROUP, PROMPT = "Budget", "Prompts", "Pictures of"
@@ -24,14 +24,9 @@ HEAD = (
     "seconds",
     "U-Net calls",
 )
-HINT = (
-    "Intervals are 95 %: Wilson’s for shares, the bootstrap’s over prompts for paired differences. p is the sign test’s "
-    "of fixed against broken prompts, for each line by itself; Holm’s takes all lines of the table together. Any of N "
-    "correct is what a perfect choice among a method’s pictures would get; where the race is older, neither is known."
-)
+HINT = "Brackets are 95 % intervals; p is the sign test’s of fixed against broken prompts."
 KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
 OVER = "over budget"
-PICTURES_HINT = "The first three prompts of every task, whatever came out."
 EMPTY = "No race has been run yet. python -m maskunet race runs one."
 
 
@@ -39,9 +34,8 @@ def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str
     """What a race compared."""
     unfinished = f" It was stopped before all of {asked} prompts were through." if prompts < asked else ""
     return (
-        f"On {model}, every method had {seconds:g} seconds for each of {prompts} prompts, made as many pictures as fit "
-        f"and kept the one that {optimized} likes best; so the plain model is best-of-N. {held_out} "
-        f"and the checker are nobody’s aim.{unfinished}"
+        f"On {model}, {prompts} prompts, {seconds:g} seconds each: as many pictures as fit, of which the one that "
+        f"{optimized} likes best. Nobody aims at {held_out} or the checker.{unfinished}"
     )
 
 
@@ -62,9 +56,14 @@ def entrant(name: str, titles: Mapping[str, str]) -> str:
     return f"{titles.get(method, method)}{preset and f', {preset}'}{guidance and f', guidance {guidance}'}"
 
 
-def lane(pictures: int) -> str:
-    """Of how many pictures one was chosen."""
-    return f"best of {pictures}" if pictures > 1 else "1 picture"
+def lane(reward: float, pictures: int) -> str:
+    """What a picture scores, and of how many it was chosen."""
+    return f"{reward:.3f}, n = {pictures}"
+
+
+def pictures_hint(held_out: str) -> str:
+    """Which prompts are shown, and what stands under their pictures."""
+    return f"{held_out}, best of n pictures. Each task’s first three prompts, whatever came out."
 
 
 def verdict(better: list[str], worse: list[str], n: int) -> str:

@@ -14,7 +14,7 @@ GROUPS = "Word groups"
 GROUPS_INFO = "Read off the prompt, nouns last. Remove one, or type another of the prompt’s words."
 PRESET = "Preset"
 STEPS = "Steps"
-STEPS_INFO = "Denoising steps; 0 is the model's own, of some methods fewer. The paper uses 15."
+STEPS_INFO = "0 is the model's own. The paper uses 15."
 GUIDANCE = "Guidance scale"
 GUIDANCE_INFO = "0 is the model's best, unmasked."
 MORE = "More settings"
@@ -25,22 +25,26 @@ GENERATE = "Generate both"
 STOP = "Stop and keep the best"
 PICTURE, BEFORE, AFTER, CLOSE = "Picture", "Before", "Next", "Close"
 SHOW_FORM, HIDE_FORM = "Show the form", "Hide the form"
+SETTINGS = "Settings"
 VOCABULARY = "Words it knows"
 VIEW = "View"
 VIEWS = ("Side by side", "Slider", "Difference")
 DOWNLOAD_RUN = "Download run (.zip)"
+TO_SHARE = "Draw to share"
+SHARED = {"card.png": "Card (.png)", "steps.webp": "Steps (.webp)", "steps.gif": "Steps (.gif)"}  # by file
+CSV = "Download its numbers as CSV"
 DOWNLOAD_NUMBERS = "Download numbers (.csv)"
 COPY_LINK = "Copy link"
 LINK_COPIED = "Link copied"
-REPEAT = "Repeat this run elsewhere"
+REPEAT, WAY, WAYS = "Repeat this run", "How", ("Command", "Replay", "Python", "curl")
 NULL_MASK = "Check: mask of ones"
 STOP_CHECK = "Stop the check"
 NULL_MASK_INFO = "Plain, and with every weight kept by a mask: 0 shows that masks change nothing by being there."
 PRECOMPUTED = "Precomputed"
 EMPTY_PAIR = "No picture yet. Press “Generate both”."
 EMPTY_OPTIMIZE = "Start a run with a MaskUNet method to watch every update here."
-EMPTY_HISTORY = "Your runs will be listed here."
-HISTORY_NOTE = "The list is kept in this browser; the server keeps 200 runs."
+EMPTY_HISTORY = "Your runs will be listed here, for this browser only."
+HISTORY_NOTE = "The server keeps 200 runs."
 OPEN = "Open"
 DELETE = "Remove from list"
 NOT_SCORED = "not scored"
@@ -48,7 +52,7 @@ GONE = "The server has no such run any more; it may have been restarted."
 DIFFERENCE_NOTE = "Absolute difference per pixel, times three."
 TOTAL, KEPT = "Total reward", "Weights kept"
 CHANGES = {"rise": "rises", "fall": "falls"}  # against the unmasked picture
-CHART_HINT = "A point per update; vertical lines are steps, the dashed line is the unmasked picture."
+CHART_HINT = "Vertical lines are steps, the dashed line is the unmasked picture."
 FILMSTRIP = "Predicted image after each step"
 SHARE, REMOVED, RATIO = "share", "removed", "Removed ratio"
 # The Explore tab has its own, `explore_words`.
@@ -57,8 +61,6 @@ RACE = "Race"
 # The Features tab.
 FEATURES = "Features"
 SETS, REFERENCE, EMBEDDING, PERPLEXITY = "Sets", "Reference", "Embedding", "Perplexity"
-REFERENCE_INFO = "For the measures."
-FEATURES_SEED_INFO = "Of embedding and intervals."
 EXTRACTOR, EXTRACTOR_INFO = "Extractor", "The network for folders of pictures."
 MOST, MOST_INFO = "Pictures per folder", "At most; drawn by the seed."
 DRAW, STOP_DRAWING = "Draw", "Stop"
@@ -71,12 +73,8 @@ EMPTY_FEATURES = (
     "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
 NOTHING_DRAWN = "Choose sets and press “Draw”: every point is a picture, pictures that are alike lie close."
-NOTHING_CHOSEN = "Pictures that you choose are shown here."
-PLANE_HINT = "Choose a point, or draw a rectangle around several; arrow keys and Enter do it too."
-COCO = (
-    "The paper measures against COCO’s photographs. These sets are of the tabletop world, and their reference is its renders; "
-    "start the page with --images DIR to compare with COCO’s val2017 or any folder."
-)
+NOTHING_CHOSEN = "Click a point or drag around several; arrow keys and Enter do it too."
+COCO = "Folders of your own, such as COCO’s photographs: start with --images DIR."
 FEW = 500  # pictures of a set below which its measures say little
 MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
 CHOSEN = {  # said in the browser, which fills in what stands in braces
@@ -87,20 +85,16 @@ CHOSEN = {  # said in the browser, which fills in what stands in braces
     "picture": "Picture {i} of {n} of {name}: {text}",
     "file": "{name}, {file}",
 }
-VALUE, INTERVAL, NOT_MEASURED = "value", "95 % interval", "not measured"
+INTERVALS, NOT_MEASURED = "Brackets are 95 % intervals.", "not measured"
 HOW_MEASURED = "How to read these"
 # The Train tab.
 TRAIN = "Train"
-TRAIN_INTRO = (
-    "Train on rendered tabletop scenes, on this computer and in a process of its own. Pictures can be made "
-    "meanwhile: they go first on the processor, and both take longer."
-)
-BASE, BASE_INFO = "Base model", "The one that learned from spoiled data has something to mend."
-RECIPE, TRAINING_NAME, TRAINING_NAME_INFO = "Recipe", "Name", "It is chosen by this in Compare."
+TRAIN_INTRO = "A short training on rendered scenes, on this computer. Pictures made meanwhile go first."
+RECIPE, TRAINING_NAME = "Recipe", "Name"
 TRAIN_SETTINGS = {
     "variant": "Variant",
     "steps": "Steps",
-    "batch": "Batch",
+    "batch": "Pictures per step",
     "learning_rate": "Learning rate",
     "every": "Checkpoint every",
     "seed": "Seed",
@@ -109,7 +103,7 @@ START_TRAINING, STOP_TRAINING = "Start training", "Stop and keep"
 DOWNLOAD_TRAINED, DOWNLOAD_LOG = "Download (.zip)", "Download log (.csv)"
 USE_TRAINED = "Use in Compare"
 TRAINED, FIRST_TRAINED = "Trained", "the model’s first"
-NO_TRAINING = "Nothing was trained here yet. Choose a recipe and press “Start training”."
+NO_TRAINING = "Nothing was trained here yet."
 TRAINING_PHASES = {
     "loading": "Loading the model and sampling it untrained",
     "preparing": "Making the pictures that it learns from",
@@ -161,7 +155,7 @@ def seconds(value: float) -> str:
 
 def within(low: float, high: float) -> str:
     """From where to where a number goes, both ends included."""
-    return " to ".join(f"{end:,.9f}".rstrip("0").rstrip(".") for end in (low, high))
+    return " – ".join(f"{end:,.9f}".rstrip("0").rstrip(".") for end in (low, high))
 
 
 def unscored(why: str) -> str:
@@ -186,9 +180,9 @@ def run(prompt: str, seed: int | str, method: str) -> str:
     return f"{short}, seed {seed}, {method}"
 
 
-def a_set(title: str, n: int, precomputed: bool) -> str:
+def a_set(title: str, n: int) -> str:
     """A set of pictures in a list."""
-    return f"{title} (n = {n:,}{', precomputed' if precomputed else ''})"
+    return f"{title} (n = {n:,})"
 
 
 def plane(how: str, network: str) -> str:
@@ -198,7 +192,7 @@ def plane(how: str, network: str) -> str:
 
 def few(least: int) -> str:
     """What to expect of small sets."""
-    return f"The smallest set has n = {least}: small differences are chance." if least < FEW else ""
+    return f"n = {least}: small differences are chance." if least < FEW else ""
 
 
 def perplexity_info(largest: int, n: int) -> str:

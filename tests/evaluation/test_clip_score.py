@@ -212,7 +212,7 @@ def test_the_command_measures_distances_and_captions(score, tmp_path, clip, caps
     text = (tmp_path / "out" / "score.md").read_text()
     for said in (
         "Pictures without a caption, left out: 2.",
-        "Too large with few images: 8",
+        "Too large with 8 of the advised 2,048",
         "Pictures of the folder that could not be read and are left out: 1.",
         "method: plain; steps: 2",
     ):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskunet.records import MAX_SETTING, Request
-from maskunet.records.selection import Place, kept, parse, place_of, simplified, write
+from maskunet.records.selection import Place, kept, named, parse, place_of, simplified, write
 from maskunet.records.site_stats import name_of
 
 SITES = [
@@ -162,3 +162,23 @@ def test_a_simplified_selection_means_the_same_and_is_no_longer(seed):
 def test_clicks_become_a_short_text():
     clicked = parse("block1.layer0.cross.q@1-5; block1.layer0.cross.q@6-10; block1.layer0.cross.k@1-10; v=0.5; v=1")
     assert write(simplified(clicked)) == "block1.layer0.cross.q,k@1-10"
+
+
+def test_a_layer_with_several_transformer_blocks_has_each_of_them_by_its_number():
+    deep = [
+        f"up_blocks.0.attentions.{layer}.transformer_blocks.{inner}.attn2.to_v"
+        for layer in (0, 1)
+        for inner in (0, 1, 2)
+    ]
+    texts = [named(site, deep) for site in deep]
+    assert texts[2] == "block0.layer0.inner2.cross.v" == name_of(deep[2]) and len({*texts}) == len(deep)
+    for site, text in zip(deep, texts, strict=True):
+        (place,) = parse(text)
+        assert str(place) == text and [each for each in deep if place.fits(each)] == [site]
+    (layer,) = parse("block0.layer1")
+    assert [layer.fits(site) for site in deep] == [False] * 3 + [True] * 3
+    out = kept(parse("cross.inner0,2=0.5"), deep, [1] * 6, 1)
+    assert out[0, :, 0].tolist() == [0.5, 1, 0.5] * 2
+    with pytest.raises(ValueError, match="block0 has layer0-1 with inner0-2, head0"):
+        kept(parse("inner3"), deep, [1] * 6, 1)
+    assert [named(site, SITES) for site in SITES] == [name_of(site) for site in SITES]

@@ -58,3 +58,26 @@ def test_a_card_has_the_pictures_and_a_caption_however_long_the_prompt(run, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"card.png"} and "not made" in lines[1]
     with pytest.raises(ValueError, match="kept no pictures of its steps"):
         animation.frames(replace(run, course=None))
+
+
+def test_a_card_says_what_the_checker_saw_and_whether_that_is_right(run):
+    assert animation.verdict({"right": True, "saw": "a cube"}) == "✓ the checker saw a cube"
+    assert animation.verdict({"right": None, "saw": "a cube"}) == "the checker saw a cube"
+    said = {"right": False, "saw": "a red sphere", "spoiled": "noisy"}
+    assert animation.verdict(said) == "✗ the checker saw a red sphere in a noisy picture"
+    judged = replace(run, base_verdict=said, verdict={"right": True, "saw": "a cube"})
+    plain = replace(run, base_verdict={}, verdict={})
+    assert animation.card(judged).height > animation.card(plain).height
+
+
+def test_what_is_shared_is_made_once_and_the_newest_twenty_are_kept(run, tmp_path):
+    small = gray([10, 200])
+    mine = replace(run, course=Course(timesteps=(9, 1), base=small, result=small, maps={}))
+    files = animation.shared(mine, tmp_path)
+    assert [path.name for path in files] == [*animation.NAMES]
+    before = [path.stat().st_mtime_ns for path in files]
+    assert [path.stat().st_mtime_ns for path in animation.shared(mine, tmp_path)] == before
+    assert [path.name for path in animation.shared(replace(run, id="b" * 12, course=None), tmp_path)] == ["card.png"]
+    for number in range(animation.MAX_KEPT):
+        animation.shared(replace(run, id=f"{number:012}", course=None), tmp_path)
+    assert len([*tmp_path.iterdir()]) == animation.MAX_KEPT

@@ -112,8 +112,9 @@ def test_the_table_holds_what_was_measured(drawn):
         assert (row["set"], row["measure"], row["reference"]) == (one.name, score.title, "real")
         assert (int(row["n"]), int(row["n_reference"]), row["note"]) == (score.n, 30, score.note)
         assert [float(row[k]) for k in ("value", "low", "high")] == [score.value, score.low, score.high]
-    cells = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?) to (.*?)</td>', html)
-    assert cells == [(s.title, f"{s.value:.3g}", f"{s.low:.3g}", f"{s.high:.3g}") for _, s in wanted]
+    cells = re.findall(r"<td>(\S+) <small>\[(\S+), (\S+)\]</small></td>", html)
+    assert cells == [(f"{s.value:.3g}", f"{s.low:.3g}", f"{s.high:.3g}") for _, s in wanted]
+    assert re.findall(r'<th scope="col">(.*?)</th>', html) == [s.title for _, s in wanted[:4]]
     assert "Measured against real, n = 30" in html and "other, n = 9<" in html
     for spec in metrics.SPECS.values():
         assert f"<dt>{spec.title}</dt>" in html and spec.interval in unescape(html)
@@ -216,7 +217,7 @@ BARE = SetCard(key="folder:bare", title="bare", reason="It <holds> nothing.")
 def test_only_usable_sets_are_offered_and_folders_bring_their_fields():
     empty, form, shown, sets, folders, refused = tab(REAL, VAL, BARE).offer()
     assert [part.visible for part in (empty, form, shown, folders)] == [False, True, True, True]
-    assert sets.choices == [("real (n = 100, precomputed)", "a/real"), ("val (n = 5,000)", "folder:val")]
+    assert sets.choices == [("real (n = 100)", "a/real"), ("val (n = 5,000)", "folder:val")]
     assert sets.value == ["a/real"] and "It &lt;holds&gt; nothing." in refused
     assert not tab(REAL).offer()[4].visible
     assert [part.visible for part in tab(BARE).offer()[:3]] == [True, False, False]

@@ -1,10 +1,15 @@
 """The precomputed runs are whole, and the page begins with the one that its controls ask for."""
 
+from types import SimpleNamespace
+
+from maskunet.experiments.tabletop import gallery as made_runs
+from maskunet.experiments.tabletop.gallery import ERASED
 from maskunet.library.library import Library
 from maskunet.models import SPECS
 from maskunet.studio.studio import Studio
 from maskunet.studio.work import DeviceWork
-from maskunet.ui import gallery
+from maskunet.ui import gallery, story_words
+from maskunet.ui.html.story import story
 from maskunet.ui.page import build
 
 
@@ -30,3 +35,30 @@ def test_the_first_is_of_the_prompt_seed_model_and_method_that_the_page_begins_w
     assert (value("Steps"), value("Guidance scale")) == (first.steps, 0)  # the model's own scale, as this run's
     assert first.guidance == SPECS[first.model].guidance
     assert Library().default != first.model  # the figures in the documents are of the clean base, as commands are
+
+
+def test_the_tour_takes_away_a_concept_that_a_rule_chose():
+    runs = gallery.load()
+    (run,) = [each for each in runs.values() if each.request.method == "held_mask"]
+    assert run.request.settings == {"mask": ERASED} and "Chosen by rule" in run.note
+    assert run.base_verdict["right"] and "red" in run.base_verdict["saw"].split()
+    assert "red" not in run.verdict["saw"].split()
+    told = story(runs, {})
+    assert story_words.CONCEPT in told and run.request.prompt in told and told.count('class="slide"') == 5
+
+
+def test_the_rule_takes_the_first_prompt_that_the_checker_finds_right_and_then_without_the_concept(monkeypatch):
+    judged = iter([(False, "a red cube"), (True, "a red cube, a cone"), (True, "a cube"), (True, "a cone")])
+    asked = []
+
+    def made(loaded, request):
+        asked.append(request.prompt)
+        right, saw = next(judged, (True, "a red cone"))
+        return SimpleNamespace(base_verdict={"right": right}, verdict={"saw": saw})
+
+    monkeypatch.setattr(made_runs, "_made", made)
+    loaded = SimpleNamespace(model=SimpleNamespace(name="tabletop"))
+    kind, request, note = made_runs.erased(loaded)
+    assert len(asked) == made_runs.PER_TASK and all("red" in prompt.split() for prompt in asked)
+    assert (kind, request.prompt, request.previews) == ("erased", asked[2], True)
+    assert f"of {made_runs.PER_TASK - 1} held-out prompts" in note and "2 lost their red" in note

@@ -2,14 +2,24 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from maskunet.evaluation import metrics
+from maskunet.models import SPECS
 from maskunet.records import MAX_SEED, MAX_SETTING, Request
+from maskunet.records.features import FeatureEvent, Measures, Plane
+from maskunet.studio import features_process
 from maskunet.studio.studio import Studio
 from maskunet.ui import gallery, links, opening_words
+from maskunet.ui.html import chips
+from tests.support import words_on_page
 from tests.support.serving import SOON, needs_browser, served
+from visualize import embedding
 
+CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 FULL = Request(
     prompt="a cat & a “dog”?", negative_prompt="red", seed=MAX_SEED, model="tiny", method="maskunet_free", preset="paper",
     steps=7, guidance=3.5, settings={"updates": 2, "low_memory": True, "gain": 0.25, "solver": "1", "groups": "a; b"},
@@ -26,7 +36,7 @@ def shelf():
 @pytest.fixture(scope="module")
 def lab(library, shelf, tmp_path_factory):
     """The address of a running page, and its studio."""
-    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
+    studio = Studio(tmp_path_factory.mktemp("runs"), library=library, trains=True)
     with served(studio, shelf) as url:
         yield url, studio
 
@@ -106,6 +116,33 @@ def test_without_a_click_both_pictures_their_verdicts_and_what_to_do_are_in_sigh
     }  # fmt: skip
 
 
+@needs_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_on_a_phone_the_pair_is_in_sight_and_a_button_brings_the_settings(visit, theme):
+    tab = visit(f"?__theme={theme}")
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.locator("#fold-settings button").wait_for(state="visible")
+    parts = [f"#beside {part} >> nth={i}" for part in ("img", "figcaption") for i in (0, 1)]
+    boxes = {part: tab.locator(part).bounding_box() for part in ("#prompt", "#examples", "#generate", *parts)}
+    assert all(box["y"] >= 0 and box["y"] + box["height"] <= 844 for box in boxes.values()), boxes
+    heads = [tab.locator(f"#top {part}").bounding_box() for part in ("[data-tour]", "#copy-link")]
+    ends = tab.evaluate(
+        "(r => (r.selectNodeContents(document.querySelector('#top h1')), r.getBoundingClientRect().right))(new Range())"
+    )
+    assert ends < heads[0]["x"] and heads[0]["x"] + heads[0]["width"] < heads[1]["x"]
+    assert heads[1]["x"] + heads[1]["width"] <= 390 and tab.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth"
+    )
+    assert tab.evaluate(CONTRAST) == []
+    folded = [tab.locator(part) for part in ("#method", "#setup", "#choices .more", "#vocabulary")]
+    assert not any(part.is_visible() for part in folded)
+    tab.locator("#fold-settings button").click()
+    assert tab.locator("#method").is_visible() and form(tab)["preset"] == "shared"
+    tab.locator("#fold-settings button").click()
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    assert tab.locator("#method").is_visible() and tab.locator("#fold-settings").is_hidden()
+
+
 def test_the_page_opens_on_a_pair_that_masks_mended_beside_one_that_they_broke():
     first, second, third, *rest = gallery.load().values()
     judged = [(run.base_verdict["right"], run.verdict["right"]) for run in (first, second, third)]
@@ -150,7 +187,7 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     assert tab.get_by_label("Guidance scale").input_value() == "2.5"
     tab.get_by_role("tab", name="Explore").click()
     tab.wait_for_selector("#heat .heat")
-    tab.get_by_role("button", name="Show the form").click()
+    assert tab.locator("#controls").is_hidden()  # it is folded away, the link is not
     tab.get_by_role("button", name="Copy link").click()
     tab.get_by_text("Link copied").wait_for()
     copied = tab.evaluate("navigator.clipboard.readText()")
@@ -213,3 +250,40 @@ def test_a_link_says_all_that_was_asked_and_reads_it_back():
 )  # fmt: skip
 def test_what_cannot_be_is_left_out_of_a_link(query):
     assert links.read(f"prompt=a+cat&{query}") == ({"prompt": "a cat"}, {})
+
+
+MOST_WORDS = 1245  # 60 % of the 2,075 that the page's first edition had
+NEW_TABS = ("Intervene", "Grid")  # which it did not have
+
+
+def measured(request, *visitor):
+    """What a drawing of the shipped sets ends with, without the work: made up points, and distances of 5."""
+    names = tuple(key.rpartition("/")[2] for key in request.sets)
+    with np.errstate(all="ignore"):
+        few = np.random.default_rng(0).normal(size=(56, 4))
+        scores = [(name, score) for name in names[1:] for score in metrics.measure(few, few[::-1], 0)]
+    rows = tuple(
+        {"set": name, "reference": names[0], "measure": s.title, "n": 56, "n_reference": 56, "note": s.note}
+        | {"value": s.value, "low": s.low, "high": s.high}
+        for name, s in scores
+    )
+    plane = Plane(
+        title="t-SNE, perplexity 30, seed 0", caveat=embedding.CAVEATS["t-SNE"], extractor="tabletop",
+        points=dict.fromkeys(names, few[:, :2]), thumbnails=dict.fromkeys(names, np.zeros((56, 48, 48, 3), np.uint8)),
+        files=dict.fromkeys(names, ("a",) * 56), captions=dict.fromkeys(names, ("",) * 56),
+    )  # fmt: skip
+    about = features_process.reading()
+    yield FeatureEvent(phase="done", plane=plane, measures=Measures(reference=names[0], rows=rows, about=about))
+
+
+@needs_browser
+def test_the_page_has_at_most_three_in_five_of_its_former_words(visit, lab, monkeypatch):
+    monkeypatch.setattr(lab[1].features, "draw", measured)
+    tab = visit()
+    tab.wait_for_selector("#beside img", state="visible")
+    counted = words_on_page.count(tab)
+    assert set(NEW_TABS) < set(counted) and all(counted.values())
+    vocabulary = re.sub(r"<[^>]*>", " ", chips.vocabulary(SPECS["tabletop_web"]))
+    known = len(words_on_page.WORD.findall(vocabulary))  # the small model of this page has none
+    assert known > 20
+    assert sum(n for name, n in counted.items() if name not in NEW_TABS) + known <= MOST_WORDS, counted

@@ -3,10 +3,14 @@
 import csv
 import json
 import re
+import shlex
+import shutil
+import subprocess
 import threading
 import time
 import zipfile
 from collections import defaultdict
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,13 @@ import pytest
 
 from maskunet.commands.registry import main
 from maskunet.lab import Lab
-from maskunet.records import Request, held_mask
+from maskunet.masks import held
+from maskunet.records import Card, Request, held_mask
 from maskunet.runs import mask_sources
 from maskunet.runs.notebook import read, save
 from maskunet.studio.studio import Studio
+from maskunet.ui import links, snippets
 from maskunet.ui.page import Page, build
-from maskunet.ui.tabs import compare
 from tests.support.serving import SOON, needs_browser, served
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -82,9 +87,17 @@ def visit(chromium, lab, idle):
         idle[kind].append(forget(context, lab[0]))
 
 
+def unfold(tab):
+    """On a phone the settings are folded away."""
+    button = tab.locator("#fold-settings [aria-expanded=false]")
+    if button.is_visible():
+        button.click()
+
+
 def fill(tab, prompt="a red cube", method=None):
     tab.locator("#prompt textarea").fill(prompt)
     if method:
+        unfold(tab)
         tab.get_by_label("Method").click()
         tab.get_by_role("option", name=method, exact=True).click()
 
@@ -118,6 +131,11 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download run").click()
     assert download.value.suggested_filename.endswith(".zip")
+    tab.get_by_role("button", name="Draw to share").click()
+    for name, file in (("Card", "card.png"), ("Steps (.webp)", "steps.webp"), ("Steps (.gif)", "steps.gif")):
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name=name).click()
+        assert download.value.suggested_filename == file
     assert (tab.foreign, tab.complaints) == ([], [])
 
 
@@ -529,9 +547,33 @@ def test_steps_guidance_and_settings_are_taken_and_the_snippet_runs_as_printed(c
     made = lab[1].run(client.predict("a cube", **asked, api_name="/compare")[2]["run_id"])
     assert (made.request.steps, made.request.guidance, made.settings["removed"]) == (2, 2.5, 0.5)
     printed: dict[str, Any] = {}
-    exec(compare.snippet(made.request, lab[0]), printed)
+    exec(snippets.python(made.request, lab[0]), printed)
     again = lab[1].run(printed["facts"]["run_id"])
     assert again.request == made.request and again.settings == made.settings
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl on this machine")
+def test_the_curl_and_the_replay_run_as_printed(lab, library, tmp_path, monkeypatch):
+    asked = Request(
+        prompt='it\'s a "cube"; $HOME & 猫',
+        seed=5,
+        model="tiny",
+        method="random_mask",
+        steps=2,
+        guidance=2.5,
+        settings={"removed": 0.5},
+    )
+    said = subprocess.run(
+        ["sh", "-c", snippets.curl(asked, lab[0])], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    made = lab[1].run(re.findall(r'"run_id": *"(\w+)"', said)[-1])
+    assert links.fields(made.request) == links.fields(replace(asked, preset=made.request.preset))
+    with zipfile.ZipFile(lab[1].shelf.zip(made.id)) as files:
+        files.extractall(tmp_path)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(snippets.replay(made))[3:]) == 0
+    assert np.array_equal(read("again").result_image, made.result_image)
 
 
 def test_a_caller_is_told_which_seed_was_drawn(client):
@@ -589,6 +631,57 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     tab.get_by_role("button", name="Open in Compare").click()
     tab.get_by_text("Knock out, preset chosen").wait_for(timeout=SOON)
     tab.wait_for_function("document.querySelector('#method input').value.startsWith('Knock out')", timeout=SOON)
+
+
+def in_one_screen(tab):
+    """Both pictures of the Intervene tab and what stands under them."""
+    parts = [*tab.locator("#knocked img").all(), *tab.locator("#knocked figcaption").all()]
+    boxes = [part.bounding_box() for part in parts]
+    return len(boxes) == 4 and all(box["y"] >= 0 and box["y"] + box["height"] <= 800 for box in boxes)
+
+
+@needs_browser
+def test_two_clicks_erase_a_concept_on_a_new_prompt(visit, library, tmp_path, monkeypatch):
+    model = library.load("tiny").model
+    few = np.arange(0, 4000, 3, dtype=np.uint32)
+    mask = held.of_model(model, {0: few}, {"made": "by hand", "direction": "erase", "concept": "red"})
+    held_mask.save(mask, tmp_path / "erase_red.safetensors")
+    monkeypatch.setitem(model.trained, "mask", {"erase_red": tmp_path / "erase_red.safetensors"})
+    monkeypatch.setattr(
+        library, "concepts", lambda name: [Card(name="erase_red", title="red", summary="", kind="erase")]
+    )
+    tab = visit(viewport={"width": 1280, "height": 800})
+    fill(tab, "two red dogs")
+    tab.get_by_role("tab", name="Intervene").click()  # one
+    slider = tab.locator("#dose input[type=range]")
+    slider.wait_for()
+    box = slider.bounding_box()
+    tab.mouse.click(box["x"] + 3, box["y"] + box["height"] / 2)  # two
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.locator("#knocked figcaption b").nth(1).inner_text() == "“red” erased, 100% of the mask"
+    assert "two red dogs" in tab.locator("#knocked img").nth(1).get_attribute("alt")
+    base, result = (tab.locator("#knocked img").nth(i).get_attribute("src") for i in (0, 1))
+    assert base != result and in_one_screen(tab) and not tab.complaints
+
+
+@needs_browser
+def test_three_clicks_knock_out_a_site_that_the_map_shows(visit):
+    tab = visit(viewport={"width": 1280, "height": 800})
+    fill(tab, "a dog on a red cube", "Random mask · control")
+    generate(tab)
+    fill(tab, "something else")
+    tab.get_by_role("tab", name="Explore").click()  # one
+    tab.wait_for_selector("#headline")
+    assert tab.locator("#knock-this").is_hidden()  # of which site?
+    tab.locator('.heat .name[data-site="block1.layer0.cross.v"]').click()  # two
+    tab.locator("#knock-this").click()  # three
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.get_by_role("tab", name="Intervene").get_attribute("aria-selected") == "true"
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+    assert tab.locator("#prompt textarea").input_value() == "a dog on a red cube"  # the form is of the picture again
+    assert "a dog on a red cube" in tab.locator("#knocked img").nth(1).get_attribute("alt")
+    assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
+    assert in_one_screen(tab) and not tab.complaints
 
 
 @needs_browser

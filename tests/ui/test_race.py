@@ -181,10 +181,10 @@ def test_what_came_out_follows_from_the_intervals():
     assert "nothing differs measurably" in race.verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 
-def test_the_answer_comes_first_and_the_command_is_folded_away(found):
+def test_the_answer_comes_first_and_the_command_is_there_to_copy(found):
     html = race.said(found, TITLES)
-    places = [html.index(part) for part in ('class="verdict"', 'class="said"', "<details><summary>")]
-    assert places == sorted(places) and "<code>" not in html[: places[-1]] and "<details open" not in html
+    places = [html.index(part) for part in ('class="verdict"', 'class="said"', "data-copy=")]
+    assert places == sorted(places) and found["about"]["command"] in unescape(html[places[-1] :])
 
 
 def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):
@@ -220,7 +220,15 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         found = race.read()
         tops = [tab.locator(f"#{name}").bounding_box()["y"] for name in
                 ("race-said", "race-curves", "race-picker", "race-lines", "race-prompt", "race-sheet")]  # fmt: skip
-        assert tops == sorted(tops) and not tab.locator("#race-said code").is_visible()
+        assert tops == sorted(tops)
+        curves = [tab.locator(f"#plot-race_{what}") for what in ("correct", found["held_out"])]
+        assert [curve.is_visible() for curve in curves] == [True, False]
+        tab.locator("#race-curves input").nth(1).check()
+        assert [curve.is_visible() for curve in curves] == [False, True]
+        browser.grant_permissions(["clipboard-read", "clipboard-write"])
+        tab.locator("#race-said button").click()
+        tab.get_by_role("button", name="Copied").wait_for()
+        assert tab.evaluate("navigator.clipboard.readText()") == found["about"]["command"]
         assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
         before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
         tab.get_by_label("Equal U-Net calls").check()

@@ -5,7 +5,7 @@ import pytest
 
 from maskunet.plugins import discover
 from maskunet.studio.studio import Studio
-from maskunet.ui import controls, page, tabs, words
+from maskunet.ui import controls, look, page, tabs, words
 
 NEW = """
 import gradio as gr
@@ -76,7 +76,7 @@ def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):
 
 
 def test_every_style_sheet_of_a_tab_is_served():
-    assert {path.stem for path in page.CSS} >= {"style", "settings", "race", "train"}
-    assert page.CSS.index(next(p for p in page.CSS if p.stem == "style")) < min(
-        i for i, path in enumerate(page.CSS) if path.parent.name == "tabs"
+    assert {path.stem for path in look.CSS} >= {"style", "settings", "race", "train"}
+    assert look.CSS.index(next(p for p in look.CSS if p.stem == "style")) < min(
+        i for i, path in enumerate(look.CSS) if path.parent.name == "tabs"
     )

@@ -60,18 +60,15 @@ def measure(features: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple
 def _note(n: int, m: int) -> str:
     if min(n, m) >= ENOUGH:
         return ""
-    return (
-        f"Too large with few images: {min(n, m):,} of the advised {ENOUGH:,}. Compare only with distances of "
-        "sets of the same sizes."
-    )
+    return f"Too large with {min(n, m):,} of the advised {ENOUGH:,} images. Compare only with sets of the same sizes."
 
 
 SPEC = MetricSpec(
     name="frechet",
     title="Fréchet distance",
-    summary="Between Gaussians fitted to both sets; 0 for equal means and covariances.",
+    summary="Between Gaussians fitted to both sets.",
     source="Heusel et al. 2017",
     better="lower",
-    interval=f"1.96 standard deviations of {RESAMPLES} bootstrap resamples of the images of both sets",
+    interval=f"from {RESAMPLES} bootstrap resamples",
     measure=measure,
 )

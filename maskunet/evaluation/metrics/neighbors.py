@@ -53,9 +53,9 @@ def measure(features: np.ndarray, reference: np.ndarray, seed: int = 0) -> tuple
 SPEC = MetricSpec(
     name="neighbors",
     title="Precision and recall",
-    summary="Share of images within the reference's neighborhoods, and the other way round.",
+    summary="Share of images within the other set's neighborhoods.",
     source="Kynkäänniemi et al. 2019",
     better="higher",
-    interval="Wilson's for the share of the scored images, given the other set's neighborhoods",
+    interval="Wilson's",
     measure=measure,
 )

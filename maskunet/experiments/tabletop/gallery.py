@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 OF_TWO = ("two", "position", "color_attribution", "texture_attribution")  # tasks whose prompts name two things
 PER_TASK = 8  # held-out prompts of each that the opening runs are chosen from
 SEED = 1
+ERASED_ON, ERASED = "tabletop", "erase_red"  # the model and its kept mask
 START = ("a red cube and a blue sphere", 7)
 VARIANTS = (  # seed, method, preset
     (2, "maskunet_free", "official"),
@@ -30,13 +31,13 @@ VARIANTS = (  # seed, method, preset
 
 
 def make(folder: Path) -> None:
-    """Make all of them: those that the page opens with, then `usual`."""
+    """Make all of them: those that the page opens with, then `usual`, then the concept that is taken away."""
     from maskunet.library.library import Library
     from maskunet.runs import run_folder
 
     library = Library("tabletop_web", device="cpu")
     loaded = library.load("tabletop_web")
-    for number, (kind, request, note) in enumerate([*opening(loaded), *usual()]):
+    for number, (kind, request, note) in enumerate([*opening(loaded), *usual(), erased(library.load(ERASED_ON))]):
         name = f"{number:02d}-{kind}-{request.method}-{request.preset}-{request.seed}"
         run = _made(library.load(request.model), request, hashlib.sha256(name.encode()).hexdigest()[:12])
         run_folder.write(replace(run, note=" ".join(filter(None, (note, run.note)))), folder / name)
@@ -82,6 +83,36 @@ def usual() -> Iterator[tuple[str, Request, str]]:
     for task, seed, method, preset in [*variants, *(("color_attribution", *variant) for variant in VARIANTS)]:
         keep = task == "color_attribution"
         yield task, Request(prompt=firsts[task], seed=seed, method=method, preset=preset, keep_masks=keep), ""
+
+
+def erased(loaded: "Loaded") -> tuple[str, Request, str]:
+    """One concept's mask on a held-out prompt of two colored things, for the tour.
+
+    Of the prompts that name the concept, all from the same seed, the first one whose unmasked picture the checker finds
+    right and in whose masked one it sees nothing of the concept. The note says of how many that holds.
+
+    Raises:
+        ValueError: it holds of none.
+    """
+    concept = ERASED.partition("_")[2]
+    named = [case.prompt for case in cases("color_attribution", 100) if concept in case.prompt.split()]
+    fits: list[tuple[Request, bool]] = []
+    for prompt in list(dict.fromkeys(named))[:PER_TASK]:
+        request = Request(
+            prompt=prompt, seed=SEED, model=loaded.model.name, method="held_mask", preset="whole", previews=False,
+            statistics=False, settings={"mask": ERASED},
+        )  # fmt: skip
+        run = _made(loaded, request)
+        if run.base_verdict["right"]:
+            fits.append((request, concept not in run.verdict["saw"].split()))
+    gone = [request for request, away in fits if away]
+    if not gone:
+        raise ValueError(f"No picture lost its {concept} under {ERASED}. Make the mask again.")
+    note = (
+        f"Chosen by rule: of {len(fits)} held-out prompts whose unmasked picture is right, {len(gone)} lost their "
+        f"{concept}; this is the first."
+    )
+    return "erased", replace(gone[0], previews=True, statistics=True), note
 
 
 def _made(loaded: "Loaded", request: Request, run_id: str = "") -> Run:

@@ -21,9 +21,9 @@ class Solver:
             `guidance`.
     """
 
-    second_order: bool = setting(True, "use the solver's second order")
-    guidance_from: float = setting(0.0, "share of the steps before guidance begins", low=0.0, high=1.0)
-    guidance_until: float = setting(1.0, "share of the steps before guidance ends", low=0.0, high=1.0)
+    second_order: bool = setting(True, "of the solver")
+    guidance_from: float = setting(0.0, "share of the steps", low=0.0, high=1.0)
+    guidance_until: float = setting(1.0, "share of the steps", low=0.0, high=1.0)
 
 
 # Of a method that rewards steer: for each one that there is a field, such as hpsv2, its weight (omega, Eq. 10).

@@ -25,7 +25,7 @@ def dressed(
     """
     loras = [(files["loras"][name], weight) for name, weight in added.loras]
     words = [(files["embeddings"][name], token) for name, token in added.embeddings]
-    networks = {"unet": model.unet, "text_encoder": model.text_encoder}
+    networks = {name: each for name, each in model.networks.items() if name != "vae"}
     beside = sites if added.lora_masks == READINGS[1] else []
     networks |= lora.put_on(networks, loras, beside) if loras else {}
     suit(networks["unet"])

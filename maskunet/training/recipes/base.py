@@ -51,9 +51,9 @@ class Settings:
     clip: float = setting(1.0, "largest gradient norm", low=1e-6, high=1e9)
     ema: float = setting(0.0, "decay of the average; 0 for none", low=0.0, high=0.999999)
     caption_dropout: float = setting(0.0, "captions left out", low=0.0, high=1.0)
-    precision: str = setting("no", "mixed precision", choices=PRECISIONS)
+    precision: str = setting("no", "mixed", choices=PRECISIONS)
     checkpointing: bool = setting(False, "recompute masked blocks: less memory")
-    keep_each: bool = setting(False, "keep the trained part of every checkpoint")
+    keep_each: bool = setting(False, "the trained part of every checkpoint")
     every: int = setting(500, "steps between checkpoints", low=1, high=1_000_000)
     seed: int = setting(0, "of everything random", low=0, high=2**31)
 

@@ -101,7 +101,7 @@ def dynamics(run: Run, step: int, site: str | None) -> list[str]:
     overlap = plots.lines(rows, overlaps, ylabel=explore_words.OVERLAP, **common)
     found = [
         drawn(explore_words.RATIO, "removed_ratio", explore_words.REMOVED, "a", "removed_ratio", ys=plots.percent),
-        plots.framed(explore_words.OVERLAPS, overlap, rows, "mask_dynamics", explore_words.OVERLAP_HINT),
+        plots.framed(explore_words.OVERLAPS, overlap, rows, "mask_dynamics"),
     ]
     if any(row["logit_mean"] is not None for row in rows):
         found += [
@@ -166,9 +166,9 @@ def maps(course: Course, run: Run, timestep: int) -> str:
     step = course.timesteps.index(timestep)
     cells = "".join(
         f'<figure><img {pictures.ZOOM} src="{pictures.uri(both[side, step], 64, "png")}" alt="Features of up block {block}, '
-        f'{explore_words.SIDES[side].lower()}, timestep {timestep}"><figcaption>{explore_words.SIDES[side]}, block {block}</figcaption></figure>'
+        f'{explore_words.SIDES[side].lower()}, timestep {timestep}"><figcaption>{explore_words.mapped(side, block) if n == 0 else explore_words.block(block)}</figcaption></figure>'
         for side in (0, 1)
-        for block, both in course.maps.items()
+        for n, (block, both) in enumerate(course.maps.items())
     )
     inside = f'<div class="maps" style="--blocks:{len(course.maps)}">{cells}</div>'
     return plots.framed(

@@ -53,7 +53,7 @@ def cloud(plane: Plane, precomputed: Mapping[str, bool], networks: Mapping[str, 
         f'<output class="chosen" aria-live="polite">{words.NOTHING_CHOSEN}</output><div class="picked"></div></div>{notes}'
     )
     least = min(map(len, plane.points.values()))
-    said = f"{words.few(least)} {plane.caveat} {words.PLANE_HINT}".strip()
+    said = f"{words.few(least)} {plane.caveat}".strip()
     title = words.plane(plane.title, networks.get(plane.extractor, plane.extractor))
     return plots.framed(title, inside, rows, "embedding", said)
 
@@ -123,34 +123,39 @@ def _drawing(plane: Plane) -> str:
 
 
 def measures(found: Measures) -> str:
-    """The table: a heading with both n for every set, and a line for every measure."""
+    """The table: a row for every set, a column for every measure."""
     if not found.rows:
         return f'<p class="hint">{words.ONE_SET}</p>'
-    lines, named = [], None
+    names = list(dict.fromkeys(row["measure"] for row in found.rows))
+    sets: dict[str, dict[str, Mapping]] = {}
     for row in found.rows:
-        if row["set"] != named:
-            named = row["set"]
-            heading = f"{named}, n = {row['n']:,}"
-            lines.append(f'<tr><th colspan="3" scope="colgroup">{escape(heading)}</th></tr>')
-        lines.append(f'<tr><th scope="row">{escape(row["measure"])}</th>{_cells(row)}</tr>')
+        sets.setdefault(row["set"], {})[row["measure"]] = row
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    lines = "".join(_line(name, mine, names) for name, mine in sets.items())
     first = found.rows[0]
     title = f"{words.MEASURED} {found.reference}, n = {first['n_reference']:,}"
-    head = f'<tr><td></td><th scope="col">{words.VALUE}</th><th scope="col">{words.INTERVAL}</th></tr>'
     notes = dict.fromkeys(f"{row['measure']}: {row['note']}" for row in found.rows if row["note"])
-    said = "".join(f'<p class="hint">{escape(note)}</p>' for note in notes)
+    said = "".join(f'<p class="hint">{escape(note)}</p>' for note in (*notes, words.INTERVALS))
     about = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in found.about.items())
     inside = (
-        f'<table class="measures"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>{said}'
-        f'<details class="reading" open><summary>{words.HOW_MEASURED}</summary><dl>{about}</dl></details>'
+        f'<table class="measures"><thead><tr><td></td>{head}</tr></thead><tbody>{lines}</tbody></table>{said}'
+        f'<details class="reading"><summary>{words.HOW_MEASURED}</summary><dl>{about}</dl></details>'
     )
     return plots.framed(title, inside, found.rows, "measures")
 
 
-def _cells(row: Mapping) -> str:
+def _line(name: str, mine: Mapping[str, Mapping], names: list[str]) -> str:
+    n = next(iter(mine.values()))["n"]
+    cells = "".join(f"<td>{_cell(mine[each]) if each in mine else ''}</td>" for each in names)
+    return f'<tr><th scope="row">{escape(name)}, n = {n:,}</th>{cells}</tr>'
+
+
+def _cell(row: Mapping) -> str:
+    """A value with its interval below it."""
     if row["value"] is None:
-        return f'<td colspan="2">{words.NOT_MEASURED}</td>'
+        return words.NOT_MEASURED
     value, low, high = (plots.number(row[name]) for name in ("value", "low", "high"))
-    return f"<td>{value}</td><td>{low} to {high}</td>"
+    return f"{value} <small>[{low}, {high}]</small>"
 
 
 def status(event: FeatureEvent) -> str:

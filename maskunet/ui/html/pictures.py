@@ -127,9 +127,8 @@ def names(run: Run, titles: Mapping[str, str]) -> tuple[str, str]:
 
 
 def titled(model: str, method: str, titles: Mapping[str, str]) -> tuple[str, str]:
-    """What stands under two pictures: always the model, then the method."""
-    model = titles.get(model, model)
-    return f"{model}, unmasked", f"{model}, {titles.get(method, method)}"
+    """What stands under two pictures of one model: its name, and the method."""
+    return f"{titles.get(model, model)}, unmasked", titles.get(method, method)
 
 
 def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str:
@@ -142,8 +141,7 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     preset = f", preset {request.preset}" if request.preset else ""
     line = (
         f"{badge}“{escape(request.prompt)}”, seed {request.seed}. "
-        f"{escape(titles.get(request.model, request.model))}{escape(_added(request))}; {escape(method)}{escape(preset)}; "
-        f"{escape(where)}.{state}"
+        f"{escape(method)}{escape(preset)}{escape(_added(request))}; {escape(where)}.{state}"
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
     tiles = [

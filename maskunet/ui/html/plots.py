@@ -7,10 +7,14 @@ from html import escape
 from typing import Any
 
 from maskunet.records.table import csv_text
+from maskunet.ui import words
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 480, 200, 44, 10, 22, 34
 SMALL = (300, 160)  # of a plot that stands beside another one
 FLAT = 0.05  # of the largest number, what an axis shows at least: smaller changes look as small as they are
+ARROW = (
+    '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M8 2v8M4.5 7 8 10.5 11.5 7M3 13.5h10"/></svg>'  # downwards
+)
 Rows = Sequence[Mapping[str, Any]]
 Series = tuple[str, str, str]  # the rows' column, its label, its CSS class
 
@@ -32,12 +36,14 @@ def number(value: float) -> str:
 def link(rows: Rows, name: str) -> str:
     """A link that holds the rows as a CSV file: nothing is asked of the server."""
     data = base64.b64encode(csv_text(rows).encode()).decode()
-    return f'<a class="csv" download="{name}.csv" href="data:text/csv;base64,{data}">CSV</a>'
+    said = f'title="{words.CSV}" aria-label="{words.CSV}"'
+    return f'<a class="csv" download="{name}.csv" href="data:text/csv;base64,{data}" {said}>{ARROW}</a>'
 
 
 def framed(title: str, inside: str, rows: Rows, name: str, hint: str = "") -> str:
-    """A titled plot with its numbers and a sentence on how to read it."""
-    head = f'<div class="head"><h4>{escape(title)}</h4>{link(rows, name) if rows else ""}</div>'
+    """A plot with its numbers and a sentence on how to read it; what it shows is its title, if its axis does not say so."""
+    named = f"<h4>{escape(title)}</h4>" if title else "<span></span>"
+    head = f'<div class="head">{named}{link(rows, name) if rows else ""}</div>'
     said = f'<p class="hint">{escape(hint)}</p>' if hint else ""
     return f'<section class="plot" id="plot-{name}">{head}{inside}{said}</section>'
 

@@ -13,7 +13,7 @@ from PIL import Image
 from maskunet.records import Card
 from maskunet.records.disk.shipped import shipped
 from maskunet.ui import race_words, words
-from maskunet.ui.html import pictures, plots
+from maskunet.ui.html import copy_button, pictures, plots
 from visualize.race import flat, places, table
 
 FOLDER = shipped("docs/results/race")
@@ -62,7 +62,7 @@ def said(found: Mapping[str, Any], titles: Titles) -> str:
     return (
         f'<h3>{race_words.TITLE}</h3><p class="verdict">{escape(verdict(found, titles))}</p>'
         f'<p class="said">{badge} {escape(sentence)}</p>'
-        f"<details><summary>{race_words.COMMAND}</summary><code>{escape(about['command'])}</code></details>"
+        f"{copy_button.button(about['command'], race_words.COMMAND)}"
     )
 
 
@@ -86,8 +86,12 @@ def curves(found: Mapping[str, Any], titles: Titles) -> str:
         (held_out, f"{titles.get(held_out, held_out)}, {race_words.HELD}", plots.number),
     )
     drawn = "".join(_panel(found, rows, *panel) for panel in panels)
+    switch = "".join(
+        f'<label><input type="radio" name="race-shown"{"" if n else " checked"}>{escape(label.capitalize() if n == 0 else label)}</label>'
+        for n, (_, label, _) in enumerate(panels)
+    )
     names = [(kind, race_words.KINDS.get(kind, kind), _look(place)) for place, kind in enumerate(found["kinds"])]
-    return f'{plots.legend(names)}<div class="plots">{drawn}</div>'
+    return f'<div class="switch">{switch}</div>{plots.legend(names)}<div class="shown">{drawn}</div>'
 
 
 def share(found: Mapping[str, Any], titles: Titles) -> str:
@@ -102,7 +106,7 @@ def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys
         for name, points in found["curves"].items()
     ]
     drawn = plots.curves(named, xlabel=race_words.SECONDS, ylabel=label, mark=found["seconds"], ys=ys)
-    return plots.framed(label.capitalize() if label.islower() else label, drawn, rows, f"race_{what}")
+    return plots.framed("", drawn, rows, f"race_{what}")
 
 
 def lines(found: Mapping[str, Any], budget: str, group: str, titles: Titles) -> str:
@@ -145,7 +149,7 @@ def _interval(found: Mapping[str, Any], what: str, factor: float, kind: str) -> 
     """A value with its interval below it; shares in percent."""
     value, low, high = (factor * found[f"{what}{end}"] for end in ("", "_low", "_high"))
     unit = " %" if factor == 100 else ""
-    return f"{value:{kind}}{unit} <small>{low:{kind}} to {high:{kind}}</small>"
+    return f"{value:{kind}}{unit} <small>[{low:{kind}}, {high:{kind}}]</small>"
 
 
 def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = FOLDER) -> str:
@@ -161,7 +165,8 @@ def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = 
         alt = escape(f"{name}: {each['prompt']}", quote=True)
         drawn += (
             f'<figure><img {pictures.ZOOM} src="{pictures.uri(image)}" alt="{alt}"><figcaption>{mark} {escape(name)}'
-            f"<small>{escape(titles.get(held_out, held_out))} {lane['rewards'][held_out]:.3f}, {race_words.lane(lane['pictures'])}</small>"
+            f"<small>{race_words.lane(lane['rewards'][held_out], lane['pictures'])}</small>"
             "</figcaption></figure>"
         )
-    return f'<div class="lanes">{drawn}</div><p class="hint">{race_words.PICTURES_HINT}</p>'
+    hint = escape(race_words.pictures_hint(titles.get(held_out, held_out)))
+    return f'<div class="lanes">{drawn}</div><p class="hint">{hint}</p>'

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 
 from maskunet.plugins import FieldCard
@@ -16,7 +17,8 @@ def form(cards: Cards, of: str, titles: Mapping[str, str], *, key: str, first: S
     Args:
         of: whose settings they are, such as method/preset; goes back with what is changed.
         key: begins the ids of the fields, such as key-steps.
-        first: names of what is shown at once, in this order; the others wait behind "More settings"; None shows all.
+        first: names of what is shown at once, in this order, whose titles say enough; the others wait behind
+            "More settings"; None shows all.
         titles: of settings whose name does not say enough.
     """
     if not cards:
@@ -25,6 +27,8 @@ def form(cards: Cards, of: str, titles: Mapping[str, str], *, key: str, first: S
     shown = [by_name.pop(name) for name in (list(by_name) if first is None else first) if name in by_name]
     rest = list(by_name.values())
     more = f"<details><summary>{words.MORE}</summary>{_fields(rest, titles, key)}</details>" if rest else ""
+    if first is not None:
+        shown = [replace(card, help="") for card in shown]
     said = f'data-one="{words.ONE_CHANGED}" data-many="{words.MANY_CHANGED}" data-mark="{words.CHANGED_MARK}"'
     back = f'<button type="button">{words.BACK_TO_PRESET}</button>'
     return (
@@ -91,4 +95,4 @@ def _help(card: FieldCard) -> str:
     """What it does, and from where to where it goes."""
     if card.low is None or card.high is None:
         return escape(card.help)
-    return f"{escape(card.help)} <span>({words.within(card.low, card.high)})</span>"
+    return f"{escape(card.help)} <span>({words.within(card.low, card.high)})</span>".strip()

@@ -5,28 +5,17 @@ from html import escape
 
 from maskunet.records import Setup
 from maskunet.ui import opening_words
-
-SCRIPT = f"""
-element.addEventListener('click', async (event) => {{
-  const button = event.target.closest('button[data-copy]');
-  if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy);
-  button.textContent = '{opening_words.COPIED}';
-}});
-"""
+from maskunet.ui.html import copy_button
 
 
-def panel(setups: Sequence[Setup]) -> str:
-    """One folded part for each; nothing where nothing is missing."""
-    return "".join(_panel(setup) for setup in setups)
+def panel(setups: Sequence[Setup], title: str) -> str:
+    """A folded part for the model of that title, or for the first that lacks something; nothing where none does."""
+    chosen = next((setup for setup in setups if setup.title == title), next(iter(setups), None))
+    return _panel(chosen) if chosen else ""
 
 
 def _panel(setup: Setup) -> str:
-    commands = "".join(
-        f"<li><code>{escape(line)}</code>"
-        f'<button type="button" data-copy="{escape(line, quote=True)}">{opening_words.COPY}</button></li>'
-        for line in setup.commands
-    )
+    commands = "".join(f"<li><code>{escape(line)}</code>{copy_button.button(line)}</li>" for line in setup.commands)
     size = opening_words.in_all(setup.gigabytes)
     return (
         f'<details class="setup"><summary>{escape(opening_words.use(setup.title))}</summary>'

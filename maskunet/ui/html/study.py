@@ -9,6 +9,7 @@ from typing import Any
 from maskunet.records.disk.shipped import shipped
 from maskunet.ui import explore_words, words
 from maskunet.ui.html import plots
+from maskunet.ui.html.copy_button import button
 
 FOLDER = shipped("docs/results/random-masks")
 CLASSES = ("a", "b", "image", "all")
@@ -23,22 +24,25 @@ def section(folder: Path = FOLDER) -> str:
     """The study's three curves and the command that made them; nothing if it has not been made."""
     try:
         found = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-        drawn = "".join(_panel(found, *panel) for panel in PANELS)
-        plain, about = found["plain"], found["about"]
+        curves = list(dict.fromkeys(line["curve"] for line in found["summary"]))
+        series = [(curve, curve, CLASSES[i % len(CLASSES)]) for i, curve in enumerate(curves)]
+        drawn = "".join(_panel(found, series, *panel) for panel in PANELS)
+        about = found["about"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
-    said = explore_words.study(found["summary"][0]["n"], plain["correct"], plain["n"])
+    said = explore_words.study(found["summary"][0]["n"])
     return (
         f'<details><summary>{explore_words.STUDY}</summary><p class="said">{badge} {escape(said)}</p>'
-        f'<div class="plots">{drawn}</div>'
-        f'<p class="hint">{explore_words.STUDY_HINT} <code>{escape(about["command"])}</code></p></details>'
+        f'{plots.legend(series)}<div class="plots">{drawn}</div>'
+        f'<p class="hint">{explore_words.STUDY_HINT} {button(about["command"], explore_words.STUDY_COMMAND)}</p></details>'
     )
 
 
-def _panel(found: Mapping[str, Any], column: str, interval: str, title: str, level: float | None, ys: Any) -> str:
+def _panel(
+    found: Mapping[str, Any], series: list[plots.Series], column: str, interval: str, title: str, level: float | None, ys: Any
+) -> str:  # fmt: skip
     """One curve per kind of mask; a row per ratio, a column per kind."""
-    curves = list(dict.fromkeys(line["curve"] for line in found["summary"]))
     rows: dict[float, dict[str, Any]] = {}
     for line in found["summary"]:
         if column == "win_rate" and line["unchanged"] == line["n"]:
@@ -47,7 +51,6 @@ def _panel(found: Mapping[str, Any], column: str, interval: str, title: str, lev
         rows.setdefault(line["removed"], {"removed": line["removed"], "n": line["n"]}).update(
             {key: line[column], f"{key}_low": line[f"{interval}_low"], f"{key}_high": line[f"{interval}_high"]}
         )
-    series = [(curve, curve, CLASSES[i % len(CLASSES)]) for i, curve in enumerate(curves)]
     level = found["plain"]["correct"] if column == "correct" else level
     table = [rows[ratio] for ratio in sorted(rows)]
     floor = None if column == "reward" else 0.0
@@ -62,4 +65,4 @@ def _panel(found: Mapping[str, Any], column: str, interval: str, title: str, lev
         level=level,
         floor=floor,
     )
-    return plots.framed(title, drawn, table, f"random_masks_{column}")
+    return plots.framed("", drawn.removeprefix(plots.legend(series)), table, f"random_masks_{column}")

@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from maskunet.records import Run
-from maskunet.ui import page, words
+from maskunet.ui import look, page, words
 from maskunet.ui.server.door import Door
 from maskunet.ui.server.listeners import Answers, Streams
 from maskunet.ui.studio import Studio
@@ -56,8 +56,8 @@ def launch(
         share=share,
         auth=login,
         auth_message=words.LOGIN if login else None,
-        theme=page.theme(),
-        css_paths=page.CSS,
+        theme=look.theme(),
+        css_paths=look.CSS,
         root_path=root_path,
         allowed_paths=[str(runs.resolve())],
         show_error=False,

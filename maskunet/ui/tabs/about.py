@@ -1,17 +1,14 @@
-"""The last tab: what the method does, what to believe, this machine, and how to call it from a program."""
+"""The last tab: what the method does, what to believe, and this machine."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.records import Request
-from maskunet.ui import controls, links, opening_words, remembered, words
+from maskunet.ui import opening_words, remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK
-from maskunet.ui.html import live, setup
+from maskunet.ui.html import live
 from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, TabSpec
 
@@ -22,15 +19,8 @@ if TYPE_CHECKING:
 def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what the machine has is looked up whenever it is opened."""
     studio, models = page.studio, page.models
-    first = controls.first_model(models)
-    opening = controls.opening_of(page.shelf, first)
-    method = controls.first_method(page.methods, first, opening)
-    names = {"model": first.name, "method": method.name}
-    asked = opening or Request(prompt=words.PROMPT_PLACEHOLDER, seed=7, preset=next(iter(method.presets)), **names)
-    known = {**links.fields(asked), "url": page.address, "command": studio.command(replace(asked, keep_masks=False))}
-    gr.Markdown(re.sub(r"\{(\w+)\}", lambda found: str(known[found[1]]), opening_words.ABOUT), elem_id="about")
+    gr.Markdown(opening_words.ABOUT, elem_id="about")
     gr.HTML(listed([(card.title, words.unscored(card.unscored)) for card in models if card.unscored]))
-    gr.HTML(setup.panel(studio.setups()[1:]), js_on_load=setup.SCRIPT, elem_id="setups")
     with gr.Accordion(words.MACHINE, open=True, elem_id="machine"):
         found = gr.HTML()
         with gr.Row():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.records import JobEvent, Request
-from maskunet.ui import controls, links, remembered, words
-from maskunet.ui.handlers import QUEUED, QUICK
+from maskunet.records import JobEvent
+from maskunet.ui import controls, links, remembered, snippets, words
+from maskunet.ui.handlers import QUEUED, QUICK, shows_a_run
 from maskunet.ui.html import live, pictures
 from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
@@ -37,8 +37,10 @@ class Compare(Part):
     actions: gr.Row
     archive: gr.DownloadButton
     query: gr.Textbox
-    command: gr.Code
-    client: gr.Code
+    way: gr.Radio
+    codes: list[gr.Code]
+    share: gr.Button
+    shared: list[gr.DownloadButton]
     null: gr.Button
     null_stop: gr.Button
     null_said: gr.HTML
@@ -47,7 +49,7 @@ class Compare(Part):
         """What stands under the tabs' names but for the precomputed runs."""
         return [
             self.running, self.slider, self.under, self.beside, self.gap, self.view, self.facts, self.actions, self.archive,
-            self.query, self.command, self.client, self.null_said,
+            self.query, *self.codes, *self.shared, self.null_said,
         ]  # fmt: skip
 
     def show(self, stage: Stage) -> Sequence[Any]:
@@ -57,7 +59,13 @@ class Compare(Part):
             goes_on = stage.event is not None and not live.over(stage.event)
             shown = stage.watcher.pair() if goes_on else pictures.empty(words.EMPTY_PAIR)
             hidden = gr.update(visible=False)
-            return gr.HTML(shown, visible=True), *[hidden] * 7, *[gr.skip()] * 4, ""
+            return (
+                gr.HTML(shown, visible=True),
+                *[hidden] * 7,
+                *[gr.skip()] * (2 + len(self.codes)),
+                *[hidden] * len(self.shared),
+                "",
+            )
         base = run.base_image if run.base_image is not None else run.result_image
         asked = self.page.studio.as_made(run.request, run.settings)
         return (
@@ -74,7 +82,10 @@ class Compare(Part):
             else gr.DownloadButton(value=str(self.page.studio.shelf.zip(run.id)), visible=True),
             links.query(asked, run.id),
             self.page.studio.command(asked),
-            snippet(asked, self.page.address),
+            snippets.replay(run),
+            snippets.python(asked, self.page.address),
+            snippets.curl(asked, self.page.address),
+            *[gr.DownloadButton(visible=False)] * len(self.shared),
             "",
         )
 
@@ -106,9 +117,19 @@ class Compare(Part):
             with suppress(ValueError):  # it ended a moment ago
                 page.studio.stop(job)
 
+        def tell(way: str) -> list[Any]:
+            return [gr.Code(visible=way == name) for name in words.WAYS]
+
+        @shows_a_run
+        def share(run_id: str) -> list[Any]:
+            made = {path.name: str(path) for path in page.studio.shelf.share(page.found(run_id))}
+            return [gr.DownloadButton(value=made.get(name), visible=name in made) for name in words.SHARED]
+
+        self.share.click(share, page.shown, self.shared, **{**QUEUED, "show_progress": "full"})
+        self.way.input(tell, self.way, self.codes, **QUICK)
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
-        page.c.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
-        page.c.copy.click(None, self.query, None, js=COPY.read_text(), api_visibility="private")
+        page.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
+        page.copy.click(None, self.query, None, js=COPY.read_text(), api_visibility="private")
         checking = gr.State("")
         shown = [self.null, self.null_stop, self.null_said, checking]
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)
@@ -131,25 +152,23 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     facts = gr.HTML("", visible=False, elem_id="facts")
     with gr.Row(visible=False, elem_id="actions") as actions:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
+        share = gr.Button(words.TO_SHARE, size="sm")
+        shared = [gr.DownloadButton(said, size="sm", visible=False) for said in words.SHARED.values()]
         null = gr.Button(words.NULL_MASK, size="sm")
         null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
     null_said = gr.HTML("", elem_id="null")
     with gr.Accordion(words.REPEAT, open=False):
-        command = gr.Code(
-            language="shell", label="Command line", interactive=False, wrap_lines=True, lines=2, max_lines=6
-        )
-        client = gr.Code(
-            language="python",
-            label="Python client",
-            interactive=False,
-            wrap_lines=True,
-            lines=6,
-            max_lines=10,
-        )
+        way = gr.Radio(words.WAYS, value=words.WAYS[0], label=words.WAY, show_label=False, elem_id="way")
+        codes = [
+            gr.Code(
+                language="python" if name == "Python" else "shell", show_label=False, interactive=False, wrap_lines=True,
+                lines=2, max_lines=14, visible=name == words.WAYS[0],
+            )
+            for name in words.WAYS
+        ]  # fmt: skip
     query = gr.Textbox(visible=False)
     return Compare(
-        page, running, slider, under, beside, gap, view, facts, actions, archive, query, command, client, null,
-        null_stop, null_said,
+        page, running, slider, under, beside, gap, view, facts, actions, archive, query, way, codes, share, shared, null, null_stop, null_said,
     )  # fmt: skip
 
 
@@ -161,17 +180,6 @@ def found(message: str) -> str:
 def under(said: tuple[str, str]) -> str:
     """What is left and what is right of the slider's handle."""
     return f'<div class="under"><div>{said[0]}</div><div>{said[1]}</div></div>'
-
-
-def snippet(asked: Request, address: str) -> str:
-    """The Python client's call that makes this run, of a page at that address."""
-    known = {name: value for name, value in links.fields(asked).items() if value != {}}
-    given = "".join(f"    {name}={value!r},\n" for name, value in known.items())
-    return (
-        "from gradio_client import Client\n\n"
-        f'client = Client("{address}")\n'
-        f"base, result, facts = client.predict(\n{given}    api_name='/compare',\n)"
-    )
 
 
 SPEC = TabSpec(name="compare", title="Compare", order=10, build=build)

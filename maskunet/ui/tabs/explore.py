@@ -1,6 +1,8 @@
 """The Explore tab: which weights a finished run removed, where, when, and what that did."""
 
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -9,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.records import Run
+from maskunet.records.selection import named
 from maskunet.records.site_stats import name_of
 from maskunet.ui import explore_words, words
 from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
+from maskunet.ui.html import copy_button, pictures, plots, study
 from maskunet.ui.html import explore as views
-from maskunet.ui.html import pictures, plots, study
 from maskunet.ui.html.heat_map import heat
 from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.links import NOWHERE
@@ -35,6 +38,7 @@ class Explore(Part):
     other: gr.Dropdown
     upload: gr.UploadButton
     said: gr.HTML
+    knock: gr.Button
     heat: gr.HTML
     linked: gr.HTML
     strip: gr.HTML
@@ -58,12 +62,17 @@ class Explore(Part):
         def opened(run_id: str | None, other: str | None, place: dict[str, str] = NOWHERE) -> tuple[Any, ...]:
             run = page.find(run_id)
             chosen = {"step": last(run), "site": ""} | (told(place) if place.get("run") == run_id else {})
-            return *views_of(run, pinned(page, run_id, other), chosen), overlap(page, run_id, other), chosen
+            button = gr.Button(visible=bool(to_take_out(run, chosen)))
+            return *views_of(run, pinned(page, run_id, other), chosen), overlap(page, run_id, other), chosen, button
 
         @shows_a_run
-        def select(run_id: str | None, other: str | None, event: gr.EventData) -> tuple[str, str, dict]:
-            chosen = {name: picked(event).get(name) for name in ("step", "site")}
-            return *linked(page.find(run_id), pinned(page, run_id, other), chosen), chosen
+        def select(run_id: str | None, other: str | None, event: gr.EventData) -> tuple[Any, ...]:
+            chosen, run = {name: picked(event).get(name) for name in ("step", "site")}, page.find(run_id)
+            return (
+                *linked(run, pinned(page, run_id, other), chosen),
+                chosen,
+                gr.Button(visible=bool(to_take_out(run, chosen))),
+            )
 
         @shows_a_run
         def pin(run_id: str | None, other: str | None, chosen: dict) -> tuple[Any, ...]:
@@ -80,7 +89,15 @@ class Explore(Part):
             file = page.studio.shelf.figures(page.found(run_id))
             return gr.DownloadButton(value=str(file), visible=True)
 
-        stage = [*self.views(), self.draw, self.figures, self.against, self.chosen]
+        @shows_a_run
+        def knock_out(run_id: str | None, chosen: dict) -> tuple[Any, ...]:
+            """The site of the run that is explored, with what that was asked for, for the Intervene tab."""
+            run = page.found(run_id or "")
+            wish = {"what": to_take_out(run, chosen), "asked": secrets.token_hex(4)}
+            return *page.c.fill(page.asked(run)), wish, gr.Tabs(selected="intervene")
+
+        self.knock.click(knock_out, [self.run, self.chosen], [*page.c.filled(), page.wish, page.tabs], **QUEUED)
+        stage = [*self.views(), self.draw, self.figures, self.against, self.chosen, self.knock]
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other, page.place], everything, **QUICK)
         self.run.input(opened, [self.run, self.other], stage, **QUEUED)
@@ -88,7 +105,7 @@ class Explore(Part):
         self.heat.select(
             select,
             [self.run, self.other],
-            [self.said, self.linked, self.chosen],
+            [self.said, self.linked, self.chosen, self.knock],
             trigger_mode="always_last",
             **QUICK,
         )
@@ -120,11 +137,12 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
             map_ = gr.HTML(empty, js_on_load=(HERE / "explore.js").read_text(), elem_id="heat")
         with gr.Column(min_width=0, elem_id="explored-plots"):
             said = gr.HTML("", elem_id="explored-said")
+            knock = gr.Button(explore_words.KNOCK_OUT, size="sm", visible=False, elem_id="knock-this")
             linked_ = gr.HTML("", elem_id="linked")
             against = gr.HTML("", elem_id="against")
-    gr.HTML(study.section(), elem_id="study")
+    gr.HTML(study.section(), js_on_load=copy_button.SCRIPT, elem_id="study")
     chosen = gr.State({"step": 0, "site": ""})
-    return Explore(run, other, upload, said, map_, linked_, strip_, against, draw, figures, chosen)
+    return Explore(run, other, upload, said, knock, map_, linked_, strip_, against, draw, figures, chosen)
 
 
 def views_of(run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...]:
@@ -180,6 +198,16 @@ def existing(run: Run, chosen: dict) -> tuple[int, str | None]:
     return step, known.get(site) if isinstance(site, str) else None
 
 
+def to_take_out(run: Run | None, chosen: dict) -> str:
+    """The chosen site as Intervene takes it, or nothing where none is chosen that can be taken out."""
+    if run is None or not views.usable(run.stats):
+        return ""
+    _, site = existing(run, chosen)
+    with suppress(ValueError):  # a site of another kind
+        return named(site, run.stats.sites) if site else ""
+    return ""
+
+
 def linked(run: Run | None, other: Run | None, chosen: dict) -> tuple[str, str]:
     """The sentence and the plots for a selection."""
     if run is None or not views.usable(run.stats):
@@ -202,7 +230,7 @@ def overlap(page: "Page", run_id: str, other: str) -> str:
     series = [("overlap", explore_words.OVERLAP_AB, "a"), ("chance", explore_words.CHANCE, "all")]
     how = {"xlabel": explore_words.STEP, "ylabel": explore_words.OVERLAP, "size": plots.SMALL}
     drawn = plots.lines(rows, series, x="number", **how)
-    framed = plots.framed(explore_words.OVERLAP_AB, drawn, rows, "run_overlap", explore_words.OVERLAP_HINT)
+    framed = plots.framed(explore_words.OVERLAP_AB, drawn, rows, "run_overlap")
     return f'<div class="plots small">{framed}</div>'
 
 

@@ -151,13 +151,12 @@ def build(page: "Page", tab: gr.Tab) -> Features:
     with gr.Column(visible=False, elem_id="features-form", elem_classes="tab-form") as form:
         sets = gr.CheckboxGroup([], label=words.SETS, elem_id="feature-sets")
         with gr.Row():
-            reference = gr.Dropdown([], label=words.REFERENCE, info=words.REFERENCE_INFO, min_width=180)
+            reference = gr.Dropdown([], label=words.REFERENCE, min_width=180)
             kind = gr.Radio(kinds(), value="t-SNE", label=words.EMBEDDING, min_width=180)
             perplexity = gr.Number(embedding.PERPLEXITY, label=words.PERPLEXITY, info=" ", min_width=180)
             seed = gr.Number(
                 USUAL["seed"],
                 label=words.SEED,
-                info=words.FEATURES_SEED_INFO,
                 precision=0,
                 minimum=0,
                 min_width=120,
@@ -196,7 +195,7 @@ def kinds() -> list[str]:
 
 def choices(cards: list[SetCard]) -> list[tuple[str, str]]:
     """Sets with their numbers of pictures, for a list."""
-    return [(words.a_set(card.title, card.n, bool(card.extractor)), card.key) for card in cards]
+    return [(words.a_set(card.title, card.n), card.key) for card in cards]
 
 
 def asked(

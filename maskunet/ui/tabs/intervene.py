@@ -69,6 +69,9 @@ class Intervene(Part):
             parse(what or "")  # before it is a wish
             yield from self.made(visitor, fields, owner, session.wished(Wish(what=(what or "").strip())))
 
+        def wished(visitor: gr.Request, wish: dict[str, str], *values: Any) -> Iterator[tuple[Any, ...]]:
+            yield from typed(visitor, wish.get("what"), *values)
+
         def dosed(visitor: gr.Request, concept: str | None, dose: float, *values: Any) -> Iterator[tuple[Any, ...]]:
             *fields, owner, session = values
             wish = Wish(concept=concept or "", dose=round(max(-1.0, min(1.0, dose)), 2)) if dose else Wish()
@@ -113,6 +116,7 @@ class Intervene(Part):
         self.tab.select(refresh, [c.model, self.concept], [self.concept, self.dose, self.none], **QUICK)
         self.board.select(click, form, shown, **FREE)
         self.what.submit(typed, [self.what, *form], shown, **FREE)
+        page.wish.change(wished, [page.wish, *form], shown, **FREE)  # of another tab
         gr.on([self.dose.release, self.concept.input], dosed, [self.concept, self.dose, *form], shown, **FREE)
         self.undo.click(moves(-1), form, shown, **FREE)
         self.redo.click(moves(1), form, shown, **FREE)

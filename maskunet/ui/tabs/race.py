@@ -6,7 +6,7 @@ import gradio as gr
 
 from maskunet.ui import race_words, words
 from maskunet.ui.handlers import QUICK
-from maskunet.ui.html import pictures
+from maskunet.ui.html import copy_button, pictures
 from maskunet.ui.html import race as views
 from maskunet.ui.tabs.base import Part, TabSpec
 
@@ -23,7 +23,7 @@ def build(page: "Page", tab: gr.Tab) -> Part:
     found = views.complete(found, page.methods)
     groups = list(dict.fromkeys(line["group"] for line in found["equal_time"]))[::-1]  # "all" is the last
     prompts = [(race_words.prompt(each["number"], each["prompt"]), each["number"]) for each in found["shown"]]
-    gr.HTML(views.said(found, titles), elem_id="race-said")
+    gr.HTML(views.said(found, titles), js_on_load=copy_button.SCRIPT, elem_id="race-said")
     gr.HTML(views.curves(found, titles), elem_id="race-curves")
     with gr.Row(elem_id="race-picker"):
         budget = gr.Radio(

@@ -141,8 +141,8 @@ def build(page: "Page", tab: gr.Tab) -> Train:
     with gr.Column(elem_id="train-form", elem_classes="tab-form"):
         with gr.Row():
             base = gr.Dropdown(
-                [(title, known) for known, title in bases.items()], value=next(iter(bases)), label=words.BASE,
-                info=words.BASE_INFO, filterable=False, min_width=220, elem_id="training-base",
+                [(title, known) for known, title in bases.items()], value=next(iter(bases)), label=words.MODEL,
+                filterable=False, min_width=220, elem_id="training-base",
             )  # fmt: skip
             recipe = gr.Dropdown(
                 [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
@@ -158,7 +158,6 @@ def build(page: "Page", tab: gr.Tab) -> Train:
             name = gr.Textbox(
                 "mine",
                 label=words.TRAINING_NAME,
-                info=words.TRAINING_NAME_INFO,
                 max_lines=1,
                 min_width=160,
                 elem_id="training-name",
