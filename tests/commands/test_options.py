@@ -13,7 +13,8 @@ import pytest
 from maskunet import plugins, records
 from maskunet.commands import SPECS, base, generate, race, registry, sample
 from maskunet.commands.base import CommandSpec, UsageError, command_line, key_value, option
-from maskunet.commands.base.options import MAX_SEED, declared
+from maskunet.commands.base.options import declared
+from maskunet.commands.base.usual import MAX_SEED
 from maskunet.methods import SPECS as METHODS
 
 ROOT = Path(__file__).parents[2]

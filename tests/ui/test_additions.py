@@ -97,6 +97,6 @@ def test_what_is_said_of_a_run_names_them():
         request=replace(asked("metal"), preset=""), device="cpu", created="2026-01-01", state="done", note="", keep_ratio=1.0,
         rewards={}, base_rewards={}, seconds=1.0, base_seconds=1.0, unet_calls=1, base_unet_calls=1,
     )  # fmt: skip
-    assert "tabletop, LoRA metal at 0.5, masks on the base’s weights alone, embedding cat; plain" in pictures.facts(
+    assert "plain, LoRA metal at 0.5, masks on the base’s weights alone, embedding cat; on cpu" in pictures.facts(
         run, {}
     )

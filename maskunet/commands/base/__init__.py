@@ -1,20 +1,16 @@
 """What commands share: options made from a dataclass, the usual options, and how progress is told."""
 
-from maskunet.commands.base.options import (
+from maskunet.commands.base.options import CommandSpec, Options, UsageError, command_line, option
+from maskunet.commands.base.progress import bar, follow, make_folder, resumable
+from maskunet.commands.base.usual import (
     BatchOptions,
-    CommandSpec,
     DeviceOptions,
     MethodOptions,
     ModelOptions,
-    Options,
     SamplingOptions,
-    UsageError,
-    command_line,
     key_value,
-    option,
     seed_option,
 )
-from maskunet.commands.base.progress import bar, follow, make_folder, resumable
 
 __all__ = [
     "BatchOptions",
