@@ -23,7 +23,7 @@ from maskunet.records.added import NOTHING, READINGS, Added
 from maskunet.records.disk import trained_file
 from maskunet.rewards.base import WeightedRewards
 from tests.support import tiny_lora
-from tests.support.tiny import tiny_model, tiny_sd_folder
+from tests.support.tiny import tiny_model, tiny_sd_folder, tiny_xl_folder
 
 SITE = "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 
@@ -360,3 +360,30 @@ def test_trigger_words_and_the_license_are_read_from_the_header(tmp_path, found)
     for damaged in ("[]", "{", '{"a": 3}', '{"a": {"b": "x"}}'):
         file = tiny_lora.write(tmp_path / "b.safetensors", tiny_lora.kohya(found), ss_tag_frequency=damaged)
         assert lora.about(file).note == "no trigger words in its header; license unknown"
+
+
+def test_xl_takes_one_under_every_name_with_both_text_encoders(tmp_path):
+    model = from_folder(
+        tiny_xl_folder(tmp_path / "xl"), name="xl", guidance=5.0, device=torch.device("cpu"), dtype=torch.float32
+    )
+    layer = "up_blocks.0.attentions.0.transformer_blocks.{}.attn2.to_k"
+    ranks = {
+        "unet": {layer.format(0): 2, layer.format(1): 1},
+        "text_encoder": {"encoder.layers.0.self_attn.q_proj": 2},
+        "text_encoder_2": {"encoder.layers.0.mlp.fc1": 2},
+    }
+    found = tiny_lora.factors(model.networks, layers=ranks)
+    places = originals("unet", "sdxl", [f"{name}.weight" for name in ranks["unet"]], model.unet.config)
+    sgm = {n.removesuffix(".weight"): p.name.removeprefix(UNET).removesuffix(".weight") for n, p in places.items()}
+    written = {
+        "diffusers": tiny_lora.diffusers(found),
+        "kohya": tiny_lora.kohya(found),
+        "sgm": tiny_lora.kohya(found, sgm),
+    }
+    files = {name: tiny_lora.write(tmp_path / f"{name}.safetensors", each) for name, each in written.items()}
+    made = [dressed(model, Added(loras=((name, 1.0),)), {"loras": files}, []) for name in files]
+    for network, each in model.networks.items():
+        first = made[0].networks[network].state_dict()
+        assert network == "vae" or any(not torch.equal(value, first[name]) for name, value in each.state_dict().items())
+        for other in made[1:]:
+            assert all(torch.equal(first[name], value) for name, value in other.networks[network].state_dict().items())

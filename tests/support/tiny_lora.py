@@ -24,7 +24,8 @@ def factors(networks: Mapping[str, torch.nn.Module], seed: int = 0, layers: Mapp
     stream, found = torch.Generator().manual_seed(seed), {}
     for network, ranks in layers.items():
         for layer, rank in ranks.items():
-            shape = networks[network].get_submodule(layer).weight.shape
+            inside = "text_model." if hasattr(networks[network], "text_model") else ""  # of XL's second encoder
+            shape = networks[network].get_submodule(inside + layer).weight.shape
             down = torch.randn(rank, *shape[1:], generator=stream) * 0.2
             up = torch.randn(shape[0], rank, *(1,) * (len(shape) - 2), generator=stream) * 0.2
             found[network, layer] = (down, up, ALPHA.get(rank))
@@ -36,7 +37,12 @@ def kohya(found: dict, original=None) -> dict[str, torch.Tensor]:
     tensors = {}
     for (network, layer), (down, up, alpha) in found.items():
         path = (original or {}).get(layer, layer)
-        prefix = "lora_unet_" if network == "unet" else "lora_te_text_model_"
+        second = any(network == "text_encoder_2" for network, _ in found)
+        prefix = (
+            "lora_unet_"
+            if network == "unet"
+            else f"lora_te{(2 if network[-1] == '2' else 1) if second else ''}_text_model_"
+        )
         stem = prefix + path.replace(".", "_")
         tensors |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up}
         if alpha is not None:
@@ -48,7 +54,7 @@ def diffusers(found: dict, down: str = "lora_A", up: str = "lora_B") -> dict[str
     """As diffusers' and peft's trainers write them, the scale in the second factor, as alpha is the rank."""
     tensors = {}
     for (network, layer), (a, b, alpha) in found.items():
-        stem = f"unet.{layer}" if network == "unet" else f"text_encoder.text_model.{layer}"
+        stem = f"unet.{layer}" if network == "unet" else f"{network}.text_model.{layer}"
         scale = 1 if alpha is None else alpha / len(a)
         tensors |= {f"{stem}.{down}.weight": a, f"{stem}.{up}.weight": b * scale}
     return tensors
