@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from maskunet.models.base import embedding
+from maskunet.models.base import embedding, from_folder
 from maskunet.models.base.dressed import dressed
 from maskunet.prompts.tokens import locate, unread
 from maskunet.prompts.words import Group, words_of
@@ -16,7 +16,7 @@ from maskunet.records.added import Added
 from maskunet.rewards.base import WeightedRewards
 from maskunet.runs.fine_print import notes
 from tests.support import tiny_lora
-from tests.support.tiny import tiny_model, tiny_sd_folder
+from tests.support.tiny import tiny_model, tiny_sd_folder, tiny_xl_folder
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,36 @@ def test_pickles_damage_and_one_name_for_two_are_refused(model, tmp_path):
     other = tiny_lora.embedding(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="Two embeddings are called “<cat-toy>”"):
         on(model, good, other)
+
+
+def test_sdxl_reads_both_encoders_vectors_as_diffusers_does(tmp_path):
+    folder = tiny_xl_folder(tmp_path / "xl")
+    xl = from_folder(folder, name="xl", guidance=5.0, device=torch.device("cpu"), dtype=torch.float32)
+    stream = torch.Generator().manual_seed(0)
+    vectors = {
+        key: torch.randn(2, encoder.get_input_embeddings().embedding_dim, generator=stream)
+        for key, encoder in (("clip_l", xl.text_encoder), ("clip_g", xl.text_encoder_2))
+    }
+    file = tiny_lora.write(tmp_path / "fluffy.safetensors", vectors)
+    with_it = on(xl, file)
+    assert xl.encode_prompts(["a red cube"]).states.equal(with_it.encode_prompts(["a red cube"]).states)
+    pipe = StableDiffusionXLPipeline.from_pretrained(folder)
+    pipe.load_textual_inversion(
+        vectors["clip_l"], token="fluffy", text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer
+    )
+    pipe.load_textual_inversion(
+        vectors["clip_g"], token="fluffy", text_encoder=pipe.text_encoder_2, tokenizer=pipe.tokenizer_2
+    )
+    pipe.text_encoder_2.text_model.eos_token_id = pipe.tokenizer_2.eos_token_id  # which the pipeline leaves wrong
+    mine = with_it.encode_prompts(["a fluffy and a red cube"])
+    theirs, _, pooled, _ = pipe.encode_prompt(
+        "a fluffy and a red cube", device="cpu", do_classifier_free_guidance=False
+    )
+    assert torch.equal(mine.states, theirs) and torch.equal(mine.pooled, pooled)
+    for names, said in (
+        (["clip_l"], "SDXL needs clip_l and clip_g"),
+        (["clip_l", "clip_g"], "in clip_l and 1 in clip_g"),
+    ):
+        some = {name: vectors[name][: 1 if name == "clip_g" else 2] for name in names}
+        with pytest.raises(ValueError, match=said):
+            on(xl, tiny_lora.write(tmp_path / "other.safetensors", some))

@@ -29,14 +29,17 @@ def dressed(
     beside = sites if added.lora_masks == READINGS[1] else []
     networks |= lora.put_on(networks, loras, beside) if loras else {}
     suit(networks["unet"])
-    tokenizer = model.tokenizer
+    tokenizers = {"tokenizer": model.tokenizer, "tokenizer_2": model.tokenizer_2}
     if words:
-        networks["text_encoder"], tokenizer = embedding.put_on(networks["text_encoder"], tokenizer, words)
+        ends = ("", "_2") if model.tokenizer_2 is not None else ("",)
+        readers = [(networks[f"text_encoder{end}"], tokenizers[f"tokenizer{end}"]) for end in ends]
+        for end, reader in zip(ends, embedding.put_on(readers, words), strict=True):
+            networks[f"text_encoder{end}"], tokenizers[f"tokenizer{end}"] = reader
     called = tuple((name, t or embedding.about(files["embeddings"][name]).token) for name, t in added.embeddings)
     return replace(
         model,
         **networks,
-        tokenizer=tokenizer,
+        **tokenizers,
         added=added._replace(embeddings=called),
         weights={**model.weights, **_weights(added._replace(embeddings=called), files)},
         trained={kind: dict(each) for kind, each in model.trained.items()},

@@ -21,17 +21,22 @@ from maskunet.records.added import check_token
 
 MOST = 64  # vectors of a file
 ANONYMOUS = re.compile(r"emb_params|string_to_param\b.*|clip_l|\*")  # a layout's name for the vectors, not a token
+BOTH = ("clip_l", "clip_g")  # of SDXL's text encoders, the first and the second
 TYPES = ("F16", "BF16", "F32", "F64")
 
 
 class About(NamedTuple):
-    """An embedding, before its vectors are read: its file, their tensor's name, their number, and the file's own token."""
+    """An embedding, before its vectors are read.
+
+    Attributes:
+        file: its name in quotation marks. token: its own.
+        tensors: the name and width of the vectors for each text encoder; SDXL has two. vectors: of each, as many.
+    """
 
     file: str
-    tensor: str
-    vectors: int
-    width: int
     token: str
+    tensors: tuple[tuple[str, int], ...]
+    vectors: int
 
 
 def about(path: Path) -> About:
@@ -48,22 +53,20 @@ def about(path: Path) -> About:
         )
     header = headers.read(path)
     shapes = header.shapes
-    if "clip_g" in shapes:
-        raise ValueError(
-            f"{header.file} was made for SDXL, which has two text encoders (clip_l and clip_g). Take another."
-        )
-    name = next(iter(shapes), "")
-    if len(shapes) != 1 or len(shapes[name]) not in (1, 2):
+    names = BOTH if {*shapes} == {*BOTH} else tuple(shapes)[:1]
+    if len(names) != len(shapes) or not all(len(shape) in (1, 2) for shape in shapes.values()):
         what = next((what for what, is_it in FOREIGN.items() if is_it(shapes)), "something else").partition(",")[0]
         what = "a whole model" if any(key.startswith(UNET) for key in shapes) else what
         raise ValueError(f"{header.file} is no embedding but {what}.")
-    if header.types[name] not in TYPES:
-        raise ValueError(f"{header.file} is quantized ({header.types[name]}). Take the one in full precision.")
-    vectors = shapes[name][0] if len(shapes[name]) == 2 else 1
+    if odd := next((kind for kind in header.types.values() if kind not in TYPES), ""):
+        raise ValueError(f"{header.file} is quantized ({odd}). Take the one in full precision.")
+    vectors, *others = (shapes[name][0] if len(shapes[name]) == 2 else 1 for name in names)
     if not 0 < vectors <= MOST:
         raise ValueError(f"{header.file} has {vectors:,} vectors; an embedding has 1 to {MOST}. Take another.")
-    own = re.sub(r"[\s,:]+", "-", path.stem) if ANONYMOUS.fullmatch(name) else name
-    return About(header.file, name, vectors, shapes[name][-1], own)
+    if others and others != [vectors]:
+        raise ValueError(f"{header.file} has {vectors} vectors in clip_l and {others[0]} in clip_g: it is damaged.")
+    own = re.sub(r"[\s,:]+", "-", path.stem) if ANONYMOUS.fullmatch(names[0]) else names[0]
+    return About(header.file, own, tuple((name, shapes[name][-1]) for name in names), vectors)
 
 
 class Words(NamedTuple):
@@ -152,39 +155,61 @@ class WithWords:
         return pieces
 
 
-def put_on(text_encoder: nn.Module, tokenizer: Any, files: Sequence[tuple[Path, str]]) -> tuple[nn.Module, WithWords]:
-    """A text encoder and a tokenizer that know the new words; those given stay as they are.
+Reader = tuple[nn.Module, Any]
+"""A text encoder and its tokenizer."""
+
+
+def put_on(readers: Sequence[Reader], files: Sequence[tuple[Path, str]]) -> list[tuple[nn.Module, WithWords]]:
+    """Text encoders and tokenizers that know the new words; those given stay as they are.
 
     Args:
-        files: each with the token that it gets, "" for its own.
+        readers: one, or SDXL's two. files: each with the token that it gets, "" for its own.
 
     Raises:
         ValueError: a file is no embedding of such a model, or damaged, or its token is taken; nothing has been changed.
     """
-    table = text_encoder.get_input_embeddings()
-    count, width = table.weight.shape
     known = [(path, token or about(path).token, about(path)) for path, token in files]
-    ids: dict[str, tuple[int, ...]] = {}
+    counts = [encoder.get_input_embeddings().num_embeddings for encoder, _ in readers]
+    ids: list[dict[str, tuple[int, ...]]] = [{} for _ in readers]
     for _, token, found in known:
-        _check(found, token, width, tokenizer, ids)
-        ids[token] = tuple(range(count, count + found.vectors))
-        count += found.vectors
-    rows = [_read(path, found).to(table.weight) for path, _, found in known]
+        _check(found, token, readers, ids[0])
+        for place, count in enumerate(counts):
+            ids[place][token] = tuple(range(count, count + found.vectors))
+            counts[place] += found.vectors
+    rows = [[_read(path, found, place) for path, _, found in known] for place in range(len(readers))]
+    return [
+        (_taught(encoder, tokenizer, new), WithWords(tokenizer, Words(words)))
+        for (encoder, tokenizer), new, words in zip(readers, rows, ids, strict=True)
+    ]
+
+
+def _taught(text_encoder: nn.Module, tokenizer: Any, rows: Sequence[Tensor]) -> nn.Module:
+    """A copy with more rows in its table."""
+    table = text_encoder.get_input_embeddings().weight
+    weight = torch.cat([table.detach(), *(each.to(table) for each in rows)])
     encoder = copied(text_encoder)
-    larger = nn.Embedding(count, width, _weight=torch.cat([table.weight.detach(), *rows]))
-    encoder.set_input_embeddings(larger.requires_grad_(False))
+    encoder.set_input_embeddings(nn.Embedding(*weight.shape, _weight=weight).requires_grad_(False))
     # Old configurations say 2 and mean the largest id of a prompt, which is a new word's now.
     for module in encoder.modules():
         if hasattr(module, "eos_token_id"):
             module.eos_token_id = tokenizer.eos_token_id
-    return encoder, WithWords(tokenizer, Words(ids))
+    return encoder
 
 
-def _check(found: About, token: str, width: int, tokenizer: Any, taken: Mapping[str, Any]) -> None:
+def _check(found: About, token: str, readers: Sequence[Reader], taken: Mapping[str, Any]) -> None:
     check_token(token)
-    if found.width != width:
-        made = f"{BASES[found.width]} ({found.width})" if found.width in BASES else f"a text width of {found.width}"
-        raise ValueError(f"{found.file} was made for {made}, this model has {width}. Take one of its kind.")
+    tokenizer = readers[0][1]
+    widths = [encoder.get_input_embeddings().embedding_dim for encoder, _ in readers]
+    if len(found.tensors) > len(widths):
+        raise ValueError(
+            f"{found.file} was made for SDXL, which has two text encoders (clip_l and clip_g). Take another."
+        )
+    if len(found.tensors) < len(widths):
+        raise ValueError(f"{found.file} has vectors for one text encoder; SDXL needs clip_l and clip_g. Take another.")
+    for (_, theirs), width in zip(found.tensors, widths, strict=True):
+        if theirs != width:
+            made = f"{BASES[theirs]} ({theirs})" if theirs in BASES else f"a text width of {theirs}"
+            raise ValueError(f"{found.file} was made for {made}, this model has {width}. Take one of its kind.")
     room = tokenizer.model_max_length - 2
     if found.vectors > room:
         raise ValueError(f"{found.file} has {found.vectors} vectors, and a prompt of this model has room for {room}.")
@@ -195,12 +220,13 @@ def _check(found: About, token: str, width: int, tokenizer: Any, taken: Mapping[
         raise ValueError(f"{found.file} is called “{token}”, which is a word of the model's vocabulary. {other}")
 
 
-def _read(path: Path, found: About) -> Tensor:
-    """The vectors (k, D)."""
+def _read(path: Path, found: About, place: int) -> Tensor:
+    """The vectors (k, D) for one of the text encoders."""
     from safetensors import safe_open
 
+    name, width = found.tensors[place]
     with safe_open(path, framework="pt") as file:
-        vectors = file.get_tensor(found.tensor).float().view(found.vectors, found.width)
+        vectors = file.get_tensor(name).float().view(found.vectors, width)
     if no_number([("vectors", vectors)]):
         raise ValueError(f"{found.file} holds values that are no numbers: it is damaged. Download it again.")
     return vectors
