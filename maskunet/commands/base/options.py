@@ -218,7 +218,7 @@ def command_line(command: str, options: Options) -> str:
     given, positional = {}, []
     for card, flag in declared(options):
         if flag.positional:
-            positional += card.default if flag.repeat else [card.default]
+            positional += card.default if flag.repeat else filter(None, [card.default])
         else:
             (name, *_) = flag.names(card.name)
             given[name.removeprefix("--")] = list(card.default) if flag.repeat is tuple else card.default
