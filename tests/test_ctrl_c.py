@@ -17,6 +17,7 @@ import pytest
 from maskunet.runs import run_folder
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.shelf import RUN_ID
+from maskunet.ui import controls
 from tests.test_start import ROOT, WAIT, children, free_port, hears_ctrl_c, wait_for_page
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells what processes do")
@@ -100,8 +101,8 @@ def soon(condition):
 def test_34_ctrl_c_under_full_queues_ends_within_ten_seconds(lab, tmp_path):
     process, port, handlers = lab
     crowd, runs = Crowd(port, handlers), tmp_path / "runs"
-    start = crowd.named("start", 13)
-    fields = ["a red cube", "", 1, "tabletop", "maskunet_free", "", 40, 0, "", None, None, None]
+    start = crowd.named("start", len(controls.Values._fields) + 1)
+    fields = [*controls.Values("a red cube", "", 1, "tabletop", "maskunet_free", "", 40, 0, takes=None)]
     job = answer(crowd.ask(start, [*fields, "first"]))["data"][0]
     for number in range(12):
         crowd.ask(start, [*fields, f"owner {number}"])

@@ -85,7 +85,7 @@ def test_a_start_that_cannot_be_ends_with_one_sentence(monkeypatch, busy, tmp_pa
         f"Port {busy} is in use": ["--port", str(busy)],
         "There is no computer “no.such.invalid”": [*here, "--host=no.such.invalid", "--open"],
         "This computer is not at “192.0.2.1”": [*here, "--host=192.0.2.1", "--open"],
-        "There is no model “sdxl”": [*here, *runs, "--model=sdxl"],
+        "There is no model “sd9”": [*here, *runs, "--model=sd9"],
         "There is no device “tpu”": [*here, *runs, "--device=tpu"],
         "holds no Stable Diffusion model": [*here, *runs, "--weights", str(tmp_path)],
     }
@@ -152,7 +152,6 @@ def page_text(page):
 def test_25_the_page_opens_without_gpu_network_or_weights_and_fetches_nothing(lab):
     *_, page, _, home = lab
     text = str(page)
-    assert f'Client("http://127.0.0.1:{lab[1]}")' in page_text(page)
     assert "Tabletop" in text and "not on this machine" in text  # Stable Diffusion, with its reason
     assert "FOREIGN" not in (home / "log").read_text()
     assert not (home / "hf").exists() or not list((home / "hf").rglob("*.safetensors"))
@@ -181,7 +180,7 @@ def test_28_nothing_warns(lab):
 
 def test_35_the_page_says_what_is_not_filtered_and_which_licenses_hold(lab):
     text = str(lab[2])
-    assert "safety checker of Stable Diffusion is not loaded" in text
+    assert "Stable Diffusion, whose safety checker is not loaded" in text
     assert "CreativeML OpenRAIL-M" in text
 
 

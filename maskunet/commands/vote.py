@@ -28,7 +28,8 @@ class VoteOptions(Options):
     per_voter: int | None = option(
         None, f"make: pairs that one voter is shown; {PER_VOTER} if left out", low=1, high=MOST
     )
-    out: Path | None = option(None, "make: folder of the study; export: file", writes="folder or file")
+    out: Path | None = option(None, "make: folder of the study", writes="folder")
+    table: Path | None = option(None, "export: the file; printed if left out", writes="file")
 
 
 def run(options: VoteOptions) -> None:
@@ -82,11 +83,11 @@ def _export(options: VoteOptions) -> None:
     (folder,) = options.places
     known = study.read(folder)
     rows = report.rows(known, box.Box(folder, known.hash).voters())
-    if options.out is None:
+    if options.table is None:
         sys.stdout.write(csv_text(rows))
         return
     with whole.telling("table"):
-        whole.write(options.out, csv_text(rows))
+        whole.write(options.table, csv_text(rows))
 
 
 SPEC = CommandSpec(

@@ -178,7 +178,10 @@ def test_nothing_is_uploaded_without_a_yes_a_token_or_room(hub, capsys, monkeypa
     assert "anna/red" not in hub.repos and hub.repos["anna/cats"].keys() == {"config.json", ".gitattributes"}
     assert "is no address" in said(capsys, *push_red, "--to", "a/b/c", "--yes", "--out", "o")[1]
     names = said(capsys, "push", "nobody", "--model", "tabletop", "--dry-run")[1]
-    assert "There is no trained part called “nobody” for tabletop. There are: amplify_red, erase_orange, erase_red, erase_sphere, light" in names
+    assert (
+        "There is no trained part called “nobody” for tabletop. There are: amplify_red, erase_orange, erase_red, erase_sphere, light"
+        in names
+    )
 
 
 def test_a_dry_run_asks_nobody_and_its_card_may_be_changed_before_the_upload(hub, capsys):

@@ -217,7 +217,8 @@ def test_what_is_chosen_at_first_works(studio):
     assert [each["value"] for each in shown if each.get("label") == "method"][0] == "random_mask"  # of /compare
     text = "\n".join(str(each.get("value")) for each in shown)
     assert f"Its pictures are not scored, and methods that rewards steer are refused. {NONE}" in text
-    assert "generate --model=folder --weights=base --method=random_mask --preset=start" in text  # in About
+    first = Request(prompt="a red cube", model="folder", method="random_mask", preset="start")
+    assert "generate --model=folder --weights=base --method=random_mask --preset=start" in studio.command(first)
     assert "--weights" not in studio.command(Request(prompt="a red cube", model="tabletop"))
 
 

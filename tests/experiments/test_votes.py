@@ -245,7 +245,7 @@ def seconds():
     return used.ru_utime + used.ru_stime
 
 
-def test_10_000_votes_are_reported_at_once():
+def test_ten_thousand_votes_are_reported_at_once():
     """In 2 seconds of a core, libraries apart; and ten times the votes do not take a hundred times as long."""
     study = a_study(60, ("best", "middle", "plain"), per_voter=12)
     voters = electorate(study, 320, odds=(("best", 0.8),))

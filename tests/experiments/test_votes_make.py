@@ -193,7 +193,7 @@ def test_the_commands_report_and_export_what_was_voted(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "8 pairs by 2 methods; 3 voters, 0 to the end" in said and "<img" not in said
     assert said == (out / "report.md").read_text() and "`python -m maskunet vote report study`" in said
-    assert main(["vote", "export", str(out), "--out", str(tmp_path / "votes.csv")]) == 0
+    assert main(["vote", "export", str(out), "--table", str(tmp_path / "votes.csv")]) == 0
     lines = (tmp_path / "votes.csv").read_text().splitlines()
     assert len(lines) == 1 + 3 * 22 and lines[0].startswith("voter,pair,kind,prompt,seed,left,right,question,answer")
     assert str(tmp_path) not in said + "".join(lines)

@@ -209,7 +209,7 @@ with ThreadPoolExecutor(10) as pool:
 """
 
 
-def test_500_votes_at_once_are_all_there(tmp_path):
+def test_votes_of_many_at_once_are_all_there(tmp_path):
     """Of ten threads in each of two programs; each is the next one of its voter, so that none was made from old votes."""
     programs = [subprocess.Popen([sys.executable, "-c", VOTERS, str(tmp_path)], cwd=ROOT) for _ in range(2)]
     assert [program.wait(timeout=120) for program in programs] == [0, 0]

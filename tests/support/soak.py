@@ -78,7 +78,9 @@ class Soak:
         self.draw, self.plan = random.Random(seed), []
         name = library.default
         loaded = library.load(name)
-        library._loaded[name] = Loaded(model=loaded.model, rewards=Faulty(loaded.rewards, self.plan))
+        library._loaded[library._key(name, None)] = Loaded(
+            model=loaded.model, rewards=Faulty(loaded.rewards, self.plan)
+        )
         self.model, self.untouched = loaded.model, generated.weights_of(loaded.model)
         self.outcomes, self.samples, self.baselines = Counter(), [], []
         self.made: list[str] = []  # every run's id, the newest last

@@ -8,9 +8,9 @@ import pytest
 
 import app
 from maskunet.records import Request
+from maskunet.ui import snippets
 from maskunet.ui.server import door, payload
 from maskunet.ui.server.launch import address
-from maskunet.ui.tabs import compare
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_programs_are_told_the_port_and_the_path_in_use():
         (("127.0.0.1", 81, "https://a.example/lab"), "https://a.example/lab"),
     ):
         assert address(*place) == url
-        assert f'Client("{url}")' in compare.snippet(asked, url)
+        assert f'Client("{url}")' in snippets.python(asked, url)
 
 
 # The door

@@ -32,7 +32,8 @@ def test_the_first_is_of_the_prompt_seed_model_and_method_that_the_page_begins_w
     first = next(iter(gallery.load().values())).request
     given = tuple(map(value, ("Prompt", "Seed", "Base model", "Method", "Preset")))
     assert given == (first.prompt, str(first.seed), first.model, first.method, first.preset)
-    assert (value("Steps"), value("Guidance scale")) == (first.steps, 0)  # the model's own scale, as this run's
+    assert (value("Steps"), value("Guidance scale")) == (0, 0)  # the model's own, as this run's
+    assert first.steps == SPECS[first.model].steps
     assert first.guidance == SPECS[first.model].guidance
     assert Library().default != first.model  # the figures in the documents are of the clean base, as commands are
 

@@ -15,6 +15,7 @@ import pytest
 from maskunet.methods import SPECS
 from maskunet.studio.queue import FOLLOWERS
 from maskunet.studio.studio import Studio
+from maskunet.ui import controls
 from maskunet.ui.server import listeners
 from maskunet.ui.server.listeners import Listeners, Streams
 from maskunet.ui.tabs import explore
@@ -73,7 +74,7 @@ def soon(condition, within=WAIT):
 
 def fields(steps, method="plain", owner=""):
     """What the page's controls hold."""
-    return ["a red cube", "", 1, "tiny", method, "", steps, 0, "", None, None, None, owner]
+    return [*controls.Values("a red cube", "", 1, "tiny", method, "", steps, 0, takes=None), owner]
 
 
 def join(client, name, *values):
