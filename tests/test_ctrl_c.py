@@ -102,7 +102,9 @@ def test_34_ctrl_c_under_full_queues_ends_within_ten_seconds(lab, tmp_path):
     process, port, handlers = lab
     crowd, runs = Crowd(port, handlers), tmp_path / "runs"
     start = crowd.named("start", len(controls.Values._fields) + 1)
-    fields = [*controls.Values("a red cube", "", 1, "tabletop", "maskunet_free", "", 40, 0, takes=None)]
+    fields = [
+        *controls.Values("a red cube", "", 1, "tabletop", "maskunet_free", "", 40, 0, takes=None, lora_masks="merged")
+    ]
     job = answer(crowd.ask(start, [*fields, "first"]))["data"][0]
     for number in range(12):
         crowd.ask(start, [*fields, f"owner {number}"])

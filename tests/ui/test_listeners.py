@@ -74,7 +74,7 @@ def soon(condition, within=WAIT):
 
 def fields(steps, method="plain", owner=""):
     """What the page's controls hold."""
-    return [*controls.Values("a red cube", "", 1, "tiny", method, "", steps, 0, takes=None), owner]
+    return [*controls.Values("a red cube", "", 1, "tiny", method, "", steps, 0, takes=None, lora_masks="merged"), owner]
 
 
 def join(client, name, *values):

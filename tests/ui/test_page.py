@@ -570,7 +570,7 @@ def test_the_curl_and_the_replay_run_as_printed(lab, library, tmp_path, monkeypa
     assert links.fields(made.request) == links.fields(replace(asked, preset=made.request.preset))
     with zipfile.ZipFile(lab[1].shelf.zip(made.id)) as files:
         files.extractall(tmp_path)
-    monkeypatch.setattr("maskunet.library.library.Library", lambda *given: library)
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given, **added: library)
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(snippets.replay(made))[3:]) == 0
     assert np.array_equal(read("again").result_image, made.result_image)
@@ -617,7 +617,7 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
         tab.keyboard.press(key)
     assert tab.evaluate("document.activeElement.dataset.what") == "block1.layer0.cross.q@3-4"
-    assert tab.locator("#board output").inner_text().startswith("Block 1, layer 0, cross-attention, queries, steps 6")
+    assert tab.locator("#board output").inner_text().startswith("Block 1, layer 0, cross-attention, queries, steps 3")
     tab.keyboard.press("Enter")
     tab.wait_for_function("document.querySelectorAll('.tried button').length === 2", timeout=SOON)
     assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v; block1.layer0.cross.q@3-4"
