@@ -56,10 +56,10 @@ def make(
     motion = replace(motion, t0=plan.pairs[plan.at_t0][0], t1=plan.pairs[plan.at_t1][0])
 
     searched = yield from _searched(model, rewards, spec, request, settings)
-    first = yield from _first(model, plan, spec, request, settings, searched)
+    first = yield from _first(model, plan, spec, request, settings, searched, motion.mask_per == "video")
     latents, kept = yield from _frames(model, plan, spec, request, settings, motion, first)
     frames = _decoded(model, latents)
-    calls = (searched.calls if searched else 0) + len(plan.pairs) + motion.frames * (len(plan.pairs) - plan.at_t1)
+    calls = (searched.calls if searched else 0) + first.calls + motion.frames * (len(plan.pairs) - plan.at_t1)
     yield Video(
         request=request,
         motion=motion,
@@ -169,32 +169,41 @@ class _First:
 
     Attributes:
         at: before the steps that begin at t1 and at t0, with the solver's history.
-        masks: of each step; None where the method makes none.
+        masks: of each step; None where the method makes none. calls: of the U-Net.
     """
 
     at: Mapping[int, tuple[Tensor, History]]
     masks: MasksAt | None
+    calls: int
 
 
 def _first(
-    model: DiffusionModel, plan: _Plan, spec: MethodSpec, request: Request, settings: Any, searched: _Searched | None
+    model: DiffusionModel,
+    plan: _Plan,
+    spec: MethodSpec,
+    request: Request,
+    settings: Any,
+    searched: _Searched | None,
+    shared: bool,
 ) -> Generator[VideoEvent, None, _First]:
-    """Make the first frame, and keep the masks of its steps."""
+    """Make the first frame as far as the others need it; where its masks are `shared`, to the end."""
     sampling = plan.sampling(model, [request], settings)
     made: dict[int, BySite] = {}
-    at = {}
+    at, calls = {}, 0
     with _looking(model, spec, sampling, settings, searched and searched.masks) as predict:
         x_t, history = model.schedule.first(model.noise(request.seed)), None
         for step in range(len(plan.pairs)):
             if step in (plan.at_t1, plan.at_t0):
                 at[step] = x_t, history
+            if step == plan.at_t0 and (searched or not shared or not any(made.values())):
+                break  # the rest would only bring masks
             x_t, history, told = _step(plan, predict, step, x_t, history)
+            calls += 1
             if not searched and step >= plan.at_t1:  # where other frames can have them
                 made[step] = told[0].get("masks") or {}
             yield VideoEvent(phase="first", step=step, steps=len(plan.pairs))
-    if searched:
-        return _First(at, searched.masks)
-    return _First(at, made.__getitem__ if any(made.values()) else None)
+    masks = made.__getitem__ if any(made.values()) else None
+    return _First(at, searched.masks if searched else masks, calls)
 
 
 def _frames(
