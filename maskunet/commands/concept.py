@@ -18,6 +18,7 @@ from maskunet.commands.base import (
     ModelOptions,
     UsageError,
     bar,
+    comma_separated,
     command_line,
     key_value,
     make_folder,
@@ -32,16 +33,12 @@ if TYPE_CHECKING:
     from maskunet.experiments.concepts.study import Study
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
     action: str = option(choices=("make", "list", "study"), positional=True)
     concept: str = option("", "of make", positional=True)
     retain: tuple[str, ...] = option(
-        ("colors", "shapes", "textures", "counts"), "make: attributes that must stay, with commas", read=_names
+        ("colors", "shapes", "textures", "counts"), "make: attributes that must stay, with commas", read=comma_separated
     )
     prompts: Path | None = option(None, "make: prompts that show the concept", metavar="FILE")
     rivals: Path | None = option(
@@ -55,7 +52,7 @@ class Options(ModelOptions):
     set: dict[str, Any] = option({}, "make, study: rounds, share…", metavar="KEY=VALUE", read=key_value, repeat=dict)
     name: str | None = option(None, "make: of the mask; erase_CONCEPT if left out")
     seed: int = seed_option(0, "make: of prompts and noise")
-    concepts: tuple[str, ...] = option((), "study: words, with commas; all if left out", read=_names)
+    concepts: tuple[str, ...] = option((), "study: words, with commas; all if left out", read=comma_separated)
     n: int = option(32, "study: pictures of each group", low=1)
     few: int = option(16, "study: pictures of each dose, rival and pair", low=1)
     steps: int = option(8, "study: of its pictures", low=1, high=100)

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, ModelOptions, bar, command_line, make_folder, option, resumable
+from maskunet.commands.base import (
+    CommandSpec,
+    ModelOptions,
+    bar,
+    comma_separated,
+    command_line,
+    make_folder,
+    option,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from maskunet.experiments.cures.make import Study
@@ -14,10 +23,10 @@ if TYPE_CHECKING:
 FIRST = ("plain", "light", "random", "lora", "full")
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _entrants(text: str) -> tuple[str, ...]:
     from maskunet.experiments.cures.entrants import ENTRANTS
 
-    names = tuple(name.strip() for name in text.split(","))
+    names = comma_separated(text)
     if unknown := [name for name in names if name not in ENTRANTS]:
         raise ArgumentTypeError(f"there is no entrant “{unknown[0]}”; there are: {', '.join(ENTRANTS)}")
     return names
@@ -26,7 +35,7 @@ def _names(text: str) -> tuple[str, ...]:
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
     model: str = option("tabletop_web", "base model")
-    entrants: tuple[str, ...] = option(FIRST, "who is compared, with commas", read=_names)
+    entrants: tuple[str, ...] = option(FIRST, "who is compared, with commas", read=_entrants)
     latents: Path | None = option(None, "cached latents of the clean scenes", metavar="DIR")
     clean: int = option(0, "clean pictures, of which a tenth is held out; all 8,000 if left out", low=0, high=8000)
     updates: int = option(250, "of each training", low=1)

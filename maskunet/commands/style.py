@@ -9,6 +9,7 @@ from maskunet.commands.base import (
     CommandSpec,
     DeviceOptions,
     bar,
+    comma_separated,
     command_line,
     make_folder,
     option,
@@ -22,13 +23,9 @@ if TYPE_CHECKING:
 PLAIN, MASKS = "plain", ("maskunet_trained:light", "maskunet_free/improved")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
-    masks: tuple[str, ...] = option(MASKS, "what puts masks on, as in a race, with commas", read=_names)
+    masks: tuple[str, ...] = option(MASKS, "what puts masks on, as in a race, with commas", read=comma_separated)
     lora_steps: int = option(100, "optimizer steps of the LoRA", low=1, high=10_000)
     n: int = option(20, "held-out prompts per task", low=1, high=200)
     seed: int = seed_option(5, "of the prompts and their noise")

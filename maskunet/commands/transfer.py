@@ -1,7 +1,6 @@
 """python -m maskunet transfer: whether a mask is made for its prompt, seed, step and base."""
 
 import sys
-from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from maskunet.commands.base import (
     CommandSpec,
     DeviceOptions,
     bar,
+    comma_separated,
     command_line,
     make_folder,
     option,
@@ -21,20 +21,15 @@ if TYPE_CHECKING:
     from maskunet.experiments.transfer.make import Study
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if not all(names):
-        raise ArgumentTypeError(f"“{text}” is not names with commas between them")
-    return names
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
     models: tuple[str, ...] = option(
-        ("tabletop", "tabletop_web"), "base models, with commas; masks are carried between two", read=_names
+        ("tabletop", "tabletop_web"), "base models, with commas; masks are carried between two", read=comma_separated
     )
     sources: tuple[str, ...] = option(
-        ("maskunet_free/improved", "maskunet_trained:light"), "whose masks, as in a race, with commas", read=_names
+        ("maskunet_free/improved", "maskunet_trained:light"),
+        "whose masks, as in a race, with commas",
+        read=comma_separated,
     )
     n: int = option(3, "prompts per task; every one gets every one's mask", low=1, high=30)
     steps: int | None = option(None, "denoising steps", low=1, high=100)

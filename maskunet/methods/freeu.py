@@ -82,7 +82,11 @@ SPEC = MethodSpec(
     title="FreeU",
     kind="rival",
     summary="Strengthens the U-Net's backbone and weakens its skips: no training, no reward, no time.",
-    source="FreeU (Si et al. 2024) with its factors for Stable Diffusion 1.5 and 2.1",
-    presets={"sd15": Settings(), "sd2": Settings(backbone_1=1.4)},
+    source="FreeU (Si et al. 2024) with its factors for Stable Diffusion 1.5, 2.1 and XL",
+    presets={
+        "sd15": Settings(),
+        "sd2": Settings(backbone_1=1.4),
+        "sdxl": Settings(backbone_1=1.3, backbone_2=1.4),
+    },
     run=Sampled(looking),
 )

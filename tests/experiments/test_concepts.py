@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from maskunet.commands.registry import main
-from maskunet.experiments.concepts import attribution, concept, listed, make, relations, report, study, subjects
+from maskunet.experiments.concepts import attribution, concept, listed, make, relations, report, study, subjects, taught
 from maskunet.experiments.concepts.concept import ATTRIBUTES, TabletopConcept, judges, worded
 from maskunet.experiments.concepts.study import Study
 from maskunet.library.library import Loaded
 from maskunet.masks import held
 from maskunet.masks.masked_unet import MaskedUNet
-from maskunet.records import held_mask
+from maskunet.records import Request, held_mask
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.scenes import Thing
 from maskunet.tabletop.tasks import Case
@@ -170,18 +170,34 @@ def asked(tiny_sd15, rewards, short, tmp_path):
 def test_a_study_that_is_stopped_after_every_step_makes_each_picture_once(asked, monkeypatch):
     monkeypatch.setattr(make, "_look", _planted_look)
     monkeypatch.setattr(study, "DOSES", (0.5,))
+    for name, value in {"PICTURES": 2, "BATCH": 2, "STEPS": 1}.items():
+        monkeypatch.setattr(taught, name, value)
     for _ in range(60):
         if not [*study.run(asked, lambda: "stop")]:
             break
     rows = asked.rows()
     keys = [study._key(row) for row in rows]
     kinds = {row["kind"] for row in rows}
-    assert len({*keys}) == len(keys) and kinds == {"base", "erase", "random", "amplify", "negative", "pair", "dose"}
+    assert len({*keys}) == len(keys) and kinds == {
+        *("base", "erase", "random", "amplify", "negative", "lora", "pair", "dose")
+    }
     assert [*study.run(replace(asked, n=3))] and asked.rows()[: len(rows)] == rows  # more pictures come behind
     with pytest.raises(ValueError, match="another steps"):
         [*study.run(replace(asked, steps=3))]
     (random,) = asked.out.glob("masks/random_*.safetensors")
     assert len(held_mask.load(random).at(0)) == len(held_mask.load(asked.mask("red")).at(0))
+
+
+def test_a_lora_is_taught_the_rivals_pictures_under_the_concepts_prompts(tiny_sd15):
+    pairs = taught.lessons(tiny_sd15, RED, 3, 1)
+    assert [pairs(i, 0).caption for i in range(3)] == [each.prompt for each in RED.showing(3, 0)]
+    assert [pairs(i, 0).caption for i in range(3, 6)] == [each.prompt for each in RED.staying(3, 0)]
+    first = RED.showing(3, 0)[0]
+    asked = Request(prompt=first.rivals[0], seed=first.seed, model=tiny_sd15.name, method="plain", steps=1)
+    asked = replace(asked, guidance=tiny_sd15.guidance)
+    spec = study.METHODS["plain"]
+    *_, last = spec.run(tiny_sd15, WeightedRewards({}), asked, spec.settings("", {}))
+    assert np.abs(pairs(0, 0).image.astype(int) - last.image).max() <= 1
 
 
 def _planted_look(model, rewards, concept, making, number, removed):

@@ -8,6 +8,7 @@ from maskunet.commands.base.usual import (
     MethodOptions,
     ModelOptions,
     SamplingOptions,
+    comma_separated,
     key_value,
     seed_option,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "SamplingOptions",
     "UsageError",
     "bar",
+    "comma_separated",
     "command_line",
     "follow",
     "key_value",

@@ -41,6 +41,18 @@ def _seed(text: str) -> int:
     return found
 
 
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Names, each once, as an option with commas gives them.
+
+    Raises:
+        argparse.ArgumentTypeError: nothing stands between two commas.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"“{text}” is not names with commas between them")
+    return names
+
+
 def key_value(text: str) -> tuple[str, Any]:
     """KEY=VALUE, a value that is JSON as what it says and any other as a text."""
     name, equals, value = text.partition("=")

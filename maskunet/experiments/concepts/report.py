@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.concepts import taught
 from maskunet.experiments.concepts.concept import TabletopConcept
 from maskunet.experiments.concepts.study import Study
 from maskunet.experiments.concepts.subjects import right, shows, things
@@ -21,6 +22,14 @@ AMPLIFIED = (
 )
 Row = Mapping[str, Any]
 Judge = Callable[[Row], bool]  # of a picture
+RIVALS = {
+    "negative": ("A negative prompt instead", "The concept's name as the negative prompt."),
+    "lora": (
+        "A LoRA instead",
+        f"Concept ablation: a LoRA learns {taught.PICTURES} of the base's pictures of other captions under prompts with the "
+        f"concept, and {taught.PICTURES} of what must stay, in {taught.STEPS} steps of {taught.BATCH}.",
+    ),
+}
 ERASED, KEPT, OTHERS = 0.25, 0.85, 0.90  # the bars: of the base's share at most, at least, at least
 NOTES = (
     "The masks were made by the rewards; the checker, which no mask was made or chosen by, judges pictures of "
@@ -55,13 +64,12 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
     mask = held_mask.load(study.mask(concept.name))
     random = [row for row in rows if row["kind"] == "random" and row["dose"] >= len(mask.at(0))]
     random = [{**row, "group": "showing"} for row in random if row["words"].get(concept.attribute) == concept.name]
-    negative = [row for row in mine if row["kind"] == "negative"]
     line = {
         "concept": concept.name, "attribute": concept.attribute,
         "removed": len(mask.at(0)) / mask.total, "weights": len(mask.at(0)), "end": mask.recipe["end"],
         **figures(concept.attribute, whole_mask, base),
         **_named("random", figures(concept.attribute, random, base)),
-        **_named("negative", figures(concept.attribute, negative, base)),
+        **_rivals(concept.attribute, mine, base),
         "collateral": collateral([row for row in whole_mask if row["group"] == "others"], base),
     }  # fmt: skip
     doses = {row["dose"]: [] for row in mine if row["kind"] == "dose"}
@@ -124,6 +132,14 @@ def collateral(rows: Sequence[Row], base: Mapping) -> dict[str, float | None]:
 def passes(line: Mapping[str, Any]) -> bool:
     """Whether a line meets all bars; before all pictures of its random mask it does not."""
     return not lacks(line)
+
+
+def _rivals(attribute: str, mine: Sequence[Row], base: Mapping) -> dict[str, Any]:
+    """What a negative prompt and a LoRA do to the same pictures."""
+    found = {}
+    for kind in RIVALS:
+        found |= _named(kind, figures(attribute, [row for row in mine if row["kind"] == kind], base))
+    return found
 
 
 def _named(prefix: str, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,8 +214,9 @@ def markdown(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> str
     ]  # fmt: skip
     if more := amplified(study, rows):
         parts += ["## Amplified", "", AMPLIFIED, "", _amplified(more), ""]
-    if any("negative_shown" in line for line in lines):
-        parts += ["## A negative prompt instead", "", _negative(lines), ""]
+    for kind, (title, how) in RIVALS.items():
+        if any(f"{kind}_shown" in line for line in lines):
+            parts += [f"## {title}", "", how, "", _rival(lines, kind), ""]
     if together := pairs(study, rows):
         parts += ["## Two at once", "", _pairs(together), ""]
     return "\n".join(parts)
@@ -260,11 +277,12 @@ def _doses(lines: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(head, cells)
 
 
-def _negative(lines: Sequence[Mapping[str, Any]]) -> str:
-    head = ["concept", "shown, of base", "rest, of base", "others, of base"]
-    named = [line for line in lines if "negative_shown" in line]
+def _rival(lines: Sequence[Mapping[str, Any]], kind: str) -> str:
+    head = ["concept", "n", "shown, of base", "rest, of base", "others, of base"]
+    named = [line for line in lines if f"{kind}_shown" in line]
     return markdown_table(head, [
-        [line["concept"], *(ratio(line, f"negative_{k}") for k in ("shown", "rest", "others"))] for line in named
+        [x["concept"], f"{x[f'{kind}_shown_n']}", *(ratio(x, f"{kind}_{k}") for k in ("shown", "rest", "others"))]
+        for x in named
     ])  # fmt: skip
 
 

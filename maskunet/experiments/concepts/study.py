@@ -5,6 +5,7 @@ The most telling pictures come first: of the base, of each mask, of as many rand
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from maskunet.encoders.pixels import from_uint8
 from maskunet.experiments import journal
+from maskunet.experiments.concepts import taught
 from maskunet.experiments.concepts.concept import TabletopConcept
 from maskunet.experiments.concepts.make import Making, held_mask, make
 from maskunet.experiments.concepts.subjects import Subject, opened, others, showing
@@ -20,9 +22,13 @@ from maskunet.library.library import Loaded
 from maskunet.masks import algebra, held
 from maskunet.methods import SPECS as METHODS
 from maskunet.methods.base.batches import together
+from maskunet.models.base import DiffusionModel
+from maskunet.models.base.dressed import dressed
 from maskunet.records import Request
 from maskunet.records import held_mask as kept
+from maskunet.records.added import READINGS, Added
 from maskunet.rewards.base import WeightedRewards
+from maskunet.training import checkpoint
 
 BATCH = 8  # pictures that share U-Net calls, always the same ones
 DOSES = (0.25, 0.5, 0.75)  # besides the whole mask
@@ -37,7 +43,7 @@ class Arm:
     """A way to make pictures of a group of prompts.
 
     Attributes:
-        kind: "base", "erase", "random", "amplify", "dose", "negative" or "pair".
+        kind: "base", "erase", "random", "amplify", "dose", "negative", "lora" or "pair".
         concept: its name; of a pair the two with a plus between them; empty where pictures serve every concept.
         group: "showing" the concept, leaving it "open", or "others". dose: share of the mask that is on; of a random one how many weights it
             removes, which is as many as the largest mask of the study.
@@ -84,6 +90,10 @@ class Study:
         """Where the mask of a concept lies."""
         return self.out / "masks" / f"{direction}_{concept}.safetensors"
 
+    def lora(self, concept: str) -> Path:
+        """Where the LoRA is trained that forgets a concept."""
+        return self.out / "loras" / concept
+
     def rows(self) -> list[dict[str, Any]]:
         """The pictures so far."""
         return journal.read(self.file, self.shared, "study") if self.file.exists() else []
@@ -103,6 +113,10 @@ def run(study: Study, should_stop: Callable[[], str] = str) -> Iterator[str]:
         for concept in (each for each in study.concepts if each.name in arm.concept.split("+")):
             if not study.mask(concept.name, direction).exists():
                 yield from _made(study, concept, direction)  # not stopped half way: it would begin anew
+                if should_stop():
+                    return
+            if arm.kind == "lora" and not (study.lora(concept.name) / checkpoint.PART).exists():
+                yield from taught.teach(study.loaded.model, concept, study.lora(concept.name), steps=study.steps)
                 if should_stop():
                     return
         for some in (subjects[start : start + BATCH] for start in range(0, len(subjects), BATCH)):
@@ -131,9 +145,9 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
         yield Arm(kind="base"), opened(concept, n)
         yield Arm(kind="amplify", concept=concept.name, group="open"), opened(concept, n)
         yield Arm(kind="amplify", concept=concept.name, group="others"), others(concept, n)
-    for concept in study.concepts:
+    for kind, concept in product(("negative", "lora"), study.concepts):
         for group, subjects in {"showing": showing(concept, few), "others": others(concept, few)}.items():
-            yield Arm(kind="negative", concept=concept.name, group=group), subjects
+            yield Arm(kind=kind, concept=concept.name, group=group), subjects
     for first, second in study.pairs:
         both = [next(each for each in study.concepts if each.name == name) for name in (first, second)]
         name = f"{first}+{second}"
@@ -160,7 +174,7 @@ def _made(study: Study, concept: TabletopConcept, direction: str) -> Iterator[st
 
 def pictures(study: Study, arm: Arm, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     """Make these pictures together, and say what is on them."""
-    model, checker = study.loaded.model, study.loaded.checker
+    model, checker = _model(study, arm), study.loaded.checker
     method, settings, negative = _how(study, arm)
     request = Request(
         prompt="-", negative_prompt=negative, model=model.name, method=method, steps=study.steps,
@@ -182,13 +196,21 @@ def pictures(study: Study, arm: Arm, subjects: Sequence[Subject]) -> list[dict[s
     ]  # fmt: skip
 
 
+def _model(study: Study, arm: Arm) -> DiffusionModel:
+    """The base model, or a copy with a LoRA."""
+    if arm.kind != "lora":
+        return study.loaded.model
+    files = {"loras": {arm.concept: study.lora(arm.concept) / checkpoint.PART}, "embeddings": {}}
+    return dressed(study.loaded.model, Added(((arm.concept, 1.0),), (), READINGS[0]), files, [])
+
+
 SEEN = ("shape", "color", "texture", "size")
 
 
 def _how(study: Study, arm: Arm) -> tuple[str, dict[str, Any], str]:
     """The method, its settings and the negative prompt."""
-    if arm.kind in ("base", "negative"):
-        return "plain", {}, arm.concept
+    if arm.kind in ("base", "negative", "lora"):
+        return "plain", {}, arm.concept if arm.kind == "negative" else ""
     if arm.kind == "random":
         return "held_mask", {"mask": _random(study, int(arm.dose))}, ""
     path = study.mask(arm.concept, arm.kind if arm.kind in ("pair", "amplify") else "erase")
