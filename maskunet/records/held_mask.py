@@ -9,7 +9,7 @@ packed bits then, if they are smaller. No pickle; the header is checked before a
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -174,8 +174,7 @@ def load(path: Path) -> HeldMask:
         _check(mask)
         _check_tensors(header, set(numbers.values()), mask.total)
         with safe_open(path, framework="np") as file:
-            stored = {number: file.get_tensor(number) for number in header}
-        read = _unpacked(stored, mask.total)
+            read = _unpacked(((number, file.get_tensor(number)) for number in header), mask.total)
         return replace(mask, steps={t: read[numbers[t]] for t in mask.steps})
     except MemoryError:
         raise
@@ -232,13 +231,15 @@ def _smaller(places: np.ndarray, total: int) -> np.ndarray:
     return np.packbits(bits)
 
 
-def _unpacked(stored: Mapping[str, np.ndarray], total: int) -> dict[str, np.ndarray]:
-    packed = {number for number, each in stored.items() if each.dtype == np.uint8}
-    if sum(_ones(each) if number in packed else each.size for number, each in stored.items()) > MAX_REMOVED:
-        raise ValueError(f"it removes more than {MAX_REMOVED:,} weights over all steps.")
-    read = {}
-    for number, each in stored.items():
-        read[number] = mixed(np.flatnonzero(np.unpackbits(each, count=total))) if number in packed else each
+def _unpacked(stored: Iterable[tuple[str, np.ndarray]], total: int) -> dict[str, np.ndarray]:
+    """The places of each tensor, read one after the other: a file may hold far more than memory does."""
+    read, removed = {}, 0
+    for number, each in stored:
+        packed = each.dtype == np.uint8
+        removed += _ones(each) if packed else each.size
+        if removed > MAX_REMOVED:
+            raise ValueError(f"it removes more than {MAX_REMOVED:,} weights over all steps.")
+        read[number] = mixed(np.flatnonzero(np.unpackbits(each, count=total))) if packed else each
         _check_places(read[number], total)
     return read
 
