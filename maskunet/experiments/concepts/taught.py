@@ -18,7 +18,7 @@ from maskunet.models.base import DiffusionModel
 from maskunet.plugins import chosen
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
-from maskunet.training import loop
+from maskunet.training import checkpoint, loop
 from maskunet.training.data import Pair
 from maskunet.training.recipes import SPECS as RECIPES
 
@@ -67,7 +67,7 @@ def lessons(model: DiffusionModel, concept: Concept, count: int, steps: int) -> 
 
 
 def teach(model: DiffusionModel, concept: Concept, folder: Path, *, steps: int) -> Iterator[str]:
-    """Train the LoRA of a concept into a new folder; tells in a line how far it is.
+    """Train the LoRA of a concept, or what is left of it; tells in a line how far it is.
 
     Args:
         steps: of the pictures that it learns.
@@ -75,7 +75,7 @@ def teach(model: DiffusionModel, concept: Concept, folder: Path, *, steps: int) 
     recipe, how = RECIPES["lora"], {"steps": STEPS, "every": STEPS, "batch": BATCH, "micro_batch": BATCH}
     settings = chosen(recipe.presets, recipe.name, "tabletop", how)
     pairs = lessons(model, concept, PICTURES, steps)
-    about = {"data": f"pictures without {concept.name}"}
-    with closing(loop.train(model, recipe, settings, pairs, folder, about=about)) as events:
+    about, begun = {"data": f"pictures without {concept.name}"}, (folder / checkpoint.STATE).exists()
+    with closing(loop.train(model, recipe, settings, pairs, folder, about=about, resume=begun)) as events:
         for event in events:
             yield f"LoRA without {concept.name}: step {event.step} of {event.steps}"
