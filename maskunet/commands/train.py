@@ -98,9 +98,9 @@ def _stepped(event: "TrainEvent", line: "tqdm") -> None:
 
 
 def _prepared(news: "Preparing", line: "tqdm") -> None:
-    """Show how many prompts have the pictures from which the training learns."""
+    """Show how far the pictures are from which the training learns."""
     line.total, line.n = news.total, news.done
-    line.set_postfix_str("prompts with pictures")
+    line.set_postfix_str("prompts with pictures" if news.what == "prompts" else news.what)
     if news.note and not line.disable:
         line.write(news.note, file=sys.stderr)
 
