@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maskunet.records.training import Preparing, TrainEvent
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
-DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text"
+DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text; of your own pictures a folder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def run(options: Options) -> None:
     library = Library(options.model, options.weights, machine.device_of(options.device), **options.added)
     model, rewards = library.load_to_train(library.default, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
-    pairs, about = sources.find(options.data, size, options.latents)
+    pairs, about = sources.find(options.data, size, options.latents, own_pictures=spec.own_pictures)
     if machine.place()[0] == 0:
         sys.stderr.writelines(f"{note}\n" for note in pairs.notes)
     events = loop.train(

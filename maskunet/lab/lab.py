@@ -302,7 +302,8 @@ class Lab(KeptMasks):
         spec = named(recipes.SPECS, recipe, "recipe")
         values = chosen(spec.presets, spec.name, preset, settings)
         rewards = required(self.rewards) if spec.needs_rewards else None
-        pairs, about = sources.find(str(data), self.model.pixels, None if latents is None else Path(latents))
+        cached = None if latents is None else Path(latents)
+        pairs, about = sources.find(str(data), self.model.pixels, cached, own_pictures=spec.own_pictures)
         events = loop.train(
             self.model, spec, values, pairs, Path(out), about=about, rewards=rewards, minutes=minutes, resume=resume
         )

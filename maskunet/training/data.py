@@ -22,12 +22,14 @@ class Pair:
     """A caption with its picture (H, W, 3) uint8, or with the picture's latents (C, h, w), scaled.
 
     `worse`: latents of another picture of the caption that is liked less, where preferences are learned.
+    `weight`: how much it counts in the mean over its batch.
     """
 
     caption: str
     image: np.ndarray | None = None
     latents: np.ndarray | None = None
     worse: np.ndarray | None = None
+    weight: float = 1.0
 
 
 class Pairs(Protocol):
@@ -91,6 +93,13 @@ class Feed:
     def _held(self) -> int:
         return min(HELD_OUT, len(self._all) // 10)
 
+    def check(self, batch: int) -> None:
+        """Any batch will do."""
+
+    def learn(self, bad: Mapping[int, str]) -> None:
+        """What another process found to be bad."""
+        self.bad |= bad
+
     def held_out(self) -> list[Pair]:
         """The pairs that no training sees; those that cannot be used are left out."""
         found = []
@@ -142,6 +151,71 @@ class Feed:
         return self._order[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Alternating:
+    """Two data sets in turn: even samples are of the first one, odd ones of the second, each in its own order.
+
+    Only the first one holds pairs out.
+    """
+
+    first: Pairs
+    second: Pairs
+
+
+class AlternatingFeed:
+    """The order of two data sets in turn; see `Feed`, which each of them has."""
+
+    def __init__(self, pairs: Alternating, seed: int):
+        self._feeds = Feed(pairs.first, seed), Feed(pairs.second, seed)
+
+    def __len__(self) -> int:
+        """As many samples as show every pair of the larger one."""
+        return 2 * max(map(len, self._feeds))
+
+    def __call__(self, number: int) -> Pair:
+        """See `Feed`."""
+        later, which = divmod(number, 2)
+        return self._feeds[which](later)
+
+    def check(self, batch: int) -> None:
+        """Refuse a batch that would not hold as many of the one as of the other.
+
+        Raises:
+            ValueError: it is odd.
+        """
+        if batch % 2:
+            raise ValueError(f"The batch is {batch}; half of it is of another kind of pictures, so it must be even.")
+
+    def held_out(self) -> list[Pair]:
+        """Those of the first one."""
+        return self._feeds[0].held_out()
+
+    @property
+    def bad(self) -> dict[tuple[int, int], str]:
+        """Why a pair cannot be used, by the place of its data set and its index."""
+        return {(which, i): why for which, feed in enumerate(self._feeds) for i, why in feed.bad.items()}
+
+    def learn(self, bad: Mapping[tuple[int, int], str]) -> None:
+        """See `Feed.learn`."""
+        for (which, index), why in bad.items():
+            self._feeds[which].bad[index] = why
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """See `Feed.skipped`."""
+        return self._feeds[0].skipped + self._feeds[1].skipped
+
+    @property
+    def examples(self) -> Mapping[str, str]:
+        """See `Feed.examples`."""
+        return {**self._feeds[1].examples, **self._feeds[0].examples}
+
+
+def feed_of(pairs: Pairs | Alternating, seed: int) -> Feed | AlternatingFeed:
+    """The order in which a training sees them."""
+    return AlternatingFeed(pairs, seed) if isinstance(pairs, Alternating) else Feed(pairs, seed)
+
+
 class Folder:
     """A folder of pictures with captions, as Hugging Face's image folders, kohya's or COCO's.
 
@@ -181,7 +255,7 @@ class Folder:
             raise ValueError("no file name within the folder")
         if not entry.text:
             raise ValueError(entry.lacks)
-        return Pair(entry.text, _picture(path, self.size, draw))
+        return Pair(entry.text, picture(path, self.size, mirror=draw % 2 == 1))
 
     def name(self, index: int) -> str:
         """What a pair is called: its picture's file."""
@@ -234,7 +308,7 @@ class Table:
         stored = image.get("bytes") if isinstance(image, dict) else image
         if not isinstance(stored, bytes):
             raise ValueError("no picture")
-        return Pair(_caption(row), _picture(io.BytesIO(stored), self.size, draw))
+        return Pair(_caption(row), picture(io.BytesIO(stored), self.size, mirror=draw % 2 == 1))
 
 
 def _caption(row: dict[str, Any]) -> str:
@@ -244,8 +318,12 @@ def _caption(row: dict[str, Any]) -> str:
     return found.text
 
 
-def _picture(file: Any, size: int, draw: int) -> np.ndarray:
-    """The middle square, resized; mirrored for every other draw."""
+def picture(file: Any, size: int, *, mirror: bool = False) -> np.ndarray:
+    """The middle square of a file's picture, upright and resized: (size, size, 3) uint8.
+
+    Raises:
+        ValueError: it cannot be read; the reason in a few words.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -254,4 +332,4 @@ def _picture(file: Any, size: int, draw: int) -> np.ndarray:
         reason = str(error)
         raise ValueError("damaged picture" if reason == pictures.DAMAGED else f"a picture that {reason}") from error
     pixels = np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS))
-    return pixels[:, ::-1] if draw % 2 else pixels
+    return pixels[:, ::-1] if mirror else pixels

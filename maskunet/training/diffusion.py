@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from maskunet.models.base import DiffusionModel
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training.data import Pair
-from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
+from maskunet.training.objective import AT_ONCE, Batch, Encode, Objective, Predict
 
 
 def objective(
@@ -57,17 +57,18 @@ class HeldOut:
         self._base = self._losses(lambda x_t, t, text, draws: model.unet(x_t, t, **text.arguments).sample)
 
     @torch.no_grad()
-    def _losses(self, predict: Predict) -> Tensor:
-        return torch.cat([losses(self._model, predict, part) for part in self._batches] or [torch.zeros(0)])
+    def _losses(self, predict: Predict, encode: Encode | None = None) -> Tensor:
+        parts = (part.read_by(encode) for part in self._batches)
+        return torch.cat([losses(self._model, predict, part) for part in parts] or [torch.zeros(0)])
 
-    def change(self, predict: Predict) -> dict[str, float]:
+    def change(self, predict: Predict, encode: Encode | None = None) -> dict[str, float]:
         """How much the mean loss changed against the base model, in percent of it, and the standard error.
 
         Nothing if fewer than 2 pictures were held out.
         """
         if len(self._base) < 2:
             return {}
-        change = 100 * (self._losses(predict) - self._base) / self._base.mean()
+        change = 100 * (self._losses(predict, encode) - self._base) / self._base.mean()
         return {
             "held_out_loss_change": float(change.mean()),
             "held_out_error": float(change.std() / len(change) ** 0.5),

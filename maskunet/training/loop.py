@@ -19,7 +19,7 @@ from maskunet.models.base import DiffusionModel
 from maskunet.records.training import Preparing, TrainEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import checkpoint, sheet
-from maskunet.training.data import Feed, Pairs
+from maskunet.training.data import AlternatingFeed, Feed, Pairs, feed_of
 from maskunet.training.objective import Batch, Objective
 from maskunet.training.recipes.base import Recipe, RecipeSpec, Settings
 
@@ -61,11 +61,12 @@ def train(
     try:
         accelerator = _accelerator(model, settings, out)
         feed = Feed(pairs, settings.seed)
-        shown = [feed(number).caption for number in range(SHOWN)]
+        shown = list(spec.shown(settings)) if spec.shown else [feed(number).caption for number in range(SHOWN)]
         if spec.prepare:
             _ready(out, identity, resume, accelerator.is_main_process)
             made = yield from spec.prepare(model, settings, feed, rewards, out.parent / SHARED)
-            feed = Feed(made, settings.seed)
+            feed = feed_of(made, settings.seed)
+        feed.check(settings.batch)
         held_out = feed.held_out() if accelerator.is_main_process else []
         objective = spec.objective(model, settings, held_out, rewards)
         with spec.build(model, settings) as recipe:
@@ -110,7 +111,7 @@ class _Training:
 
     def __init__(
         self, accelerator: Any, model: DiffusionModel, recipe: Recipe, objective: Objective, settings: Settings,
-        feed: Feed, shown: list[str], out: Path, identity: dict[str, Any],
+        feed: Feed | AlternatingFeed, shown: list[str], out: Path, identity: dict[str, Any],
     ):  # fmt: skip
         self.objective, self.best = objective, -math.inf
         self.accelerator, self.model, self.recipe, self.settings = accelerator, model, recipe, settings
@@ -176,7 +177,7 @@ class _Training:
         from accelerate.utils import gather_object
 
         for bad in gather_object([self.feed.bad]):
-            self.feed.bad |= bad
+            self.feed.learn(bad)
 
     def end(self) -> None:
         """Keep what was reached since the last checkpoint, and let go of the accelerator."""
@@ -226,13 +227,13 @@ class _Training:
         self.whole = True
 
     def _loss(self, numbers: list[int]) -> Tensor:
-        """(B,) the losses of these samples."""
+        """(B,) the losses of these samples, weighted."""
         given = self._samples(numbers)
         with self.accelerator.autocast():
-            return self.objective.losses(self.module, given)
+            return self.objective.losses(self.module, given) * given.weights
 
     def _samples(self, numbers: list[int]) -> Batch:
-        """The samples of these numbers, t uniform."""
+        """The samples of these numbers."""
         seed, cycle = self.settings.seed, self.objective.cycle
         draws = [seeds.of_sample(seed, number) for number in numbers]
         numbers = [number % cycle for number in numbers] if cycle else numbers
@@ -241,13 +242,13 @@ class _Training:
         for number, pair in zip(numbers, pairs, strict=True):
             rng = torch.Generator().manual_seed(seeds.of_sample(seed, number))
             noise.append(torch.randn(self.model.latent_shape, generator=rng))
-            t.append(int(torch.randint(len(self.model.schedule.alphas_cumprod), (), generator=rng)))
+            t.append(self.objective.timestep(rng, len(self.model.schedule.alphas_cumprod)))
             dropped = float(torch.rand((), generator=rng)) < self.settings.caption_dropout
             captions.append("" if dropped else pair.caption)
         device = self.model.device
         return Batch(
             model=self.model, numbers=numbers, pairs=pairs, captions=captions,
-            noise=torch.stack(noise).to(device), t=torch.tensor(t).to(device), draws=draws,
+            noise=torch.stack(noise).to(device), t=torch.tensor(t).to(device), draws=draws, encode=self.recipe.encode,
         )  # fmt: skip
 
     def _checkpoint(self) -> dict[str, Any]:
@@ -277,10 +278,11 @@ class _Training:
         sheet.save(picture, self.out / f"samples-{self.step}.png")
         return {"figures": figures, "sheet": picture}
 
+    @torch.no_grad()
     def _measure(self) -> tuple[dict[str, float], np.ndarray]:
-        two = self._samples([0, 1])
-        figures = {**self.recipe.measure(two.x0, two.text), **self.objective.exam(self.recipe.module)}
-        return figures, sheet.draw(self.model, self.recipe.module, self.shown)
+        module, encode, two = self.recipe.module, self.recipe.encode, self._samples([0, 1])
+        figures = {**self.recipe.measure(two.x0, two.text), **self.objective.exam(module, encode)}
+        return figures, sheet.draw(self.model, module, self.shown, encode)
 
     def _better(self, figures: dict[str, float]) -> bool:
         """Whether the trained part of this checkpoint is to be kept in place of the one before."""

@@ -21,7 +21,7 @@ from maskunet.rewards.base import WeightedRewards
 from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.exam import Exam
-from maskunet.training.objective import AT_ONCE, Batch, Objective, Predict
+from maskunet.training.objective import AT_ONCE, Batch, Encode, Objective, Predict
 from maskunet.training.ranked import RankedSettings
 from maskunet.training.sampling import GuidedSampling, twin
 
@@ -71,7 +71,7 @@ def best_of(
     shown, unseen = Exam(sampling, rewards, captions, judges), Unseen(model, sampling.base, held_out)
     return Objective(
         losses=partial(diffusion.losses, model),
-        exam=lambda predict: {**unseen.order(predict), **shown.change(predict)},
+        exam=lambda predict, encode=None: {**unseen.order(predict, encode), **shown.change(predict, encode)},
         best="unseen_right" if held_out else "",
     )
 
@@ -105,7 +105,7 @@ def _both(given: Batch) -> Batch:
     worse = [replace(pair, latents=pair.worse) for pair in given.pairs]
     return Batch(
         model=given.model, numbers=given.numbers * 2, pairs=[*given.pairs, *worse], captions=given.captions * 2,
-        noise=given.noise.repeat(2, 1, 1, 1), t=given.t.repeat(2), draws=given.draws * 2,
+        noise=given.noise.repeat(2, 1, 1, 1), t=given.t.repeat(2), draws=given.draws * 2, encode=given.encode,
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ class Unseen:
         ]  # fmt: skip
 
     @torch.no_grad()
-    def order(self, predict: Predict) -> Mapping[str, float]:
+    def order(self, predict: Predict, encode: Encode | None = None) -> Mapping[str, float]:
         """How well the pairs are told apart.
 
         Returns:
@@ -141,7 +141,7 @@ class Unseen:
         """
         if not self._count:
             return {}
-        found = [_changes(self._model, self._reference, predict, part) for part in self._batches]
+        found = [_changes(self._model, self._reference, predict, part.read_by(encode)) for part in self._batches]
         better, worse = (torch.cat(each).unflatten(0, (-1, TIMES)).mean(1).cpu() for each in zip(*found, strict=True))
         right = float(((worse - better).sign() / 2 + 0.5).mean())
         return {

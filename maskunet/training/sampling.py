@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
-from maskunet.training.objective import Predict
+from maskunet.training.objective import Encode, Predict
 
 
 class GuidedSampling:
@@ -28,9 +28,9 @@ class GuidedSampling:
         self.base = twin(model.unet)
         self._nothing = model.encode_prompts([""])
 
-    def guided(self, captions: list[str]) -> TextStates:
+    def guided(self, captions: list[str], encode: Encode | None = None) -> TextStates:
         """The text states of no caption, where there is guidance, then those of the captions."""
-        both = [self._nothing.repeated(len(captions)), self.model.encode_prompts(captions)]
+        both = [self._nothing.repeated(len(captions)), (encode or self.model.encode_prompts)(captions)]
         return TextStates.cat(both).guided(self.scale)
 
     def clean(self, predict: Predict, noise: Tensor, text: TextStates) -> Tensor:

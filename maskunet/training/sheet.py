@@ -8,19 +8,20 @@ from torch import Tensor, nn
 
 from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.models.base import DiffusionModel
+from maskunet.training.objective import Encode
 
 STEPS = 15
 
 
 @torch.no_grad()
-def draw(model: DiffusionModel, predictor: nn.Module, prompts: list[str]) -> np.ndarray:
+def draw(model: DiffusionModel, predictor: nn.Module, prompts: list[str], encode: Encode | None = None) -> np.ndarray:
     """Sample each prompt with the model's guidance, side by side: (H, W * n, 3) uint8.
 
     Args:
-        predictor: as `Recipe.module`, in eval mode.
+        predictor: as `Recipe.module`, in eval mode. encode: as `Recipe.encode`.
     """
     n = len(prompts)
-    scale, text = model.guidance, model.encode_prompts([""] * n + prompts).guided(model.guidance)
+    scale, text = model.guidance, (encode or model.encode_prompts)([""] * n + prompts).guided(model.guidance)
 
     def predict_x0(x_t: Tensor, t: int) -> Tensor:
         latents = doubled(x_t, scale)

@@ -15,12 +15,14 @@ from maskunet.records.disk import trained_file
 from maskunet.records.training import Preparing
 from maskunet.rewards.base import WeightedRewards
 from maskunet.training import diffusion
-from maskunet.training.data import Feed, Pair, Pairs
-from maskunet.training.objective import Objective
+from maskunet.training.data import Alternating, Feed, Pair, Pairs
+from maskunet.training.objective import Encode, Objective
 
 PRECISIONS = ("no", "bf16", "fp16")
 COURSES = ("constant", "cosine")
-Prepare = Callable[[DiffusionModel, Any, Feed, WeightedRewards | None, Path], Generator[Preparing, None, Pairs]]
+Prepare = Callable[
+    [DiffusionModel, Any, Feed, WeightedRewards | None, Path], Generator[Preparing, None, Pairs | Alternating]
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,11 +87,13 @@ class Recipe:
             their text states and one number per sample that fixes what is random in it; returns the
             U-Net's output (B, C, H, W). Its parameters that require gradients are trained.
         save: writes the trained part to a file. measure: figures for the log, cheap ones.
+        encode: reads captions where text trains, with gradients to parameters of `module`; None for the model itself.
     """
 
     module: nn.Module
     save: Callable[[Path], None]
     measure: Callable[[Tensor, TextStates], Mapping[str, float]] = lambda x0, text: {}
+    encode: Encode | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +106,8 @@ class RecipeSpec:
     for bit, what it was. `objective(model, settings, held_out, rewards)` is what it learns from; `needs_rewards`
     tells that rewards must be given. `prepare(model, settings, feed, rewards, place)` makes what it learns from out of
     the given pictures and tells how far that is; in the folder `place`, which trainings share. None: they serve as they
-    are.
+    are. `own_pictures`: it learns from a folder of the user's, which needs no captions and is not mirrored.
+    `shown(settings)`: the prompts of the sample sheets; None for the first captions.
     """
 
     name: str
@@ -115,3 +120,5 @@ class RecipeSpec:
     objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = diffusion.objective
     needs_rewards: bool = False
     prepare: Prepare | None = None
+    own_pictures: bool = False
+    shown: Callable[[Any], Sequence[str]] | None = None
