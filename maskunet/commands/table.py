@@ -1,4 +1,4 @@
-"""python -m maskunet table 1 to 4, figure 9b: make a table of the paper anew, with everything it needs."""
+"""python -m maskunet table 1 to 4 or dreambooth, figure 9b: make a table of the paper anew, with everything it needs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,22 @@ if TYPE_CHECKING:
     from maskunet.library.library import Loaded
     from maskunet.tabletop.tasks import Case
 
-NUMBERS = ("1", "2", "3", "4")
+DREAMBOOTH = "dreambooth"
+NUMBERS = ("1", "2", "3", "4", DREAMBOOTH)
 BINDING = ("2", "3")  # they train nothing
-PICTURES, BINDING_PICTURES = 500, 60
+PICTURES, BINDING_PICTURES, OF_A_SUBJECT = 500, 60, 20
 PICTURES_HELP = (
-    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; torchrun and "
+    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; of a subject "
+    f"for each kind of prompt, {OF_A_SUBJECT}; torchrun and "
     "accelerate launch take --n for one of theirs"
 )
 REAL = (
     "Tables 2 and 3 are one command on tabletop only. With real files make the pictures of each row with "
     "python -m maskunet sample and judge them with python -m maskunet benchmark; docs/results/tables/README.md has the commands."
+)
+NO_SUBJECTS = (
+    "The table of DreamBooth is for tabletop, whose judges know the subjects. Train on your own pictures with "
+    "python -m maskunet train dreambooth; docs/personalize.md has the commands."
 )
 
 
@@ -44,6 +50,7 @@ class Options(ModelOptions):
     kind: ClassVar[str] = "table"
 
     number: str = option(choices=NUMBERS, positional=True)
+    subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
     model: str = option("tabletop", "base model")
     coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
     laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
@@ -67,12 +74,14 @@ def run(options: Options) -> None:
     Raises:
         ValueError: data are missing, or the folder was begun otherwise; says what to do.
     """
-    binding = options.number in BINDING
-    least = 1 if binding else 4
+    usual = {DREAMBOOTH: OF_A_SUBJECT, **dict.fromkeys(BINDING, BINDING_PICTURES)}.get(options.number, PICTURES)
+    least = 4 if usual == PICTURES else 1
     if options.pictures is not None and options.pictures < least:
         raise UsageError(f"--pictures must be at least {least}")
-    options = replace(options, pictures=options.pictures or (BINDING_PICTURES if binding else PICTURES))
-    if binding:
+    options = replace(options, pictures=options.pictures or usual)
+    if options.number == DREAMBOOTH:
+        _personalized(options)
+    elif options.number in BINDING:
         _bound(options)
     else:
         _trained(options)
@@ -168,6 +177,34 @@ def _bound(options: Options) -> None:
     every = [row for row in _rows(options, about) if (row["prompt"], row["seed"]) in wanted]
     if rank == 0 or len({_key(row) for row in every}) == len(pairs) * len(table.rows()):
         _report(options, table, about, every)
+
+
+def _personalized(options: Options) -> None:
+    """The table of DreamBooth: what is missing of it, each picture's row on disk at once, and the table of what there is."""
+    from contextlib import closing
+    from dataclasses import asdict
+
+    from maskunet.experiments import journal, judges
+    from maskunet.experiments.dreambooth import make, report
+    from maskunet.machine import versions
+
+    if not _embedded(options):
+        raise UsageError(NO_SUBJECTS)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
+    plan = make.Plan(
+        subject=options.subject, steps=options.steps, pictures=options.pictures, changes=options.set,
+        guidance=loaded.model.guidance if options.guidance is None else options.guidance,
+    )  # fmt: skip
+    make_folder(options.out)
+    path, about = options.out / "pictures.jsonl", {**identity, **asdict(plan)}
+    done = journal.resume(path, about, "table")
+    with resumable() as should_stop, bar("", bar_format="{desc} [{elapsed}]") as line:
+        with closing(make.make(loaded.model, plan, options.out, done, line.set_description_str, should_stop)) as made:
+            for _ in journal.kept(made, path):
+                pass
+        finished = "stopped before all pictures were made" if should_stop() else "all of them"
+    about |= {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
+    sys.stdout.write(report.save(options.out, journal.read(path, {**identity, **asdict(plan)}, "table"), about))
 
 
 def _make(
