@@ -83,3 +83,30 @@ def test_the_report_says_how_it_was_made_and_that_the_papers_comparison_is_anoth
     assert (tmp_path / "dreambooth.csv").read_text().startswith("row,budget,steps,seconds,subject_value")
     with pytest.raises(ValueError, match="No row that trains has pictures yet"):
         report.save(tmp_path, rows("nothing", subject=(0,) * 4, right=(0,) * 4), about)
+
+
+def test_the_command_writes_the_table_and_goes_on(tmp_path, monkeypatch, capsys):
+    from maskunet.commands.registry import main
+    from maskunet.experiments import judges
+
+    every = rows("nothing", subject=(0,) * 4, right=(9,) * 4) + rows(FIRST, subject=(8, 6, 1, 0), right=(9,) * 4)
+    before = []
+
+    def made(model, plan, out, done, tell, should_stop):
+        before.append(len(done))
+        assert (plan.subject, plan.steps, plan.pictures, dict(plan.changes)) == ("cone", 7, 10, {"ema": 0.5})
+        yield from every[: len(every) - len(done)]
+
+    model = type("Model", (), {"guidance": 4.0})
+    monkeypatch.setattr(
+        judges, "load", lambda *given, **added: (type("Loaded", (), {"model": model}), {"model": "tabletop"})
+    )
+    monkeypatch.setattr(make, "make", made)
+    words = ["table", "dreambooth", "--subject=cone", "--steps=7", "--n=10", "--set", "ema=0.5", "--out", str(tmp_path)]
+    assert main(words) == 0 and main(words) == 0
+    assert before == [0, len(every)]
+    text = (tmp_path / "dreambooth.md").read_text()
+    assert "the cone of tabletop" in text and "--subject=cone" in text and text in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["table", "dreambooth", "--model", "sd15", "--out", str(tmp_path)])
+    assert "docs/personalize.md" in capsys.readouterr().err

@@ -27,14 +27,14 @@ class Row:
 
 
 FIRST, FREE = "weights", "weights-free"
-ROWS = (
-    Row(name=WORDS, title="base model, the subject in known words", called=WORDS),
-    Row(name=WORD, title="base model, the class word alone", called=WORD),
-    Row(name="nothing", title="base model, the rare name"),
+ROWS = (  # in the order in which they are made
     Row(name=FIRST, title="all weights, class pictures", recipe="dreambooth"),
+    Row(name="nothing", title="base model, the rare name"),
+    Row(name=WORD, title="base model, the class word alone", called=WORD),
+    Row(name=WORDS, title="base model, the subject in known words", called=WORDS),
     Row(name=FREE, title="all weights, no class pictures", recipe="dreambooth", prior=False),
-    Row(name="lora", title="LoRA, class pictures", recipe="dreambooth_lora"),
     Row(name="masks", title="masks, class pictures", recipe="dreambooth_masks"),
-    Row(name="masks-free", title="masks, no class pictures (as published)", recipe="dreambooth_masks", prior=False),
+    Row(name="masks-free", title="masks, no class pictures", recipe="dreambooth_masks", prior=False),
     Row(name=RANDOM, title="random masks that remove as much as the masks"),
+    Row(name="lora", title="LoRA, class pictures", recipe="dreambooth_lora"),
 )
