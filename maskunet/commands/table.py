@@ -1,4 +1,4 @@
-"""python -m maskunet table 1 to 4 or dreambooth, figure 9b: make a table of the paper anew, with everything it needs."""
+"""python -m maskunet table 1 to 4, dreambooth or inversion, figure 9b: make a table of the paper anew, with all it needs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DREAMBOOTH = "dreambooth"
 NUMBERS = ("1", "2", "3", "4", DREAMBOOTH)
 BINDING = ("2", "3")  # they train nothing
+INVERSION = "inversion"
+SPLIT = "of inversion: settings are chosen on the subject of train"
 PICTURES, BINDING_PICTURES, OF_A_SUBJECT = 500, 60, 20
 PICTURES_HELP = (
     f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; of a subject "
@@ -49,7 +51,7 @@ NO_SUBJECTS = (
 class Options(ModelOptions):
     kind: ClassVar[str] = "table"
 
-    number: str = option(choices=NUMBERS, positional=True)
+    number: str = option(choices=(*NUMBERS, INVERSION), positional=True)
     subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
     model: str = option("tabletop", "base model")
     coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
@@ -64,6 +66,7 @@ class Options(ModelOptions):
     steps: int = option(0, "optimizer steps of every row; the preset's if left out", low=0)
     pictures: int | None = option(None, PICTURES_HELP, low=1, also="n", metavar="N")
     seeds: int = option(3, "trainings, or noises per prompt, of each row", low=1)
+    split: str = option("test", SPLIT, choices=("test", "train"))
     set: dict[str, Any] = option({}, metavar="KEY=VALUE", read=key_value, repeat=dict)
     out: Path = option(writes="folder", help="folder; give it again to go on")
 
@@ -74,6 +77,9 @@ def run(options: Options) -> None:
     Raises:
         ValueError: data are missing, or the folder was begun otherwise; says what to do.
     """
+    if options.number == INVERSION:
+        _inverted(options)
+        return
     usual = {DREAMBOOTH: OF_A_SUBJECT, **dict.fromkeys(BINDING, BINDING_PICTURES)}.get(options.number, PICTURES)
     least = 4 if usual == PICTURES else 1
     if options.pictures is not None and options.pictures < least:
@@ -255,6 +261,70 @@ def _report(options: Options, table: "BindingTable", about: Mapping[str, Any], e
     about = {**about, **made}
     binding_report.save(options.out, options.number, table, lines, about)
     sys.stdout.write(binding_report.markdown(table, lines, about))
+
+
+def _inverted(options: Options) -> None:
+    """Textual inversion's twin: train, then make and judge what is missing in the folder's rows."""
+    from maskunet.experiments import journal, judges
+    from maskunet.experiments.tables import inversion, inversion_report
+    from maskunet.machine import versions
+
+    if not _embedded(options):
+        raise UsageError(
+            "table inversion is made on tabletop, whose checker sees the subject; leave --weights and --coco out"
+        )
+    subject, n = inversion.SUBJECTS[options.split], options.pictures or inversion.PICTURES
+    if n < 4:
+        raise UsageError("--pictures must be at least 4")
+    changes = {**options.set, **({"steps": options.steps} if options.steps else {})}
+    trainings = [inversion.settings(changes, subject, seed) for seed in range(options.seeds)]
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
+    guidance = loaded.model.guidance if options.guidance is None else options.guidance
+    about = {**identity, "guidance": guidance, "split": options.split, "set": changes}
+    make_folder(options.out)
+    path = options.out / "rows.jsonl"
+    done = journal.resume(path, about, "table")
+    with resumable() as should_stop:
+        _invert(loaded.model, subject, trainings, options.out, should_stop)
+        if should_stop():
+            return
+        made = inversion.make(
+            loaded, subject, n, range(options.seeds), options.out, done=done, guidance=guidance, should_stop=should_stop
+        )
+        total = n * sum(1 if row.asked != "token" else options.seeds for row in inversion.ROWS.values())
+        follow(journal.kept(made, path), _inverted_key, map(_inverted_key, done), unit="image", total=total, shown=True)
+        if should_stop():
+            return
+    rows = [
+        row
+        for row in journal.read(path, about, "table")
+        if row["number"] < n and (row["training"] or 0) < options.seeds
+    ]
+    lines = inversion.summarize(rows)
+    named = {"subject": subject.words, "begin": subject.shape, "trainings": options.seeds, "steps": trainings[0].steps}
+    closed = inversion.all_closed(loaded.model, subject, options.out, range(options.seeds))
+    about |= {**named, "closed": closed, "command": command_line(options.kind, options), "versions": versions()}
+    inversion_report.save(options.out, lines, about)
+    sys.stdout.write(inversion_report.markdown(lines, about))
+
+
+def _invert(model: Any, subject: Any, trainings: Sequence[Any], out: Path, should_stop: Any) -> None:
+    """Train the token, once for each seed; Ctrl+C keeps what was reached."""
+    from contextlib import closing
+
+    from maskunet.experiments.tables import inversion
+
+    for chosen in trainings:
+        with closing(inversion.train(model, subject, chosen, out)) as events, bar("step") as line:
+            for event in events:
+                line.total, line.n = event.steps, event.step
+                line.set_postfix_str(f"training {chosen.seed + 1} of {len(trainings)}, loss {event.loss:.4f}")
+                if should_stop():
+                    return
+
+
+def _inverted_key(row: Mapping[str, Any]) -> tuple[str, int | None, int]:
+    return row["row"], row["training"], row["number"]
 
 
 SPEC = CommandSpec(name="table", title=f"make the paper's table {', '.join(NUMBERS)} anew", options=Options, run=run)

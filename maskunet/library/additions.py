@@ -8,6 +8,7 @@ from maskunet.models.base import embedding, lora
 from maskunet.prompts.words import shortened
 from maskunet.records import Card
 from maskunet.records.added import ENDING, READINGS, Added, embeddings_of, loras_of, of, split, written
+from maskunet.records.disk import trained_file
 
 KINDS = ("loras", "embeddings")
 FOLDERS = {"loras": ("loras", "Lora", "lora"), "embeddings": ("embeddings",)}  # as ComfyUI and A1111 call them
@@ -64,6 +65,23 @@ def shelf(models: Path) -> Files:
         fits = (path for path in paths if path.is_file() and path.suffix.lower() in endings and path.name[0] != ".")
         found[kind] = {called(path): path for path in fits}
     return found
+
+
+def on_shelf(models: Path | None, files: Files) -> Files:
+    """Those of a folder of models, if there is one, and the given ones, which come first."""
+    found = shelf(models) if models is not None and models.is_dir() else {}
+    return {kind: {**found.get(kind, {}), **files[kind]} for kind in KINDS}
+
+
+def with_trained(files: Files, folder: Path) -> Files:
+    """And the embeddings that were trained here, by the name of the training, where a file has not that name.
+
+    Args:
+        folder: of what is trained, see `Library`.
+    """
+    parts = [(path.parent.name, path) for path in sorted(folder.glob("*/*/trained.safetensors"))]
+    mine = trained_file.by_kind(parts).get(trained_file.EMBEDDING, {})
+    return {**files, "embeddings": {**mine, **files["embeddings"]}}
 
 
 def cards(files: Files) -> dict[str, list[Card]]:

@@ -58,10 +58,8 @@ class Library:
         specs: the models to choose from.
         for_page: of the embedded ones "auto" takes the one that pages begin with, whose masks do something. Commands keep
             the first, of which all figures in the documents are.
-        trained: folder of what the user trained, by the model's name: generators, or folders of
-            trainings, each under its name.
-        models: a folder of files and folders of the user's, each a model of its own; with its folders loras and
-            embeddings.
+        trained: folder of what the user trained, by the model's name: generators, or folders of trainings, by name.
+        models: a folder of files and folders of the user's, each a model; with its folders loras and embeddings.
         aside: where the embedded models are computed, if not on `device`; for a device that is only lent.
         loras, embeddings: files that are put on the default model, as `additions.given`, and `lora_masks`, what masks
             act on then.
@@ -86,13 +84,12 @@ class Library:
         lora_masks: str = "",
     ):
         self.added, files = additions.given(loras, embeddings, lora_masks)
-        self.files = additions.shelf(models) if models is not None and models.is_dir() else {}
-        self.files = {kind: {**self.files.get(kind, {}), **files[kind]} for kind in files}
+        self._files = additions.on_shelf(models, files)
         self.device = machine.choose_device(device)
         self.dtype = machine.choose_dtype(self.device)
         self._aside = None if aside is None else machine.choose_device(aside)
         weights = None if weights is None else own_models.located(weights)
-        shelf = {} if models is None else own_models.shelf(models, specs, may_be_empty=any(self.files.values()))
+        shelf = {} if models is None else own_models.shelf(models, specs, may_be_empty=any(self._files.values()))
         if (
             weights is not None
             and model in ("auto", own := own_models.named(weights, specs))
@@ -107,6 +104,11 @@ class Library:
             xl = is_xl(self._folder(self.default))
             if self.default == "folder":
                 self._specs["folder"] = own_models.of_its_kind(self.spec("folder"), xl)
+
+    @property
+    def files(self) -> additions.Files:
+        """The LoRA files and embeddings that are here or were trained here by now."""
+        return additions.with_trained(self._files, self.trained)
 
     def _choose(self, for_page: bool) -> str:
         if self._weights is not None:

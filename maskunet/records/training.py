@@ -63,7 +63,8 @@ class Preparing:
 class RecipeCard:
     """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page.
 
-    `method` is the one that uses what it makes.
+    `method` is the one that uses what it makes; empty where that is put on the model, as an embedding is.
+    `own_pictures`: it learns from pictures that the user gives.
     """
 
     name: str
@@ -71,17 +72,23 @@ class RecipeCard:
     summary: str
     method: str
     presets: Presets
+    own_pictures: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """What to train, and on which base. `settings` replace single values of the preset; `name` is what it is chosen by."""
+    """What to train, and on which base.
+
+    `settings` replace single values of the preset; `name` is what it is chosen by. `pictures`: files of the user's own, for
+    recipes that learn from them.
+    """
 
     recipe: str
     name: str
     model: str = "tabletop"
     preset: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +98,13 @@ class BaseSamples:
     Attributes:
         sheet: (H, W, 3) uint8, side by side. captions: one per sample.
         held_out: pictures that the training never sees, which measure the change of the loss.
+        notes: sentences on the pictures that it learns from.
     """
 
     sheet: np.ndarray
     captions: tuple[str, ...]
     held_out: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ It works beside the pictures that pages make, at a lower priority on the process
 """
 
 import re
+import shutil
 import threading
 import time
 import zipfile
@@ -19,7 +20,7 @@ from maskunet.methods import method_for
 from maskunet.models import SPECS as MODELS
 from maskunet.records.disk import trained_file, whole
 from maskunet.records.training import BaseSamples, Preparing, RecipeCard, TrainEvent, TrainRequest, TrainState
-from maskunet.studio import training_process
+from maskunet.studio import given_pictures, training_process
 from maskunet.studio.process import Died, Process
 from maskunet.studio.training_process import Place
 from maskunet.training import checkpoint
@@ -41,6 +42,7 @@ SHORT = {  # what a page may ask for
     "batch": {"low": 1, "high": 256},
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+LONGEST = 1000  # steps of a preset that a page offers
 SHEETS = 8  # checkpoints whose samples are kept in memory
 EARLY = ("loading", "preparing")  # phases before the first step
 PERIOD = 1.0  # seconds between two looks of a page
@@ -61,6 +63,7 @@ class TrainStudio:
         self._state: TrainState | None = None
         self._work: tuple[Process, threading.Thread] | None = None  # and who listens to it
         self._began = 0.0
+        self._pictures: Path | None = None  # a folder with copies of the user's own, while a training learns from them
 
     def bases(self) -> dict[str, str]:
         """The titles of the base models that can be trained here: those whose pictures are tabletop scenes, by name."""
@@ -79,12 +82,15 @@ class TrainStudio:
         """
         chosen = self._checked(request)
         out = self._out(request)
+        own = SPECS[request.recipe].own_pictures
         with self._news:
             if self._state is not None and not self._state.over:
                 raise ValueError(f"The training “{self._state.request.name}” is running. Stop it, or wait for its end.")
+            self._pictures = given_pictures.kept(request.pictures) if own else None
             process = Process(
-                training_process.serve, self._place, request.model, request.recipe, chosen, out, died=DIED
-            )
+                training_process.serve, self._place, request.model, request.recipe, chosen, out,
+                self._pictures, died=DIED,
+            )  # fmt: skip
             listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
             self._state, self._began = TrainState(request=request), time.monotonic()
             self._work = process, listener
@@ -213,6 +219,8 @@ class TrainStudio:
         except ValueError as error:
             failed = str(error)
         process.close()
+        if self._pictures is not None:
+            shutil.rmtree(self._pictures, ignore_errors=True)
         with self._news:
             complete = self._state.events and self._state.events[-1].step == self._state.events[-1].steps
             ended = "done" if complete else "stopped"
@@ -248,14 +256,17 @@ def _shipped(model: str) -> list[Path]:
 
 
 def _short(spec: RecipeSpec) -> Mapping[str, Settings]:
-    """The presets that count steps, not epochs over a large data set."""
-    return {name: preset for name, preset in spec.presets.items() if preset.steps}
+    """The presets that count steps, not epochs over a large data set, and not thousands of them."""
+    return {name: preset for name, preset in spec.presets.items() if 0 < preset.steps <= LONGEST}
 
 
 def _card(spec: RecipeSpec) -> RecipeCard:
     presets = {name: _drawn(preset) for name, preset in _short(spec).items()}
-    method = method_for(spec.makes).name
-    return RecipeCard(name=spec.name, title=spec.title, summary=spec.summary, method=method, presets=presets)
+    method = "" if spec.makes == trained_file.EMBEDDING else method_for(spec.makes).name
+    return RecipeCard(
+        name=spec.name, title=spec.title, summary=spec.summary, method=method, presets=presets,
+        own_pictures=spec.own_pictures,
+    )  # fmt: skip
 
 
 def _drawn(settings: Settings) -> tuple[plugins.FieldCard, ...]:

@@ -28,20 +28,29 @@ class Place:
     models: Path | None = None
 
 
-def serve(pipe: Connection, place: Place, model: str, recipe: str, settings: Settings, out: Path) -> None:
+def serve(
+    pipe: Connection, place: Place, model: str, recipe: str, settings: Settings, out: Path, pictures: Path | None = None
+) -> None:
     """Tell what `work` does, at a lower priority.
 
     Whatever comes up the pipe stops the training after its current step; so does its other end's death.
     """
     if hasattr(os, "nice"):
         os.nice(NICE)
-    tell(pipe, work(place, model, SPECS[recipe], settings, out, pipe.poll))
+    tell(pipe, work(place, model, SPECS[recipe], settings, out, pipe.poll, pictures=pictures))
 
 
 def work(
-    place: Place, name: str, spec: RecipeSpec, settings: Settings, out: Path, should_stop: Callable[[], bool]
+    place: Place,
+    name: str,
+    spec: RecipeSpec,
+    settings: Settings,
+    out: Path,
+    should_stop: Callable[[], bool],
+    *,
+    pictures: Path | None = None,
 ) -> Iterator[BaseSamples | Preparing | TrainEvent]:
-    """Sample the base model, then train on tabletop scenes; closing the iterator keeps what was reached.
+    """Sample the base model, then train on tabletop scenes or on the user's own pictures; closing the iterator keeps what was reached.
 
     A training that was stopped tells its last step twice, the second time as the checkpoint it became.
 
@@ -49,6 +58,7 @@ def work(
         name: of the base model.
         out: receives what `loop.train` writes.
         should_stop: asked after every step.
+        pictures: folder of the user's, for a recipe that learns from it.
 
     Raises:
         ValueError: the base model cannot be used, or as `loop.train`.
@@ -61,11 +71,14 @@ def work(
     library = Library(place.model, place.weights, place.device, models=place.models)
     model, rewards = library.load_to_train(name, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
-    pairs, about = sources.find(DATA, size)
+    pairs, about = sources.find(str(pictures or DATA), size, own_pictures=spec.own_pictures)
     feed = Feed(pairs, settings.seed)
-    captions = tuple(feed(number).caption for number in range(4))  # those that the loop's sheets show
-    picture = sheet.draw(model, UNet(model.unet), list(captions))
-    yield BaseSamples(sheet=picture, captions=captions, held_out=len(pairs) - len(feed))
+    # Those that the loop's sheets show.
+    captions = tuple(spec.shown(settings) if spec.shown else (feed(number).caption for number in range(4)))
+    asked = [spec.before(settings, text) for text in captions] if spec.before else list(captions)
+    picture = sheet.draw(model, UNet(model.unet), asked)
+    notes = tuple(pairs.notes) if spec.own_pictures else ()
+    yield BaseSamples(sheet=picture, captions=captions, held_out=len(pairs) - len(feed), notes=notes)
     with closing(loop.train(model, spec, settings, pairs, out, about=about, rewards=rewards)) as events:
         for event in events:
             yield event

@@ -1,6 +1,6 @@
 """The diffusion loss, and the same loss on pictures that no training sees."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,9 +39,12 @@ class HeldOut:
     """Pictures with noise and timesteps that never change, and the base model's losses on them.
 
     Timesteps are spread evenly. Made before anything is trained, while the model is as it came.
+
+    Args:
+        before: what the base model reads in place of the captions, where they have a word that it does not know.
     """
 
-    def __init__(self, model: DiffusionModel, pairs: Sequence[Pair]):
+    def __init__(self, model: DiffusionModel, pairs: Sequence[Pair], before: Callable[[str], str] | None = None):
         self._model, n = model, len(pairs)
         stream = torch.Generator().manual_seed(0)
         noise = torch.randn((n, *model.latent_shape), generator=stream)
@@ -54,7 +57,8 @@ class HeldOut:
             )
             for part in parts
         ]  # fmt: skip
-        self._base = self._losses(lambda x_t, t, text, draws: model.unet(x_t, t, **text.arguments).sample)
+        known = before and (lambda captions: model.encode_prompts([before(caption) for caption in captions]))
+        self._base = self._losses(lambda x_t, t, text, draws: model.unet(x_t, t, **text.arguments).sample, known)
 
     @torch.no_grad()
     def _losses(self, predict: Predict, encode: Encode | None = None) -> Tensor:

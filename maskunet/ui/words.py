@@ -92,7 +92,10 @@ HOW_MEASURED = "How to read these"
 TRAIN = "Train"
 TRAIN_INTRO = "A short training on rendered scenes, on this computer. Pictures made meanwhile go first."
 RECIPE, TRAINING_NAME = "Recipe", "Name"
+OWN_PICTURES = "Your pictures: 3 to 10 of one thing"
 TRAIN_SETTINGS = {
+    "token": "New word",
+    "begin": "Begins from",
     "variant": "Variant",
     "steps": "Steps",
     "batch": "Pictures per step",

@@ -6,16 +6,20 @@ from maskunet.methods import method_for
 from maskunet.records.disk import trained_file
 from maskunet.training import checkpoint
 from maskunet.training.recipes import SPECS
+from tests.models.test_embedding import on
 from tests.training.test_loop import run
 
 pytestmark = pytest.mark.usefixtures("short_sheets")
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_recipe_leaves_a_file_of_the_kind_that_it_names_and_a_method_takes_it(tiny_sd15, tmp_path, name):
+def test_a_recipe_leaves_a_file_of_the_kind_that_it_names_and_something_takes_it(tiny_sd15, tmp_path, name):
     run(tiny_sd15, SPECS[name], tmp_path, steps=1)
     kind = SPECS[name].makes
     assert kind in trained_file.kinds(tmp_path / checkpoint.PART)
+    if kind == trained_file.EMBEDDING:  # no method's: it is put on the model
+        assert on(tiny_sd15, tmp_path / checkpoint.PART).added.embeddings == (("trained", "<mine>"),)
+        return
     user = method_for(kind)
     assert kind in user.takes.values()
     assert set(user.takes) <= set(user.settings().__dataclass_fields__)

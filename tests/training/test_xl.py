@@ -14,6 +14,7 @@ from maskunet.training.data import Pair
 from maskunet.training.diffusion import HeldOut
 from maskunet.training.recipes import SPECS, mask_generator
 from tests.methods.test_methods import run as picture
+from tests.models.test_embedding import on
 from tests.training.test_loop import assert_untouched, contents, run
 
 pytestmark = pytest.mark.usefixtures("short_sheets")
@@ -30,6 +31,12 @@ def test_every_recipe_trains_it_and_leaves_the_base_model_as_it_was(tiny_xl, tmp
     assert_untouched(tiny_xl, before, layers)
     (path,) = tmp_path.glob("trained.safetensors")
     kinds = trained_file.kinds(path)
+    if kinds == (trained_file.EMBEDDING,):
+        with_it, asked = on(tiny_xl, path), ["a <mine>", "a cube"]
+        mine, plain = with_it.encode_prompts(asked), tiny_xl.encode_prompts(asked)
+        assert with_it.added.embeddings == (("trained", "<mine>"),)
+        assert torch.equal(mine.states[1], plain.states[1]) and not torch.equal(mine.states[0], plain.states[0])
+        return
     method = next(m for m, spec in METHODS.items() if {*spec.takes.values()} & {*kinds} and m != "held_mask")
     taken = next(key for key, kind in METHODS[method].takes.items() if kind in kinds)
     own = {kind: {**tiny_xl.trained.get(kind, {}), "mine": path} for kind in kinds}

@@ -4,6 +4,7 @@ diffusers has {token: vectors}, A1111 and kohya emb_params, and kohya for SDXL c
 tokenizer of the model stay as they are: a copy knows the new word, and reads all other prompts to the same last bit.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from maskunet.prompts.words import shortened
 from maskunet.records.added import check_token
 
 MOST = 64  # vectors of a file
+FORM = "maskunet-embedding-1"  # an entry of the header of those that were trained here
 ANONYMOUS = re.compile(r"emb_params|string_to_param\b.*|clip_l|\*")  # a layout's name for the vectors, not a token
 BOTH = ("clip_l", "clip_g")  # of SDXL's text encoders, the first and the second
 TYPES = ("F16", "BF16", "F32", "F64")
@@ -66,7 +68,16 @@ def about(path: Path) -> About:
     if others and others != [vectors]:
         raise ValueError(f"{header.file} has {vectors} vectors in clip_l and {others[0]} in clip_g: it is damaged.")
     own = re.sub(r"[\s,:]+", "-", path.stem) if ANONYMOUS.fullmatch(names[0]) else names[0]
+    own = _told(header.metadata) or own
     return About(header.file, own, tuple((name, shapes[name][-1]) for name in names), vectors)
+
+
+def _told(metadata: Mapping[str, str]) -> str:
+    """The token that a file of our own trainings names; empty in others."""
+    try:
+        return str(json.loads(metadata[FORM])["token"])
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return ""
 
 
 class Words(NamedTuple):
@@ -187,8 +198,13 @@ def _taught(text_encoder: nn.Module, tokenizer: Any, rows: Sequence[Tensor]) -> 
     """A copy with more rows in its table."""
     table = text_encoder.get_input_embeddings().weight
     weight = torch.cat([table.detach(), *(each.to(table) for each in rows)])
+    return with_table(text_encoder, tokenizer, nn.Embedding(*weight.shape, _weight=weight).requires_grad_(False))
+
+
+def with_table(text_encoder: nn.Module, tokenizer: Any, table: nn.Module) -> nn.Module:
+    """A copy of a text encoder that looks its tokens up in another table, one with more rows."""
     encoder = copied(text_encoder)
-    encoder.set_input_embeddings(nn.Embedding(*weight.shape, _weight=weight).requires_grad_(False))
+    encoder.set_input_embeddings(table)
     # Old configurations say 2 and mean the largest id of a prompt, which is a new word's now.
     for module in encoder.modules():
         if hasattr(module, "eos_token_id"):

@@ -128,6 +128,12 @@ class DiffusionModel:
         return found if self.text_encoder_2 is None else {**found, "text_encoder_2": self.text_encoder_2}
 
     @property
+    def readers(self) -> tuple[tuple[nn.Module, Any], ...]:
+        """Each text encoder with its tokenizer."""
+        first = (self.text_encoder, self.tokenizer)
+        return (first,) if self.text_encoder_2 is None else (first, (self.text_encoder_2, self.tokenizer_2))
+
+    @property
     def text_encoders(self) -> tuple[nn.Module, ...]:
         """One, or two."""
         return (self.text_encoder,) if self.text_encoder_2 is None else (self.text_encoder, self.text_encoder_2)
@@ -145,6 +151,10 @@ class DiffusionModel:
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> TextStates:
         """Text states of B prompts, padded or truncated to the tokenizer's length."""
+        return self.text_states(prompts)
+
+    def text_states(self, prompts: list[str]) -> TextStates:
+        """As `encode_prompts`, with gradients to what learns in the text encoders."""
         if self.text_encoder_2 is not None:
             readers = ((self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2))
             sizes = (*self.size, 0, 0, *self.size)

@@ -10,6 +10,7 @@ from maskunet.records.disk import whole
 
 FORM = re.compile(r"maskunet-(\w+)-\d+")  # the header's entry: the kind, and the format's version
 LORA = "lora/"  # begins the name of a LoRA file among a model's weights
+EMBEDDING = "embedding"  # a kind that is put on a model, and no method's
 PICTURES = "pictures"  # what a training learns from that optimizes no reward
 
 

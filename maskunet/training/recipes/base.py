@@ -107,7 +107,8 @@ class RecipeSpec:
     tells that rewards must be given. `prepare(model, settings, feed, rewards, place)` makes what it learns from out of
     the given pictures and tells how far that is; in the folder `place`, which trainings share. None: they serve as they
     are. `own_pictures`: it learns from a folder of the user's, which needs no captions and is not mirrored.
-    `shown(settings)`: the prompts of the sample sheets; None for the first captions.
+    `shown(settings)`: the prompts of the sample sheets; None for the first captions. `before(settings, text)`: what the
+    base model is asked for in place of a text that has a word which it does not know; None for the same.
     """
 
     name: str
@@ -122,3 +123,4 @@ class RecipeSpec:
     prepare: Prepare | None = None
     own_pictures: bool = False
     shown: Callable[[Any], Sequence[str]] | None = None
+    before: Callable[[Any, str], str] | None = None

@@ -118,10 +118,11 @@ def samples(state: TrainState) -> str:
     rows += [_row(*newest, state.base)] if newest else []
     before = "".join(_row(*one, state.base) for one in reversed(earlier) if one)
     more = f"<details><summary>{words.EARLIER}</summary>{before}</details>" if before else ""
+    notes = "".join(f'<p class="hint">{escape(note)}</p>' for note in state.base.notes)
     prompts = "".join(f"<span>{escape(caption)}</span>" for caption in state.base.captions)
     return (
         f'<section class="sheets"><h4>{words.SAMPLES}</h4>{"".join(rows)}'
-        f'<p class="prompts">{prompts}</p>{more}</section>'
+        f'<p class="prompts">{prompts}</p>{notes}{more}</section>'
     )
 
 

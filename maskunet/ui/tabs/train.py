@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from maskunet.records.added import written
 from maskunet.records.training import RecipeCard, TrainRequest, TrainState
 from maskunet.ui import controls, settings, words
 from maskunet.ui.handlers import QUEUED, QUICK
-from maskunet.ui.html import pictures
+from maskunet.ui.html import chips, pictures
 from maskunet.ui.html import train as views
 from maskunet.ui.html.settings import form
 from maskunet.ui.studio import Studio, TrainStudio
@@ -28,6 +29,7 @@ class Train(Part):
     preset: gr.Dropdown
     name: gr.Textbox
     base: gr.Dropdown
+    own: gr.File
     changed: gr.HTML
     start: gr.Button
     stop: gr.Button
@@ -45,9 +47,10 @@ class Train(Part):
         shown = [self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves]
         offered = [[c.method, c.model, c.trained], c.trained]
         self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, self.changed], **QUICK)
+        self.recipe.input(self.ask_pictures, self.recipe, self.own, **QUICK)
         self.preset.input(self.new_preset, [self.recipe, self.preset], self.changed, **QUICK)
         started = self.start.click(
-            self.begin, [self.base, self.recipe, self.preset, self.name, self.changed], shown, **QUEUED
+            self.begin, [self.base, self.recipe, self.preset, self.name, self.changed, self.own], shown, **QUEUED
         )
         started.success(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
         page.restored.then(self.offer, *offered, **QUICK)
@@ -55,7 +58,8 @@ class Train(Part):
         self.stop.click(self.end, None, None, **QUICK)
         gr.on([c.method.input, c.model.input], self.offer, *offered, **QUICK)
         presets = gr.State({method: list(page.presets[method]) for method in page.presets})
-        self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, page.tabs], **QUICK)
+        used = self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, page.tabs], **QUICK)
+        used.success(self.say_word, None, [c.added.embeddings, c.added.tokens, c.prompt], **QUICK)
 
     def new_recipe(self, recipe: str) -> tuple[Any, ...]:
         """Another recipe: its presets, and the settings of the first."""
@@ -64,11 +68,17 @@ class Train(Part):
         preset = gr.Dropdown(choices=list(card.presets), value=first)
         return gr.Dropdown(info=card.summary), preset, self.new_preset(recipe, first)
 
+    def ask_pictures(self, recipe: str) -> gr.File:
+        """Where to drop pictures, if the recipe learns from the user's own."""
+        return gr.File(visible=self._card(recipe).own_pictures)
+
     def new_preset(self, recipe: str, preset: str) -> gr.HTML:
         """The fields of a preset's settings."""
         return settings.anew(fields(self._card(recipe), preset), {})
 
-    def begin(self, base: str, recipe: str, preset: str, name: str | None, changed: Any) -> tuple[Any, ...]:
+    def begin(
+        self, base: str, recipe: str, preset: str, name: str | None, changed: Any, own: list[str] | None = None
+    ) -> tuple[Any, ...]:
         """Start, or tell why not."""
         asked = TrainRequest(
             model=base,
@@ -76,6 +86,7 @@ class Train(Part):
             preset=preset,
             name=(name or "").strip(),
             settings=settings.changed(changed, f"{recipe}/{preset}"),
+            pictures=tuple(own or ()),
         )
         self.studio.start(asked)
         hidden = gr.update(visible=False)
@@ -123,10 +134,23 @@ class Train(Part):
             raise ValueError("Nothing was trained here yet.")
         request = newest.request
         method, model = self._card(request.recipe).method, request.model
+        if not method:  # it is put on the model, whatever the method
+            return model, gr.skip(), gr.skip(), gr.skip(), gr.Tabs(selected="compare")
         names = [(name, name) for name in self.studio.trained(method, model)]
         trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)
         preset = gr.Dropdown(choices=presets[method], value=presets[method][0])
         return model, method, preset, trained, gr.Tabs(selected="compare")
+
+    def say_word(self) -> tuple[Any, Any, Any]:
+        """Where the newest training made a word: put it on the model, and into the prompt."""
+        request = next(self.studio.follow()).request
+        card = self._card(request.recipe)
+        if card.method:
+            return gr.skip(), gr.skip(), gr.skip()
+        fields = {field.name: field.default for field in next(iter(card.presets.values()))}
+        token = str(request.settings.get("token", fields["token"]))
+        chosen = gr.Dropdown(value=[written(request.name, token)], allow_custom_value=True, visible=True)
+        return chosen, chips.tokens([token]), f"a {token}"
 
     def _card(self, recipe: str) -> RecipeCard:
         return next(card for card in self.studio.recipes() if card.name == recipe)
@@ -162,6 +186,10 @@ def build(page: "Page", tab: gr.Tab) -> Train:
                 min_width=160,
                 elem_id="training-name",
             )
+        own = gr.File(
+            label=words.OWN_PICTURES, file_count="multiple", file_types=["image"], visible=first.own_pictures,
+            height=150, elem_id="own-pictures",
+        )  # fmt: skip
         changed = settings.build(fields(first, preset), elem_id="train-settings")
         with gr.Row(elem_id="train-row"):
             start = gr.Button(words.START_TRAINING, variant="primary", elem_id="start-training")
@@ -173,7 +201,7 @@ def build(page: "Page", tab: gr.Tab) -> Train:
         use = gr.Button(words.USE_TRAINED, size="sm", elem_id="use-trained")
     samples, curves = gr.HTML("", elem_id="training-samples"), gr.HTML("", elem_id="training-curves")
     return Train(
-        studio, recipe, presets, name, base, changed, start, stop, status, kept, archive, log, use, samples, curves
+        studio, recipe, presets, name, base, own, changed, start, stop, status, kept, archive, log, use, samples, curves
     )
 
 

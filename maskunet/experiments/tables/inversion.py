@@ -1,0 +1,295 @@
+"""The twin of textual inversion: a word learns a tabletop thing that words can name, and the checker looks for it.
+
+The words themselves are the upper bound, the class word the lower one. Masks are put on at sampling, those of the model's
+own generator, beside random ones that remove as many weights from the same picture.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from maskunet import seeds
+from maskunet.encoders.text_states import TextStates
+from maskunet.evaluation.intervals import RESAMPLES, bootstrap, sign_test, wilson
+from maskunet.library.library import Loaded
+from maskunet.methods import SPECS as METHODS
+from maskunet.models.base import DiffusionModel
+from maskunet.models.base.dressed import dressed
+from maskunet.plugins import chosen
+from maskunet.records import Request
+from maskunet.records.added import Added
+from maskunet.records.run import StepEvent
+from maskunet.rewards.base import WeightedRewards
+from maskunet.tabletop.captions import phrase
+from maskunet.tabletop.render import render
+from maskunet.tabletop.scenes import SIZES, Thing, place, random_thing
+from maskunet.tabletop.tasks import fits
+from maskunet.training import checkpoint, diffusion, loop
+from maskunet.training.data import Pair
+from maskunet.training.objective import Batch
+from maskunet.training.own_pictures import OwnPictures
+from maskunet.training.recipes import SPECS as RECIPES
+
+PICTURES = 40  # per row and training, if left out
+SHOWN, FRESH, TIMES = 5, 16, 4  # pictures to learn from; fresh ones for the loss, and the timesteps of each
+TOKEN = "<subject>"
+ALONE = ("a {}", "a photo of a {}", "a picture of a {}", "there is a {}", "a {} on a table")
+WITH = ("a {} and {}", "a {} left of {}", "a {} in front of {}")
+AT_ONCE = 8  # pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be learned, as the checker sees it, and a number that all its draws begin from."""
+
+    shape: str
+    color: str
+    texture: str
+    number: int
+
+    @property
+    def words(self) -> str:
+        """All of them, as in a caption."""
+        return f"{self.texture} {self.color} {self.shape}"
+
+
+# Settings are chosen on the first one.
+SUBJECTS = {
+    "train": Subject("cylinder", "blue", "striped", 0),
+    "test": Subject("cone", "orange", "checkered", 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: how the subject is asked for, and the method."""
+
+    title: str
+    asked: str
+    method: str = "plain"
+
+
+ROWS = {
+    "words": Row("the words themselves", "words"),
+    "class": Row("the class word", "class"),
+    "token": Row("the learned token", "token"),
+    "token_masks": Row("token, trained masks", "token", "maskunet_trained"),
+    "token_random": Row("token, random masks", "token", "random_mask"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt with a gap for the subject, and the other thing in it, if there is one."""
+
+    prompt: str
+    other: Mapping[str, str] | None = None
+
+
+def prompts(subject: Subject, n: int) -> list[Asked]:
+    """Prompts for the subject, every fourth one of it alone; other things differ from it in shape and color."""
+    rng, found = np.random.default_rng((5, subject.number)), []
+    for number in range(n):
+        turn, form = divmod(number, 4)
+        if form == 3:
+            found.append(Asked(ALONE[turn % len(ALONE)]))
+            continue
+        while True:
+            other = random_thing(rng)
+            if other.shape != subject.shape and other.color != subject.color:
+                break
+        text = WITH[form].replace("{}", "[]", 1).format(phrase(other, ("color",))).replace("[]", "{}")
+        found.append(Asked(text, {"shape": other.shape, "color": other.color}))
+    return found
+
+
+def shown(subject: Subject, n: int, stream: int) -> np.ndarray:
+    """(n, H, W, 3) uint8 renders of the subject, alone, anywhere on the table and of either size."""
+    rng = np.random.default_rng((stream, subject.number))
+    things = [Thing(subject.shape, subject.color, subject.texture, str(rng.choice(tuple(SIZES)))) for _ in range(n)]
+    pictures = render([place([thing], rng) for thing in things])
+    return pictures.permute(0, 2, 3, 1).numpy()
+
+
+def settings(changes: Mapping[str, Any], subject: Subject, seed: int) -> Any:
+    """Those of a training."""
+    own = {"token": TOKEN, "begin": subject.shape, "seed": seed}
+    return chosen(RECIPES["inversion"].presets, "inversion", "tabletop", {**own, **changes})
+
+
+def train(model: DiffusionModel, subject: Subject, chosen: Any, out: Path) -> Iterator[Any]:
+    """Train on a folder of five pictures, as a user's, or go on with it."""
+    from PIL import Image
+
+    folder = out / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(shown(subject, SHOWN, 1)):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    training = out / f"training-{chosen.seed}"
+    resume = (training / checkpoint.STATE).exists()
+    about = {"data": "subject", "examples": SHOWN}
+    pairs = OwnPictures(folder, model.pixels)
+    yield from loop.train(model, RECIPES["inversion"], chosen, pairs, training, about=about, resume=resume)
+
+
+def with_token(model: DiffusionModel, out: Path, seed: int) -> DiffusionModel:
+    """The model with the token of a training on it."""
+    part = out / f"training-{seed}" / checkpoint.PART
+    return dressed(model, Added(embeddings=(("subject", TOKEN),)), {"loras": {}, "embeddings": {"subject": part}}, [])
+
+
+def losses(model: DiffusionModel, subject: Subject, named: str) -> list[float]:
+    """The diffusion loss on each of the fresh renders, asked for by that name: a mean over timesteps, noise that stays."""
+    count, found = len(model.schedule.alphas_cumprod), []
+    stream = torch.Generator().manual_seed(subject.number)
+    t = torch.tensor([int((k + 0.5) * count / TIMES) for k in range(TIMES)], device=model.device)
+
+    def predict(x_t: torch.Tensor, t: torch.Tensor, text: TextStates, draws: list[int]) -> torch.Tensor:
+        return model.unet(x_t, t, **text.arguments).sample
+
+    for picture in shown(subject, FRESH, 2):
+        noise = torch.randn((TIMES, *model.latent_shape), generator=stream).to(model.device)
+        batch = Batch(
+            model=model, numbers=[], pairs=[Pair("", picture)] * TIMES, captions=[f"a {named}"] * TIMES, noise=noise,
+            t=t, draws=[],
+        )  # fmt: skip
+        with torch.no_grad():
+            found.append(float(diffusion.losses(model, predict, batch).mean()))
+    return found
+
+
+def closed(words: Sequence[float], lower: Sequence[float], token: Sequence[float]) -> dict[str, float]:
+    """Which share of the gap in loss between the class word and the words the token closes, and its 95 % interval.
+
+    Percentiles of a bootstrap over the renders, all three losses of one together.
+    """
+    all_of, part = np.subtract(lower, words), np.subtract(lower, token)
+    drawn = np.random.default_rng(0).integers(0, len(part), (RESAMPLES, len(part)))
+    low, high = np.quantile(part[drawn].mean(1) / all_of[drawn].mean(1), (0.025, 0.975))
+    return {"value": float(part.mean() / all_of.mean()), "low": float(low), "high": float(high), "n": len(part)}
+
+
+def all_closed(model: DiffusionModel, subject: Subject, out: Path, trainings: range) -> list[dict[str, float]]:
+    """The share of the gap that each training closes."""
+    words, lower = (losses(model, subject, named) for named in (subject.words, subject.shape))
+    return [closed(words, lower, losses(with_token(model, out, seed), subject, TOKEN)) for seed in trainings]
+
+
+def verdict(seen: Sequence[Thing], subject: Subject, other: Mapping[str, str] | None) -> dict[str, bool | None]:
+    """What the checker finds of the subject, its texture apart, and of the other thing.
+
+    `swallowed`: the subject is not there, and two things or more have the other one's color.
+    """
+    kind = {"shape": subject.shape, "color": subject.color}
+    there = any(fits(thing, kind) for thing in seen)
+    colored = other and sum(thing.color == other["color"] for thing in seen)
+    return {
+        "subject": there,
+        "textured": any(fits(thing, {**kind, "texture": subject.texture}) for thing in seen),
+        "other": other and any(fits(thing, other) for thing in seen),
+        "swallowed": other and not there and colored > 1,
+    }
+
+
+def make(
+    loaded: Loaded, subject: Subject, n: int, trainings: range, out: Path, *, done: Sequence[Mapping[str, Any]],
+    guidance: float, should_stop: Callable[[], str] = str,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Make and judge what is missing; all trainings must be there.
+
+    Yields:
+        row, training (None where there is none in it), number, prompt, what `verdict` says, and the share removed.
+    """
+    made = {(row["row"], row["training"], row["number"]): row for row in done}
+    base = replace(loaded.model, trained={**loaded.model.trained})
+    every = list(enumerate(prompts(subject, n)))
+    for training in (None, *trainings):
+        model = base if training is None else with_token(base, out, training)
+        names = [name for name, row in ROWS.items() if (row.asked == "token") == (training is not None)]
+        for start, name in product(range(0, n, AT_ONCE), names):
+            part = every[start : start + AT_ONCE]
+            missing = [(number, asked) for number, asked in part if (name, training, number) not in made]
+            if should_stop():
+                return
+            if not missing:
+                continue
+            masked = [made.get(("token_masks", training, number)) for number, _ in missing]
+            removed = float(np.mean([one["removed"] for one in masked])) if all(masked) else 0.0
+            for number, one in _together(loaded, model, subject, missing, ROWS[name], guidance, removed):
+                made[name, training, number] = {"row": name, "training": training, "number": number, **one}
+                yield made[name, training, number]
+
+
+def _together(
+    loaded: Loaded, model: DiffusionModel, subject: Subject, wanted: Sequence[tuple[int, Asked]], row: Row,
+    guidance: float, removed: float,
+) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
+    """Pictures made in one batch and what is seen in each; random masks remove the share that trained ones removed."""
+    spec = METHODS[row.method]
+    named = {"words": subject.words, "class": subject.shape, "token": TOKEN}[row.asked]
+    requests = [
+        Request(
+            prompt=asked.prompt.format(named), model=model.name, seed=seeds.of_case(subject.number, number),
+            method=row.method, guidance=guidance, previews=False,
+        )
+        for number, asked in wanted
+    ]  # fmt: skip
+    settings = spec.settings("", {"removed": removed} if row.method == "random_mask" else {})
+    events: list[list[StepEvent]] = [[] for _ in requests]
+    for which, event in spec.run.together(model, WeightedRewards({}), requests, settings):
+        events[which].append(event)
+    for (number, asked), request, mine in zip(wanted, requests, events, strict=True):
+        image = torch.from_numpy(mine[-1].image).permute(2, 0, 1)[None].float() / 255
+        seen = verdict(loaded.checker.see(image)[0], subject, asked.other)
+        yield number, {"prompt": request.prompt, **seen, "removed": _removed(mine)}
+
+
+def _removed(events: Sequence[StepEvent]) -> float:
+    """The share of the weights that masks removed, over all steps."""
+    stats = [event.stats for event in events if event.stats is not None]
+    weights = sum(float(each.weights.sum()) * len(each.timesteps) for each in stats)
+    return sum(float(each.removed.sum()) for each in stats) / weights if weights else 0.0
+
+
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One line per row of the table: shares with their 95 % intervals, and against the token without masks.
+
+    Wilson's intervals for shares; of several trainings over one prompt they treat pictures as independent, as do the
+    bootstrap and the sign test for the paired differences.
+
+    Raises:
+        ValueError: a row has no picture.
+    """
+    by_row = {name: {(r["training"], r["number"]): r for r in rows if r["row"] == name} for name in ROWS}
+    if not all(by_row.values()):
+        raise ValueError("Not every row has a picture yet; let it run longer.")
+    return [
+        {
+            "row": name,
+            **{kind: _share([row[kind] for row in by_row[name].values()]) for kind in ("subject", "textured", "other", "swallowed")},
+            "against_token": _against(by_row[name], by_row["token"]) if ROWS[name].asked == "token" and name != "token" else None,
+            "removed": float(np.mean([row["removed"] for row in by_row[name].values()])),
+        }
+        for name in ROWS
+    ]  # fmt: skip
+
+
+def _share(found: Sequence[bool | None]) -> dict[str, float]:
+    known = [value for value in found if value is not None]
+    low, high = wilson(sum(known), len(known))
+    return {"value": sum(known) / len(known), "low": low, "high": high, "n": len(known)}
+
+
+def _against(mine: Mapping[Any, Mapping[str, Any]], token: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:
+    gains = [int(mine[key]["subject"]) - int(token[key]["subject"]) for key in mine if key in token]
+    low, high = bootstrap(gains)
+    fixed, broken = gains.count(1), gains.count(-1)
+    return {
+        "value": sum(gains) / len(gains), "low": low, "high": high, "fixed": fixed, "broken": broken,
+        "p": sign_test(fixed, broken),
+    }  # fmt: skip
