@@ -18,6 +18,7 @@ from maskunet.commands.base import (
     make_folder,
     option,
     resumable,
+    subject_table,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def run(options: Options) -> None:
         raise UsageError(f"--pictures must be at least {least}")
     options = replace(options, pictures=options.pictures or usual)
     if options.number == DREAMBOOTH:
-        _personalized(options)
+        if not _embedded(options):
+            raise UsageError(NO_SUBJECTS)
+        subject_table.run(options)
     elif options.number in BINDING:
         _bound(options)
     else:
@@ -183,34 +186,6 @@ def _bound(options: Options) -> None:
     every = [row for row in _rows(options, about) if (row["prompt"], row["seed"]) in wanted]
     if rank == 0 or len({_key(row) for row in every}) == len(pairs) * len(table.rows()):
         _report(options, table, about, every)
-
-
-def _personalized(options: Options) -> None:
-    """The table of DreamBooth: what is missing of it, each picture's row on disk at once, and the table of what there is."""
-    from contextlib import closing
-    from dataclasses import asdict
-
-    from maskunet.experiments import journal, judges
-    from maskunet.experiments.dreambooth import make, report
-    from maskunet.machine import versions
-
-    if not _embedded(options):
-        raise UsageError(NO_SUBJECTS)
-    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
-    plan = make.Plan(
-        subject=options.subject, steps=options.steps, pictures=options.pictures, changes=options.set,
-        guidance=loaded.model.guidance if options.guidance is None else options.guidance,
-    )  # fmt: skip
-    make_folder(options.out)
-    path, about = options.out / "pictures.jsonl", {**identity, **asdict(plan)}
-    done = journal.resume(path, about, "table")
-    with resumable() as should_stop, bar("", bar_format="{desc} [{elapsed}]") as line:
-        with closing(make.make(loaded.model, plan, options.out, done, line.set_description_str, should_stop)) as made:
-            for _ in journal.kept(made, path):
-                pass
-        finished = "stopped before all pictures were made" if should_stop() else "all of them"
-    about |= {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
-    sys.stdout.write(report.save(options.out, journal.read(path, {**identity, **asdict(plan)}, "table"), about))
 
 
 def _make(
