@@ -1,4 +1,4 @@
-"""python -m maskunet table 1 to 4 and inversion, figure 9b: make a table of the paper anew, with everything it needs."""
+"""python -m maskunet table 1 to 4, dreambooth or inversion, figure 9b: make a table of the paper anew, with all it needs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from maskunet.commands.base import (
     make_folder,
     option,
     resumable,
+    subject_table,
 )
 
 if TYPE_CHECKING:
@@ -26,18 +27,24 @@ if TYPE_CHECKING:
     from maskunet.library.library import Loaded
     from maskunet.tabletop.tasks import Case
 
-NUMBERS = ("1", "2", "3", "4")
+DREAMBOOTH = "dreambooth"
+NUMBERS = ("1", "2", "3", "4", DREAMBOOTH)
 BINDING = ("2", "3")  # they train nothing
 INVERSION = "inversion"
 SPLIT = "of inversion: settings are chosen on the subject of train"
-PICTURES, BINDING_PICTURES = 500, 60
+PICTURES, BINDING_PICTURES, OF_A_SUBJECT = 500, 60, 20
 PICTURES_HELP = (
-    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; torchrun and "
+    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; of a subject "
+    f"for each kind of prompt, {OF_A_SUBJECT}; torchrun and "
     "accelerate launch take --n for one of theirs"
 )
 REAL = (
     "Tables 2 and 3 are one command on tabletop only. With real files make the pictures of each row with "
     "python -m maskunet sample and judge them with python -m maskunet benchmark; docs/results/tables/README.md has the commands."
+)
+NO_SUBJECTS = (
+    "The table of DreamBooth is for tabletop, whose judges know the subjects. Train on your own pictures with "
+    "python -m maskunet train dreambooth; docs/personalize.md has the commands."
 )
 
 
@@ -46,6 +53,7 @@ class Options(ModelOptions):
     kind: ClassVar[str] = "table"
 
     number: str = option(choices=(*NUMBERS, INVERSION), positional=True)
+    subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
     model: str = option("tabletop", "base model")
     coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
     laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
@@ -73,12 +81,16 @@ def run(options: Options) -> None:
     if options.number == INVERSION:
         _inverted(options)
         return
-    binding = options.number in BINDING
-    least = 1 if binding else 4
+    usual = {DREAMBOOTH: OF_A_SUBJECT, **dict.fromkeys(BINDING, BINDING_PICTURES)}.get(options.number, PICTURES)
+    least = 4 if usual == PICTURES else 1
     if options.pictures is not None and options.pictures < least:
         raise UsageError(f"--pictures must be at least {least}")
-    options = replace(options, pictures=options.pictures or (BINDING_PICTURES if binding else PICTURES))
-    if binding:
+    options = replace(options, pictures=options.pictures or usual)
+    if options.number == DREAMBOOTH:
+        if not _embedded(options):
+            raise UsageError(NO_SUBJECTS)
+        subject_table.run(options)
+    elif options.number in BINDING:
         _bound(options)
     else:
         _trained(options)

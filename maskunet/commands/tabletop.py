@@ -10,6 +10,8 @@ For a base raised on spoiled data: restore (or `scratch`, which leaves out the U
 `spoil` in place of latents, unet, `curve` (its pictures over guidance scales), install. Shares of what is spoiled, by
 --set KEY=VALUE: other, partly and vague captions; blurred, faded, noisy, cropped and watermarked pictures. `sheet`
 shows what they look like. `inspector` learns to tell them, and `inspect` measures how well it does.
+
+`spotter` learns to find the subjects that no base model knows, and `spot` measures how well it does.
 """
 
 import json
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from maskunet.tabletop.spoiling import Shares
 
 RESULTS = Path("docs") / "results"
-INSTALLED = ("model", "checker", "inspector", "rewards/image_reward", "rewards/hpsv2")
+INSTALLED = ("model", "checker", "inspector", "spotter", "rewards/image_reward", "rewards/hpsv2")
 SPOILED = ("web", "captions", "pictures")  # presets of `spoiling.PRESETS`, which would bring torch
 
 
@@ -118,6 +120,18 @@ def _inspector(options: "Options") -> None:
     from maskunet.experiments.tabletop import train_inspector
 
     train_inspector.train(options.folder, options.folder / "scenes", minutes=options.minutes, shards=options.shards)
+
+
+def _spotter(options: "Options") -> None:
+    from maskunet.experiments.tabletop import train_spotter
+
+    train_spotter.train(options.folder, minutes=options.minutes)
+
+
+def _spot(options: "Options") -> None:
+    from maskunet.experiments.tabletop import train_spotter
+
+    sys.stdout.write(train_spotter.measure(RESULTS / "spotter.md", n=options.n))
 
 
 def _predictions(options: "Options") -> None:
@@ -263,12 +277,14 @@ STEPS = {
     "decoded": _decoded,
     "checker": _checker,
     "inspector": _inspector,
+    "spotter": _spotter,
     "predictions": _predictions,
     "tiny_decoder": _tiny_decoder,
     "image_reward": _image_reward,
     "hpsv2": _hpsv2,
     "curve": _curve,
     "inspect": _inspect,
+    "spot": _spot,
     "install": _install,
     "guidance": _guidance,
     "card": _card,

@@ -32,6 +32,8 @@ class Options(ModelOptions):
         read=key_value,
         repeat=dict,
     )
+    instance_prompt: str = option("", "of the subject, where the recipe is DreamBooth", metavar="TEXT")
+    class_prompt: str = option("", "of its class pictures", metavar="TEXT")
     minutes: float | None = option(None, "save and end after so long", low=0.001)
     resume: bool = option(False, "go on with the training in --out")
     out: Path = option(writes="folder", help="folder for the trained part and its log")
@@ -52,7 +54,9 @@ def run(options: Options) -> None:
     if options.recipe not in SPECS:
         raise UsageError(f"there is no recipe “{options.recipe}”; there are {', '.join(SPECS)}")
     spec = SPECS[options.recipe]
-    settings = chosen(spec.presets, spec.name, options.preset, dict(options.set))
+    prompts = {"instance_prompt": options.instance_prompt, "class_prompt": options.class_prompt}
+    changes = {name: text for name, text in prompts.items() if text} | dict(options.set)
+    settings = chosen(spec.presets, spec.name, options.preset, changes)
     library = Library(options.model, options.weights, machine.device_of(options.device), **options.added)
     model, rewards = library.load_to_train(library.default, spec.needs_rewards)
     size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
@@ -98,9 +102,9 @@ def _stepped(event: "TrainEvent", line: "tqdm") -> None:
 
 
 def _prepared(news: "Preparing", line: "tqdm") -> None:
-    """Show how many prompts have the pictures from which the training learns."""
+    """Show how far the pictures are from which the training learns."""
     line.total, line.n = news.total, news.done
-    line.set_postfix_str("prompts with pictures")
+    line.set_postfix_str("prompts with pictures" if news.what == "prompts" else news.what)
     if news.note and not line.disable:
         line.write(news.note, file=sys.stderr)
 

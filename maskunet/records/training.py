@@ -46,15 +46,17 @@ class TrainEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preparing:
-    """Work before the first step: pictures of prompts, from which the training learns.
+    """Work before the first step: pictures from which the training learns.
 
     Attributes:
-        done, total: prompts that have their pictures. note: what was found of them in the end, a sentence.
+        done, total: how much is made. what: is counted, "prompts" with their pictures or "class pictures".
+        note: what was found of them in the end, a sentence.
     """
 
     done: int
     total: int
     note: str = ""
+    what: str = "prompts"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

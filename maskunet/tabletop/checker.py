@@ -37,11 +37,15 @@ class Checker(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Heat logits, attribute logits by group, and the place (x, y) in world units."""
-        near = self.stem(image * 2 - 1)
-        far = F.interpolate(self.deep(near), scale_factor=2, mode="nearest")
-        maps = self.head(self.merge(torch.cat((near, far), 1))).float()
+        maps = self.head(self.states(image)).float()
         sizes = [1, *(len(names) for names in GROUPS.values()), 2]
         return dict(zip(("heat", *GROUPS, "place"), maps.split(sizes, 1), strict=True))
+
+    def states(self, image: Tensor) -> Tensor:
+        """What the maps are read from, (B, 4 * width, 32, 32)."""
+        near = self.stem(image * 2 - 1)
+        far = F.interpolate(self.deep(near), scale_factor=2, mode="nearest")
+        return self.merge(torch.cat((near, far), 1))
 
     @torch.no_grad()
     def see(self, image: Tensor) -> list[list[Thing]]:

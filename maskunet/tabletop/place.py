@@ -7,6 +7,7 @@ WEIGHTS = Path(__file__).parent / "weights"  # the rewards; below it the model a
 MODEL = WEIGHTS / "model"
 CHECKER = WEIGHTS / "checker"
 INSPECTOR = WEIGHTS / "inspector"
+SPOTTER = WEIGHTS / "spotter"
 GUIDANCE = WEIGHTS / "guidance.json"  # the scale that was measured as best
 WEB = WEIGHTS / "web"  # the model that learned from spoiled data; its judges are tabletop's
 

@@ -1,4 +1,4 @@
-"""Ray casting of tabletop scenes: spheres, cubes, cylinders and cones under one soft light.
+"""Ray casting of tabletop scenes: spheres, cubes, cylinders, cones and stacks of disks under one soft light.
 
 Every object lives in a unit frame (radius 1, standing on z = 0); rays are brought into it, so one
 intersection per shape serves the picture and the shadows. Only rays that come near an object are tried on it.
@@ -6,11 +6,14 @@ Works on any device.
 """
 
 import math
+from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from maskunet.tabletop.scenes import COLORS, SHAPES, TEXTURES, Scene
+from maskunet.tabletop.subjects import STACKS
 
 EYE = (0.0, -6.6, 5.6)
 TARGET = (0.0, 0.1, 0.35)
@@ -22,6 +25,7 @@ CUBE, CYLINDER, CONE_RADIUS, CONE_HEIGHT, HEIGHT = 0.80, 0.80, 0.95, 1.90, 1.60
 CELL = 0.62  # of stripes and checks, in radii
 MIDDLE, REACH = 0.9, 1.47  # a ball that holds every shape: the height of its middle and its size, in radii
 FAR = 1e6
+DRAWN = (*SHAPES, *STACKS)
 
 
 def render(scenes: list[Scene], size: int = 128, samples: int = 2, device: str = "cpu") -> Tensor:
@@ -99,7 +103,7 @@ def _table(scene: Scene, device: str) -> dict[str, Tensor]:
     """The scene's things as tensors (K,), their colors as (K, 3)."""
     rows = torch.tensor([
         (
-            SHAPES.index(thing.shape), TEXTURES.index(thing.texture), *COLORS[thing.color],
+            DRAWN.index(thing.shape), TEXTURES.index(thing.texture), *COLORS[thing.color],
             thing.x, thing.y, thing.radius, math.cos(thing.yaw), math.sin(thing.yaw),
         )
         for thing in scene
@@ -186,11 +190,18 @@ def _hit_cube(o: list[Tensor], d: list[Tensor]) -> Tensor:
     return _first(near, far, near < far, near < far)
 
 
-def _hit_cylinder(o: list[Tensor], d: list[Tensor]) -> Tensor:
-    near, far, exist = _roots(d[0] ** 2 + d[1] ** 2, o[0] * d[0] + o[1] * d[1], o[0] ** 2 + o[1] ** 2 - CYLINDER**2)
-    bottom, top = _slab(o[2], d[2], 0, HEIGHT)
-    near, far = torch.maximum(near, bottom), torch.minimum(far, top)
+def _hit_disk(o: list[Tensor], d: list[Tensor], radius: float, foot: float, top: float) -> Tensor:
+    near, far, exist = _roots(d[0] ** 2 + d[1] ** 2, o[0] * d[0] + o[1] * d[1], o[0] ** 2 + o[1] ** 2 - radius**2)
+    low, high = _slab(o[2], d[2], foot, top)
+    near, far = torch.maximum(near, low), torch.minimum(far, high)
     return _first(near, far, exist & (near < far), exist & (near < far))
+
+
+_hit_cylinder = partial(_hit_disk, radius=CYLINDER, foot=0, top=HEIGHT)
+
+
+def _hit_stack(o: list[Tensor], d: list[Tensor], name: str) -> Tensor:
+    return torch.stack([_hit_disk(o, d, *disk[:3]) for disk in STACKS[name]]).amin(0)
 
 
 def _hit_cone(o: list[Tensor], d: list[Tensor]) -> Tensor:
@@ -209,7 +220,8 @@ def _hit_cone(o: list[Tensor], d: list[Tensor]) -> Tensor:
     return _first(near, far, inside(near), inside(far))
 
 
-HITS = (_hit_sphere, _hit_cube, _hit_cylinder, _hit_cone)  # in the order of SHAPES
+_hits_stacks = (partial(_hit_stack, name=name) for name in STACKS)
+HITS = (_hit_sphere, _hit_cube, _hit_cylinder, _hit_cone, *_hits_stacks)  # in the order of DRAWN
 
 
 def _normals(shape: Tensor, p: list[Tensor]) -> list[Tensor]:
@@ -232,8 +244,22 @@ def _normals(shape: Tensor, p: list[Tensor]) -> list[Tensor]:
         torch.where(shape == 0, s, torch.where(shape == 1, b, torch.where(shape == 2, c, k)))
         for s, b, c, k in zip(sphere, cube, cylinder, cone, strict=True)
     ]
+    for of_it, on_top, _ in _disks(shape, z):
+        side_or_top = (torch.where(on_top, zero, x), torch.where(on_top, zero, y), torch.where(on_top, one, zero))
+        mixed = [torch.where(of_it, new, old) for new, old in zip(side_or_top, mixed, strict=True)]
     length = (mixed[0] ** 2 + mixed[1] ** 2 + mixed[2] ** 2).sqrt().clamp_min(1e-6)
     return [m / length for m in mixed]
+
+
+def _disks(shape: Tensor, z: Tensor) -> Iterator[tuple[Tensor, Tensor, str]]:
+    """Of every disk of a stack: which of the points (N,) lie on it, and which on its top; and its color."""
+    for number, disks in enumerate(STACKS.values(), len(SHAPES)):
+        above = shape == number
+        if not above.any():
+            continue
+        for _, _, top, color in disks:
+            yield above & (z <= top + 1e-3), z > top - 1e-3, color
+            above = above & (z > top + 1e-3)
 
 
 def _pattern(texture: Tensor, color: Tensor, p: list[Tensor]) -> Tensor:
@@ -242,6 +268,13 @@ def _pattern(texture: Tensor, color: Tensor, p: list[Tensor]) -> Tensor:
     check = sum(((v / CELL) + shift).floor() for v, shift in zip(p, (0.5, 0.5, 0.27), strict=True)) % 2 > 0.5
     color = torch.where(((texture == 2) & stripe)[..., None], 0.93, color)
     return torch.where(((texture == 3) & check)[..., None], color * 0.22, color)
+
+
+def _colors(color: Tensor, shape: Tensor, z: Tensor) -> Tensor:
+    """The things' colors (N, 3), where one is a stack its disks'."""
+    for of_it, _, name in _disks(shape, z):
+        color = torch.where(of_it[:, None], color.new_tensor(COLORS[name]), color)
+    return color
 
 
 def _shade_things(
@@ -253,7 +286,7 @@ def _shade_things(
     nx, ny, nz = _normals(shape, p)
     cos, sin = things["cos"][owner], things["sin"][owner]
     normal = torch.stack((nx * cos - ny * sin, nx * sin + ny * cos, nz), -1)
-    albedo = _pattern(texture, things["color"][owner], p)
+    albedo = _pattern(texture, _colors(things["color"][owner], shape, p[2]), p)
     toward = (normal * light).sum(-1).clamp_min(0) * lit
     reflected = direction - 2 * (direction * normal).sum(-1, keepdim=True) * normal
     shine = (reflected * light).sum(-1).clamp_min(0)

@@ -233,8 +233,8 @@ class Folder:
         self.folder, self.size = folder, size
         found, parts = captions.read(folder, [path.name for path in pictures.listed(folder)]), []
         if not found.entries:
-            parts = sorted(path for path in folder.iterdir() if path.is_dir() and KOHYA.fullmatch(path.name))
-            found = _of_kohya(parts)
+            parts = kohya_folders(folder)
+            found = of_kohya_folders(parts)
         inside = pictures.inside(folder, parts)
         if not found.entries:
             raise ValueError(
@@ -262,7 +262,12 @@ class Folder:
         return self.entries[index].file or f"entry {index + 1}"
 
 
-def _of_kohya(folders: Sequence[Path]) -> captions.Captions:
+def kohya_folders(folder: Path) -> list[Path]:
+    """The folders inside a folder whose names begin with a number of repeats."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and KOHYA.fullmatch(path.name))
+
+
+def of_kohya_folders(folders: Sequence[Path]) -> captions.Captions:
     """The captions of kohya's folders, each picture once; one without a caption has its folder's name, as there."""
     entries, notes, named = [], [], 0
     for folder in folders:

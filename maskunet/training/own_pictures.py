@@ -8,7 +8,7 @@ import numpy as np
 
 from maskunet.prompts import captions
 from maskunet.records.disk import pictures
-from maskunet.training.data import Pair, Pairs, picture
+from maskunet.training.data import Pair, Pairs, kohya_folders, of_kohya_folders, picture
 
 FEW = 10  # pairs, of which none can be spared; see `Feed`
 BLANK = 3  # levels of 255 by which the pixels of a picture differ at least, as a standard deviation
@@ -17,7 +17,8 @@ BLANK = 3  # levels of 255 by which the pixels of a picture differ at least, as 
 class OwnPictures:
     """A folder of pictures; the caption of one without its own is empty. They are turned upright and never mirrored.
 
-    Endings of pictures in any case count; hidden files, folders and whatever else lies there do not.
+    Endings of pictures in any case count; hidden files, folders and whatever else lies there do not. A folder of
+    kohya's folders, such as “10_sks dog”, is read with those names as captions.
 
     Args:
         size: side of the square that the model is trained on, in pixels.
@@ -32,12 +33,14 @@ class OwnPictures:
     def __init__(self, folder: Path, size: int):
         self.size = size
         self.files = [path for path in pictures.listed(folder) if path.is_file()]
-        inside = pictures.inside(folder)
+        of_kohya = kohya_folders(folder) if not self.files else []
+        inside = pictures.inside(folder, of_kohya)
+        self.files += [path for part in of_kohya for path in pictures.listed(part) if path.is_file()]
         if not self.files:
             todo = inside or "Put 3 to 10 pictures of one subject into it: PNG or JPEG."
             raise ValueError(f"The folder “{folder.name}” holds no pictures. {todo}")
-        found = captions.read(folder, [path.name for path in self.files])
-        self.texts = found.texts
+        found = of_kohya_folders(of_kohya) if of_kohya else captions.read(folder, [path.name for path in self.files])
+        self.texts = {folder / file: text for file, text in found.texts.items()}
         few = len(self.files) < FEW
         self.notes = tuple(
             filter(
@@ -60,7 +63,7 @@ class OwnPictures:
         pixels = picture(path, self.size)
         if pixels.std((0, 1)).max() < BLANK:
             raise ValueError("a picture of one color")
-        return Pair(self.texts.get(path.name, ""), pixels)
+        return Pair(self.texts.get(path, ""), pixels)
 
     def name(self, index: int) -> str:
         """What a pair is called: its picture's file."""

@@ -5,7 +5,7 @@ from all that made them, so that a training that goes on, and trainings of other
 """
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,19 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskunet import machine, seeds
+from maskunet import seeds
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
-from maskunet.records.disk import whole
 from maskunet.records.training import Preparing
 from maskunet.rewards import SPECS as REWARDS
 from maskunet.rewards.base import WeightedRewards
+from maskunet.training import shelves
 from maskunet.training.data import Feed, Pair
 from maskunet.training.objective import AT_ONCE
 from maskunet.training.sampling import GuidedSampling
 
 ALL = "all"  # in place of a reward's name
-SHELF = 8  # prompts whose pictures share a file; a kill loses no more than one file
 LATENTS = "latents"  # an entry of a file; the others are the rewards'
 
 
@@ -93,9 +92,11 @@ def prepare(
     prompts = _prompts(feed, settings.prompts)
     sampling = GuidedSampling(model, settings.sampling_steps, settings.guidance)
     folder = place / _key(sampling, settings, prompts, rewards)
-    shelves = [folder / f"{start:06d}.safetensors" for start in range(0, len(prompts), SHELF)]
-    yield from _make(shelves, prompts, lambda numbers: _shelf(sampling, settings, numbers, prompts, rewards))
-    ranked = _read(shelves, prompts, settings.reward)
+    files = shelves.files(folder, len(prompts))
+    yield from shelves.fill(
+        files, len(prompts), lambda numbers: _shelf(sampling, settings, numbers, prompts, rewards), "prompts"
+    )
+    ranked = _read(files, prompts, settings.reward)
     yield Preparing(done=len(prompts), total=len(prompts), note=" ".join(ranked.notes))
     return ranked
 
@@ -139,32 +140,6 @@ def _key(sampling: GuidedSampling, settings: Any, prompts: Sequence[str], reward
     return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _make(
-    shelves: Sequence[Path], prompts: Sequence[str], make: Callable[[range], dict[str, Tensor]]
-) -> Iterator[Preparing]:
-    """Write the files that are missing; of several processes each its own."""
-    from safetensors.torch import save_file
-
-    rank, world = machine.place()
-    missing = [shelf for shelf in shelves if not shelf.exists()]
-    _wait(world)  # all have the same list before the first of them writes
-    for shelf in missing[rank::world]:
-        start = int(shelf.stem)
-        yield Preparing(done=start, total=len(prompts))
-        made = make(range(start, min(start + SHELF, len(prompts))))
-        with whole.telling("pictures"), whole.file(shelf) as fresh:
-            save_file(made, fresh)
-    _wait(world)
-
-
-def _wait(world: int) -> None:
-    """Until every process has come here."""
-    if world > 1:
-        from accelerate.utils import wait_for_everyone
-
-        wait_for_everyone()
-
-
 @torch.no_grad()
 def _shelf(
     sampling: GuidedSampling, settings: Any, numbers: range, prompts: Sequence[str], rewards: WeightedRewards
@@ -185,19 +160,11 @@ def _shelf(
     return {name: torch.cat(values).unflatten(0, shape).contiguous() for name, values in found.items()}
 
 
-def _read(shelves: Sequence[Path], prompts: Sequence[str], reward: str) -> Ranked:
+def _read(files: Sequence[Path], prompts: Sequence[str], reward: str) -> Ranked:
     """The best and the worst picture of the prompts that have them."""
-    from safetensors.torch import load_file
-
     kept, best, worst = [], [], []
-    for shelf in shelves:
-        try:
-            found = load_file(shelf)
-        except Exception as error:
-            raise ValueError(
-                f"The pictures in “{shelf.parent.parent.name}/{shelf.parent.name}” are damaged. Delete that folder; "
-                "they are made anew."
-            ) from error
+    for shelf in files:
+        found = shelves.read(shelf)
         latents = found.pop(LATENTS)
         first, last, differ = order(found if reward == ALL else {reward: found[reward]})
         for row in differ.nonzero().flatten().tolist():

@@ -217,9 +217,9 @@ def training(phase: str, step: int, steps: int) -> str:
     return f"{TRAINING_PHASES[phase]}, step {step:,} of {steps:,}" if step else TRAINING_PHASES[phase]
 
 
-def preparing(done: int, total: int) -> str:
+def preparing(done: int, total: int, what: str) -> str:
     """How far the pictures are from which a training learns."""
-    return f"{TRAINING_PHASES['preparing']}: {done:,} of {total:,} prompts"
+    return f"{TRAINING_PHASES['preparing']}: {done:,} of {total:,} {what}"
 
 
 def kept(model: str, name: str, step: int, steps: int) -> str:

@@ -254,7 +254,7 @@ def test_the_settings_of_a_recipe_are_told(capsys):
     [
         (["methods", "magic"], "There is no method “magic”"),
         (["methods", "plain", "--preset", "magic"], "plain has no preset “magic”"),
-        (["recipes", "magic"], "there is no recipe “magic”; there are full, lora"),
+        (["recipes", "magic"], "there is no recipe “magic”; there are dreambooth, dreambooth_lora"),
     ],
 )
 def test_what_is_not_listed_is_one_sentence(words, says, capsys):

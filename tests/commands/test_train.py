@@ -178,3 +178,21 @@ def test_what_was_trained_is_found_under_the_models_name_and_makes_pictures(libr
     *_, last = method.run(loaded.model, loaded.rewards, request, method.settings())
     assert last.final
     assert last.unet_calls == 2
+
+
+def test_dreambooth_takes_its_prompts_and_a_folder_without_captions(train, tmp_path, capsys):
+    mug = tmp_path / "mug"
+    mug.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 255, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(mug / f"{number}.jpg")
+    prompts = ["--instance-prompt", "a photo of sks mug", "--class-prompt", "a photo of a mug"]
+    few = ["--set", "class_pictures=2", "--set", "sampling_steps=2"]
+    assert train("dreambooth", *prompts, *few, data=mug) == 0
+    chosen = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert (chosen["instance_prompt"], chosen["class_prompt"]) == ("a photo of sks mug", "a photo of a mug")
+    assert "Nothing is held out of 3 pictures" in capsys.readouterr().err
+    assert train("dreambooth", *prompts[:3], "a photo of sks mug", *few, data=mug, out="same") == 2
+    assert "would teach that every mug is the subject" in capsys.readouterr().err
+    assert train("lora", *prompts, data=mug, out="lora") == 2
+    assert "has no setting “instance_prompt”" in capsys.readouterr().err

@@ -8,14 +8,14 @@ import torch
 
 from maskunet.models.base import from_folder
 from maskunet.records.training import TrainEvent
-from maskunet.training import loop, ranked
+from maskunet.training import loop, shelves
 from maskunet.training.recipes import SPECS
 from tests.training.test_loop import ABOUT, REWARDS, Four, settings
 
 
 def main(folder, home, *names):
     torch.set_num_threads(1)
-    ranked.SHELF = 1  # so that each process makes some of the pictures
+    shelves.SHELF = 1  # so that each process makes some of the pictures
     model = from_folder(Path(folder), name="tiny", guidance=3.0, device=torch.device("cpu"), dtype=torch.float32)
     for name in names:
         spec, out = SPECS[name], Path(home) / name

@@ -43,10 +43,12 @@ REWARDS = WeightedRewards(
 
 def settings(spec, **changes):
     first = next(iter(spec.presets.values()))
-    if spec.name.startswith("mask"):
+    if hasattr(first, "variant"):
         first = replace(first, variant="light", rank=2, start=0.5)
     if spec.needs_rewards:
         first = replace(first, sampling_steps=4, **({"pictures": 3} if spec.prepare else {"first": 1, "samplings": 8}))
+    if hasattr(first, "class_pictures"):
+        first = replace(first, class_pictures=4, sampling_steps=2, ema=0.0)
     common = {
         "steps": 6,
         "batch": 4,

@@ -9,7 +9,7 @@ import torch
 from maskunet.plugins import chosen
 from maskunet.records.training import Preparing
 from maskunet.rewards.base import WeightedRewards
-from maskunet.training import checkpoint, loop, preference, ranked
+from maskunet.training import checkpoint, loop, preference, ranked, shelves
 from maskunet.training.data import Feed, Pair
 from maskunet.training.exam import Exam
 from maskunet.training.objective import Batch
@@ -121,7 +121,7 @@ def test_the_anchor_keeps_the_better_pictures_error_down(tiny_sd15, tmp_path):
 
 
 def test_pictures_that_a_kill_interrupted_are_the_same_in_the_end(tiny_sd15, tmp_path, monkeypatch):
-    monkeypatch.setattr(ranked, "SHELF", 2)
+    monkeypatch.setattr(shelves, "SHELF", 2)
     told = list(prepared(tiny_sd15, tmp_path / "whole"))
     assert [(each.done, each.total) for each in told] == [(0, 4), (2, 4), (4, 4)]
     half = prepared(tiny_sd15, tmp_path / "half")

@@ -29,7 +29,11 @@ def status(state: TrainState) -> str:
         said += words.kept(state.request.model, state.request.name, state.saved, steps) + left_out
         return f'<div class="status {role}">{escape(said)}</div>'
     left = f", about {words.seconds(event.seconds_left)} left" if event and state.phase == "training" else ""
-    told = words.preparing(prepared.done, prepared.total) if prepared else words.training(state.phase, step, steps)
+    told = (
+        words.preparing(prepared.done, prepared.total, prepared.what)
+        if prepared
+        else words.training(state.phase, step, steps)
+    )
     text, share = f"“{state.request.name}”: {told}", prepared.done / prepared.total if prepared else step / (steps or 1)
     return (
         f'<div class="status" role="status"><span>{escape(text)}</span>'
