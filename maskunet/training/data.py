@@ -22,7 +22,8 @@ class Pair:
     """A caption with its picture (H, W, 3) uint8, or with the picture's latents (C, h, w), scaled.
 
     `worse`: latents of another picture of the caption that is liked less, where preferences are learned.
-    `weight`: how much it counts in the mean over its batch.
+    `weight`: how much it counts in the mean over its batch. `cut`: how the square was cut from its file's picture: the
+    height and width of that one, and top and left of the square after resizing, in pixels; empty where there is no file.
     """
 
     caption: str
@@ -30,6 +31,7 @@ class Pair:
     latents: np.ndarray | None = None
     worse: np.ndarray | None = None
     weight: float = 1.0
+    cut: tuple[int, ...] = ()
 
 
 class Pairs(Protocol):
@@ -255,7 +257,7 @@ class Folder:
             raise ValueError("no file name within the folder")
         if not entry.text:
             raise ValueError(entry.lacks)
-        return Pair(entry.text, picture(path, self.size, mirror=draw % 2 == 1))
+        return pictured(entry.text, path, self.size, mirror=draw % 2 == 1)
 
     def name(self, index: int) -> str:
         """What a pair is called: its picture's file."""
@@ -313,7 +315,7 @@ class Table:
         stored = image.get("bytes") if isinstance(image, dict) else image
         if not isinstance(stored, bytes):
             raise ValueError("no picture")
-        return Pair(_caption(row), picture(io.BytesIO(stored), self.size, mirror=draw % 2 == 1))
+        return pictured(_caption(row), io.BytesIO(stored), self.size, mirror=draw % 2 == 1)
 
 
 def _caption(row: dict[str, Any]) -> str:
@@ -323,11 +325,11 @@ def _caption(row: dict[str, Any]) -> str:
     return found.text
 
 
-def picture(file: Any, size: int, *, mirror: bool = False) -> np.ndarray:
-    """The middle square of a file's picture, upright and resized: (size, size, 3) uint8.
+def pictured(caption: str, file: Any, size: int, *, mirror: bool = False) -> Pair:
+    """A caption with the middle square of a file's picture, upright and resized to `size` pixels.
 
     Raises:
-        ValueError: it cannot be read; the reason in a few words.
+        ValueError: the picture cannot be read; the reason in a few words.
     """
     from PIL import Image, ImageOps
 
@@ -336,5 +338,8 @@ def picture(file: Any, size: int, *, mirror: bool = False) -> np.ndarray:
     except ValueError as error:
         reason = str(error)
         raise ValueError("damaged picture" if reason == pictures.DAMAGED else f"a picture that {reason}") from error
-    pixels = np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS))
-    return pixels[:, ::-1] if mirror else pixels
+    height, width = pixels.shape[:2]
+    scale = size / min(height, width)
+    cut = (height, width, round((height * scale - size) / 2), round((width * scale - size) / 2))
+    square = np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS))
+    return Pair(caption, square[:, ::-1] if mirror else square, cut=cut)

@@ -49,8 +49,15 @@ class Batch:
 
     @cached_property
     def text(self) -> TextStates:
-        """The captions' text states."""
-        return (self.encode or self.model.encode_prompts)(self.captions)
+        """The captions' text states, and for Stable Diffusion XL how each picture was cut."""
+        text = (self.encode or self.model.encode_prompts)(self.captions)
+        if text.sizes is None:
+            return text
+        sizes = text.sizes.clone()
+        for own, pair in zip(sizes, self.pairs, strict=True):
+            if pair.cut:
+                own[: len(pair.cut)] = torch.tensor(pair.cut)
+        return text._replace(sizes=sizes)
 
     @property
     def weights(self) -> Tensor:

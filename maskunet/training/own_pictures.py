@@ -8,7 +8,7 @@ import numpy as np
 
 from maskunet.prompts import captions
 from maskunet.records.disk import pictures
-from maskunet.training.data import Pair, Pairs, kohya_folders, of_kohya_folders, picture
+from maskunet.training.data import Pair, Pairs, kohya_folders, of_kohya_folders, pictured
 
 FEW = 10  # pairs, of which none can be spared; see `Feed`
 BLANK = 3  # levels of 255 by which the pixels of a picture differ at least, as a standard deviation
@@ -60,10 +60,10 @@ class OwnPictures:
     def __call__(self, index: int, draw: int) -> Pair:
         """See `maskunet.training.data.Pairs`."""
         path = self.files[index]
-        pixels = picture(path, self.size)
-        if pixels.std((0, 1)).max() < BLANK:
+        pair = pictured(self.texts.get(path, ""), path, self.size)
+        if pair.image.std((0, 1)).max() < BLANK:
             raise ValueError("a picture of one color")
-        return Pair(self.texts.get(path, ""), pixels)
+        return pair
 
     def name(self, index: int) -> str:
         """What a pair is called: its picture's file."""

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
 from maskunet.records.disk import trained_file
-from maskunet.training.data import Pair
+from maskunet.training.data import Pair, pictured
 from maskunet.training.diffusion import HeldOut
 from maskunet.training.recipes import SPECS, mask_generator
 from tests.methods.test_methods import run as picture
@@ -51,6 +52,15 @@ def test_it_learns_from_pictures_too_and_no_caption_is_zeros(tiny_xl):
     assert batch.text.states[0].any() and not batch.text.states[1].any() and not batch.text.pooled[1].any()
     assert batch.text.sizes.tolist() == [[16, 16, 0, 0, 16, 16]] * 2
     assert torch.isfinite(held._base).all() and held._base.shape == (2,)
+
+
+def test_it_is_told_how_each_picture_was_cut(tiny_xl, tmp_path):
+    Image.new("RGB", (40, 20)).save(tmp_path / "wide.png")
+    Image.new("RGB", (16, 48)).save(tmp_path / "tall.png")
+    pairs = [pictured("a cube", tmp_path / f"{name}.png", 16) for name in ("wide", "tall")]
+    (batch,) = HeldOut(tiny_xl, [*pairs, Pair("a cube", latents=np.zeros(tiny_xl.latent_shape, np.float32))])._batches
+    told = [[20, 40, 0, 8, 16, 16], [48, 16, 16, 0, 16, 16], [16, 16, 0, 0, 16, 16]]  # of latents nothing is known
+    assert batch.text.sizes.tolist() == told
 
 
 @pytest.mark.parametrize(("free", "says"), [(3.5, "Set micro_batch to 3 or less"), (0.5, "Train a LoRA")])
