@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, command_line, make_folder, option
-from maskunet.commands.features import extracted
+from maskunet.commands.base import CommandSpec, DeviceOptions, UsageError, bar, command_line, make_folder, option
 
 if TYPE_CHECKING:
     from maskunet.evaluation.features import FeatureExtractor
@@ -83,9 +82,15 @@ def _of_text(options: Options, clip: "FeatureExtractor") -> "Score":
 
 
 def _features(folder: Path, network: "FeatureExtractor") -> "FeatureSet":
+    """A folder's features, with a bar on the way; what was left out is said at the end."""
     from maskunet.evaluation import extractors, features
 
-    return extracted(features.read_folder(folder), network, extractors.cache_place()).result
+    pictures = features.read_folder(folder)
+    with bar("image", len(pictures.files), desc=pictures.name) as line:
+        for progress in features.extract(pictures, network, extractors.cache_place()):
+            line.update(progress.done - line.n)
+    sys.stderr.writelines(f"Skipped: {file} {reason}.\n" for file, reason in progress.skipped.items())
+    return progress.result
 
 
 def _line(score: "Score") -> str:
