@@ -96,6 +96,8 @@ OWN_PICTURES = "Your pictures: 3 to 10 of one thing"
 TRAIN_SETTINGS = {
     "token": "New word",
     "begin": "Begins from",
+    "instance_prompt": "Prompt of your pictures",
+    "class_prompt": "Prompt of the class",
     "variant": "Variant",
     "steps": "Steps",
     "batch": "Pictures per step",
