@@ -55,7 +55,7 @@ def named(specs: Mapping[str, Any], name: str, what: str) -> Any:
     return specs[name]
 
 
-LONGEST = 300  # characters of a text, such as a prompt
+LONGEST = 2_000  # characters of a text, such as a prompt or a selection of weights
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -160,6 +160,6 @@ def check(card: FieldCard, value: Any, called: str = "") -> None:
     if (card.low is not None and value < card.low) or (card.high is not None and value > card.high):
         raise ValueError(f"{called} is {value!s:.24}; allowed is {card.low} to {card.high}.")
     if kind is str and len(value) > LONGEST:
-        raise ValueError(f"{called} has {len(value):,} characters; allowed are {LONGEST}.")
+        raise ValueError(f"{called} has {len(value):,} characters; allowed are {LONGEST:,}.")
     if card.choices and value not in card.choices:
         raise ValueError(f"{called} is {value!r:.60}; allowed is {', '.join(card.choices)}.")

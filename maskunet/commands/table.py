@@ -302,4 +302,9 @@ def _inverted_key(row: Mapping[str, Any]) -> tuple[str, int | None, int]:
     return row["row"], row["training"], row["number"]
 
 
-SPEC = CommandSpec(name="table", title=f"make the paper's table {', '.join(NUMBERS)} anew", options=Options, run=run)
+SPEC = CommandSpec(
+    name="table",
+    title=f"make the paper's table {', '.join(NUMBERS)} anew, or that of textual inversion",
+    options=Options,
+    run=run,
+)

@@ -90,12 +90,16 @@ INTERVALS, NOT_MEASURED = "Brackets are 95 % intervals.", "not measured"
 HOW_MEASURED = "How to read these"
 # The Train tab.
 TRAIN = "Train"
-TRAIN_INTRO = "A short training on rendered scenes, on this computer. Pictures made meanwhile go first."
+TRAIN_INTRO = (
+    "A short training on this computer, on rendered scenes or your own pictures. Pictures made meanwhile go first."
+)
 RECIPE, TRAINING_NAME = "Recipe", "Name"
 OWN_PICTURES = "Your pictures: 3 to 10 of one thing"
 TRAIN_SETTINGS = {
     "token": "New word",
     "begin": "Begins from",
+    "instance_prompt": "Prompt of your pictures",
+    "class_prompt": "Prompt of the class",
     "variant": "Variant",
     "steps": "Steps",
     "batch": "Pictures per step",

@@ -78,7 +78,7 @@ def test_the_report_says_how_it_was_made_and_that_the_papers_comparison_is_anoth
     about = {"command": "python -m maskunet table dreambooth", "finished": "all of them", "subject": "hat"}
     text = report.save(tmp_path, rows(FIRST, subject=(8, 6, 1, 0), right=(10, 7, 9, 6)), about)
     assert "“a sks cylinder”" in text and "5,000 steps of 4 at 1e-3 without class pictures" in text
-    assert "| all weights, class pictures | steps | 4 | 2 | 0.70 (0.48 to 0.85) |" in text
+    assert "| all weights, class pictures | steps | 4 | 2 | 20 | 0.70 (0.48 to 0.85) |" in text
     assert json.loads((tmp_path / "dreambooth.json").read_text())["summary"][0]["shares"]["leak"]["n"] == 10
     assert (tmp_path / "dreambooth.csv").read_text().startswith("row,budget,steps,seconds,subject_value")
     with pytest.raises(ValueError, match="No row that trains has pictures yet"):

@@ -120,6 +120,26 @@ def test_the_copies_are_gone_when_the_training_is_over(place, tmp_path, temporar
 
 
 def test_the_page_offers_it_with_its_own_settings(place, tmp_path):  # noqa: F811
-    (card,) = (card for card in TrainStudio(place, tmp_path).recipes() if card.own_pictures)
-    assert (card.name, card.method, [*card.presets]) == ("inversion", "", ["tabletop"])
+    cards = {card.name: card for card in TrainStudio(place, tmp_path).recipes() if card.own_pictures}
+    card = cards["inversion"]
+    assert (card.method, [*card.presets]) == ("", ["tabletop"])
     assert {"token", "begin", "vectors", "shows", "mirror"} <= {field.name for field in card.presets["tabletop"]}
+    for name, method in (
+        ("dreambooth", "fine_tuned"),
+        ("dreambooth_lora", "fine_tuned"),
+        ("dreambooth_masks", "maskunet_trained"),
+    ):
+        assert (cards[name].method, [*cards[name].presets]) == (method, ["tabletop"])
+        fields = {field.name: field for field in cards[name].presets["tabletop"]}
+        assert fields["instance_prompt"].default == "a sks cylinder" and fields["class_pictures"].default == 32
+
+
+def test_dreambooth_learns_from_pictures_and_its_class_pictures_are_told(place, tmp_path, temporary, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(sheet, "STEPS", 1)
+    spec, out = SPECS["dreambooth"], tmp_path / "trained" / "tabletop" / "mug"
+    few = {"steps": 2, "batch": 2, "every": 2, "class_pictures": 2, "sampling_steps": 2}
+    folder = given_pictures.kept(photos(tmp_path, 3))
+    chosen = replace(spec.presets["tabletop"], **few)
+    base, first, *_, last = work(place, "tabletop", spec, chosen, out, lambda: False, pictures=folder)
+    assert base.captions == ("a sks cylinder", "a sks cylinder", "a cylinder", "a cylinder")
+    assert (first.done, first.what) == (0, "class pictures") and (last.step, last.final) == (2, True)

@@ -146,8 +146,8 @@ def test_what_cannot_work_is_refused_before_anything_is_made(tiny_sd15, tmp_path
 def test_a_prompt_without_its_class_is_told():
     said = dreambooth.check(chosen(DREAMBOOTH.presets, "", "", {"instance_prompt": "a photo of sks"}))
     assert "does not name the class “cylinder”" in said
-    with pytest.raises(ValueError, match="has 301 characters; allowed are 300"):
-        chosen(DREAMBOOTH.presets, "", "", {"instance_prompt": "x" * 301})
+    with pytest.raises(ValueError, match="has 2,001 characters; allowed are 2,000"):
+        chosen(DREAMBOOTH.presets, "", "", {"instance_prompt": "x" * 2001})
 
 
 # Class pictures

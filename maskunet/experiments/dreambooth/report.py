@@ -104,12 +104,13 @@ _NONE = dict.fromkeys(("value", "low", "high", "n"))
 
 def markdown(lines: Rows, prior: Mapping[str, float] | None, about: Mapping[str, Any]) -> str:
     """The table, how it was made, and what it says of class pictures."""
-    head = ["row", "equal", "steps", "s", *COLUMNS.values(), "class, change", "tasks, change"]
+    head = ["row", "equal", "steps", "s", "n", *COLUMNS.values(), "class, change", "tasks, change"]
     parts = [
         f"# DreamBooth with and without masks: the {about['subject']} of tabletop",
         f"Made by `{about['command']}` ({about['finished']}). Five renders of the subject are learned under the name "
         f"“a {NAME} {SUBJECTS[about['subject']].word}”. Whether it is there says the {_judge(about['subject'])}; the rest says "
-        "the checker. Shares have Wilson's 95 % intervals, changes against the base model the bootstrap's, paired by prompt and noise. Seconds are of one core.",
+        "the checker. n counts the prompts of the subject. Shares have Wilson's 95 % intervals, changes against the base "
+        "model the bootstrap's, paired by prompt and noise. Seconds are of one core.",
         markdown_table(head, [_cells(line) for line in lines]),
     ]
     if prior:
@@ -132,7 +133,13 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
         f"{line['seconds']:.0f}" if trained else "",
     ]
     shares = [_told(line["shares"].get(name)) for name in COLUMNS]
-    return [line["title"], *how, *shares, *(_told(line["drift"][group], "+") for group in (CLASS, DRIFT))]
+    return [
+        line["title"],
+        *how,
+        str(line["shares"]["subject"]["n"]),
+        *shares,
+        *(_told(line["drift"][group], "+") for group in (CLASS, DRIFT)),
+    ]
 
 
 def _told(found: Mapping[str, float] | None, sign: str = "") -> str:

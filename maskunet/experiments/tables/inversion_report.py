@@ -42,15 +42,28 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     return "\n\n".join([
         f"# Textual inversion, on {about['model']}",
         f"Made with `{about['command']}`. A word learned “{about['subject']}” from five renders, beginning as "
-        f"“{about['begin']}”: {about['trainings']} trainings of {about['steps']} steps. {token['subject']['n']} pictures of the token, "
+        f"“{about['begin']}”: {_trainings(about['trainings'])} of {about['steps']} steps. {token['subject']['n']} pictures of the token, "
         f"{token['other']['n']} of them with another thing; guidance {about['guidance']:g}. The checker looks for the subject's "
         "color and shape, and for its texture apart. Swallowed: no subject, and two things of the other one's color. In parentheses "
         "95 % intervals: Wilson's, of the paired difference the bootstrap's; p is the sign test's.",
         markdown_table(HEAD, [_cells(line) for line in lines]),
         f"Share of the gap in loss between the class word and the words that the token closes on fresh renders, training by "
         f"training: {'; '.join(gaps)}. Its intervals resample renders.",
-        f"Bars: {'; '.join(met)}. Masks have none.",
+        f"Bars: {'; '.join(met)}. Masks have none: {_verdict(lines)}",
     ]) + "\n"  # fmt: skip
+
+
+def _trainings(count: int) -> str:
+    return "one training" if count == 1 else f"{count} trainings"
+
+
+def _verdict(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Which masks, if any, changed how often the subject is there."""
+    masked = [line for line in lines if line["against_token"]]
+    changed = [line for line in masked if line["against_token"]["low"] > 0 or line["against_token"]["high"] < 0]
+    if not changed:
+        return "no row of them differs from the token alone."
+    return f"{' and '.join(ROWS[line['row']].title for line in changed)} differ from the token alone."
 
 
 def _bar(what: str, value: float, bar: float) -> str:

@@ -21,7 +21,7 @@ SPEC = RecipeSpec(
     makes="unet",
     presets={
         "tabletop": Settings(
-            steps=500, batch=8, micro_batch=8, learning_rate=2e-4, warm_up=20, ema=0.99, every=100,
+            steps=1000, batch=8, micro_batch=8, learning_rate=2e-4, warm_up=20, ema=0.99, every=100,
             instance_prompt="a sks cylinder", class_prompt="a cylinder", class_pictures=32, sampling_steps=15,
         ),
         "sd15": Settings(epochs=4, batch=2, micro_batch=2, learning_rate=5e-6, every=200, class_pictures=200, guidance=7.5),

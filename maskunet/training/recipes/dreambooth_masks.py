@@ -20,7 +20,7 @@ SPEC = RecipeSpec(
     makes="generator",
     presets={
         "tabletop": Settings(
-            steps=500, batch=8, micro_batch=8, learning_rate=1e-2, variant="light", every=100,
+            steps=1000, batch=8, micro_batch=8, learning_rate=1e-2, variant="light", every=100,
             instance_prompt="a sks cylinder", class_prompt="a cylinder", class_pictures=32, sampling_steps=15,
         ),
         "paper": Settings(steps=5000, batch=4, micro_batch=1, learning_rate=1e-3, class_pictures=0, guidance=7.5),
