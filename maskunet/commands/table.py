@@ -1,4 +1,4 @@
-"""python -m maskunet table 1 to 4, figure 9b: make a table of the paper anew, with everything it needs."""
+"""python -m maskunet table 1 to 4 or video, figure 9b: make a table of the paper anew, with everything it needs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,21 @@ if TYPE_CHECKING:
     from maskunet.library.library import Loaded
     from maskunet.tabletop.tasks import Case
 
-NUMBERS = ("1", "2", "3", "4")
+VIDEO = "video"
+NUMBERS = ("1", "2", "3", "4", VIDEO)
 BINDING = ("2", "3")  # they train nothing
-PICTURES, BINDING_PICTURES = 500, 60
+PICTURES, BINDING_PICTURES, VIDEOS = 500, 60, 4
 PICTURES_HELP = (
-    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; torchrun and "
+    f"per row and seed, {PICTURES} if left out; of tables 2 and 3 per task too, {BINDING_PICTURES}; videos {VIDEOS}; torchrun and "
     "accelerate launch take --n for one of theirs"
 )
 REAL = (
     "Tables 2 and 3 are one command on tabletop only. With real files make the pictures of each row with "
     "python -m maskunet sample and judge them with python -m maskunet benchmark; docs/results/tables/README.md has the commands."
+)
+
+NO_VIDEOS = (
+    "The table of videos is for tabletop, whose checker reads every frame. Make one with python -m maskunet video."
 )
 
 
@@ -67,12 +72,14 @@ def run(options: Options) -> None:
     Raises:
         ValueError: data are missing, or the folder was begun otherwise; says what to do.
     """
-    binding = options.number in BINDING
-    least = 1 if binding else 4
+    usual = {VIDEO: VIDEOS, **dict.fromkeys(BINDING, BINDING_PICTURES)}.get(options.number, PICTURES)
+    least = 4 if usual == PICTURES else 1
     if options.pictures is not None and options.pictures < least:
         raise UsageError(f"--pictures must be at least {least}")
-    options = replace(options, pictures=options.pictures or (BINDING_PICTURES if binding else PICTURES))
-    if binding:
+    options = replace(options, pictures=options.pictures or usual)
+    if options.number == VIDEO:
+        _videos(options)
+    elif options.number in BINDING:
         _bound(options)
     else:
         _trained(options)
@@ -151,10 +158,7 @@ def _bound(options: Options) -> None:
     from maskunet.experiments.study import subjects
     from maskunet.experiments.tables import binding
 
-    if not _embedded(options):
-        raise UsageError(REAL)
-    if options.set or options.steps:
-        raise UsageError("tables 2 and 3 train nothing; leave out --set and --steps")
+    _check_trains_nothing(options, REAL, "tables 2 and 3 train")
     table = binding.TABLES[options.number]
     rank, world = machine.place()
     pairs = subjects(",".join(table.tasks.values()), n=options.pictures, seeds=options.seeds)
@@ -168,6 +172,45 @@ def _bound(options: Options) -> None:
     every = [row for row in _rows(options, about) if (row["prompt"], row["seed"]) in wanted]
     if rank == 0 or len({_key(row) for row in every}) == len(pairs) * len(table.rows()):
         _report(options, table, about, every)
+
+
+def _check_trains_nothing(options: Options, otherwise: str, what: str) -> None:
+    if not _embedded(options):
+        raise UsageError(otherwise)
+    if options.set or options.steps:
+        raise UsageError(f"{what} nothing; leave out --set and --steps")
+
+
+def _videos(options: Options) -> None:
+    """The table of videos: what is missing of it, each video on disk at once, and the table of what there is."""
+    from maskunet.experiments import journal, judges
+    from maskunet.experiments.study import subjects
+    from maskunet.experiments.tables import video, video_report
+    from maskunet.machine import versions
+    from maskunet.records import Request
+    from maskunet.records.video import Motion
+
+    _check_trains_nothing(options, NO_VIDEOS, "the table of videos trains")
+    pairs = subjects(",".join(video.TASKS), n=options.pictures, seeds=options.seeds)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
+    model, motion = loaded.model, Motion()
+    guidance = model.guidance if options.guidance is None else options.guidance
+    t0, t1 = model.video_times
+    about = {**identity, "guidance": guidance, "frames": motion.frames, "right": motion.right, "t0": t0, "t1": t1}
+    make_folder(options.out)
+    path = options.out / "videos.jsonl"
+    done = journal.resume(path, about, "table")
+    asked = Request(prompt="-", model=model.name, guidance=guidance)
+    keys = {(name, case.task, case.prompt, seed) for case, seed in pairs for name in video.WAYS}
+    with resumable() as should_stop:
+        made = video.make(loaded, asked, motion, pairs, done, should_stop)
+        follow(journal.kept(made, path), _key, keys & set(map(_key, done)), unit="video", total=len(keys), shown=True)
+    rows = [row for row in journal.read(path, about, "table") if _key(row) in keys]
+    lines = video.summarize(rows)
+    finished = "all of them" if len(rows) == len(keys) else f"stopped before all {len(pairs)} were made"
+    about |= {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
+    video_report.save(options.out, lines, about)
+    sys.stdout.write(video_report.markdown(lines, about))
 
 
 def _make(
