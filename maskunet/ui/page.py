@@ -61,6 +61,7 @@ class Page:
         shown: the id of the run on the stage. kept, grid, video: the runs, the newest grid and video that this browser remembers.
         place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
         wish: what one tab asks Intervene to take out, {"what": a selection, "asked": any new text}.
+        video_query: what a link to the newest video says.
         late: what the form is to say, where that is known only when the run was found.
         restored: the event after which the page has its browser's id and what its link says.
     """
@@ -82,7 +83,7 @@ class Page:
             for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""), ("video", ""))
         )
         self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
-        self.wish = gr.State({})
+        self.wish, self.video_query = gr.State({}), gr.Textbox(visible=False)
         with gr.Row(elem_id="top"):
             self.head = gr.HTML(self.header(), elem_id="header")
             self.copy = gr.Button(words.COPY_LINK, size="sm", scale=0, min_width=0, elem_id="copy-link")

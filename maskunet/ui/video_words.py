@@ -8,7 +8,7 @@ MAKE, STOP = "Make the video", "Stop and keep"
 EMPTY = "No video yet."
 FILES = {"gif": "GIF", "webp": "WebP", "mp4": "MP4", "csv": "Numbers (.csv)", "json": "Record (.json)"}
 COMMAND = "Command"
-NO_NUMBER = "The motion must be numbers, in percent of the picture."
+NO_NUMBER = "Frames and motion must be numbers, motion in percent of the picture from -12.5 to 12.5."
 PHASES = {
     "queued": "Waiting",
     "loading": "Loading the model",

@@ -41,7 +41,7 @@ def test_the_plain_and_the_masked_video_are_made_and_left_as_files(studio, libra
     both = Image.open(files["gif"])
     one = Image.open(studio.videos.animations(job)[1])
     assert (both.n_frames, one.n_frames) == (3, 3) and both.width > 2 * one.width
-    assert [row["method"] for row in csv.DictReader(files["csv"].open())] == ["plain", "random_mask"]
+    assert [row["method"] for row in csv.DictReader(files["csv"].read_text().splitlines())] == ["plain", "random_mask"]
     assert len(json.loads(files["json"].read_text())["numbers"]) == 2
     monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
     assert main(["video", "--replay", str(files["json"]), "--out", str(tmp_path / "again")]) == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from maskunet.records import JobEvent, Request
 from maskunet.records.video import Motion
-from maskunet.ui import links, video_words, words
+from maskunet.ui import video_words, words
 
 Numbers = Sequence[Mapping[str, Any]]
 
@@ -16,22 +16,29 @@ Numbers = Sequence[Mapping[str, Any]]
 def shown(
     animations: Sequence[Path], numbers: Numbers, request: Request, motion: Motion, titles: Mapping[str, str]
 ) -> str:
-    """The videos that are made, what their numbers are, and what a link to them says."""
+    """The videos that are made, and what their numbers are."""
     names = [titles.get(each["method"], each["method"]) for each in numbers]
     figures = "".join(_figure(path, name, request.prompt) for path, name in zip(animations, names, strict=True))
-    query = escape(links.query(request) + links.motion(motion), quote=True)
-    one = " one" if len(numbers) == 1 else ""
+    one = ""
+    if len(numbers) == 1 and request.method == numbers[0]["method"]:
+        one = " one"
+    elif len(numbers) == 1:  # the other one is being made, or was stopped
+        figures += _blank(titles.get(request.method, request.method))
     asked = f'<p class="said">{escape(video_words.asked(motion.right, motion.down))}</p>'
-    return f'<div data-query="{query}"><div class="pair{one}">{figures}</div>{asked}{_table(names, numbers)}</div>'
+    return f'<div class="pair{one}">{figures}</div>{asked}{_table(names, numbers)}'
 
 
 def _figure(path: Path, name: str, prompt: str) -> str:
     try:
         data = base64.b64encode(path.read_bytes()).decode()
     except OSError:  # others' videos have taken its place
-        return f'<figure><div class="blank"></div><figcaption>{escape(name)}</figcaption></figure>'
+        return _blank(name)
     said = escape(f"{name}: {prompt}", quote=True)
     return f'<figure><img src="data:image/webp;base64,{data}" alt="{said}"><figcaption>{escape(name)}</figcaption></figure>'
+
+
+def _blank(name: str) -> str:
+    return f'<figure><div class="blank"></div><figcaption>{escape(name)}</figcaption></figure>'
 
 
 def _table(names: Sequence[str], numbers: Numbers) -> str:

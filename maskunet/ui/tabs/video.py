@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.records.video import FAR, MAX_FRAMES, Motion
-from maskunet.ui import controls, remembered, video_words
+from maskunet.ui import controls, links, remembered, video_words
 from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import pictures
 from maskunet.ui.html import video as views
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PACE = 0.5  # seconds between two looks of the page at least
 USUAL = Motion()
+MOST = 1000  # that is a number at all, before `Motion` looks at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ class VideoTab(Part):
 
     def wire(self, page: "Page") -> None:
         """Make it, stop it, and fill in what a link says."""
-        outputs = [self.start, self.stop, self.status, self.shown, self.row, *self.files, self.code]
+        outputs = [self.start, self.stop, self.status, self.shown, self.row, *self.files, self.code, page.video_query]
         asked = [*self.motion, *page.c.inputs(), page.owner]
         begun = self.start.click(self.begin, asked, [self.job, page.owner], **QUEUED)
         begun.success(self.follow, self.job, outputs, **QUEUED)
         page.restored.then(self.follow, self.job, outputs, **QUEUED)
         self.stop.click(self.end, self.job, None, **QUICK)
-        page.place.change(self.fill, page.place, [*self.motion], **QUICK)
+        page.restored.then(self.fill, page.place, [*self.motion], **QUICK)
 
     def begin(self, visitor: gr.Request, *values: Any) -> tuple[str, str]:
         """Queue what the fields say; the job's id goes to the browser, so that a reload finds it."""
@@ -70,13 +71,13 @@ class VideoTab(Part):
 
     def follow(self, job: str | None) -> Iterator[tuple[Any, ...]]:
         """Show the newest video from now to its end; also after a reload, also when it is over."""
-        unchanged = (gr.skip(),) * (6 + len(self.files))
+        unchanged = (gr.skip(),) * (7 + len(self.files))
         try:
             (asked, moves), events = self.studio.asked(job or ""), self.page.studio.events(job)
         except ValueError:  # there is none, or it is gone
             yield unchanged
             return
-        code = self.page.studio.command(asked, motion=moves)
+        code, query = self.page.studio.command(asked, motion=moves), links.query(asked) + links.motion(moves)
         seen, shown = -1, -math.inf
         for event in events:
             over = event.phase in ("done", "stopped", "failed")
@@ -94,6 +95,7 @@ class VideoTab(Part):
                 gr.Row(visible=bool(over and seen)) if over or news else gr.skip(),
                 *(self.offered(job) if over and seen else (gr.skip(),) * len(self.files)),
                 gr.Code(value=code, visible=bool(over and seen)) if over or news else gr.skip(),
+                query if news else gr.skip(),
             )
 
     def offered(self, job: str) -> list[gr.DownloadButton]:
@@ -128,12 +130,12 @@ def build(page: "Page", tab: gr.Tab) -> VideoTab:
     far = 100 * FAR
     with gr.Column(elem_id="video-form", elem_classes="tab-form"):
         with gr.Row():
-            frames = gr.Slider(1, MAX_FRAMES, USUAL.frames, step=1, label=video_words.FRAMES, min_width=140, buttons=[])
+            frames = gr.Slider(1, MAX_FRAMES, USUAL.frames, step=1, label=video_words.FRAMES, min_width=200, buttons=[])
             right = gr.Slider(
-                -far, far, _percent(USUAL.right), step=0.01, label=video_words.RIGHT, min_width=140, buttons=[]
+                -far, far, _percent(USUAL.right), step=0.01, label=video_words.RIGHT, min_width=200, buttons=[]
             )
             down = gr.Slider(
-                -far, far, _percent(USUAL.down), step=0.01, label=video_words.DOWN, min_width=140, buttons=[]
+                -far, far, _percent(USUAL.down), step=0.01, label=video_words.DOWN, min_width=200, buttons=[]
             )
         masks = gr.Radio(video_words.MASKS_PER, value=USUAL.mask_per, label=video_words.MASKS)
         with gr.Row(elem_id="video-row"):
@@ -144,7 +146,7 @@ def build(page: "Page", tab: gr.Tab) -> VideoTab:
     with gr.Row(visible=False, elem_id="video-files") as row:
         files = tuple(gr.DownloadButton(label, size="sm", visible=False) for label in video_words.FILES.values())
     code = gr.Code(
-        language="shell", label=video_words.COMMAND, interactive=False, wrap_lines=True, lines=2, visible=False,
+        language="shell", label=video_words.COMMAND, interactive=False, wrap_lines=True, lines=2, max_lines=6, visible=False,
         elem_id="video-command",
     )  # fmt: skip
     return VideoTab(page, (frames, right, down, masks), page.video, start, stop, status, shown, row, files, code)
@@ -156,7 +158,8 @@ def motion(frames: Any, right: Any, down: Any, mask_per: Any) -> Motion:
     Raises:
         ValueError: a value is out of range, or no number.
     """
-    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in (frames, right, down)):
+    given = frames, right, down
+    if any(isinstance(each, bool) or not isinstance(each, int | float) or not abs(each) <= MOST for each in given):
         raise ValueError(video_words.NO_NUMBER)
     frames = int(frames) if float(frames).is_integer() else frames
     return Motion(frames=frames, right=round(right / 100, 6), down=round(down / 100, 6), mask_per=mask_per)
