@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -119,3 +120,56 @@ class Video:
         """Mean difference of the frames to the first one, of 255 levels: high where what is shown changes."""
         frames = self.frames.astype(np.float32)
         return float(np.abs(frames[1:] - frames[:1]).mean()) if len(frames) > 1 else 0.0
+
+    @property
+    def moved(self) -> tuple[float, float]:
+        """How far edges move from frame to frame, to the right and down, as shares of the width and height.
+
+        The mean of the shifts at which neighboring frames correlate best; 0 of a still.
+        """
+        if len(self.frames) < 2:
+            return 0.0, 0.0
+        height, width = self.frames.shape[1:3]
+        found = np.array([_shift(*pair) for pair in pairwise(map(_edges, self.frames))]).mean(0)
+        return float(found[0] / width), float(found[1] / height)
+
+    @property
+    def consistency(self) -> float | None:
+        """Mean correlation of neighboring frames; 1 of a still, None of a single or blank frame."""
+        frames = [frame.astype(np.float64).ravel() for frame in self.frames]
+        if len(frames) < 2 or any(frame.std() == 0 for frame in frames):
+            return None
+        return float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairwise(frames)]))
+
+    @property
+    def same(self) -> float | None:
+        """Share of the later frames in which the checker sees what it sees in the first; None where nobody can tell."""
+        saw = [each["saw"] for each in self.verdict]
+        return sum(each == saw[0] for each in saw[1:]) / (len(saw) - 1) if len(saw) > 1 else None
+
+    def numbers(self) -> dict[str, Any]:
+        """What was asked of its motion, what came of it, and what it cost; plain values."""
+        right, down = self.moved
+        known = [each["right"] for each in self.verdict if each["right"] is not None]
+        return {
+            "method": self.request.method, "frames": len(self.frames), "right_asked": self.motion.right,
+            "right_measured": right, "down_asked": self.motion.down, "down_measured": down,
+            "consistency": self.consistency, "same_as_first": self.same,
+            "right_frames": sum(known) / len(known) if known else None, "moving": self.moving, "drift": self.drift,
+            "removed": 1 - self.keep_ratio, "seconds": self.seconds, "unet_calls": self.unet_calls,
+        }  # fmt: skip
+
+
+def _edges(frame: np.ndarray) -> np.ndarray:
+    """(H, W) where brightness changes, around 0."""
+    steps = np.hypot(*np.gradient(frame.astype(np.float64).mean(-1)))
+    return steps - steps.mean()
+
+
+def _shift(before: np.ndarray, after: np.ndarray) -> tuple[int, int]:
+    """By how many pixels, right and down, `before` fits `after` best; at most twice what a video can be asked for."""
+    fits = np.fft.irfft2(np.fft.rfft2(after) * np.fft.rfft2(before).conj(), before.shape)
+    reach = [max(1, int(2 * FAR * side)) for side in before.shape]
+    near = np.roll(fits, reach, (0, 1))[: 2 * reach[0] + 1, : 2 * reach[1] + 1]
+    down, right = np.unravel_index(near.argmax(), near.shape)
+    return int(right) - reach[1], int(down) - reach[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.records import Request, added
+from maskunet.records.video import Motion
 
 
 def command_line(request: Request, weights: Path | None = None) -> str:
@@ -15,7 +16,23 @@ def command_line(request: Request, weights: Path | None = None) -> str:
     Args:
         weights: the folder that the model was read from, if one was given.
     """
-    given = {
+    return written("generate", {**_asked(request, weights), "keep-masks": request.keep_masks, "out": "my-run"})
+
+
+def of_video(request: Request, motion: Motion, weights: Path | None = None) -> str:
+    """The command that makes a video; arguments as `command_line`."""
+    usual = Motion()
+    moves = {
+        name: getattr(motion, name)
+        for name in ("frames", "right", "down", "t0", "t1", "mask_per", "solver", "published")
+    }
+    moves = {name.replace("_", "-"): value for name, value in moves.items() if value != getattr(usual, name)}
+    return written("video", {**_asked(request, weights), **moves, "alone": not motion.cross_frame, "out": "my-video"})
+
+
+def _asked(request: Request, weights: Path | None) -> dict[str, Any]:
+    """What makes a picture, by option."""
+    return {
         "model": request.model,
         "weights": weights,
         "lora": [added.written(f"{name}{added.ENDING}", value) for name, value in map(added.split, request.loras)],
@@ -31,10 +48,7 @@ def command_line(request: Request, weights: Path | None = None) -> str:
         "steps": request.steps,
         "guidance": request.guidance,
         "set": request.settings,
-        "keep-masks": request.keep_masks,
-        "out": "my-run",
     }
-    return written("generate", given)
 
 
 def written(command: str, options: Mapping[str, Any], *positional: Any) -> str:

@@ -16,7 +16,8 @@ from maskunet.methods.base import MethodSpec
 from maskunet.prompts.groups import parse
 from maskunet.records import Card, JobEvent, Request, Run, Setup, Status
 from maskunet.records.selection import Network
-from maskunet.runs.command_line import command_line
+from maskunet.records.video import Motion
+from maskunet.runs.command_line import command_line, of_video
 from maskunet.runs.replay import as_made
 from maskunet.studio import cards, doctor, setup, zero_gpu
 from maskunet.studio.features import FeatureStudio
@@ -26,6 +27,7 @@ from maskunet.studio.queue import AGAIN, Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
+from maskunet.studio.videos import VideoStudio
 from maskunet.studio.votes import VoteStudio
 from maskunet.studio.work import DeviceWork, Ended
 
@@ -55,6 +57,7 @@ class Studio:
         shelf: the runs on the disk.
         features: sets of pictures side by side, see `FeatureStudio`.
         grids: pictures over up to three axes, see `GridStudio`; None where the device is only lent.
+        videos: plain and masked videos, see `VideoStudio`; None as `grids`.
         training: trainings on tabletop scenes, see `TrainStudio`; None where pages may not start any.
         votes: blind votes, see `VoteStudio`; None without a study.
 
@@ -94,6 +97,8 @@ class Studio:
         grids = {"paces": self._device.paces, "limit": limit_seconds}
         lent = self._device.is_lent  # then for single pictures only
         self.grids = None if lent else GridStudio(self._library, methods, self._queue, self.shelf.folder, **grids)
+        videos = self._library, methods, self._queue, self.shelf.folder
+        self.videos = None if lent else VideoStudio(*videos, limit=limit_seconds)
         # diffusers imports it, and it silences a warning of its own: not reliably in the worker's thread, since
         # Python's warning filters are shared, and gradio puts them back while the page is built.
         import_module("requests")
@@ -136,14 +141,17 @@ class Studio:
             waiting=waiting,
         )
 
-    def command(self, request: Request, settings: Mapping[str, Any] | None = None) -> str:
-        """The command line that makes the same pictures.
+    def command(self, request: Request, settings: Mapping[str, Any] | None = None, motion: Motion | None = None) -> str:
+        """The command line that makes the same pictures, or the same video.
 
         Args:
-            settings: what a run was made with, which its preset may no longer mean.
+            settings: what a run was made with, which its preset may no longer mean. motion: of a video.
         """
         given = self._weights if request.model == self._library.default else None
-        return command_line(self.as_made(request, settings or {}), given or self._library.own(request.model))
+        weights = given or self._library.own(request.model)
+        if motion is not None:
+            return of_video(request, motion, weights)
+        return command_line(self.as_made(request, settings or {}), weights)
 
     def as_made(self, request: Request, settings: Mapping[str, Any]) -> Request:
         """What a run was asked with, as somebody would ask for it today.

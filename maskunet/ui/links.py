@@ -7,11 +7,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from maskunet.records import Request
+from maskunet.records.video import Motion
 
 ASKED = ("prompt", "negative_prompt", "seed", "model", "method", "preset", "steps", "guidance")
 ADDED = ("loras", "embeddings", "lora_masks")
 BETWEEN = "/"  # of files, in no file's name
-PLACE = ("run", "tab", "step", "site")  # step counts from 1, as on the page
+MOTION = ("frames", "right", "down", "mask_per")  # of a video
+PLACE = ("run", "tab", "step", "site", *MOTION)  # step counts from 1, as on the page
 SETTING = "set."  # begins the names of settings
 NOWHERE: dict[str, str] = {}  # no link
 LONGEST = 200  # characters of what names a place
@@ -32,6 +34,11 @@ def query(request: Request, run_id: str = "") -> str:
     if not request.loras:
         known.pop("lora_masks")
     return "?" + urlencode(known | settings | ({"run": run_id} if run_id else {}))
+
+
+def motion(motion: Motion) -> str:
+    """What a link to a video says besides, to be put behind `query`."""
+    return "&" + urlencode({name: getattr(motion, name) for name in MOTION})
 
 
 def read(query: str | Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

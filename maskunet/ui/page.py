@@ -16,7 +16,7 @@ from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.html.header import header
 from maskunet.ui.remembered import Remembered
-from maskunet.ui.server import endpoint, grid_endpoint
+from maskunet.ui.server import endpoint, grid_endpoint, video_endpoint
 from maskunet.ui.studio import Studio
 from maskunet.ui.tabs.base import Part, Stage
 
@@ -58,9 +58,10 @@ class Page:
         titles: of models, methods and rewards, by name. presets: of the methods. weights: of the rewards.
         address: where programs find the page.
         offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
-        shown: the id of the run on the stage. kept, grid: the runs and the newest grid that this browser remembers.
+        shown: the id of the run on the stage. kept, grid, video: the runs, the newest grid and video that this browser remembers.
         place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
         wish: what one tab asks Intervene to take out, {"what": a selection, "asked": any new text}.
+        video_query: what a link to the newest video says.
         late: what the form is to say, where that is known only when the run was found.
         restored: the event after which the page has its browser's id and what its link says.
     """
@@ -77,12 +78,12 @@ class Page:
     def draw(self, demo: gr.Blocks) -> None:
         """Lay out everything and wire it."""
         self.demo = demo
-        self.owner, self.job, self.kept, self.grid = (
+        self.owner, self.job, self.kept, self.grid, self.video = (
             gr.BrowserState(empty, secret=STORE["secret"], storage_key=STORE["storage_key"].format(name))
-            for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""))
+            for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""), ("video", ""))
         )
         self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
-        self.wish = gr.State({})
+        self.wish, self.video_query = gr.State({}), gr.Textbox(visible=False)
         with gr.Row(elem_id="top"):
             self.head = gr.HTML(self.header(), elem_id="header")
             self.copy = gr.Button(words.COPY_LINK, size="sm", scale=0, min_width=0, elem_id="copy-link")
@@ -97,6 +98,7 @@ class Page:
         story.build(self)
         endpoint.build(self.studio)
         grid_endpoint.build(self.studio)
+        video_endpoint.build(self.studio)
         self._wire()
 
     def _parts(self) -> Iterator[Part]:

@@ -42,7 +42,7 @@ def asked(url, work):
 def test_the_public_endpoints_are_tools_with_words_for_every_argument(lab):
     pytest.importorskip("mcp")
     tools = {tool.name: tool for tool in asked(lab, lambda session: session.list_tools()).tools}
-    assert {*tools} == {"compare", "intervene", "grid"}
+    assert {*tools} == {"compare", "intervene", "grid", "video"}
     assert tools["grid"].description.startswith("Make a picture for every combination of values, at most 100")
     for tool in tools.values():
         arguments = tool.inputSchema["properties"]

@@ -438,9 +438,9 @@ ASK = {
 }  # fmt: skip
 
 
-def test_there_are_three_endpoints(client):
+def test_there_are_four_endpoints(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/compare", "/intervene", "/grid"}
+    assert set(named) == {"/compare", "/intervene", "/grid", "/video"}
 
 
 def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(client):

@@ -237,7 +237,7 @@ def test_21_another_site_can_neither_ask_nor_read(inside):
 
 
 def test_31_the_only_named_endpoint_is_the_intended_one(inside):
-    named = {"/compare", "/intervene", "/grid"}
+    named = {"/compare", "/intervene", "/grid", "/video"}
     assert set(inside.get("/gradio_api/info").json()["named_endpoints"]) == named
 
 

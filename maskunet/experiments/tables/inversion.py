@@ -35,7 +35,6 @@ from maskunet.training.objective import Batch
 from maskunet.training.own_pictures import OwnPictures
 from maskunet.training.recipes import SPECS as RECIPES
 
-PICTURES = 40  # per row and training, if left out
 SHOWN, FRESH, TIMES = 5, 16, 4  # pictures to learn from; fresh ones for the loss, and the timesteps of each
 TOKEN = "<subject>"
 ALONE = ("a {}", "a photo of a {}", "a picture of a {}", "there is a {}", "a {} on a table")

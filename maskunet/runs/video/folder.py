@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,33 @@ def write(video: Video, folder: Path) -> list[str]:
     return told
 
 
+def write_beside(videos: Sequence[Video], folder: Path) -> None:
+    """Write videos of one prompt as one animation, each as a WebP by its number, their numbers, and the last one's record.
+
+    Raises:
+        ValueError: the disk is full, or the place cannot be written.
+    """
+    with whole.telling("video"), whole.folder(folder) as fresh:
+        for number, video in enumerate(videos):
+            animate(video.frames, fresh / f"{number}.webp")
+        frames = beside([video.frames for video in videos])
+        animate(frames, fresh / WEBP)
+        animate(frames, fresh / GIF)
+        _mp4(frames, fresh)
+        numbers = [video.numbers() for video in videos]
+        (fresh / TABLE).write_bytes(csv_text(numbers).encode())
+        made = record(videos[-1]) | {"numbers": numbers}
+        (fresh / RECORD).write_text(json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def beside(videos: Sequence[np.ndarray]) -> np.ndarray:
+    """Videos (F, H, W, 3) side by side, with a white gap between them."""
+    frames, height, width = videos[0].shape[:3]
+    gap = np.full((frames, height, max(2, width // 32), 3), 255, np.uint8)
+    parts = [part for video in videos for part in (gap, video)]
+    return np.concatenate(parts[1:], axis=2)
+
+
 def animate(frames: np.ndarray, path: Path) -> None:
     """Write frames (F, H, W, 3) as an endless WebP or GIF, by the name's ending."""
     first, *others = map(Image.fromarray, frames)
@@ -107,6 +134,7 @@ def record(video: Video) -> dict[str, Any]:
         "request": request, "motion": asdict(video.motion), "settings": dict(video.settings),
         "weights": dict(video.weights), "versions": versions(), "keep_ratio": video.keep_ratio,
         "seconds": round(video.seconds, 2), "unet_calls": video.unet_calls, "moving": video.moving, "drift": video.drift,
+        "moved": video.moved, "consistency": video.consistency, "same_as_first": video.same,
     }  # fmt: skip
 
 

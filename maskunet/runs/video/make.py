@@ -51,7 +51,7 @@ def make(
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
     request = replace(filled(request, spec, model), previews=False)
-    _check(spec, motion)
+    check(spec, motion)
     plan = _Plan.of(model, motion, request.steps, second_order=settings.second_order)
     motion = replace(motion, t0=plan.pairs[plan.at_t0][0], t1=plan.pairs[plan.at_t1][0])
 
@@ -73,7 +73,12 @@ def make(
     )
 
 
-def _check(spec: MethodSpec, motion: Motion) -> None:
+def check(spec: MethodSpec, motion: Motion) -> None:
+    """Refuse a method that cannot draw such a video.
+
+    Raises:
+        ValueError: it makes no masks, or looks at one picture only; says what to do.
+    """
     if isinstance(spec.run, Sampled):
         return
     if spec.kind != "masks":

@@ -129,7 +129,7 @@ class Compare(Part):
         self.way.input(tell, self.way, self.codes, **QUICK)
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
         page.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
-        page.copy.click(None, self.query, None, js=COPY.read_text(), api_visibility="private")
+        page.copy.click(None, [self.query, page.video_query], None, js=COPY.read_text(), api_visibility="private")
         checking = gr.State("")
         shown = [self.null, self.null_stop, self.null_said, checking]
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)

@@ -1,8 +1,8 @@
-// A link to what is shown: the run on the stage, the tab, and in Explore the site and the step.
-(query) => {
-  const link = new URLSearchParams(query);
+// A link to what is shown: the run on the stage or the video, the tab, and in Explore the site and the step.
+(query, video) => {
   const tab = document.querySelector('#tabs button[role="tab"][aria-selected="true"]');
   const name = tab?.dataset.tabId;
+  const link = new URLSearchParams(name === 'video' && video ? video : query);
   if (name && name !== 'compare') link.set('tab', name);
   const heat = document.querySelector('#heat .heat');
   if (name === 'explore' && heat) {

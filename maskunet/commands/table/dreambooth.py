@@ -1,14 +1,20 @@
-"""What `python -m maskunet table dreambooth` does: who learns a subject."""
+"""The table of DreamBooth: who learns a subject."""
 
 import sys
-from typing import Any
 
-from maskunet.commands.base.options import command_line
-from maskunet.commands.base.progress import bar, make_folder, resumable
+from maskunet.commands.base import UsageError, bar, command_line, make_folder, resumable
+from maskunet.commands.table.options import Options, embedded
+
+OTHERWISE = (
+    "The table of DreamBooth is for tabletop, whose judges know the subjects. Train on your own pictures with "
+    "python -m maskunet train dreambooth; docs/personalize.md has the commands."
+)
 
 
-def run(options: Any) -> None:
+def run(options: Options) -> None:
     """The table of DreamBooth: what is missing of it, each picture's row on disk at once, and the table of what there is."""
+    if not embedded(options):
+        raise UsageError(OTHERWISE)
     from contextlib import closing
     from dataclasses import asdict
 

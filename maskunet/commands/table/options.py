@@ -1,0 +1,66 @@
+"""What a table can be told, whichever it is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from maskunet import plugins
+from maskunet.commands.base import ModelOptions, UsageError, key_value, option
+
+TRAINED, BINDING = ("1", "4"), ("2", "3")  # the second ones train nothing
+DREAMBOOTH, INVERSION, VIDEO = "dreambooth", "inversion", "video"
+NUMBERS = ("1", "2", "3", "4", DREAMBOOTH, INVERSION, VIDEO)
+PICTURES = {
+    **dict.fromkeys(TRAINED, 500), **dict.fromkeys(BINDING, 60), "9b": 500, DREAMBOOTH: 20, INVERSION: 40, VIDEO: 4,
+}  # fmt: skip
+LEAST = {**dict.fromkeys((*TRAINED, "9b", INVERSION), 4)}  # of them; of the others 1
+PICTURES_HELP = (
+    f"per row and seed, {PICTURES['1']} if left out; of tables 2 and 3 per task too, {PICTURES['2']}; of a subject for each kind "
+    f"of prompt, {PICTURES[DREAMBOOTH]}; of a learned word {PICTURES[INVERSION]}; videos per task {PICTURES[VIDEO]}; torchrun and "
+    "accelerate launch take --n for one of theirs"
+)
+SPLIT = "of inversion: settings are chosen on the subject of train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    kind: ClassVar[str] = "table"
+
+    number: str = option(choices=NUMBERS, positional=True)
+    subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
+    model: str = option("tabletop", "base model")
+    coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
+    laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
+    extractor: str = option(
+        "inception", "of features, beside COCO", choices=plugins.names("maskunet.evaluation.extractors")
+    )
+    features: Path | None = option(None, "weights of the extractor: file or folder", metavar="PATH")
+    clip: Path | None = option(None, "a CLIP for the CLIP score, beside COCO", metavar="DIR")
+    latents: Path | None = option(None, "cached latents of the tabletop scenes", metavar="DIR")
+    guidance: float | None = option(None, "guidance scale; the model's, or the paper's 7.5", low=1, high=30)
+    steps: int = option(0, "optimizer steps of every row; the preset's if left out", low=0)
+    pictures: int | None = option(None, PICTURES_HELP, low=1, also="n", metavar="N")
+    seeds: int = option(3, "trainings, or noises per prompt, of each row", low=1)
+    split: str = option("test", SPLIT, choices=("test", "train"))
+    set: dict[str, Any] = option({}, metavar="KEY=VALUE", read=key_value, repeat=dict)
+    out: Path = option(writes="folder", help="folder; give it again to go on")
+
+
+def embedded(options: Options) -> bool:
+    """Whether the model is one that comes with its own world, and nothing else was given."""
+    from maskunet.models import SPECS
+
+    own = options.model in SPECS and SPECS[options.model].embedded
+    return own and not (options.weights or options.coco or options.laion)
+
+
+def check_trains_nothing(options: Options, otherwise: str, what: str) -> None:
+    """Refuse another model than an embedded one, and settings of trainings.
+
+    Raises:
+        UsageError: says what to do: `otherwise`, or that `what` trains nothing.
+    """
+    if not embedded(options):
+        raise UsageError(otherwise)
+    if options.set or options.steps:
+        raise UsageError(f"{what} nothing; leave out --set and --steps")

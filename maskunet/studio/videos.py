@@ -1,0 +1,138 @@
+"""The studio's part for videos: the plain one and the masked one, made through the queue, and their files."""
+
+import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from maskunet.library.library import Library
+from maskunet.methods import method_of
+from maskunet.methods.base import MethodSpec
+from maskunet.records import Request, StepEvent
+from maskunet.records.video import Motion, Video
+from maskunet.runs.video import folder as files
+from maskunet.runs.video.make import check, make
+from maskunet.studio.queue import Job, Queue
+
+KEPT = 32  # videos whose files can be downloaded
+GONE = "This video is not here any more. Make it again: the same form gives the same video."
+
+
+class VideoStudio:
+    """Makes videos through the studio's queue, and has their files.
+
+    Args:
+        queue: of the studio. limit: seconds of work on one job; what is made by then is kept.
+        folder: of the runs; videos lie in a hidden folder of it.
+    """
+
+    def __init__(
+        self, library: Library, methods: Mapping[str, MethodSpec], queue: Queue, folder: Path, *, limit: float = 900
+    ):
+        self._library, self._methods, self._queue, self._limit = library, methods, queue, limit
+        self._folder = folder / ".videos"
+        self._works: OrderedDict[str, _Work] = OrderedDict()
+
+    def start(self, request: Request, motion: Motion, owner: str = "", address: str = "") -> str:
+        """Queue a video, before it the plain one of the same noise, and return the job's id.
+
+        The rows of its events are `Video.numbers` of those that are made.
+
+        Raises:
+            ValueError: the method makes no videos, the model or rewards are not here, or as `Studio.start`.
+        """
+        spec = method_of(request.method, self._methods)
+        self._library.find(request.model, spec.needs_rewards)
+        self._library.find_added(request.added)
+        spec.settings(request.preset, request.settings)
+        check(spec, motion)
+        work = _Work(request, motion, self)
+        job = self._queue.submit(Job(request=request, work=work.turn, owner=owner, address=address))
+        self._works[job] = work
+        while len(self._works) > KEPT:
+            self._works.popitem(last=False)
+        self._trim()
+        return job
+
+    def asked(self, job: str) -> tuple[Request, Motion]:
+        """What a job was asked for.
+
+        Raises:
+            ValueError: no such video.
+        """
+        work = self._work(job)
+        return work.request, work.motion
+
+    def animations(self, job: str) -> list[Path]:
+        """A WebP of each video that is made, the plain one first.
+
+        Raises:
+            ValueError: no such video.
+        """
+        return [self._folder / job / f"{number}.webp" for number in range(len(self._work(job).made))]
+
+    def files(self, job: str) -> Mapping[str, Path]:
+        """What can be downloaded, by its kind: the videos side by side as "gif", "webp" and, with a coder, "mp4"; their
+        numbers as "csv", and the "json" that makes the last one again. Nothing before the first is made.
+
+        Raises:
+            ValueError: no such video.
+        """
+        self._work(job)
+        names = files.GIF, files.WEBP, files.MP4, files.TABLE, files.RECORD
+        found = [self._folder / job / name for name in names]
+        return {path.suffix.removeprefix("."): path for path in found if path.is_file()}
+
+    def _work(self, job: str) -> "_Work":
+        work = self._works.get(job)
+        if work is None:
+            raise ValueError(GONE)
+        return work
+
+    def _trim(self) -> None:
+        """Remove the oldest files, also those of an earlier program."""
+        there = [path for path in self._folder.glob("*") if path.is_dir()]
+        for old in sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+class _Work:
+    """The work on one job."""
+
+    def __init__(self, request: Request, motion: Motion, studio: VideoStudio):
+        self.request, self.motion, self._studio = request, motion, studio
+        self.made: list[dict[str, Any]] = []  # their numbers; their pictures are on the disk
+
+    def turn(self, job: Job) -> tuple[str, dict[str, Any]]:
+        """Make the plain video, then the one that was asked for."""
+        studio = self._studio
+        if not studio._library.is_loaded(self.request.model, self.request.added):
+            studio._queue.publish(job, "loading")
+        needs = method_of(self.request.method, studio._methods).needs_rewards
+        loaded = studio._library.load(self.request.model, with_rewards=needs, added=self.request.added)
+        job.worked, videos = time.monotonic(), []
+        plain = replace(self.request, method="plain", preset="", settings={})
+        for request in [plain, self.request][self.request.method == "plain" :]:
+            with closing(make(loaded.model, loaded.rewards, request, self.motion)) as events:
+                for item in events:
+                    if isinstance(item, Video):
+                        videos.append(item)
+                    elif why := self._why(job):
+                        return "stopped", {"message": why}
+                    else:
+                        step = StepEvent(step=item.step, steps=item.steps, timestep=0)
+                        studio._queue.publish(job, item.phase, step)
+            files.write_beside(videos, studio._folder / job.id)
+            self.made = [video.numbers() for video in videos]
+            studio._queue.publish(job, "frames", job.step, rows=list(self.made))
+        return "done", {}
+
+    def _why(self, job: Job) -> str:
+        """Why the work must end now, or nothing."""
+        limit = self._studio._limit
+        late = time.monotonic() > job.worked + limit
+        return job.reason or late * f"Stopped at the limit of {limit:g} seconds; what is made is kept."

@@ -1,0 +1,35 @@
+"""Every label and message of the Video tab."""
+
+TITLE = "Video"
+INTRO = "A few frames of the form's prompt, plain and masked, from the same noise."
+FRAMES, RIGHT, DOWN, MASKS = "Frames", "Right, % a frame", "Down, % a frame", "Masks"
+MASKS_PER = (("of frame 1", "video"), ("of each frame", "frame"))
+MAKE, STOP = "Make the video", "Stop and keep"
+EMPTY = "No video yet."
+FILES = {"gif": "GIF", "webp": "WebP", "mp4": "MP4", "csv": "Numbers (.csv)", "json": "Record (.json)"}
+COMMAND = "Command"
+NO_NUMBER = "Frames and motion must be numbers, motion in percent of the picture from -12.5 to 12.5."
+PHASES = {
+    "queued": "Waiting",
+    "loading": "Loading the model",
+    "search": "masks",
+    "first": "first frame",
+    "frames": "all frames",
+    "done": "Done",
+    "stopped": "Stopped",
+    "failed": "Not finished",
+}
+MAKING = ("Plain video", "Masked video")
+FIGURES = {
+    "moved": "Motion, right and down, a frame",
+    "consistency": "Correlation of neighboring frames; a still has 1",
+    "same_as_first": "Frames with frame 1's things, by the checker",
+    "right_frames": "Frames that show the prompt",
+    "removed": "Weights removed",
+    "seconds": "Time",
+}
+
+
+def asked(right: float, down: float) -> str:
+    """The motion that was asked for."""
+    return f"Asked: {right:+.1%} right, {down:+.1%} down a frame."
