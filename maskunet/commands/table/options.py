@@ -27,7 +27,6 @@ class Options(ModelOptions):
     kind: ClassVar[str] = "table"
 
     number: str = option(choices=NUMBERS, positional=True)
-    subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
     model: str = option("tabletop", "base model")
     coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
     laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
@@ -41,6 +40,7 @@ class Options(ModelOptions):
     steps: int = option(0, "optimizer steps of every row; the preset's if left out", low=0)
     pictures: int | None = option(None, PICTURES_HELP, low=1, also="n", metavar="N")
     seeds: int = option(3, "trainings, or noises per prompt, of each row", low=1)
+    subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
     split: str = option("test", SPLIT, choices=("test", "train"))
     set: dict[str, Any] = option({}, metavar="KEY=VALUE", read=key_value, repeat=dict)
     out: Path = option(writes="folder", help="folder; give it again to go on")
