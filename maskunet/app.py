@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import inspect
 import ipaddress
 import logging
 import os
@@ -11,7 +12,8 @@ import signal
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from maskunet import plugins
@@ -123,18 +125,39 @@ def launch(args: argparse.Namespace, **options: object) -> tuple[object, object]
         ValueError: the model, the weights or the device are not here; says what to do.
     """
     from maskunet.studio.studio import Studio
-    from maskunet.ui.server.launch import launch as serve
+
+    with without_stubs():
+        from maskunet.ui.server.launch import launch as serve
 
     images, runs = args.images and args.images.resolve(), args.runs.resolve()
     # A visitor from elsewhere must not train here.
     own = {"models": args.models and args.models.resolve(), "votes": args.vote and args.vote.resolve()}
-    studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone, **own)
+    studio = Studio(runs, args.model, args.weights, args.device, images=images, trains=args.alone, waits=True, **own)
     first = studio.cards()[0]
     if args.model != "auto" and not first.available:
         studio.close()
         raise ValueError(lacking(args.model, first.reason, bool(first.download_gb)))
     places = {"host": args.host, "port": args.port, "runs": runs, "proxies": args.proxy, "root_path": args.root_path}
-    return serve(studio, **places, share=args.share, login=args.login, **options), studio
+    page = serve(studio, **places, share=args.share, login=args.login, **options)
+    studio.begin()  # from here on the page answers, while the first model is loaded
+    return page, studio
+
+
+@contextmanager
+def without_stubs() -> Iterator[None]:
+    """Let gradio write no .pyi files beside its components, for which it parses them all anew at every start."""
+    real = inspect.getfile
+
+    def getfile(found: object) -> str:
+        if type(found).__name__ == "ComponentMeta":
+            raise OSError("gradio leaves components alone whose file is not known")
+        return real(found)
+
+    inspect.getfile = getfile
+    try:
+        yield
+    finally:
+        inspect.getfile = real
 
 
 def lacking(model: str, reason: str, downloads: bool) -> str:

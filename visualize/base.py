@@ -1,14 +1,18 @@
 """What every plot shares: its SPEC, sizes, and colors that stay apart for color-blind eyes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 # Ink and gray, and colors for what comes in any number; more than there are begin again.
 COLORS = {
@@ -46,6 +50,8 @@ class PlotSpec:
 
 def panels(count: int, width: float = 5.5, height: float = 1.6) -> tuple[Figure, list[Axes]]:
     """A figure of `count` panels under each other that share x; sizes of one panel in inches."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height * count), layout="constrained")
     axes = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     for panel in axes:

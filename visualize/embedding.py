@@ -1,15 +1,19 @@
 """Features of several sets of images in the plane: t-SNE, PCA or UMAP, one color and marker per set."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from visualize.base import PlotSpec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 KINDS = ("t-SNE", "PCA", "UMAP")
 CAVEATS = {
@@ -135,6 +139,8 @@ def draw(points: Mapping[str, np.ndarray], title: str = "", thumbnails: Mapping[
     """
     if not points or any(table.ndim != 2 or table.shape[1] != 2 for table in points.values()):
         raise ValueError("Give at least one set of points (N, 2), as `embed` returns them.")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5.5, 4.6), layout="constrained")
     axes = figure.subplots()
     for i, (name, table) in enumerate(points.items()):

@@ -1,12 +1,16 @@
 """Three principal components of each up block's output, base above masked: MaskUNet Fig. 1 (b)."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records import Run
 from visualize.base import NO_COURSE, PlotSpec, spread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(run: Run) -> list[dict[str, Any]]:
@@ -33,6 +37,8 @@ def draw(run: Run) -> Figure:
     if run.course is None or not run.course.maps:
         raise ValueError(NO_COURSE)
     steps, maps = spread(len(run.course.timesteps), 6), run.course.maps
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(len(steps) + 0.6, 2 * len(maps) + 0.3), layout="constrained")
     grid = figure.subplots(2 * len(maps), len(steps), squeeze=False)
     for row, (block, side) in enumerate((block, side) for block in maps for side in (0, 1)):

@@ -3,13 +3,17 @@
 MaskUNet (CVPR 2025), section 4.5: the ratio stays while the locations change.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records import Run
 from visualize.base import COLORS, NO_STATISTICS, PlotSpec, chance, panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(run: Run, site: str | None = None) -> list[dict[str, Any]]:

@@ -1,13 +1,16 @@
 """What each method gives over the time it is given: share correct and the held-out reward, one line each."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from visualize.base import COLORS, PlotSpec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 KINDS = (
     COLORS["a"],
@@ -37,6 +40,8 @@ def draw(found: Mapping[str, Any]) -> Figure:
     if not any(curves.values()):
         raise ValueError("Nobody has run yet. Let python -m maskunet race run longer.")
     styles = _styles(found)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.2, 7.6), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
     whats = (("correct", "share correct, by the checker"), (held_out, f"{held_out}, which nothing optimizes"))

@@ -1,11 +1,16 @@
 """Every method's chosen picture of a prompt, side by side, with the checker's verdict and the held-out reward."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from visualize.base import COLORS, PlotSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CORRECT, WRONG = ("✓", COLORS["a"]), ("✗", COLORS["b"])
 COLUMNS = 9
@@ -35,6 +40,8 @@ def draw(
         )
     rows = -(-shape[1] // COLUMNS)
     columns = -(-shape[1] // rows)  # rows of one length, not nine and a rest of one
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(1.2 * columns, 1.55 * rows * shape[0] + 0.3 * shape[0]), layout="constrained")
     blocks = np.atleast_1d(figure.subfigures(shape[0], 1))
     for block, *mine, prompt in zip(blocks, images, correct, scores, prompts, strict=True):

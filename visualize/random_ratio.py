@@ -1,13 +1,17 @@
 """What random masks do to reward and correctness, over the share of weights they remove."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from visualize.base import COLORS, PlotSpec, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLES = tuple((COLORS[color], marker) for color, marker in zip("cbade", "os^Dv", strict=True))
 PANELS = (

@@ -1,12 +1,16 @@
 """How the removed ratio spreads over the sites at one step, of one run or of two."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records import Run
 from visualize.base import COLORS, NO_STATISTICS, PlotSpec, nearest, spread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BINS = 20
 
@@ -44,6 +48,8 @@ def draw(run: Run, other: Run | None = None) -> Figure:
     if run.stats is None:
         raise ValueError(NO_STATISTICS)
     steps = spread(len(run.stats.timesteps))
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(1.7 * len(steps) + 0.6, 1.9), layout="constrained")
     panels = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
     for panel, step in zip(panels, steps, strict=True):

@@ -1,12 +1,15 @@
 """How much is removed where and when: removed ratio over denoising steps and sites."""
 
-from typing import Any
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from maskunet.records import Run
 from maskunet.records.site_stats import SiteStats, name_of
 from visualize.base import NO_STATISTICS, PlotSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(run: Run) -> list[dict[str, Any]]:
@@ -28,6 +31,8 @@ def draw(run: Run) -> Figure:
     """
     stats = _stats(run)
     count = len(stats.sites)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 1.2 + 0.13 * count), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(100 * stats.ratio.T, aspect="auto", cmap="cividis", interpolation="nearest")

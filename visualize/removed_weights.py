@@ -3,14 +3,18 @@
 The layout of MaskUNet (CVPR 2025), Fig. 1 (a), with the predicted image of each step under it.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records import Run
 from maskunet.records.site_stats import SiteStats, edges
 from visualize.base import COLORS, NO_STATISTICS, PlotSpec, spread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(run: Run, step: int = -1, site: str | None = None) -> list[dict[str, Any]]:
@@ -56,6 +60,8 @@ def draw(run: Run, site: str | None = None) -> Figure:
         raise ValueError(NO_STATISTICS)
     stats, steps = run.stats.at(site), spread(len(run.stats.timesteps))
     lines = 2 if run.course is not None else 1
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(1.6 * len(steps) + 0.5, 1.8 * lines), layout="constrained")
     grid = figure.subplots(lines, len(steps), squeeze=False)
     for i, step in enumerate(steps):

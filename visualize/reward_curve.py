@@ -1,14 +1,17 @@
 """Rewards and keep ratio over all updates of a run, with the denoising steps marked."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from itertools import cycle
 from types import MappingProxyType
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from maskunet.records import Run
 from visualize.base import COLORS, PlotSpec, column, panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TOTAL, KEPT = "reward_total", "keep_ratio"
 

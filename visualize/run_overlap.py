@@ -1,12 +1,16 @@
 """How much two runs' masks have in common at each step: two samples of a prompt, or two prompts."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records import MaskSet
 from visualize.base import COLORS, PlotSpec, chance, panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(a: MaskSet, b: MaskSet) -> list[dict[str, Any]]:

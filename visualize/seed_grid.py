@@ -1,11 +1,16 @@
 """Pictures of one prompt: a row per mask, a column per seed, each with its reward and whether it is correct."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from visualize.base import COLORS, PlotSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CORRECT, WRONG = ("✓", COLORS["a"]), ("✗", COLORS["b"])
 
@@ -34,6 +39,8 @@ def draw(
             f"For {shape[0]} rows and {shape[1]} columns, images {images.shape}, rewards {rewards.shape} and "
             f"correct {correct.shape} were given. Give (R, C, H, W, 3), (R, C) and (R, C)."
         )
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(1.15 * shape[1] + 0.9, 1.3 * shape[0] + 0.3), layout="constrained")
     grid = figure.subplots(*shape, squeeze=False)
     for place, panel in np.ndenumerate(grid):

@@ -1,12 +1,16 @@
 """The predicted image after each denoising step, unmasked above, masked below."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records import Run
 from visualize.base import NO_COURSE, PlotSpec, spread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def table(run: Run) -> list[dict[str, Any]]:
@@ -31,6 +35,8 @@ def draw(run: Run) -> Figure:
     if run.course is None:
         raise ValueError(NO_COURSE)
     steps = spread(len(run.course.timesteps), 8)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(len(steps) + 0.4, 2.35), layout="constrained")
     grid = figure.subplots(2, len(steps), squeeze=False)
     for row, (name, frames) in enumerate((("unmasked", run.course.base), ("masked", run.course.result))):

@@ -1,12 +1,15 @@
 """A table of the paper made anew: each row's change against the first, with its interval, and the paper's."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from visualize.base import COLORS, PlotSpec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def table(made: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -38,6 +41,8 @@ def draw(made: Mapping[str, Any]) -> Figure:
 def _rows(made: Mapping[str, Any], lines: list[Mapping[str, Any]]) -> Figure:
     """Percent of the first row's Fréchet distance, one row per line, the paper's beside it."""
     others = lines[1:]
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 1.4 + 0.42 * len(others)), layout="constrained")
     panel = figure.subplots()
     panel.spines[["top", "right", "left"]].set_visible(False)
@@ -76,6 +81,8 @@ def _of_paper(lines: list[Mapping[str, Any]]) -> dict[str, float]:
 def _course(lines: list[Mapping[str, Any]]) -> Figure:
     """Removed ratio and Fréchet distance over the training steps."""
     first, *others = sorted(lines, key=lambda line: line["step"] or 0)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     for panel in (upper, lower):

@@ -4,14 +4,18 @@ The loss of one step is that of a few pictures at random timesteps, so a running
 drawn over it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from maskunet.records.training import TrainEvent
 from visualize.base import COLORS, PlotSpec, panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WINDOW = 25  # steps of the running mean
 NORMAL = 1.96  # standard errors of a 95 % interval

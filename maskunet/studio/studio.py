@@ -52,6 +52,7 @@ class Studio:
         images: folder whose folders of pictures `features` offers, or None.
         trains: whether pages may start trainings; for a computer that only its user reaches.
         votes: folder of a study that visitors vote in, or None.
+        waits: do nothing before `begin` is called, so that a page answers before the libraries of models are loaded.
 
     Attributes:
         shelf: the runs on the disk.
@@ -80,6 +81,7 @@ class Studio:
         trains: bool = False,
         models: Path | None = None,
         votes: Path | None = None,
+        waits: bool = False,
     ):
         self.shelf = Shelf(runs)
         self._weights = weights
@@ -103,6 +105,11 @@ class Studio:
         # Python's warning filters are shared, and gradio puts them back while the page is built.
         import_module("requests")
         self._worker = threading.Thread(target=self._work, name="studio", daemon=True)
+        if not waits:
+            self.begin()
+
+    def begin(self) -> None:
+        """Load the default model, then do what is asked for."""
         self._worker.start()
 
     def cards(self) -> list[Card]:
@@ -297,7 +304,8 @@ class Studio:
         self.features.close()
         if self.training is not None:
             self.training.close(PATIENCE)
-        self._worker.join(max(0.0, deadline - time.monotonic()))
+        if self._worker.is_alive():
+            self._worker.join(max(0.0, deadline - time.monotonic()))
         self._library.clear()
 
     def drop(self) -> None:

@@ -124,6 +124,8 @@ class Intervene(Part):
         self.tried.select(look, self.session, shown, **QUEUED)
         other = [self.board, self.concept, self.dose, self.none]
         gr.on([c.model.change, c.steps.change], model, [c.model, c.steps], other, **QUICK)
+        # Not before somebody looks: it reads the network, which takes the libraries of models.
+        page.restored.then(model, [c.model, c.steps], other, **QUICK)
         for button, tab in ((self.compare, "compare"), (self.explore, "explore")):
             outputs = [*page.opening(), page.kept, page.tabs]
             page.forget_link(button.click(opens(tab), [self.session, page.kept], outputs, **QUEUED))
@@ -229,9 +231,7 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
                 redo = gr.Button(words.REDO, size="sm", interactive=False, min_width=70)
                 reset = gr.Button(words.RESET, size="sm", min_width=110)
             said = gr.HTML("", elem_id="knock-said")
-    drawn = gr.HTML(
-        board(page, model, usual(page, model), ""), js_on_load=(HERE / "intervene.js").read_text(), elem_id="board"
-    )
+    drawn = gr.HTML("", js_on_load=(HERE / "intervene.js").read_text(), elem_id="board")
     tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(), elem_id="tried")
     return Intervene(
         page, knocked, concept, dose, none, what, undo, redo, reset, compare, explore, said, drawn, tried,
