@@ -26,6 +26,7 @@ from maskunet.rewards import SPECS as REWARDS
 from maskunet.runs import replay, run_folder
 from maskunet.studio import queue
 from maskunet.studio.studio import Studio
+from maskunet.studio.work import DeviceWork
 from tests.support.tiny import tiny_tokenizer, tiny_unet
 
 WAIT = 60  # seconds; nothing here takes one, except where many programs share a core
@@ -776,3 +777,16 @@ def test_the_plain_picture_uses_the_methods_solver(real):
     made = [finish(real, real.start(ask(**{**REAL, "settings": s}))).run for s in settings]
     assert [run.base_settings["second_order"] for run in made] == [True, False]
     assert not np.array_equal(made[0].base_image, made[1].base_image)
+
+
+def test_a_studio_that_waits_loads_nothing_before_it_begins(library, tmp_path, monkeypatch):
+    loaded = threading.Event()
+    monkeypatch.setattr(DeviceWork, "warm_up", lambda work: loaded.set())
+    studio = Studio(tmp_path / "runs", library=library, waits=True)
+    job = studio.start(Request(prompt="a red cube", model="tiny", method="plain", steps=1))
+    assert not loaded.is_set() and studio.now(job).phase == "queued"
+    studio.begin()
+    *_, last = studio.events(job)
+    assert loaded.is_set() and last.phase == "done"
+    studio.close()
+    Studio(tmp_path / "others", library=library, waits=True).close()  # also one that never began

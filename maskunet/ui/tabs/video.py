@@ -126,7 +126,6 @@ class VideoTab(Part):
 
 def build(page: "Page", tab: gr.Tab) -> VideoTab:
     """Draw the tab over the studio's part for videos."""
-    gr.HTML(f'<p class="said">{video_words.INTRO}</p>')
     far = 100 * FAR
     with gr.Column(elem_id="video-form", elem_classes="tab-form"):
         with gr.Row():
