@@ -115,7 +115,7 @@ def test_34_ctrl_c_under_full_queues_ends_within_ten_seconds(lab, tmp_path):
     soon(lambda: list(runs.glob("*/run.json")))
     sets = [card.key for card in FeatureStudio().sets()][:2]
     crowd.ask(crowd.named("follow", 7), [sets, sets[0], "t-SNE", 30, 0, "tabletop", 100])
-    crowd.ask(crowd.named("begin", 5), ["tabletop", "lora", "tabletop", "mine", None])
+    crowd.ask(crowd.named("begin", 6), ["tabletop", "lora", "tabletop", "mine", None, None])
     upload = "POST /gradio_api/upload HTTP\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000"
     crowd.send(upload).sendall(b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.zip"\r\n\r\nPK')
     soon(lambda: len(children(process.pid)) >= 2)

@@ -12,7 +12,6 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
 # Ink and gray, and colors for what comes in any number; more than there are begin again.
 COLORS = {
@@ -94,6 +93,8 @@ def save(figure: Figure, place: Path, kinds: Sequence[str], dpi: int) -> None:
 
 def darkened(figure: Figure) -> Figure:
     """The same figure for a dark page: near-black ground, light text and lines."""
+    from matplotlib.text import Text
+
     ground, ink = "#09090b", "#e4e4e7"
     figure.set_facecolor(ground)
     for text in figure.findobj(Text):

@@ -20,6 +20,7 @@ from maskunet.masks.sites import find_sites, listed
 from maskunet.methods import SPECS as METHODS
 from maskunet.models import SPECS
 from maskunet.models.base import from_folder
+from maskunet.models.base.lora.put_on import copied
 from maskunet.models.base.single_file import kinds, read
 from maskunet.records import Request
 from maskunet.rewards.base import WeightedRewards
@@ -146,6 +147,13 @@ def test_both_encoders_are_read_before_their_last_layer_and_padded_each_in_its_w
         hook.remove()
         out = layers[0][0] if isinstance(layers[0], tuple) else layers[0]
         assert torch.equal(out.reshape(mine.shape), mine)
+
+
+def test_a_copy_of_an_encoder_that_was_in_use_reads_as_it_does(tiny_xl):
+    before = tiny_xl.encode_prompts(["a red cube"])
+    others = {"text_encoder": copied(tiny_xl.text_encoder), "text_encoder_2": copied(tiny_xl.text_encoder_2)}
+    after = replace(tiny_xl, **others, cache={}).encode_prompts(["a red cube"])
+    assert torch.equal(after.states, before.states) and torch.equal(after.pooled, before.pooled)
 
 
 def test_sizes_are_the_pictures_and_change_what_is_drawn(original):

@@ -8,7 +8,7 @@ from maskunet.evaluation import benchmarks, features
 from maskunet.evaluation.made_pictures import Picture
 from maskunet.prompts.files import Prompt
 from maskunet.records.disk import pictures
-from maskunet.training.data import _picture
+from maskunet.training.data import pictured
 
 RAMP = (np.arange(1024) * 64).astype(np.uint16).reshape(32, 32)
 
@@ -62,7 +62,7 @@ def test_training_measures_and_benchmarks_see_the_same_pixels(tmp_path, kind):
     path = write(tmp_path)
     seen = features._pixels(path)
     assert seen.shape == (32, 32, 3) and seen.dtype == np.uint8
-    assert np.array_equal(seen, _picture(path, 32, 0))
+    assert np.array_equal(seen, pictured("-", path, 32).image)
     assert np.array_equal(seen, benchmarks._pixels(Picture(path, Prompt("00000", "-"), 0, path.name)))
     if kind == "camera":  # what was on the left is above
         assert seen[4, 16].tolist() == [0, 0, 255] and seen[28, 16].tolist() == [255, 0, 0]

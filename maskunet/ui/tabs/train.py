@@ -143,7 +143,10 @@ class Train(Part):
 
     def say_word(self) -> tuple[Any, Any, Any]:
         """Where the newest training made a word: put it on the model, and into the prompt."""
-        request = next(self.studio.follow()).request
+        newest = next(self.studio.follow(), None)
+        if newest is None:
+            raise ValueError("Nothing was trained here yet.")
+        request = newest.request
         card = self._card(request.recipe)
         if card.method:
             return gr.skip(), gr.skip(), gr.skip()

@@ -85,6 +85,7 @@ def copied(network: nn.Module) -> nn.Module:
     found = copy.deepcopy(network, shared)
     for module in found.modules():
         module._forward_hooks.clear()  # of whoever is watching the other one just now
+        vars(module).pop("_output_capturing_hooks_installed", None)  # transformers then hooks on its own anew
     return found.eval().requires_grad_(False)
 
 
