@@ -64,6 +64,7 @@ def test_a_page_that_the_lab_was_told_of_works_and_says_nothing(told, tab, slash
         tab.wait_for_function("document.querySelector('#prompt textarea')?.value === 'a cat'")
         tab.locator("#generate").click()
         tab.wait_for_selector("#facts .facts", state="visible")
+        tab.wait_for_function("document.querySelector('#status').innerText.includes('Done')")  # the last to be drawn
         tab.get_by_label("Slider").check()
         tab.wait_for_function(
             "[...document.querySelectorAll('#slider img')].filter((i) => i.naturalWidth).length === 2"
