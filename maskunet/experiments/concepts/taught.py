@@ -24,7 +24,7 @@ from maskunet.training.recipes import SPECS as RECIPES
 
 PICTURES = 48  # of the rivals, and of the retain set
 BATCH = 8  # pictures that share U-Net calls, and a step of the training
-STEPS = 200  # of it: with the pictures as many seconds as the rounds of a mask
+STEPS = 200  # of it: more than the 100 that erased hardly anything of training prompts
 
 
 class Taught:
