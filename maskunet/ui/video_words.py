@@ -1,10 +1,10 @@
 """Every label and message of the Video tab."""
 
 TITLE = "Video"
-FRAMES, RIGHT, DOWN, MASKS = "Frames", "Right, % a frame", "Down, %", "Masks"
-MASKS_PER = (("frame 1", "video"), ("each", "frame"))
+FRAMES, RIGHT, DOWN, MASKS = "Frames", "Right, % a frame", "Down, % a frame", "Masks"
+MASKS_PER = (("of frame 1", "video"), ("of each frame", "frame"))
 MAKE, STOP = "Make video", "Stop and keep"
-EMPTY = "Your prompt, moving."
+EMPTY = "A few frames of the prompt, plain and masked, from the same noise."
 FILES = {"gif": "GIF", "webp": "WebP", "mp4": "MP4", "csv": "Numbers (.csv)", "json": "Record (.json)"}
 COMMAND = "Command"
 NO_NUMBER = "Frames and motion must be numbers, motion in percent of the picture from -12.5 to 12.5."
