@@ -81,8 +81,8 @@ class VideoTab(Part):
         seen, shown = -1, -math.inf
         for event in events:
             over = event.phase in ("done", "stopped", "failed")
-            news = len(event.rows) != seen
-            if not (over or news) and time.monotonic() - shown < PACE:
+            news = over or len(event.rows) != seen  # the last one says all of it again: the browser may merge two
+            if not news and time.monotonic() - shown < PACE:
                 continue
             seen, shown = len(event.rows), time.monotonic()
             paths = self.studio.animations(job)[:seen]
@@ -92,9 +92,9 @@ class VideoTab(Part):
                 gr.Button(visible=not over),
                 views.status(event, asked.method),
                 drawn if news else gr.skip(),
-                gr.Row(visible=bool(over and seen)) if over or news else gr.skip(),
+                gr.Row(visible=bool(over and seen)) if news else gr.skip(),
                 *(self.offered(job) if over and seen else (gr.skip(),) * len(self.files)),
-                gr.Code(value=code, visible=bool(over and seen)) if over or news else gr.skip(),
+                gr.Code(value=code, visible=bool(over and seen)) if news else gr.skip(),
                 query if news else gr.skip(),
             )
 
