@@ -36,6 +36,7 @@ CSV = "Download its numbers as CSV"
 DOWNLOAD_NUMBERS = "Download numbers (.csv)"
 COPY_LINK = "Copy link"
 LINK_COPIED = "Link copied"
+LINK_NOT_COPIED = "This browser did not let the page copy the link."
 REPEAT, WAY, WAYS = "Repeat this run", "How", ("Command", "Replay", "Python", "curl")
 NO_CALL = "A call puts no LoRA files and embeddings on a model. Take Command or Replay."
 NULL_MASK = "Check: mask of ones"

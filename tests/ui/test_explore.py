@@ -24,13 +24,12 @@ from maskunet.ui.html.optimize import still
 from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.html.story import story
 from maskunet.ui.tabs import explore, history
+from maskunet.ui.tabs.compare import LINK
 from maskunet.ui.tabs.explore import existing, last, told
 from tests.methods.test_methods import Redness
 from tests.support.serving import SOON, needs_browser, served
 from tests.support.tiny_stats import Sites, random_masks, stats_of
 from visualize import SPECS
-
-COPY = Path(explore.__file__).with_name("copy_link.js")
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 
@@ -308,13 +307,10 @@ BOXES = """() => Object.fromEntries(['explored-pictures', 'explored-map', 'explo
 @needs_browser
 def test_a_copied_link_opens_at_its_step_and_site(visit, run):
     tab = visit(1280, 900)
-    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.locator('.heat i[data-site$="cross.k"][data-step="1"]').first.click()
     tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 2 of 4')")
     site = tab.locator(".heat").get_attribute("data-site")
-    tab.evaluate(COPY.read_text().strip().rstrip(";"), f"?run={run.id}")
-    link = tab.evaluate("navigator.clipboard.readText()")
-    tab.goto(link)
+    tab.goto(tab.evaluate(LINK, f"?run={run.id}"))
     tab.wait_for_selector("#headline")
     tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 2 of 4')")
     assert tab.locator(".heat").get_attribute("data-site") == site

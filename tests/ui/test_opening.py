@@ -195,6 +195,15 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     as_made = lab[1].as_made(last.run.request, last.run.settings)
     assert Request(**known) == Request(**links.fields(as_made))
     assert place["run"] == last.run.id and place["tab"] == "explore" and place["step"] == "2"
+    tab.locator(".toast-close").click()
+    tab.evaluate("navigator.clipboard.writeText('')")
+    tab.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as over http from elsewhere
+    tab.get_by_role("button", name="Copy link").click()
+    tab.get_by_text("Link copied").wait_for()
+    tab.get_by_role("button", name="Show the form").click()
+    tab.locator("#prompt textarea").fill("")
+    tab.locator("#prompt textarea").press("Control+V")
+    assert tab.locator("#prompt textarea").input_value() == copied
     again = visit("?" + copied.partition("?")[2])
     again.wait_for_selector("#heat .heat", state="visible")
     short = visit(f"?run={last.run.id}")  # a link that only names it

@@ -669,7 +669,14 @@ def test_three_clicks_knock_out_a_site_that_the_map_shows(visit):
     tab = visit(viewport={"width": 1280, "height": 800})
     fill(tab, "a dog on a red cube", "Random mask · control")
     generate(tab)
+    tab.get_by_role("tab", name="Intervene").click()  # the plain picture of the stage waits there
+    tab.locator('#knocked img[alt="Unmasked: a dog on a red cube"]').wait_for()
+    assert tab.locator("#knocked img").count() == 1
+    assert tab.locator("#knocked .hint").inner_text().startswith("Click a part of the network below.")
     fill(tab, "something else")
+    tab.get_by_role("tab", name="Compare").click()
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.wait_for_function("!document.querySelector('#knocked img')")  # it is no picture of that
     tab.get_by_role("tab", name="Explore").click()  # one
     tab.wait_for_selector("#headline")
     assert tab.locator("#knock-this").is_hidden()  # of which site?

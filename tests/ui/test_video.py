@@ -56,7 +56,7 @@ def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_
     rows = [*csv.DictReader(Path(download.value.path()).read_text().splitlines())]
     assert [row["right_asked"] for row in rows] == ["-0.05", "-0.05"] and all(row["right_measured"] for row in rows)
     tab.locator("#copy-link").click()
-    tab.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('tab=video'))")
+    tab.get_by_text("Link copied").wait_for()
     known, place = links.read(tab.evaluate("navigator.clipboard.readText()").partition("?")[2])
     assert (known["prompt"], known["method"], place["frames"], place["mask_per"]) == (
         "a cat",

@@ -4,12 +4,26 @@ from html import escape
 
 from maskunet.ui import opening_words
 
+# Whether the text is on the clipboard. A page that does not come by https or from this machine has no clipboard of its
+# own, but may still copy what is selected.
+COPIES = """async (text) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const box = document.body.appendChild(Object.assign(document.createElement('textarea'), { value: text }));
+    box.select();
+    const copied = document.execCommand('copy');
+    box.remove();
+    return copied;
+  }
+}"""
+
 SCRIPT = f"""
+const copies = {COPIES};
 element.addEventListener('click', async (event) => {{
   const button = event.target.closest('button[data-copy]');
-  if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy);
-  button.textContent = '{opening_words.COPIED}';
+  if (button && await copies(button.dataset.copy)) button.textContent = '{opening_words.COPIED}';
 }});
 """  # of the component that holds such buttons
 

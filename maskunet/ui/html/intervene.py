@@ -99,19 +99,29 @@ class Board:
         )
 
 
-def pair(run: Run | None, under: str, titles: Mapping[str, str]) -> str:
+def pair(run: Run, under: str, titles: Mapping[str, str]) -> str:
     """The plain picture and the one without what is out, each with its verdict and rewards."""
-    if run is None:
-        return f'<div class="pair"><figure><div class="blank"></div></figure><figure><div class="blank hint">{words.EMPTY}</div></figure></div>'
-    base = run.base_image if run.base_image is not None else run.result_image
-    sides = ((base, words.PLAIN, run.base_rewards, {}), (run.result_image, under, run.rewards, run.base_rewards))
-    verdicts = run.base_verdict, run.verdict
-    drawn = "".join(
-        f'<figure><img src="{pictures.uri(image, 512, "png")}" alt="{escape(f"{name}: {run.request.prompt}", quote=True)}">'
-        f"<figcaption><b>{escape(name)}</b>{_verdict(verdict)}{_rewards(rewards, before, titles)}</figcaption></figure>"
-        for (image, name, rewards, before), verdict in zip(sides, verdicts, strict=True)
+    result = _figure(run, run.result_image, under, run.verdict, _rewards(run.rewards, run.base_rewards, titles))
+    return f'<div class="pair">{_unmasked(run, titles)}{result}</div>'
+
+
+def inviting(run: Run | None, titles: Mapping[str, str]) -> str:
+    """The place of the pair before anything is out: beside the plain picture, where there is one, what to do."""
+    plain = '<figure><div class="blank"></div></figure>' if run is None else _unmasked(run, titles)
+    return f'<div class="pair">{plain}<figure><div class="blank hint">{words.EMPTY}</div></figure></div>'
+
+
+def _unmasked(run: Run, titles: Mapping[str, str]) -> str:
+    image = run.base_image if run.base_image is not None else run.result_image
+    return _figure(run, image, words.PLAIN, run.base_verdict, _rewards(run.base_rewards, {}, titles))
+
+
+def _figure(run: Run, image: np.ndarray, name: str, verdict: Mapping[str, Any], rewards: str) -> str:
+    shown = escape(f"{name}: {run.request.prompt}", quote=True)
+    return (
+        f'<figure><img src="{pictures.uri(image, 512, "png")}" alt="{shown}">'
+        f"<figcaption><b>{escape(name)}</b>{_verdict(verdict)}{rewards}</figcaption></figure>"
     )
-    return f'<div class="pair">{drawn}</div>'
 
 
 def _verdict(verdict: Mapping[str, Any]) -> str:

@@ -13,13 +13,14 @@ from maskunet.records import JobEvent
 from maskunet.ui import controls, links, remembered, snippets, words
 from maskunet.ui.handlers import QUEUED, QUICK, shows_a_run
 from maskunet.ui.html import live, pictures
+from maskunet.ui.html.copy_button import COPIES
 from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
 
 if TYPE_CHECKING:
     from maskunet.ui.page import Page
 
-COPY = Path(__file__).with_name("copy_link.js")
+LINK = Path(__file__).with_name("link.js").read_text()  # to what is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,9 @@ class Compare(Part):
         def tell(way: str) -> list[Any]:
             return [gr.Code(visible=way == name) for name in words.WAYS]
 
+        def copied(done: str, _: str) -> None:
+            gr.Info(words.LINK_COPIED) if done else gr.Warning(words.LINK_NOT_COPIED)
+
         @shows_a_run
         def share(run_id: str) -> list[Any]:
             made = {path.name: str(path) for path in page.studio.shelf.share(page.found(run_id))}
@@ -128,8 +132,8 @@ class Compare(Part):
         self.share.click(share, page.shown, self.shared, **{**QUEUED, "show_progress": "full"})
         self.way.input(tell, self.way, self.codes, **QUICK)
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
-        page.copy.click(lambda: gr.Info(words.LINK_COPIED), None, None, **QUEUED)
-        page.copy.click(None, [self.query, page.video_query], None, js=COPY.read_text(), api_visibility="private")
+        copies = f"async (...said) => [await ({COPIES})(({LINK})(...said)) ? 'yes' : '', '']"
+        page.copy.click(copied, [self.query, page.video_query], None, js=copies, **QUEUED)
         checking = gr.State("")
         shown = [self.null, self.null_stop, self.null_said, checking]
         self.null.click(check, [*page.c.inputs(), page.owner], shown, **QUEUED)

@@ -106,14 +106,17 @@ class Intervene(Part):
             steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else usual(page, name)
             return board(page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
 
-        def refresh(name: str, chosen: str | None) -> tuple[Any, ...]:
-            """The concepts of masks that were made since the page was built; what is chosen stays."""
+        def refresh(name: str, chosen: str | None, shown: str, session: Session, *asked: Any) -> tuple[Any, ...]:
+            """The concepts of masks that were made since the page was built, where what is chosen stays, and the plain
+            picture that is on the stage already."""
             pick, slide, none = offered(page, name)
             pick["value"] = chosen if chosen in pick["choices"] else pick["value"]
             del slide["value"]
-            return gr.Dropdown(**pick), gr.Slider(**slide), none
+            plain = gr.skip() if session.run else views.inviting(self.on_stage(shown, name, *asked), page.titles)
+            return gr.Dropdown(**pick), gr.Slider(**slide), none, plain
 
-        self.tab.select(refresh, [c.model, self.concept], [self.concept, self.dose, self.none], **QUICK)
+        looked = [c.model, self.concept, page.shown, self.session, c.prompt, c.seed]
+        self.tab.select(refresh, looked, [self.concept, self.dose, self.none, self.knocked], **QUICK)
         self.board.select(click, form, shown, **FREE)
         self.what.submit(typed, [self.what, *form], shown, **FREE)
         page.wish.change(wished, [page.wish, *form], shown, **FREE)  # of another tab
@@ -160,6 +163,12 @@ class Intervene(Part):
                     yield skip, skip, skip, live.status(event), *[skip] * 7
                 run = event.run
         yield self.showing(run, session.with_run(run, key))
+
+    def on_stage(self, shown: str, model: str, prompt: str, seed: Any) -> Run | None:
+        """The run on the stage, if its plain picture is the one that the form asks for."""
+        run = self.page.find(shown)
+        asked = run and (run.request.model, run.request.prompt, str(run.request.seed))
+        return run if asked == (model, prompt.strip(), str(seed).strip()) else None
 
     def showing(self, run: Run, session: Session) -> tuple[Any, ...]:
         """Every output for a run."""
@@ -217,7 +226,7 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
     pick, slide, missing = offered(page, model)
     with gr.Row(elem_id="knock-row"):
         with gr.Column(scale=2, min_width=300):
-            knocked = gr.HTML(views.pair(None, "", page.titles), elem_id="knocked")
+            knocked = gr.HTML(views.inviting(None, page.titles), elem_id="knocked")
             with gr.Row(elem_id="knock-open"):
                 compare = gr.Button(words.COMPARE, size="sm", interactive=False, min_width=110)
                 explore = gr.Button(words.EXPLORE, size="sm", interactive=False, min_width=110)

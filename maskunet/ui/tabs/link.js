@@ -9,5 +9,5 @@
     link.set('step', Number(heat.dataset.step) + 1);
     if (heat.dataset.site) link.set('site', heat.dataset.site);
   }
-  navigator.clipboard.writeText(`${location.origin}${location.pathname}?${link}`);
+  return `${location.origin}${location.pathname}?${link}`;
 }
