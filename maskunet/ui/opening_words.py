@@ -6,14 +6,14 @@ RIGHT, WRONG = "Right", "Wrong"
 TOTAL_OF = "the weighted sum"
 MORE_EXAMPLES = "More precomputed pairs"
 COPY, COPIED = "Copy", "Copied"
-LINK_GONE = "The run of this link is not here any more. Press “Generate both” to make it again."
+LINK_GONE = "The run behind this link is gone. Press “Generate both” to make it again."
 ABOUT = """
 **MaskUNet** (CVPR 2025, [paper](https://arxiv.org/abs/2505.03097)) multiplies some weights of a frozen text-to-image
 U-Net by zeros and ones. A trained network makes this mask at every step, or, without training, the gradient of two rewards.
 
-- Masks aim at rewards. Whether a picture is right an independent checker says, on tabletop only.
-- **Tabletop** is our small model of rendered scenes; **spoiled**, it learned from wrong captions and spoiled pictures.
-  Neither says anything about Stable Diffusion, whose safety checker is not loaded: look before you show.
+- Masks are chosen to raise rewards. On tabletop, an independent checker says whether a picture is right.
+- **Tabletop** is our small model of rendered scenes. Its **spoiled** sister learned from wrong captions and damaged
+  pictures. Neither says anything about Stable Diffusion, whose safety checker is not loaded: look before you show.
 """
 
 

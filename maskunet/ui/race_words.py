@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-TITLE, COMMAND = "Does it help, for the same time?", "Copy its command"
+TITLE, COMMAND = "Does it help at equal time?", "Copy its command"
 SHARE, HELD = "share correct", "held-out reward"
 BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
 BUDGET, GROUP, PROMPT = "Budget", "Prompts", "Pictures of"
@@ -32,10 +32,10 @@ EMPTY = "No race has been run yet. python -m maskunet race runs one."
 
 def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str, model: str) -> str:
     """What a race compared."""
-    unfinished = f" It was stopped before all of {asked} prompts were through." if prompts < asked else ""
+    unfinished = f" It was stopped before all {asked} prompts were done." if prompts < asked else ""
     return (
         f"On {model}, {prompts} prompts, {seconds:g} seconds each: as many pictures as fit, of which the one that "
-        f"{optimized} likes best. Nobody aims at {held_out} or the checker.{unfinished}"
+        f"{optimized} likes best. No method optimizes {held_out} or the checker.{unfinished}"
     )
 
 

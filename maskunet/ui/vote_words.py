@@ -8,8 +8,8 @@ NAMES = ("A", "B")
 UNDO, UNDO_KEY = "Take back the last answer", "Backspace"
 BEGIN, FINISH = "Begin", "Finish and see what was what"
 INTRO = (
-    "You see pairs of pictures. Say which looks better, then which fits its prompt better. Nothing tells what made them; you "
-    "learn it at the end."
+    "You see pairs of pictures. Say which looks better, then which fits its prompt better. You learn "
+    "at the end what made them."
 )
 KEPT = "Your answers and their times are kept under a random number, without name or address."
 HOW = "Arrow keys answer, Backspace takes back. A click opens a picture large."

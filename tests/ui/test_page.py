@@ -131,7 +131,7 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download run").click()
     assert download.value.suggested_filename.endswith(".zip")
-    tab.get_by_role("button", name="Draw to share").click()
+    tab.get_by_role("button", name="Make files to share").click()
     for name, file in (("Card", "card.png"), ("Steps (.webp)", "steps.webp"), ("Steps (.gif)", "steps.gif")):
         with tab.expect_download() as download:
             tab.get_by_role("button", name=name).click()
