@@ -163,6 +163,13 @@ def test_what_cannot_be_is_told_in_a_sentence(model):
             Motion(**given)
 
 
+def test_more_frames_than_the_memory_has_room_for_are_refused_with_the_number_that_fits(model, monkeypatch):
+    monkeypatch.setattr(room, "free_memory", lambda device: 2.5 * room.memory(model))
+    with pytest.raises(ValueError, match=r"3 frames take about .* GB are free\. Give at most 2\."):
+        video(model)
+    assert len(video(model, Motion(frames=2, **TIMES)).frames) == 2
+
+
 def test_the_network_is_as_it_was_after_a_stop_and_after_an_error(model, monkeypatch):
     own = dict(model.unet.attn_processors)
     events = make(

@@ -22,10 +22,13 @@ SHARE = 0.5  # of the free memory that a batch may take
 
 def fitting(model: DiffusionModel) -> int:
     """How many of the model's pictures may share a U-Net call, by the device and its free memory; at least 1."""
-    latent = torch.Size(model.latent_shape).numel()
-    each = latent * VALUES * torch.finfo(model.dtype).bits / 8
     most = MOST.get(model.device.type, MOST_ELSEWHERE)
-    return max(1, min(most, int(SHARE * free_memory(model.device) / each)))
+    return max(1, min(most, int(SHARE * free_memory(model.device) / memory(model))))
+
+
+def memory(model: DiffusionModel) -> float:
+    """Bytes that each picture of a guided U-Net call takes."""
+    return torch.Size(model.latent_shape).numel() * VALUES * torch.finfo(model.dtype).bits / 8
 
 
 def together(

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from maskunet import seeds
 from maskunet.diffusion import History, Schedule, classifier_free, doubled, dpmpp_2m_step
+from maskunet.machine import free_memory
 from maskunet.masks.mask import unpack
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods import method_of
 from maskunet.methods.base import Guidance, MethodSpec, Predict, Prediction, Sampled, Sampling, filled, to_uint8
+from maskunet.methods.base.batches import memory
 from maskunet.methods.base.report import no_number
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
@@ -52,6 +54,7 @@ def make(
     settings = spec.settings(request.preset, request.settings)
     request = replace(filled(request, spec, model), previews=False)
     check(spec, motion)
+    _check_memory(model, motion.frames)
     plan = _Plan.of(model, motion, request.steps, second_order=settings.second_order)
     motion = replace(motion, t0=plan.pairs[plan.at_t0][0], t1=plan.pairs[plan.at_t1][0])
 
@@ -85,6 +88,20 @@ def check(spec: MethodSpec, motion: Motion) -> None:
         raise ValueError(f"{spec.title} works on one picture and makes no masks that other frames could have.")
     if motion.mask_per == "frame":
         raise ValueError(f"{spec.title} looks at one picture only. Set mask_per to video: its masks serve all frames.")
+
+
+def _check_memory(model: DiffusionModel, frames: int) -> None:
+    """Refuse more frames than fit into the free memory, before any work; a single one is as a picture.
+
+    Raises:
+        ValueError: says how many fit.
+    """
+    each, free = memory(model), free_memory(model.device)
+    if frames > 1 and frames * each > free:
+        raise ValueError(
+            f"{frames} frames take about {frames * each / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. "
+            f"Give at most {max(1, int(free / each))}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
