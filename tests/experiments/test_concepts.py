@@ -106,6 +106,12 @@ def test_prompts_that_judge_make_no_masks():
         subject.prompt for one in concept.concepts() for subject in subjects.showing(one, 32) + subjects.others(one, 32)
     }
     assert len(judging) > 80 and not judging & {each.prompt for each in made}
+    choosing = {
+        subject.prompt
+        for one in concept.concepts()
+        for subject in subjects.showing(one, 16, subjects.TRAINING) + subjects.others(one, 16, subjects.TRAINING)
+    }
+    assert len(choosing) > 80 and not judging & choosing
 
 
 @pytest.mark.parametrize("one", [*concept.concepts()], ids=lambda one: one.name)
@@ -170,6 +176,7 @@ def asked(tiny_sd15, rewards, short, tmp_path):
 def test_a_study_that_is_stopped_after_every_step_makes_each_picture_once(asked, monkeypatch):
     monkeypatch.setattr(make, "_look", _planted_look)
     monkeypatch.setattr(study, "DOSES", (0.5,))
+    monkeypatch.setattr(study, "CHOICES", (0.5, 1.0))
     for name, value in {"PICTURES": 2, "BATCH": 2, "STEPS": 1}.items():
         monkeypatch.setattr(taught, name, value)
     for _ in range(60):
@@ -179,7 +186,7 @@ def test_a_study_that_is_stopped_after_every_step_makes_each_picture_once(asked,
     keys = [study._key(row) for row in rows]
     kinds = {row["kind"] for row in rows}
     assert len({*keys}) == len(keys) and kinds == {
-        *("base", "erase", "random", "amplify", "negative", "lora", "pair", "dose")
+        *("base", "erase", "random", "choose", "chosen", "amplify", "negative", "lora", "pair", "dose")
     }
     assert [*study.run(replace(asked, n=3))] and asked.rows()[: len(rows)] == rows  # more pictures come behind
     with pytest.raises(ValueError, match="another steps"):
@@ -257,6 +264,27 @@ def test_a_planted_erasure_meets_the_bars(lines_of, asked):
     page = (asked.out / "concepts.md").read_text()
     assert page.split("\n")[2].startswith("**1 of 1 colors, shapes and textures meet all bars**: red.")
     assert json.loads((asked.out / "concepts.json").read_text())["lines"][0]["passes"]
+
+
+def test_training_prompts_choose_the_dose_and_other_prompts_judge_it(lines_of):
+    """All of the mask harms others, half of it erases nothing: of the doses between, the smallest that is best."""
+    other = {"texture": "striped", "color": "blue", "shape": "cone"}
+    things = {False: [("cube", "red", "striped")], True: [("cube", "green", "striped")]}
+    rest = {False: [("cone", "blue", "matte")], True: [("cone", "blue", "striped")]}
+    rows = planted_rows(erased=32, spared=0)
+    for seed in range(100, 104):
+        rows += [planted("base", things[False], seed=seed), planted("base", rest[True], words=other, seed=seed)]
+        for dose in study.CHOICES:
+            rows += [planted("choose", things[dose > 0.5], seed=seed, dose=dose)]
+            rows += [planted("choose", rest[dose < 1], "others", other, seed=seed, dose=dose)]
+    assert study.chosen_dose(RED, rows) == 0.6 and study.chosen_dose(RED, rows[:-2]) == 1
+    assert not lines_of(rows)[0]["passes"]  # nothing judged that dose yet
+    for seed in range(32):
+        rows += [planted("chosen", things[seed < 30], seed=seed, dose=0.6)]
+        rows += [planted("chosen", rest[True], "others", other, seed=seed, dose=0.6)]
+    (line,) = lines_of(rows)
+    assert (line["dose"], line["shown"], line["others_ratio"], line["dose_1"]["others_ratio"]) == (0.6, 0.0625, 1, 0)
+    assert line["passes"] and line["removed"] == pytest.approx(0.006, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 """What a study of concept masks found: the verdict, a line per concept, and what went with it; 95 % intervals."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments.concepts import taught
 from maskunet.experiments.concepts.concept import TabletopConcept
-from maskunet.experiments.concepts.study import Study
-from maskunet.experiments.concepts.subjects import right, shows, things
+from maskunet.experiments.concepts.figures import ERASED, KEPT, OTHERS, Row, figures, paired, picture
+from maskunet.experiments.concepts.study import Study, chosen_dose
+from maskunet.experiments.concepts.subjects import shows, things
 from maskunet.experiments.markdown import markdown_table
 from maskunet.records import held_mask
 from maskunet.records.disk import whole
@@ -20,8 +18,6 @@ AMPLIFIED = (
     "Masks that remove what works against a concept, on prompts that leave its attribute open, such as “a striped cube” for "
     "red; what must stay and other prompts as above."
 )
-Row = Mapping[str, Any]
-Judge = Callable[[Row], bool]  # of a picture
 RIVALS = {
     "negative": ("A negative prompt instead", "The concept's name as the negative prompt."),
     "lora": (
@@ -30,10 +26,10 @@ RIVALS = {
         f"concept, and {taught.PICTURES} of what must stay, in {taught.STEPS} steps of {taught.BATCH}.",
     ),
 }
-ERASED, KEPT, OTHERS = 0.25, 0.85, 0.90  # the bars: of the base's share at most, at least, at least
 NOTES = (
-    "The masks were made by the rewards; the checker, which no mask was made or chosen by, judges pictures of "
-    "prompts that made none. A prompt names texture, color and shape, or a number, color and shape. **Shown** is the share "
+    "The masks were made by the rewards. How much of one is on, its **dose**, was chosen on training prompts, by the checker: of "
+    "0.5 to 1 the dose whose worst figure, against its bar, was best. The checker then judges pictures of "
+    "prompts that made no mask and chose no dose. A prompt names texture, color and shape, or a number, color and shape. **Shown** is the share "
     "of the concept's own prompts whose picture has it anywhere; **rest** the share whose picture has one thing with all "
     "else that the prompt names; **others** the share of right pictures of prompts without the concept. Each is over the "
     "base's share, of the same prompts and noise; intervals are 95 %, by the paired bootstrap over pictures. **Random** is "
@@ -44,12 +40,12 @@ NOTES = (
 
 
 def summarize(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line per concept whose mask was judged, the whole mask and every dose, rival and pair.
+    """One line per concept whose mask was judged, at its chosen dose, the whole mask, every other dose and rival.
 
     Raises:
         ValueError: there are no pictures of a mask yet.
     """
-    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    base = {picture(row): row for row in rows if row["kind"] == "base"}
     lines = [line for concept in study.concepts if (line := _line(study, concept, rows, base))]
     if not lines:
         raise ValueError("The study has no pictures of a mask yet; let it run longer.")
@@ -61,62 +57,27 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
     whole_mask = [row for row in mine if row["kind"] == "erase"]
     if not {"showing", "others"} <= {row["group"] for row in whole_mask}:
         return {}
+    dose = chosen_dose(concept, rows)
+    judged = [row for row in mine if row["kind"] == "chosen" and row["dose"] == dose]
+    if not judged:  # no less than the whole mask is better, or nothing was chosen yet
+        dose, judged = 1.0, whole_mask
     mask = held_mask.load(study.mask(concept.name))
-    random = [row for row in rows if row["kind"] == "random" and row["dose"] >= len(mask.at(0))]
+    removed = round(dose * len(mask.at(0)))
+    random = [row for row in rows if row["kind"] == "random" and row["dose"] >= removed]
     random = [{**row, "group": "showing"} for row in random if row["words"].get(concept.attribute) == concept.name]
     line = {
-        "concept": concept.name, "attribute": concept.attribute,
-        "removed": len(mask.at(0)) / mask.total, "weights": len(mask.at(0)), "end": mask.recipe["end"],
-        **figures(concept.attribute, whole_mask, base),
+        "concept": concept.name, "attribute": concept.attribute, "dose": dose,
+        "removed": removed / mask.total, "weights": removed, "end": mask.recipe["end"],
+        **figures(concept.attribute, judged, base),
         **_named("random", figures(concept.attribute, random, base)),
         **_rivals(concept.attribute, mine, base),
-        "collateral": collateral([row for row in whole_mask if row["group"] == "others"], base),
+        "collateral": collateral([row for row in judged if row["group"] == "others"], base),
+        "dose_1": figures(concept.attribute, whole_mask, base),
     }  # fmt: skip
-    doses = {row["dose"]: [] for row in mine if row["kind"] == "dose"}
-    for dose in sorted(doses):
-        line[f"dose_{dose:g}"] = figures(
-            concept.attribute, [r for r in mine if r["dose"] == dose and r["kind"] == "dose"], base
-        )
+    for each in sorted({row["dose"] for row in mine if row["kind"] == "dose"}):
+        own = [row for row in mine if row["kind"] == "dose" and row["dose"] == each]
+        line[f"dose_{each:g}"] = figures(concept.attribute, own, base)
     return {**line, "passes": passes(line)}
-
-
-def figures(attribute: str, rows: Sequence[Row], base: Mapping) -> dict[str, Any]:
-    """Shown, rest and others of pictures, each with the base's, their ratio and its interval; none without pictures."""
-    showing = [row for row in rows if row["group"].startswith(("showing", "open"))]
-    others = [row for row in rows if row["group"] == "others"]
-    asked = {
-        "shown": (showing, lambda row: shows(things(row["seen"]), row["words"], attribute)),
-        "rest": (showing, lambda row: right(things(row["seen"]), row["words"], without=attribute)),
-        "others": (others, lambda row: right(things(row["seen"]), row["words"])),
-    }
-    return {
-        key: value for name, (own, judge) in asked.items() for key, value in _paired(name, own, base, judge).items()
-    }
-
-
-def _paired(name: str, rows: Sequence[Row], base: Mapping, judge: Judge) -> dict[str, Any]:
-    pairs = [(judge(row), judge(base[_picture(row)])) for row in rows if _picture(row) in base]
-    if not pairs:
-        return {}
-    after, before = np.array(pairs, dtype=float).T
-    low, high = wilson(int(after.sum()), len(after))
-    ratio = after.mean() / before.mean() if before.any() else None
-    spread = (
-        bootstrap(range(len(after)), of=lambda drawn, axis: _ratios(after, before, drawn))
-        if before.any()
-        else (None, None)
-    )
-    return {
-        f"{name}_n": len(after), f"{name}_base": before.mean(), name: after.mean(), f"{name}_low": low, f"{name}_high": high,
-        f"{name}_ratio": ratio, f"{name}_ratio_low": spread[0], f"{name}_ratio_high": spread[1],
-        f"{name}_p": sign_test(int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())),
-    }  # fmt: skip
-
-
-def _ratios(after: np.ndarray, before: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """The ratio of each resample; one without any of the base's counts as the largest."""
-    drawn = drawn.astype(int)
-    return after[drawn].mean(1) / np.maximum(before[drawn].mean(1), 1 / len(after))
 
 
 def collateral(rows: Sequence[Row], base: Mapping) -> dict[str, float | None]:
@@ -124,7 +85,7 @@ def collateral(rows: Sequence[Row], base: Mapping) -> dict[str, float | None]:
     found = {}
     for attribute in ("color", "shape", "texture", "count"):
         named = [row for row in rows if attribute in row["words"]]
-        own = _paired("x", named, base, lambda row, a=attribute: shows(things(row["seen"]), row["words"], a))
+        own = paired("x", named, base, lambda row, a=attribute: shows(things(row["seen"]), row["words"], a))
         found[attribute] = own.get("x_ratio")
     return found
 
@@ -146,13 +107,9 @@ def _named(prefix: str, found: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}_{key}": value for key, value in found.items()}
 
 
-def _picture(row: Row) -> tuple[str, int]:
-    return row["prompt"], row["seed"]
-
-
 def pairs(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """What two masks together do to each concept, and to the prompts with neither."""
-    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    base = {picture(row): row for row in rows if row["kind"] == "base"}
     found = []
     for first, second in study.pairs:
         mine = [row for row in rows if row["concept"] == f"{first}+{second}"]
@@ -168,7 +125,7 @@ def pairs(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def amplified(study: Study, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """What the masks that remove what works against a concept do to prompts that leave its attribute open, and to others."""
-    base = {_picture(row): row for row in rows if row["kind"] == "base"}
+    base = {picture(row): row for row in rows if row["kind"] == "base"}
     found = []
     for concept in study.concepts:
         mine = [row for row in rows if row["kind"] == "amplify" and row["concept"] == concept.name]
@@ -210,7 +167,7 @@ def markdown(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> str
     parts = [
         f"# Erasing concepts from {about['model']}", "", verdict(lines), "", f"Made by `{about['command']}`.", "",
         _table(lines), "", NOTES, "", "## What other prompts lose, by attribute", "", _collateral(lines), "",
-        "## Doses", "", _doses(lines), "",
+        "## Other doses", "", "On the prompts that judge; none was chosen by these.", "", _doses(lines), "",
     ]  # fmt: skip
     if more := amplified(study, rows):
         parts += ["## Amplified", "", AMPLIFIED, "", _amplified(more), ""]
@@ -225,6 +182,7 @@ def markdown(study: Study, rows: Sequence[Row], about: Mapping[str, Any]) -> str
 def _table(lines: Sequence[Mapping[str, Any]]) -> str:
     head = [
         "concept",
+        "dose",
         "removed",
         "shown",
         "of base",
@@ -235,7 +193,7 @@ def _table(lines: Sequence[Mapping[str, Any]]) -> str:
     ]
     return markdown_table(head, [
         [
-            f"{x['concept']} ({x['attribute']})", f"{x['removed']:.2%}",
+            f"{x['concept']} ({x['attribute']})", f"{x['dose']:g}", f"{x['removed']:.2%}",
             f"{x['shown']:.2f} ({x['shown_low']:.2f} to {x['shown_high']:.2f}), n {x['shown_n']}",
             ratio(x, "shown"), ratio(x, "rest"), ratio(x, "others"), ratio(x, "random_shown"), "met" if x["passes"] else lacks(x),
         ]
@@ -264,7 +222,7 @@ def _doses(lines: Sequence[Mapping[str, Any]]) -> str:
     cells = []
     for line in lines:
         found = {float(key.removeprefix("dose_")): value for key, value in line.items() if key.startswith("dose_")}
-        for dose, own in sorted({**found, 1.0: line}.items()):
+        for dose, own in sorted(found.items()):
             if own.get("shown_n"):
                 cells.append(
                     [

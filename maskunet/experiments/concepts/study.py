@@ -15,8 +15,9 @@ from maskunet.encoders.pixels import from_uint8
 from maskunet.experiments import journal
 from maskunet.experiments.concepts import taught
 from maskunet.experiments.concepts.concept import TabletopConcept
+from maskunet.experiments.concepts.figures import best_dose, picture
 from maskunet.experiments.concepts.make import Making, held_mask, make
-from maskunet.experiments.concepts.subjects import Subject, opened, others, showing
+from maskunet.experiments.concepts.subjects import TRAINING, Subject, opened, others, showing
 from maskunet.experiments.trained import offer
 from maskunet.library.library import Loaded
 from maskunet.masks import algebra, held
@@ -31,7 +32,8 @@ from maskunet.rewards.base import WeightedRewards
 from maskunet.training import checkpoint
 
 BATCH = 8  # pictures that share U-Net calls, always the same ones
-DOSES = (0.25, 0.5, 0.75)  # besides the whole mask
+DOSES = (0.25, 0.5, 0.75)  # besides the whole mask, to be shown
+CHOICES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of which training prompts choose one
 PAIRS = (("red", "striped"), ("blue", "cone"))  # taken away together
 AMPLIFIED = ("red", "striped")  # also the other way, in prompts that leave the attribute open
 ROUNDS = 4  # of them
@@ -43,7 +45,8 @@ class Arm:
     """A way to make pictures of a group of prompts.
 
     Attributes:
-        kind: "base", "erase", "random", "amplify", "dose", "negative", "lora" or "pair".
+        kind: "base", "erase", "random", "choose" (a dose, on training prompts), "chosen" (at that dose), "amplify", "dose",
+            "negative", "lora" or "pair".
         concept: its name; of a pair the two with a plus between them; empty where pictures serve every concept.
         group: "showing" the concept, leaving it "open", or "others". dose: share of the mask that is on; of a random one how many weights it
             removes, which is as many as the largest mask of the study.
@@ -141,6 +144,8 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
     most = max(len(kept.load(study.mask(concept.name)).at(0)) for concept in study.concepts)
     for concept in study.concepts:
         yield Arm(kind="random", dose=float(most)), showing(concept, n)
+    for concept in study.concepts:
+        yield from _dosed(study, concept)
     for concept in (each for each in study.concepts if each.name in AMPLIFIED):
         yield Arm(kind="base"), opened(concept, n)
         yield Arm(kind="amplify", concept=concept.name, group="open"), opened(concept, n)
@@ -160,6 +165,31 @@ def work(study: Study) -> Iterator[tuple[Arm, Sequence[Subject]]]:
         for dose in DOSES:
             for group, subjects in {"showing": showing(concept, few), "others": others(concept, few)}.items():
                 yield Arm(kind="dose", concept=concept.name, group=group, dose=dose), subjects
+
+
+def _dosed(study: Study, concept: TabletopConcept) -> Iterator[tuple[Arm, Sequence[Subject]]]:
+    """Choose the dose of a mask on training prompts; where less than all of it is better, judge that."""
+    few = study.few
+    for group, subjects in {
+        "showing": showing(concept, few, TRAINING),
+        "others": others(concept, few, TRAINING),
+    }.items():
+        yield Arm(kind="base"), subjects
+        for dose in CHOICES:
+            yield Arm(kind="choose", concept=concept.name, group=group, dose=dose), subjects
+    dose = chosen_dose(concept, study.rows())  # of the pictures just made
+    if dose < 1:
+        for group, subjects in {"showing": showing(concept, study.n), "others": others(concept, study.n)}.items():
+            yield Arm(kind="chosen", concept=concept.name, group=group, dose=dose), subjects
+
+
+def chosen_dose(concept: TabletopConcept, rows: Sequence[Mapping[str, Any]]) -> float:
+    """The dose that training prompts choose; 1 before all of their pictures are there."""
+    mine = [row for row in rows if row["kind"] == "choose" and row["concept"] == concept.name]
+    doses = {dose: [row for row in mine if row["dose"] == dose] for dose in CHOICES}
+    if len({len(some) for some in doses.values()}) > 1 or not mine:
+        return 1.0
+    return best_dose(concept.attribute, doses, {picture(row): row for row in rows if row["kind"] == "base"})
 
 
 def _made(study: Study, concept: TabletopConcept, direction: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""Which pictures judge a concept mask, and what the checker says of one.
+"""Which pictures judge a concept mask, which choose its dose, and what the checker says of one.
 
-Prompts name texture, color and shape, or a number, color and shape; none of them makes masks (`concept.judges`).
+Prompts name texture, color and shape, or a number, color and shape. Those that judge make no masks and choose no dose
+(`concept.judges`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from maskunet.tabletop.captions import NUMBERS
 from maskunet.tabletop.scenes import Thing
 
 SEED = 29  # of the noise
+Named = tuple[tuple[str, str], ...]  # what a prompt names
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Subject:
         opened: an attribute of them that the prompt leaves open all the same, or empty.
     """
 
-    words: tuple[tuple[str, str], ...]
+    words: Named
     number: int
     opened: str = ""
 
@@ -49,17 +51,15 @@ def _combinations() -> Iterator[Words]:
     yield from (counted[i * 37 % len(counted)] for i in range(len(counted)))
 
 
-PLACES = {
-    tuple(words.items()): place
-    for place, words in enumerate(_combinations())
-    if judges({"texture": ATTRIBUTES["texture"][0], **words})
-}
+PLACES = {tuple(words.items()): place for place, words in enumerate(_combinations())}
+JUDGING = [words for words in PLACES if judges({"texture": ATTRIBUTES["texture"][0], **dict(words)})]
+TRAINING = [words for words in PLACES if words not in JUDGING]
 
 
-def showing(concept: Concept, n: int) -> list[Subject]:
+def showing(concept: Concept, n: int, among: Sequence[Named] = JUDGING) -> list[Subject]:
     """`n` pictures whose prompts name the concept; the first are those of a smaller n."""
     kind = "count" if concept.attribute == "count" else "texture"
-    fitting = [words for words in PLACES if dict(words).get(concept.attribute) == concept.name and kind in dict(words)]
+    fitting = [words for words in among if dict(words).get(concept.attribute) == concept.name and kind in dict(words)]
     return [*islice((Subject(words, number) for number in count() for words in fitting), n)]
 
 
@@ -68,9 +68,9 @@ def opened(concept: Concept, n: int) -> list[Subject]:
     return [replace(each, opened=concept.attribute) for each in showing(concept, n)]
 
 
-def others(concept: Concept, n: int) -> list[Subject]:
+def others(concept: Concept, n: int, among: Sequence[Named] = JUDGING) -> list[Subject]:
     """`n` pictures whose prompts do not name it, a quarter of them with a number of things."""
-    free = [words for words in PLACES if concept.name not in dict(words).values()]
+    free = [words for words in among if concept.name not in dict(words).values()]
     counted, textured = ([w for w in free if (kind in dict(w))] for kind in ("count", "texture"))
     return [Subject(words, 0) for words in (*textured[: n - n // 4], *counted[: n // 4])]
 

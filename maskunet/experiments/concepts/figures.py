@@ -1,0 +1,68 @@
+"""What a concept mask does, over what the base does on the same pictures: shares, ratios, intervals, and the bars."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments.concepts.subjects import right, shows, things
+
+Row = Mapping[str, Any]  # of a picture
+Picture = tuple[str, int]
+Judge = Callable[[Row], bool]
+ERASED, KEPT, OTHERS = 0.25, 0.85, 0.90  # the bars: of the base's share at most, at least, at least
+
+
+def picture(row: Row) -> Picture:
+    """Which picture a row is of: its prompt and seed."""
+    return row["prompt"], row["seed"]
+
+
+def figures(attribute: str, rows: Sequence[Row], base: Mapping) -> dict[str, Any]:
+    """Shown, rest and others of pictures, each with the base's, their ratio and its interval; none without pictures."""
+    showing = [row for row in rows if row["group"].startswith(("showing", "open"))]
+    others = [row for row in rows if row["group"] == "others"]
+    asked = {
+        "shown": (showing, lambda row: shows(things(row["seen"]), row["words"], attribute)),
+        "rest": (showing, lambda row: right(things(row["seen"]), row["words"], without=attribute)),
+        "others": (others, lambda row: right(things(row["seen"]), row["words"])),
+    }
+    return {key: value for name, (own, judge) in asked.items() for key, value in paired(name, own, base, judge).items()}
+
+
+def paired(name: str, rows: Sequence[Row], base: Mapping, judge: Judge) -> dict[str, Any]:
+    pairs = [(judge(row), judge(base[picture(row)])) for row in rows if picture(row) in base]
+    if not pairs:
+        return {}
+    after, before = np.array(pairs, dtype=float).T
+    low, high = wilson(int(after.sum()), len(after))
+    ratio = after.mean() / before.mean() if before.any() else None
+    spread = (
+        bootstrap(range(len(after)), of=lambda drawn, axis: _ratios(after, before, drawn))
+        if before.any()
+        else (None, None)
+    )
+    return {
+        f"{name}_n": len(after), f"{name}_base": before.mean(), name: after.mean(), f"{name}_low": low, f"{name}_high": high,
+        f"{name}_ratio": ratio, f"{name}_ratio_low": spread[0], f"{name}_ratio_high": spread[1],
+        f"{name}_p": sign_test(int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())),
+    }  # fmt: skip
+
+
+def _ratios(after: np.ndarray, before: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The ratio of each resample; one without any of the base's counts as the largest."""
+    drawn = drawn.astype(int)
+    return after[drawn].mean(1) / np.maximum(before[drawn].mean(1), 1 / len(after))
+
+
+def best_dose(attribute: str, doses: Mapping[float, Sequence[Row]], base: Mapping[Picture, Row]) -> float:
+    """The dose whose worst figure, against its bar, is best; of equal ones the smallest."""
+
+    def worst(dose: float) -> float:
+        found = figures(attribute, doses[dose], base)
+        shown, rest, others = (found.get(f"{name}_ratio") for name in ("shown", "rest", "others"))
+        gone = 0.0 if shown is None else ERASED - shown  # where the base shows nothing, nothing can go
+        return min(gone, (rest or 0.0) - KEPT, (others or 0.0) - OTHERS)
+
+    return max(sorted(doses), key=worst)
