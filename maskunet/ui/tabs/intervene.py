@@ -55,83 +55,94 @@ class Intervene(Part):
             self.knocked, self.board, self.tried, self.said, self.what, self.dose, self.undo, self.redo, self.compare,
             self.explore, self.session,
         ]  # fmt: skip
-
-        def click(visitor: gr.Request, event: gr.EventData, *values: Any) -> Iterator[tuple[Any, ...]]:
-            *fields, owner, session = values
-            asked = self.request(fields, Wish())
-            what = clicked(
-                page.studio.network(asked.model), asked.steps, session.wish.what, picked(event).get("clicks")
-            )
-            yield from self.made(visitor, fields, owner, session.wished(Wish(what=what)))
-
-        def typed(visitor: gr.Request, what: str | None, *values: Any) -> Iterator[tuple[Any, ...]]:
-            *fields, owner, session = values
-            parse(what or "")  # before it is a wish
-            yield from self.made(visitor, fields, owner, session.wished(Wish(what=(what or "").strip())))
-
-        def wished(visitor: gr.Request, wish: dict[str, str], *values: Any) -> Iterator[tuple[Any, ...]]:
-            yield from typed(visitor, wish.get("what"), *values)
-
-        def dosed(visitor: gr.Request, concept: str | None, dose: float, *values: Any) -> Iterator[tuple[Any, ...]]:
-            *fields, owner, session = values
-            wish = Wish(concept=concept or "", dose=round(max(-1.0, min(1.0, dose)), 2)) if dose else Wish()
-            yield from self.made(visitor, fields, owner, session.wished(wish))
-
-        def moves(by: int) -> Any:
-            def move(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-                *fields, owner, session = values
-                yield from self.made(visitor, fields, owner, session.moved(by))
-
-            return move
-
-        def bring_back(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-            *fields, owner, session = values
-            yield from self.made(visitor, fields, owner, session.wished(Wish()))
-
-        @shows_a_run
-        def look(session: Any, event: gr.EventData) -> tuple[Any, ...]:
-            known = session.found(str(picked(event).get("run", "")))
-            return self.showing(page.found(known.run), replace(session.wished(known.wish), run=known.run))
-
-        def opens(tab: str) -> Any:
-            @shows_a_run
-            def show(session: Any, kept: list[remembered.Remembered]) -> tuple[Any, ...]:
-                shown = page.open(session.run)
-                return *shown, remembered.with_run(kept, page.found(session.run)), gr.Tabs(selected=tab)
-
-            return show
-
-        def model(name: str, steps: Any) -> tuple[Any, ...]:
-            pick, slide, none = offered(page, name)
-            steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else usual(page, name)
-            return board(page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
-
-        def refresh(name: str, chosen: str | None, shown: str, session: Session, *asked: Any) -> tuple[Any, ...]:
-            """The concepts of masks that were made since the page was built, where what is chosen stays, and the plain
-            picture that is on the stage already."""
-            pick, slide, none = offered(page, name)
-            pick["value"] = chosen if chosen in pick["choices"] else pick["value"]
-            del slide["value"]
-            plain = gr.skip() if session.run else views.inviting(self.on_stage(shown, name, *asked), page.titles)
-            return gr.Dropdown(**pick), gr.Slider(**slide), none, plain
-
+        self.board.select(self.click, form, shown, **FREE)
+        self.what.submit(self.typed, [self.what, *form], shown, **FREE)
+        page.wish.change(self.wished, [page.wish, *form], shown, **FREE)  # of another tab
+        gr.on([self.dose.release, self.concept.input], self.dosed, [self.concept, self.dose, *form], shown, **FREE)
+        self.undo.click(self.moves(-1), form, shown, **FREE)
+        self.redo.click(self.moves(1), form, shown, **FREE)
+        self.reset.click(self.bring_back, form, shown, **FREE)
+        self.tried.select(self.look, self.session, shown, **QUEUED)
         looked = [c.model, self.concept, page.shown, self.session, c.prompt, c.seed]
-        self.tab.select(refresh, looked, [self.concept, self.dose, self.none, self.knocked], **QUICK)
-        self.board.select(click, form, shown, **FREE)
-        self.what.submit(typed, [self.what, *form], shown, **FREE)
-        page.wish.change(wished, [page.wish, *form], shown, **FREE)  # of another tab
-        gr.on([self.dose.release, self.concept.input], dosed, [self.concept, self.dose, *form], shown, **FREE)
-        self.undo.click(moves(-1), form, shown, **FREE)
-        self.redo.click(moves(1), form, shown, **FREE)
-        self.reset.click(bring_back, form, shown, **FREE)
-        self.tried.select(look, self.session, shown, **QUEUED)
+        self.tab.select(self.refresh, looked, [self.concept, self.dose, self.none, self.knocked], **QUICK)
         other = [self.board, self.concept, self.dose, self.none]
-        gr.on([c.model.change, c.steps.change], model, [c.model, c.steps], other, **QUICK)
+        gr.on([c.model.change, c.steps.change], self.change, [c.model, c.steps], other, **QUICK)
         # Not before somebody looks: it reads the network, which takes the libraries of models.
-        page.restored.then(model, [c.model, c.steps], other, **QUICK)
+        page.restored.then(self.change, [c.model, c.steps], other, **QUICK)
         for button, tab in ((self.compare, "compare"), (self.explore, "explore")):
             outputs = [*page.opening(), page.kept, page.tabs]
-            page.forget_link(button.click(opens(tab), [self.session, page.kept], outputs, **QUEUED))
+            page.forget_link(button.click(self.opens(tab), [self.session, page.kept], outputs, **QUEUED))
+
+    def click(self, visitor: gr.Request, event: gr.EventData, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Take out, halve or bring back the part that was clicked."""
+        *fields, owner, session = values
+        asked, clicks = self.request(fields, Wish()), picked(event).get("clicks")
+        what = clicked(self.page.studio.network(asked.model), asked.steps, session.wish.what, clicks)
+        yield from self.made(visitor, fields, owner, session.wished(Wish(what=what)))
+
+    def typed(self, visitor: gr.Request, what: str | None, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Take out what the text says."""
+        *fields, owner, session = values
+        parse(what or "")  # before it is a wish
+        yield from self.made(visitor, fields, owner, session.wished(Wish(what=(what or "").strip())))
+
+    def wished(self, visitor: gr.Request, wish: dict[str, str], *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Take out what another tab asks for."""
+        yield from self.typed(visitor, wish.get("what"), *values)
+
+    def dosed(self, visitor: gr.Request, concept: str | None, dose: float, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Erase or amplify so much of a concept."""
+        *fields, owner, session = values
+        wish = Wish(concept=concept or "", dose=round(max(-1.0, min(1.0, dose)), 2)) if dose else Wish()
+        yield from self.made(visitor, fields, owner, session.wished(wish))
+
+    def moves(self, by: int) -> Any:
+        """What undoes (-1) or redoes (1) a wish."""
+
+        def move(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+            *fields, owner, session = values
+            yield from self.made(visitor, fields, owner, session.moved(by))
+
+        return move
+
+    def bring_back(self, visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Leave nothing out."""
+        *fields, owner, session = values
+        yield from self.made(visitor, fields, owner, session.wished(Wish()))
+
+    @shows_a_run
+    def look(self, session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        """Show again what was tried."""
+        known = session.found(str(picked(event).get("run", "")))
+        return self.showing(self.page.found(known.run), replace(session.wished(known.wish), run=known.run))
+
+    def opens(self, tab: str) -> Any:
+        """What shows the pair in another tab."""
+        page = self.page
+
+        @shows_a_run
+        def show(session: Any, kept: list[remembered.Remembered]) -> tuple[Any, ...]:
+            shown = page.open(session.run)
+            return *shown, remembered.with_run(kept, page.found(session.run)), gr.Tabs(selected=tab)
+
+        return show
+
+    def change(self, name: str, steps: Any) -> tuple[Any, ...]:
+        """The board and the concepts of another model."""
+        pick, slide, none = offered(self.page, name)
+        steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else usual(self.page, name)
+        return board(self.page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
+
+    @shows_a_run
+    def refresh(self, name: str, chosen: str | None, shown: str, session: Any, *asked: Any) -> tuple[Any, ...]:
+        """The concepts of masks that were made since the page was built, where what is chosen stays, and the plain
+        picture that is on the stage already.
+        """
+        pick, slide, none = offered(self.page, name)
+        pick["value"] = chosen if chosen in pick["choices"] else pick["value"]
+        del slide["value"]
+        plain = gr.skip() if session.run else views.inviting(self.on_stage(shown, name, *asked), self.page.titles)
+        return gr.Dropdown(**pick), gr.Slider(**slide), none, plain
 
     def request(self, fields: Any, wish: Wish) -> Request:
         """What the form says, by the method that does the wish; previews are not needed, so that it is quick."""
