@@ -10,7 +10,7 @@ from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.models.base import DiffusionModel
 from maskunet.training.objective import Encode
 
-STEPS = 15
+STEPS = 15  # at most; a model that is distilled for fewer takes its own
 
 
 @torch.no_grad()
@@ -30,7 +30,7 @@ def draw(model: DiffusionModel, predictor: nn.Module, prompts: list[str], encode
         return model.schedule.x0_eps(classifier_free(output, scale), x_t, t)[0]
 
     noise = torch.cat([model.noise(seed) for seed in range(n)])
-    *_, x0 = trajectory(model.schedule, model.schedule.pairs(STEPS), noise, predict_x0)
+    *_, x0 = trajectory(model.schedule, model.schedule.pairs(min(STEPS, model.steps)), noise, predict_x0)
     pixels = (model.decode(x0).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return np.concatenate(list(pixels), axis=1)
 

@@ -11,7 +11,7 @@ import torch
 from maskunet.records.disk import whole
 from maskunet.records.training import TrainEvent
 from maskunet.rewards.base import WeightedRewards
-from maskunet.training import checkpoint, loop
+from maskunet.training import checkpoint, loop, sheet
 from maskunet.training.data import Feed, Folder, Pair
 from maskunet.training.recipes import SPECS
 from maskunet.training.recipes.base import Settings
@@ -305,6 +305,19 @@ def test_tensorboard_finds_the_curves(tiny_sd15, tmp_path):
     content = log.read_bytes()
     assert content.count(b"loss") >= 6
     assert content.count(b"learning_rate") >= 6
+
+
+def test_a_sheet_takes_the_steps_that_a_few_step_model_is_made_for(tiny_sd15, monkeypatch):
+    monkeypatch.undo()  # the short sheets
+    seen = []
+
+    def predictor(x_t, t, text, draws):
+        seen.append(int(t[0]))
+        return torch.zeros_like(x_t)
+
+    for steps in (2, 50):
+        sheet.draw(replace(tiny_sd15, steps=steps), predictor, ["a cube"])
+    assert len(seen) == 2 + sheet.STEPS
 
 
 def test_the_learning_rates_course():
