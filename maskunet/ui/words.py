@@ -37,7 +37,6 @@ DOWNLOAD_NUMBERS = "Download numbers (.csv)"
 COPY_LINK = "Copy link"
 LINK_COPIED = "Link copied"
 REPEAT, WAY, WAYS = "Repeat this run", "How", ("Command", "Replay", "Python", "curl")
-NO_CALL = "A call puts no LoRA files and embeddings on a model. Take Command or Replay."
 NULL_MASK = "Check: mask of ones"
 STOP_CHECK = "Stop the check"
 NULL_MASK_INFO = "Plain, and with every weight kept by a mask: 0 shows that masks change nothing by being there."
