@@ -32,6 +32,7 @@ VIEWS = ("Side by side", "Slider", "Difference")
 DOWNLOAD_RUN = "Download run (.zip)"
 TO_SHARE = "Draw to share"
 SHARED = {"card.png": "Card (.png)", "steps.webp": "Steps (.webp)", "steps.gif": "Steps (.gif)"}  # by file
+DRAWN = "“{run.prompt}”, seed {run.seed}"
 CSV = "Download its numbers as CSV"
 DOWNLOAD_NUMBERS = "Download numbers (.csv)"
 COPY_LINK = "Copy link"
