@@ -48,12 +48,16 @@ def run(options: Options) -> None:
     from maskunet.library.library import Library
     from maskunet.masks import fold, held
     from maskunet.records import held_mask
+    from maskunet.records.disk import trained_file
     from maskunet.runs import mask_sources
 
     library = Library(options.model, options.weights, "cpu", **options.added)  # in float32, so that nothing is rounded
     source, model = library.find(library.default, with_rewards=False)[0], library.load_alone(library.default)
     model.trained.update(library.parts(library.default))
     if options.mask is None:
+        named = options.generator or next(iter(model.trained.get("generator", {})), "")
+        if named in model.trained.get(trained_file.EMBEDDING, {}):
+            raise ValueError(f"The masks “{named}” learned together with a word, and a word is no part of a model.")
         asked = {name: getattr(options, name) for name in ("generator", "prompt", "seed", "steps", "guidance")}
         mask = mask_sources.of_words(model, **asked)
     else:

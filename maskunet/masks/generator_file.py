@@ -17,14 +17,17 @@ FORMAT = "maskunet-generator-1"
 WHAT = "mask generator"
 
 
-def save(generator: MaskGenerator, path: Path, base: Mapping[str, Any]) -> None:
+def save(
+    generator: MaskGenerator, path: Path, base: Mapping[str, Any], word: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """Write a generator; see `trained_file.write`.
 
     Args:
-        base: see `trained_file.header`.
+        base: see `trained_file.header`; with the "token" of a word. word: its vectors, if one learned with the masks.
     """
     header = trained_file.header(base, {"settings": asdict(generator.settings)}, FORMAT)
     tensors = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    tensors |= {f"{trained_file.WORD}{name}": vectors for name, vectors in (word or {}).items()}
     trained_file.write(path, tensors, header)
 
 
@@ -77,10 +80,11 @@ def _empty(path: Path, known: Mapping[str, Any], unet: nn.Module) -> MaskGenerat
 
 
 def _tensors(path: Path, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
-    """The file's tensors, if they have these names and shapes; otherwise nothing, and nothing is read."""
+    """The generator's tensors, if they have these names and shapes; otherwise nothing, and nothing is read."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        names = [name for name in file.keys() if not name.startswith(trained_file.WORD)]  # noqa: SIM118
+        there = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         fits = there == {name: tuple(shape) for name, shape in shapes.items()}
         return {name: file.get_tensor(name) for name in there} if fits else {}

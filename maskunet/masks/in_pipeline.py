@@ -49,6 +49,11 @@ def apply_masks(pipe: Any, file: str | Path) -> None:
     path = hub_parts.cached(str(file)) if address else Path(file)
     path = path / FILE if path.is_dir() else path
     kinds = trained_file.kinds(path)
+    if trained_file.EMBEDDING in kinds:
+        raise ValueError(
+            f"“{path.name}” holds a word, with or without masks, which a pipeline cannot be given here. Use it in the lab: "
+            "--embedding"
+        )
     if "generator" in kinds:
         put_on = _generated(pipe, generator_file.load(path, unet))
     elif "mask" in kinds:

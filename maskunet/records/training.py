@@ -64,7 +64,8 @@ class RecipeCard:
     """A way of training that can be chosen, with the settings that a page draws, their ranges those of a page.
 
     `method` is the one that uses what it makes; empty where that is put on the model, as an embedding is.
-    `own_pictures`: it learns from pictures that the user gives.
+    `word`: it makes a word, that is put on the model and stands in prompts. `own_pictures`: it learns from pictures that
+    the user gives.
     """
 
     name: str
@@ -73,6 +74,7 @@ class RecipeCard:
     method: str
     presets: Presets
     own_pictures: bool = False
+    word: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

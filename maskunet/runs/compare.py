@@ -62,7 +62,7 @@ def compare(
     run_id = run_id or secrets.token_hex(6)
     record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
     record.scored_by = rewards.versions if isinstance(rewards, WeightedRewards) else {}
-    record.fine_print = [*model.notes, *borrowed(model, spec), *notes(model, rewards, record.request)]
+    record.fine_print = [*model.notes, *borrowed(model, spec, settings), *notes(model, rewards, record.request)]
     with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})

@@ -10,6 +10,8 @@ from maskunet.prompts import fine_print
 from maskunet.prompts.tokens import cut_note
 from maskunet.prompts.words import words_of
 from maskunet.records import Request
+from maskunet.records.disk import trained_file
+from maskunet.records.disk.hub import file_hash
 from maskunet.rewards import SPECS as REWARDS
 from maskunet.rewards.base import WeightedRewards
 
@@ -28,11 +30,16 @@ def notes(model: DiffusionModel, rewards: Any, request: Request) -> list[str]:
     return [note for note in found if note]
 
 
-def borrowed(model: DiffusionModel, spec: MethodSpec) -> list[str]:
-    """That a method takes what was trained for the base while a LoRA is on it."""
-    if not (spec.takes and model.added.loras):
-        return []
-    return ["What was trained for the base model alone is used under the LoRA as it is."]
+def borrowed(model: DiffusionModel, spec: MethodSpec, settings: Any) -> list[str]:
+    """That a method takes what was trained for the base while a LoRA is on it, or with a word that is not on it."""
+    found = ["What was trained for the base model alone is used under the LoRA as it is."]
+    found = found if spec.takes and model.added.loras else []
+    for name, path in spec.parts(model, settings).items():
+        if trained_file.EMBEDDING in trained_file.kinds(path) and file_hash(path) not in model.weights.values():
+            found.append(
+                f"The masks “{name}” learned together with a word. Put the embedding “{name}” on the model too."
+            )
+    return found
 
 
 def _unused(model: DiffusionModel, texts: Sequence[str]) -> list[str]:

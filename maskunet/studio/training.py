@@ -265,7 +265,7 @@ def _card(spec: RecipeSpec) -> RecipeCard:
     method = "" if spec.makes == trained_file.EMBEDDING else method_for(spec.makes).name
     return RecipeCard(
         name=spec.name, title=spec.title, summary=spec.summary, method=method, presets=presets,
-        own_pictures=spec.own_pictures,
+        own_pictures=spec.own_pictures, word=spec.word,
     )  # fmt: skip
 
 

@@ -17,6 +17,12 @@ from maskunet.training import class_pictures
 from maskunet.training.data import Alternating, Feed
 from maskunet.training.own_pictures import Worded
 
+# Of every recipe's preset for tabletop, whose pictures are those of `maskunet.tabletop.subjects`.
+TABLETOP = {
+    "steps": 1000, "batch": 8, "micro_batch": 8, "every": 100, "instance_prompt": "a sks cylinder",
+    "class_prompt": "a cylinder", "class_pictures": 32, "sampling_steps": 15,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
 class DreamBoothSettings:
@@ -96,3 +102,7 @@ def prepare(
 def shown(settings: DreamBoothSettings) -> Sequence[str]:
     """What the sample sheets show: the subject twice, and the class twice."""
     return [settings.instance_prompt] * 2 + [settings.class_prompt or settings.instance_prompt] * 2
+
+
+SHARED: dict[str, Any] = {"prepare": prepare, "own_pictures": True, "shown": shown}
+"""What the SPECs of the recipes have in common."""

@@ -5,13 +5,11 @@ import shlex
 from pathlib import Path
 
 from maskunet.records import Request, Run
-from maskunet.ui import gallery, links, words
+from maskunet.ui import gallery, links
 
 
 def python(asked: Request, address: str) -> str:
     """The Python client's call that makes this run, of a page at that address."""
-    if _added(asked):
-        return f"# {words.NO_CALL}"
     given = "".join(f"    {name}={value!r},\n" for name, value in _known(asked).items())
     return (
         "from gradio_client import Client\n\n"
@@ -22,8 +20,6 @@ def python(asked: Request, address: str) -> str:
 
 def curl(asked: Request, address: str) -> str:
     """The same call from a shell: it is told the job's id, then follows the job."""
-    if _added(asked):
-        return f"# {words.NO_CALL}"
     sent = shlex.quote(json.dumps(_known(asked), ensure_ascii=False))
     return (
         f"id=$(curl -s {address}/gradio_api/call/v2/compare \\\n"
@@ -39,10 +35,9 @@ def replay(run: Run) -> str:
     return f"python -m maskunet generate --replay {shlex.quote((where / 'run.json').as_posix())} --out again"
 
 
-def _added(asked: Request) -> bool:
-    """Whether something is on the model, which the endpoint does not put there."""
-    return bool(asked.loras or asked.embeddings)
-
-
 def _known(asked: Request) -> dict:
-    return {name: value for name, value in links.fields(asked).items() if value != {} and name not in links.ADDED}
+    """The arguments of the call; nothing is said of settings, LoRA files and embeddings where there are none."""
+    known = {name: list(v) if isinstance(v, tuple) else v for name, v in links.fields(asked).items()}
+    if not asked.loras:
+        del known["lora_masks"]
+    return {name: value for name, value in known.items() if value not in ({}, [])}

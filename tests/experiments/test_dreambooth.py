@@ -16,7 +16,9 @@ PLAN = make.Plan(subject="hat", steps=4, pictures=1, changes={"class_pictures": 
 
 
 def test_every_row_is_made_once_and_a_stop_loses_nothing(tiny_sd15, tmp_path, monkeypatch):
-    monkeypatch.setattr(make, "ROWS", [row for row in ROWS if row.name in ("nothing", FIRST, "masks", "random masks")])
+    monkeypatch.setattr(
+        make, "ROWS", [row for row in ROWS if row.name in ("nothing", FIRST, "masks", "masks-word", "random masks")]
+    )
     some = [one for one in prompts.asked(SUBJECTS["hat"], 1) if one.group != DRIFT]
     monkeypatch.setattr(make, "asked", lambda subject, count: some)
     told, first = [], []
@@ -26,13 +28,15 @@ def test_every_row_is_made_once_and_a_stop_loses_nothing(tiny_sd15, tmp_path, mo
     assert len(first) == 2
     rest = [*make.make(tiny_sd15, PLAN, tmp_path, first, told.append)]
     keys = [make.key(row) for row in first + rest]
-    assert len(keys) == len({*keys}) == 5 * 3  # masks have both budgets
+    assert len(keys) == len({*keys}) == 7 * 3  # masks have both budgets
     assert [*make.make(tiny_sd15, PLAN, tmp_path, first + rest, told.append)] == []
     by_name = {(row["row"], row["budget"]): row for row in first + rest}
     assert by_name[FIRST, STEPS]["steps"] == by_name["masks", STEPS]["steps"] == 4
     assert by_name["masks", SECONDS]["seconds"] == pytest.approx(by_name[FIRST, STEPS]["seconds"], rel=1.0)
     about = json.loads((tmp_path / "trainings" / FIRST / checkpoint.ABOUT).read_text())
     assert about["settings"]["instance_prompt"] == "a sks cylinder" and about["examples"] == 5
+    word = json.loads((tmp_path / "trainings" / "masks-word" / checkpoint.ABOUT).read_text())["settings"]
+    assert (word["token"], word["instance_prompt"]) == ("sks", "a sks cylinder")
     assert len([*(tmp_path / "trainings" / loop.SHARED).iterdir()]) == 1  # class pictures serve all rows
     assert "all weights, class pictures: step 4 of 4" in told
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import load_file
 
@@ -129,6 +130,11 @@ def test_the_command_exports_a_kept_mask_and_a_generators(base, tmp_path, monkey
     asked = ["--generator", "mine", "--prompt", PROMPT, "--steps", "3", "--form", "difference"]
     assert registry.main([*how, *asked, "--out", str(tmp_path / "b.safetensors")]) == 0
     assert "changes over 3 steps" in capsys.readouterr().out
+    base = {"model": model.name, "weights": model.weights, "token": "<x>"}
+    generator_file.save(made, place / "trained" / model.name / "both.safetensors", base, {"<x>": torch.zeros(1, 32)})
+    asked[1] = "both"
+    assert registry.main([*how, *asked, "--out", str(tmp_path / "d.safetensors")]) == 2
+    assert "The masks “both” learned together with a word, and a word is no part of a model" in capsys.readouterr().err
     assert registry.main([*how, "--mask", "nothing", "--out", str(tmp_path / "c.safetensors")]) == 2
     assert "nothing" in capsys.readouterr().err and not (tmp_path / "c.safetensors").exists()
 

@@ -128,10 +128,12 @@ def test_the_page_offers_it_with_its_own_settings(place, tmp_path):  # noqa: F81
         ("dreambooth", "fine_tuned"),
         ("dreambooth_lora", "fine_tuned"),
         ("dreambooth_masks", "maskunet_trained"),
+        ("dreambooth_masks_word", "maskunet_trained"),
     ):
         assert (cards[name].method, [*cards[name].presets]) == (method, ["tabletop"])
         fields = {field.name: field for field in cards[name].presets["tabletop"]}
-        assert fields["instance_prompt"].default == "a sks cylinder" and fields["class_pictures"].default == 32
+        subject = "<mine>" if cards[name].word else "sks"
+        assert fields["instance_prompt"].default == f"a {subject} cylinder" and fields["class_pictures"].default == 32
 
 
 def test_dreambooth_learns_from_pictures_and_its_class_pictures_are_told(place, tmp_path, temporary, monkeypatch):  # noqa: F811

@@ -12,30 +12,16 @@ from PIL import Image
 
 from maskunet.records import Request
 from maskunet.records.grid import GridPlan
-from maskunet.studio.studio import Studio
 from maskunet.ui.html import grid as views
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import needs_browser
 
 ROOT = Path(__file__).parents[2]
 EVIL = '<img src=x onerror="alert(1)">'
 
 
-@pytest.fixture(scope="module")
-def lab(library, tmp_path_factory):
-    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
-    with served(studio, {}) as url:
-        yield url, studio
-
-
 @needs_browser
-def test_a_grid_is_made_opened_downloaded_and_found_after_a_reload(lab, chromium):
-    url, studio = lab
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
-    tab.set_default_timeout(SOON)
-    tab.goto(url)
+def test_a_grid_is_made_opened_downloaded_and_found_after_a_reload(lab, tab):
+    tab.goto(lab[0])
     tab.wait_for_selector("#generate")
     tab.get_by_role("tab", name="Grid").click()
     tab.wait_for_selector("#grid-plan .said")
@@ -62,8 +48,7 @@ def test_a_grid_is_made_opened_downloaded_and_found_after_a_reload(lab, chromium
     tab.wait_for_selector("#facts .facts", state="visible")
     said = tab.locator("#facts .said").inner_text()
     assert "seed 2" in said and "Random mask" in said
-    assert complaints == []
-    context.close()
+    assert tab.complaints == []
 
 
 def test_a_program_makes_a_grid_and_hears_how_far_it_is(lab, tmp_path):

@@ -48,6 +48,7 @@ def test_the_public_endpoints_are_tools_with_words_for_every_argument(lab):
         arguments = tool.inputSchema["properties"]
         assert "prompt" in arguments and "caller" not in arguments
         assert all(len(about["description"]) > 15 for about in arguments.values()), tool.name
+        assert arguments["loras"]["type"] == arguments["embeddings"]["type"] == "array"
 
 
 def test_a_tool_makes_pictures_and_tells_a_refusal(lab):

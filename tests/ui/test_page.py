@@ -27,7 +27,9 @@ from maskunet.runs.notebook import read, save
 from maskunet.studio.studio import Studio
 from maskunet.ui import links, snippets
 from maskunet.ui.page import Page, build
+from tests.support import tiny_lora
 from tests.support.serving import SOON, needs_browser, served
+from tests.support.tiny import tiny_text_encoder, tiny_unet
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 
@@ -281,6 +283,12 @@ def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
     again.get_by_role("tab", name="History").click()
     again.wait_for_selector("#history article")
     assert "a blue sphere" in again.locator("#history").inner_text()
+    again.locator("#history").get_by_role("button", name="Draw to share").click()
+    for name, file in (("Card", "card.png"), ("Steps (.webp)", "steps.webp"), ("Steps (.gif)", "steps.gif")):
+        with again.expect_download() as download:
+            again.locator("#history-share").get_by_role("button", name=name).click()
+        assert download.value.suggested_filename == file
+    assert "“a blue sphere”, seed" in again.locator("#history-share").inner_text()
     again.get_by_role("button", name="Open").click()
     again.get_by_role("button", name="Remove from list").click()
     again.wait_for_selector("#history .empty")
@@ -574,6 +582,71 @@ def test_the_curl_and_the_replay_run_as_printed(lab, library, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(snippets.replay(made))[3:]) == 0
     assert np.array_equal(read("again").result_image, made.result_image)
+
+
+@pytest.fixture(scope="module")
+def added(lab, library, tmp_path_factory):
+    """A LoRA and an embedding in the folder of models, and what a call of every endpoint says of them."""
+    place = tmp_path_factory.mktemp("models")
+    found = tiny_lora.factors({"unet": tiny_unet(), "text_encoder": tiny_text_encoder(300)})
+    files = {
+        "loras": {"metal": tiny_lora.write(place / "metal.safetensors", tiny_lora.kohya(found))},
+        "embeddings": {"cat": tiny_lora.embedding(place / "cat.safetensors")},
+    }
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(library, "_files", files)
+        yield {"loras": ["metal:0.7"], "embeddings": ["cat:<pet>"], "lora_masks": "base"}
+
+
+SMALL = {"prompt": "a <pet>", "model": "tiny", "method": "random_mask", "steps": 2}
+
+
+def test_a_call_puts_lora_files_and_embeddings_on_the_model_and_the_snippets_do_as_printed(client, lab, added):
+    made = lab[1].run(client.predict(**SMALL, **added, api_name="/compare")[2]["run_id"])
+    assert {"lora/metal:0.7 (base)", "embedding/cat:<pet>"} <= {*made.weights}
+    bare = lab[1].run(client.predict(**SMALL, api_name="/compare")[2]["run_id"])
+    assert not bare.request.loras and (bare.base_image != made.base_image).any()
+    assert "lora" not in snippets.python(bare.request, lab[0]) and "embedding" not in snippets.curl(bare.request, "")
+    printed: dict[str, Any] = {}
+    exec(snippets.python(made.request, lab[0]), printed)
+    again = [lab[1].run(printed["facts"]["run_id"])]
+    if shutil.which("curl"):
+        code = ["sh", "-c", snippets.curl(made.request, lab[0])]
+        said = subprocess.run(code, capture_output=True, text=True, timeout=60, check=True).stdout
+        again.append(lab[1].run(re.findall(r'"run_id": *"(\w+)"', said)[-1]))
+    for run in again:
+        assert run.request == made.request and np.array_equal(run.result_image, made.result_image)
+
+
+@pytest.mark.parametrize("endpoint", ["/intervene", "/grid", "/video"])
+def test_every_endpoint_takes_them(client, lab, added, endpoint):
+    own = {"/intervene": {"what": "block1"}, "/grid": {"x": "seed=1"}, "/video": {"frames": 1}}[endpoint]
+    facts = client.predict("a <pet>", model="tiny", **own, **added, api_name=endpoint)[-1]
+    assert facts["run_id"] if endpoint == "/intervene" else facts["phase"] == "done"
+    with pytest.raises(Exception, match="The LoRA “gone” is not here"):
+        client.predict("a cube", model="tiny", **own, loras=["gone"], api_name=endpoint)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"loras": ["a", "b", "c", "d", "e"]}, "There are 5 LoRA files; at most 4 go together"),
+        ({"loras": ["metal:9"]}, "from -5 to 5"),
+        ({"loras": ["metal", "metal:2"]}, "is named twice"),
+        ({"loras": "metal:1"}, "must be a list of texts"),
+        ({"loras": {"metal": 1}}, "must be a list of texts"),
+        ({"loras": [1]}, "must be a list of texts"),
+        ({"loras": ["../metal"]}, "is no name of a file"),
+        ({"loras": ["gone"]}, "The LoRA “gone” is not here"),
+        ({"embeddings": ["gone"]}, "The embedding “gone” is not here"),
+        ({"embeddings": ["cat:two words"]}, "without spaces"),
+        ({"lora_masks": "both"}, "must be one of merged and base"),
+    ],
+)
+def test_files_that_a_call_cannot_have_get_one_clear_sentence(client, added, given, sentence):
+    with pytest.raises(Exception, match=sentence) as caught:
+        client.predict(**{**SMALL, **given}, api_name="/compare")
+    assert "Traceback" not in str(caught.value)
 
 
 def test_a_caller_is_told_which_seed_was_drawn(client):

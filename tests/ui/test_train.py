@@ -4,6 +4,7 @@ import base64
 import io
 import multiprocessing
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -229,6 +230,18 @@ def test_what_was_trained_is_offered_where_a_method_takes_it():
     model, method, preset, trained, tabs = shown.choose(presets)
     assert (model, method, preset.value, trained.value) == ("tabletop", "maskunet_trained", "shared", "mine")
     assert tabs.selected == "compare"
+
+
+def test_masks_that_learned_with_a_word_are_chosen_and_the_word_is_put_on_the_model():
+    token = FieldCard(name="token", kind="str", default="<mine>", help="the word")
+    both = replace(MASKS, name="inversion_masks", word=True, presets={"tabletop": (token,)})
+    asked = TrainRequest(recipe="inversion_masks", name="mine", settings={"token": "<mug>"})
+    shown = tab(TrainState(request=asked, phase="done", saved=4))
+    shown.studio.recipes = lambda: [both]
+    _, method, _, trained, _ = shown.choose({"maskunet_trained": ["shared"]})
+    assert (method, trained.value) == ("maskunet_trained", "mine")
+    embeddings, chip, prompt = shown.say_word()
+    assert (embeddings.value, prompt) == (["mine:<mug>"], "a <mug>") and "&lt;mug&gt;" in chip
 
 
 @pytest.mark.parametrize(

@@ -10,32 +10,19 @@ from PIL import Image
 
 from maskunet.records import JobEvent, Request
 from maskunet.records.video import Motion
-from maskunet.studio.studio import Studio
 from maskunet.ui import links
 from maskunet.ui.html import video as views
 from maskunet.ui.tabs.video import motion
 from tests.support.generated import assert_clear
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import needs_browser
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINK = "/?prompt=a+cat&seed=5&model=tiny&method=random_mask&steps=8&tab=video&frames=3&right=-0.05&down=0.02&mask_per=frame"
 
 
-@pytest.fixture(scope="module")
-def lab(library, tmp_path_factory):
-    studio = Studio(tmp_path_factory.mktemp("runs"), library=library)
-    with served(studio, {}) as url:
-        yield url, studio
-
-
 @needs_browser
-def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_a_reload(lab, chromium):
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    tab = context.new_page()
-    complaints = []
-    tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
-    tab.set_default_timeout(SOON)
+def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_a_reload(lab, tab):
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.goto(lab[0] + LINK)
     tab.wait_for_function("document.querySelector('#video-form input[type=number]')?.value === '3'")
     assert [box.input_value() for box in tab.locator("#video-form input[type=number]").all()] == ["3", "-5", "2"]
@@ -66,8 +53,7 @@ def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_
     )
     tab.reload()
     tab.wait_for_function("document.querySelectorAll('#video figure img').length === 2")
-    assert complaints == []
-    context.close()
+    assert tab.complaints == []
 
 
 ASKED = {"prompt": "a red cube", "frames": 2, "model": "tiny", "method": "random_mask", "seed": "1"}

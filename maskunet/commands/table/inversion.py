@@ -21,7 +21,11 @@ def run(options: Options) -> None:
         raise UsageError(OTHERWISE)
     subject, n = inversion.SUBJECTS[options.split], options.pictures
     changes = {**options.set, **({"steps": options.steps} if options.steps else {})}
-    trainings = [inversion.settings(changes, subject, seed) for seed in range(options.seeds)]
+    trainings = [
+        (recipe, inversion.settings(changes, subject, seed, recipe))
+        for recipe in inversion.FOLDERS
+        for seed in range(options.seeds)
+    ]
     loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     guidance = loaded.model.guidance if options.guidance is None else options.guidance
     about = {**identity, "guidance": guidance, "split": options.split, "set": changes}
@@ -45,24 +49,29 @@ def run(options: Options) -> None:
         if row["number"] < n and (row["training"] or 0) < options.seeds
     ]
     lines = inversion.summarize(rows)
-    named = {"subject": subject.words, "begin": subject.shape, "trainings": options.seeds, "steps": trainings[0].steps}
+    named = {
+        "subject": subject.words,
+        "begin": subject.shape,
+        "trainings": options.seeds,
+        "steps": trainings[0][1].steps,
+    }
     closed = inversion.all_closed(loaded.model, subject, options.out, range(options.seeds))
     about |= {**named, "closed": closed, "command": command_line(options.kind, options), "versions": versions()}
     inversion_report.save(options.out, lines, about)
     sys.stdout.write(inversion_report.markdown(lines, about))
 
 
-def _invert(model: Any, subject: Any, trainings: Sequence[Any], out: Path, should_stop: Any) -> None:
-    """Train the token, once for each seed; Ctrl+C keeps what was reached."""
+def _invert(model: Any, subject: Any, trainings: Sequence[tuple[str, Any]], out: Path, should_stop: Any) -> None:
+    """Train the token, alone and with masks, once for each seed; Ctrl+C keeps what was reached."""
     from contextlib import closing
 
     from maskunet.experiments.tables import inversion
 
-    for chosen in trainings:
-        with closing(inversion.train(model, subject, chosen, out)) as events, bar("step") as line:
+    for number, (recipe, chosen) in enumerate(trainings, 1):
+        with closing(inversion.train(model, subject, chosen, out, recipe)) as events, bar("step") as line:
             for event in events:
                 line.total, line.n = event.steps, event.step
-                line.set_postfix_str(f"training {chosen.seed + 1} of {len(trainings)}, loss {event.loss:.4f}")
+                line.set_postfix_str(f"training {number} of {len(trainings)}, loss {event.loss:.4f}")
                 if should_stop():
                     return
 

@@ -18,8 +18,10 @@ from maskunet.experiments.trained import offer, user
 from maskunet.methods import method_of
 from maskunet.methods.base.batches import fitting, together
 from maskunet.models.base import DiffusionModel
+from maskunet.models.base.dressed import dressed
 from maskunet.plugins import chosen
 from maskunet.records import Request
+from maskunet.records.added import Added
 from maskunet.records.disk import whole
 from maskunet.records.training import TrainEvent
 from maskunet.rewards.base import WeightedRewards
@@ -133,7 +135,8 @@ def _reached(folder: Path) -> int:
 
 def _settings(plan: Plan, row: Row) -> Any:
     recipe, word = RECIPES[row.recipe], SUBJECTS[plan.subject].word
-    plain = chosen(recipe.presets, recipe.name, "tabletop", {**row.settings, **plan.changes})
+    named = {"token": NAME} if recipe.word else {}  # the rare name of the other rows, as a word that learns
+    plain = chosen(recipe.presets, recipe.name, "tabletop", {**row.settings, **named, **plan.changes})
     steps = plan.steps or plain.steps
     free = {} if row.prior else {"class_pictures": 0, "batch": max(1, plain.batch // 2)}
     return replace(
@@ -186,9 +189,11 @@ def _pictures(
 ) -> Iterator[dict[str, Any]]:
     method, preset, settings = "plain", "", {}
     if arm.part is not None:
-        name = f"{arm.row.name}-{arm.steps}"
-        offer(model, RECIPES[arm.row.recipe].makes, name, arm.part)
-        method, settings = user(RECIPES[arm.row.recipe].makes, name)
+        name, recipe = f"{arm.row.name}-{arm.steps}", RECIPES[arm.row.recipe]
+        offer(model, recipe.makes, name, arm.part)
+        method, settings = user(recipe.makes, name)
+        if recipe.word:
+            model = dressed(model, Added(embeddings=((name, NAME),)), {"loras": {}, "embeddings": {name: arm.part}}, [])
     elif arm.row.name == RANDOM:
         method, settings = "random_mask", {"removed": _removed(out)}
     spec = method_of(method)

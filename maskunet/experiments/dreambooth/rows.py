@@ -35,6 +35,7 @@ ROWS = (  # in the order in which they are made
     Row(name=FREE, title="all weights, no class pictures", recipe="dreambooth", prior=False),
     Row(name="masks", title="masks, class pictures", recipe="dreambooth_masks"),
     Row(name="masks-free", title="masks, no class pictures", recipe="dreambooth_masks", prior=False),
+    Row(name="masks-word", title="masks and a word, class pictures", recipe="dreambooth_masks_word"),
     Row(name=RANDOM, title="random masks that remove as much as the masks"),
     Row(name="lora", title="LoRA, class pictures", recipe="dreambooth_lora"),
 )

@@ -16,6 +16,7 @@ import torch
 from maskunet import seeds
 from maskunet.encoders.text_states import TextStates
 from maskunet.evaluation.intervals import RESAMPLES, bootstrap, sign_test, wilson
+from maskunet.experiments.trained import offer
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS as METHODS
 from maskunet.models.base import DiffusionModel
@@ -40,6 +41,8 @@ TOKEN = "<subject>"
 ALONE = ("a {}", "a photo of a {}", "a picture of a {}", "there is a {}", "a {} on a table")
 WITH = ("a {} and {}", "a {} left of {}", "a {} in front of {}")
 AT_ONCE = 8  # pictures
+ALONE_TRAINED, TOGETHER = "inversion", "inversion_masks"  # recipes that make the token
+FOLDERS = {ALONE_TRAINED: "training", TOGETHER: "together"}  # of trainings, before the seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,21 @@ SUBJECTS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: how the subject is asked for, and the method."""
+    """A line of the table: how the subject is asked for, the method, and what trained the token, if there is one."""
 
     title: str
     asked: str
     method: str = "plain"
+    recipe: str = ""
 
 
 ROWS = {
     "words": Row("the words themselves", "words"),
     "class": Row("the class word", "class"),
-    "token": Row("the learned token", "token"),
-    "token_masks": Row("token, trained masks", "token", "maskunet_trained"),
-    "token_random": Row("token, random masks", "token", "random_mask"),
+    "token": Row("the learned token", "token", recipe=ALONE_TRAINED),
+    "token_masks": Row("token, trained masks", "token", "maskunet_trained", ALONE_TRAINED),
+    "token_random": Row("token, random masks", "token", "random_mask", ALONE_TRAINED),
+    "together": Row("token and masks trained together", "token", "maskunet_trained", TOGETHER),
 }
 
 
@@ -115,13 +120,15 @@ def shown(subject: Subject, n: int, stream: int) -> np.ndarray:
     return pictures.permute(0, 2, 3, 1).numpy()
 
 
-def settings(changes: Mapping[str, Any], subject: Subject, seed: int) -> Any:
+def settings(changes: Mapping[str, Any], subject: Subject, seed: int, recipe: str = ALONE_TRAINED) -> Any:
     """Those of a training."""
     own = {"token": TOKEN, "begin": subject.shape, "seed": seed}
-    return chosen(RECIPES["inversion"].presets, "inversion", "tabletop", {**own, **changes})
+    return chosen(RECIPES[recipe].presets, recipe, "tabletop", {**own, **changes})
 
 
-def train(model: DiffusionModel, subject: Subject, chosen: Any, out: Path) -> Iterator[Any]:
+def train(
+    model: DiffusionModel, subject: Subject, chosen: Any, out: Path, recipe: str = ALONE_TRAINED
+) -> Iterator[Any]:
     """Train on a folder of five pictures, as a user's, or go on with it."""
     from PIL import Image
 
@@ -129,17 +136,23 @@ def train(model: DiffusionModel, subject: Subject, chosen: Any, out: Path) -> It
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(shown(subject, SHOWN, 1)):
         Image.fromarray(picture).save(folder / f"{number}.png")
-    training = out / f"training-{chosen.seed}"
+    training = _folder(out, recipe, chosen.seed)
     resume = (training / checkpoint.STATE).exists()
     about = {"data": "subject", "examples": SHOWN}
     pairs = OwnPictures(folder, model.pixels)
-    yield from loop.train(model, RECIPES["inversion"], chosen, pairs, training, about=about, resume=resume)
+    yield from loop.train(model, RECIPES[recipe], chosen, pairs, training, about=about, resume=resume)
 
 
-def with_token(model: DiffusionModel, out: Path, seed: int) -> DiffusionModel:
-    """The model with the token of a training on it."""
-    part = out / f"training-{seed}" / checkpoint.PART
+def with_token(model: DiffusionModel, out: Path, seed: int, recipe: str = ALONE_TRAINED) -> DiffusionModel:
+    """The model with the token of a training on it; masks that learned with it are offered under the recipe's name."""
+    part = _folder(out, recipe, seed) / checkpoint.PART
+    if recipe == TOGETHER:
+        offer(model, RECIPES[recipe].makes, recipe, part)
     return dressed(model, Added(embeddings=(("subject", TOKEN),)), {"loras": {}, "embeddings": {"subject": part}}, [])
+
+
+def _folder(out: Path, recipe: str, seed: int) -> Path:
+    return out / f"{FOLDERS[recipe]}-{seed}"
 
 
 def losses(model: DiffusionModel, subject: Subject, named: str) -> list[float]:
@@ -205,11 +218,11 @@ def make(
         row, training (None where there is none in it), number, prompt, what `verdict` says, and the share removed.
     """
     made = {(row["row"], row["training"], row["number"]): row for row in done}
-    base = replace(loaded.model, trained={**loaded.model.trained})
+    base = replace(loaded.model, trained={kind: {**files} for kind, files in loaded.model.trained.items()})
     every = list(enumerate(prompts(subject, n)))
-    for training in (None, *trainings):
-        model = base if training is None else with_token(base, out, training)
-        names = [name for name, row in ROWS.items() if (row.asked == "token") == (training is not None)]
+    for training, recipe in ((None, ""), *product(trainings, FOLDERS)):
+        model = base if training is None else with_token(base, out, training, recipe)
+        names = [name for name, row in ROWS.items() if row.recipe == recipe]
         for start, name in product(range(0, n, AT_ONCE), names):
             part = every[start : start + AT_ONCE]
             missing = [(number, asked) for number, asked in part if (name, training, number) not in made]
@@ -238,7 +251,8 @@ def _together(
         )
         for number, asked in wanted
     ]  # fmt: skip
-    settings = spec.settings("", {"removed": removed} if row.method == "random_mask" else {})
+    own = {"generator": row.recipe} if row.recipe == TOGETHER else {}
+    settings = spec.settings("", {"removed": removed} if row.method == "random_mask" else own)
     events: list[list[StepEvent]] = [[] for _ in requests]
     for which, event in spec.run.together(model, WeightedRewards({}), requests, settings):
         events[which].append(event)

@@ -19,6 +19,7 @@ from maskunet.models.base.single_file import header as headers
 from maskunet.models.base.single_file.kinds import FOREIGN, UNET
 from maskunet.prompts.words import shortened
 from maskunet.records.added import check_token
+from maskunet.records.disk import trained_file
 
 MOST = 64  # vectors of a file
 FORM = "maskunet-embedding-1"  # an entry of the header of those that were trained here
@@ -54,13 +55,17 @@ def about(path: Path) -> About:
             "['string_to_param']['*']}, NEW)."
         )
     header = headers.read(path)
-    shapes = header.shapes
+    beside = trained_file.WORD if any(name.startswith(trained_file.WORD) for name in header.shapes) else ""
+    shapes, types = (
+        {name.removeprefix(beside): each for name, each in found.items() if name.startswith(beside)}
+        for found in (header.shapes, header.types)
+    )  # of masks that learned with a word, the word
     names = BOTH if {*shapes} == {*BOTH} else tuple(shapes)[:1]
     if len(names) != len(shapes) or not all(len(shape) in (1, 2) for shape in shapes.values()):
         what = next((what for what, is_it in FOREIGN.items() if is_it(shapes)), "something else").partition(",")[0]
         what = "a whole model" if any(key.startswith(UNET) for key in shapes) else what
         raise ValueError(f"{header.file} is no embedding but {what}.")
-    if odd := next((kind for kind in header.types.values() if kind not in TYPES), ""):
+    if odd := next((kind for kind in types.values() if kind not in TYPES), ""):
         raise ValueError(f"{header.file} is quantized ({odd}). Take the one in full precision.")
     vectors, *others = (shapes[name][0] if len(shapes[name]) == 2 else 1 for name in names)
     if not 0 < vectors <= MOST:
@@ -69,14 +74,15 @@ def about(path: Path) -> About:
         raise ValueError(f"{header.file} has {vectors} vectors in clip_l and {others[0]} in clip_g: it is damaged.")
     own = re.sub(r"[\s,:]+", "-", path.stem) if ANONYMOUS.fullmatch(names[0]) else names[0]
     own = _told(header.metadata) or own
-    return About(header.file, own, tuple((name, shapes[name][-1]) for name in names), vectors)
+    return About(header.file, own, tuple((beside + name, shapes[name][-1]) for name in names), vectors)
 
 
 def _told(metadata: Mapping[str, str]) -> str:
     """The token that a file of our own trainings names; empty in others."""
     try:
-        return str(json.loads(metadata[FORM])["token"])
-    except (KeyError, ValueError, TypeError, RecursionError):
+        entry = next(entry for entry in metadata if trained_file.FORM.fullmatch(entry))
+        return str(json.loads(metadata[entry])["token"])
+    except (StopIteration, KeyError, ValueError, TypeError, RecursionError):
         return ""
 
 

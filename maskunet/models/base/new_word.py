@@ -77,15 +77,19 @@ class NewWord(nn.Module):
             found.append(float(rows.detach().norm(dim=1).mean() / usual))
         return sum(found) / len(found)
 
+    @property
+    def vectors(self) -> dict[str, Tensor]:
+        """What has been learned, by the names that others read."""
+        names = BOTH if len(self.rows) > 1 else (self.token,)
+        return {name: rows.detach().cpu().contiguous() for name, rows in zip(names, self.rows, strict=True)}
+
     def save(self, path: Path, base: Mapping[str, Any]) -> None:
         """Write it as diffusers, A1111 and ComfyUI read it: {token: vectors}, of SDXL clip_l and clip_g.
 
         Args:
             base: see `trained_file.header`.
         """
-        names = BOTH if len(self.rows) > 1 else (self.token,)
-        tensors = {name: rows.detach().cpu().contiguous() for name, rows in zip(names, self.rows, strict=True)}
-        trained_file.write(path, tensors, trained_file.header(base, {"token": self.token}, FORM))
+        trained_file.write(path, self.vectors, trained_file.header(base, {"token": self.token}, FORM))
 
 
 def check_new(model: DiffusionModel, token: str, vectors: int) -> None:

@@ -11,6 +11,7 @@ from maskunet.records.disk import whole
 FORM = re.compile(r"maskunet-(\w+)-\d+")  # the header's entry: the kind, and the format's version
 LORA = "lora/"  # begins the name of a LoRA file among a model's weights
 EMBEDDING = "embedding"  # a kind that is put on a model, and no method's
+WORD = "word/"  # begins the names of a word's vectors in a file of masks that learned with it
 PICTURES = "pictures"  # what a training learns from that optimizes no reward
 
 
@@ -62,7 +63,8 @@ def about(path: Path, form: str, what: str) -> dict[str, Any]:
 def kinds(path: Path) -> tuple[str, ...]:
     """What a file holds, by its header: "generator" of maskunet-generator-1; nothing, if it was not trained here.
 
-    What learned from a reward is of two kinds, such as "generator" and "generator_from_reward".
+    What learned from a reward is of two kinds, such as "generator" and "generator_from_reward"; masks that learned
+    with a word are a "generator" and an "embedding".
     """
     from safetensors import safe_open
 
@@ -72,6 +74,8 @@ def kinds(path: Path) -> tuple[str, ...]:
         known = about(path, form[0], "weights")
     except Exception:  # another file, or one that was cut off
         return ()
+    if form[1] != EMBEDDING and "token" in known:
+        return form[1], EMBEDDING
     learned = known.get("learns_from", PICTURES) != PICTURES
     return (form[1], f"{form[1]}_from_reward") if learned else (form[1],)
 

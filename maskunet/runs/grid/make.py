@@ -116,7 +116,7 @@ def _runs(
     weights = spec.weights(model, settings)
     records = [Recorder("", request, settings, model, weights) for request in asked]
     for record in records:
-        record.fine_print = [*model.notes, *borrowed(model, spec), *notes(model, rewards, record.request)]
+        record.fine_print = [*model.notes, *borrowed(model, spec, settings), *notes(model, rewards, record.request)]
     with closing(together(spec, model, rewards, asked, settings)) as events:
         for number, event in events:
             records[number].add(event, {})

@@ -100,7 +100,8 @@ class Recipe:
 class RecipeSpec:
     """A way of training: its name, presets of its settings (the first is the default), what trains, and from what.
 
-    `makes` is the kind of file it leaves (`trained_file.kinds`), which tells the methods that can use it.
+    `makes` is the kind of file it leaves (`trained_file.kinds`), which tells the methods that can use it. `word`: the
+    file has a word, whose settings are `token` and the like, and is put on the model as an embedding.
 
     `build(model, settings)` is a context manager that gives a `Recipe`; on exit the base model is, bit
     for bit, what it was. `objective(model, settings, held_out, rewards)` is what it learns from; `needs_rewards`
@@ -121,6 +122,7 @@ class RecipeSpec:
     objective: Callable[[DiffusionModel, Any, Sequence[Pair], WeightedRewards | None], Objective] = diffusion.objective
     needs_rewards: bool = False
     prepare: Prepare | None = None
+    word: bool = False
     own_pictures: bool = False
     shown: Callable[[Any], Sequence[str]] | None = None
     before: Callable[[Any, str], str] | None = None

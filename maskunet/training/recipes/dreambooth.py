@@ -20,14 +20,9 @@ SPEC = RecipeSpec(
     source="Ruiz et al. 2023; defaults of diffusers' train_dreambooth.py with prior preservation",
     makes="unet",
     presets={
-        "tabletop": Settings(
-            steps=1000, batch=8, micro_batch=8, learning_rate=2e-4, warm_up=20, ema=0.99, every=100,
-            instance_prompt="a sks cylinder", class_prompt="a cylinder", class_pictures=32, sampling_steps=15,
-        ),
+        "tabletop": Settings(**dreambooth.TABLETOP, learning_rate=2e-4, warm_up=20, ema=0.99),
         "sd15": Settings(epochs=4, batch=2, micro_batch=2, learning_rate=5e-6, every=200, class_pictures=200, guidance=7.5),
     },
     build=full.build,
-    prepare=dreambooth.prepare,
-    own_pictures=True,
-    shown=dreambooth.shown,
+    **dreambooth.SHARED,
 )  # fmt: skip

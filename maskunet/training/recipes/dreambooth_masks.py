@@ -19,14 +19,9 @@ SPEC = RecipeSpec(
     source="MaskUNet (CVPR 2025), section 4.2.2; its script has 5,000 steps of 4 at 1e-3 without class pictures",
     makes="generator",
     presets={
-        "tabletop": Settings(
-            steps=1000, batch=8, micro_batch=8, learning_rate=1e-2, variant="light", every=100,
-            instance_prompt="a sks cylinder", class_prompt="a cylinder", class_pictures=32, sampling_steps=15,
-        ),
+        "tabletop": Settings(**dreambooth.TABLETOP, learning_rate=1e-2, variant="light"),
         "paper": Settings(steps=5000, batch=4, micro_batch=1, learning_rate=1e-3, class_pictures=0, guidance=7.5),
     },
     build=mask_generator.build,
-    prepare=dreambooth.prepare,
-    own_pictures=True,
-    shown=dreambooth.shown,
+    **dreambooth.SHARED,
 )  # fmt: skip

@@ -42,7 +42,8 @@ class Masked(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor, text: TextStates, draws: list[int]) -> Tensor:
         """The output (B, C, H, W) under masks drawn per sample; without `draws` they are deterministic."""
         noise = [torch.Generator().manual_seed(seeds.of_sample_masks(draw)) for draw in draws] or None
-        with torch.no_grad():  # nothing before the first site depends on a mask
+        learns = torch.is_grad_enabled() and text.states.requires_grad  # nothing before the first site has a mask
+        with torch.set_grad_enabled(learns):
             features = self.masked.encode(x_t, t, text)
         return self.masked.decode(features, lambda block, inner: self.generator(block, inner, noise))
 

@@ -10,7 +10,8 @@ from maskunet.records import JobEvent
 from maskunet.ui import controls
 from maskunet.ui import intervene_words as words
 from maskunet.ui.interventions import Wish
-from maskunet.ui.studio import Studio, answered
+from maskunet.ui.server import calls
+from maskunet.ui.studio import Studio
 
 
 def build(studio: Studio) -> None:
@@ -20,19 +21,14 @@ def build(studio: Studio) -> None:
 
 
 def _compare(studio: Studio) -> None:
-    first = studio.cards()[0]
-    method = controls.first_method(studio.methods(), first).name
+    method = controls.first_method(studio.methods(), studio.cards()[0]).name
     with gr.Row(visible=False):
         inputs = [
-            gr.Textbox(label="prompt"),
-            gr.Textbox(label="negative_prompt", value=""),
-            gr.Textbox(label="seed", value="0"),  # a text holds 64 bits in any language, and numbers are taken too
-            gr.Textbox(label="model", value=first.name),
-            gr.Textbox(label="method", value=method),
-            gr.Textbox(label="preset", value=""),
+            *calls.texts("prompt", *calls.PICTURE, **calls.usual(studio, method)),
             gr.Number(label="steps", value=0),  # 0 leaves it to the model
             gr.Number(label="guidance", value=0),
-            _settings(),
+            calls.settings(),
+            *calls.added(),
         ]
         outputs = _outputs()
         button = gr.Button()
@@ -47,6 +43,9 @@ def _compare(studio: Studio) -> None:
         steps: float | None,
         guidance: float | None,
         settings: dict[str, Any] | None,
+        loras: Any,
+        embeddings: Any,
+        lora_masks: str | None,
         caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Make the unmasked and the masked picture of a prompt from the same noise.
@@ -61,37 +60,28 @@ def _compare(studio: Studio) -> None:
             steps: Denoising steps; 0 for the model's own.
             guidance: Guidance scale; 0 for the model's own.
             settings: Of the method, where they differ from the preset's.
+            loras: LoRA files of the folder of models that are put on the model, up to four, such as ["metal:0.8"].
+            embeddings: Embeddings of that folder, up to four, such as ["cat"] or ["cat:<my-cat>"].
+            lora_masks: What masks act on under a LoRA: "merged" weights, or those of the "base" alone.
 
         Returns:
             Both pictures, and facts: the rewards of each, the share of weights kept, seconds, and the run's id.
         """
-        address = caller.client.host
-        given = controls.Values(prompt, negative_prompt, seed, model, method, preset, steps, guidance)
-        asked = controls.request(
-            given._replace(changed={"of": f"{given.method}/{given.preset}", "set": settings or {}})
-        )
-        job = studio.start(asked, owner=caller.session_hash or address, address=address)
-        yield from _answers(studio, job)
+        changed = {"of": f"{method}/{preset}", "set": settings or {}}
+        given = controls.Values(prompt, negative_prompt, seed, model, method, preset, steps, guidance, changed=changed)
+        asked = calls.request(given, loras, embeddings, lora_masks)
+        yield from _answers(studio, studio.start(asked, **calls.caller(caller)))
 
     button.click(compare, inputs, outputs, api_name="compare", concurrency_limit=None)
-
-
-def _settings() -> gr.JSON:
-    made = gr.JSON(label="settings", value={})
-    made.api_info = lambda: {"type": "object", "description": "by name"}  # gradio's own is no schema that tools take
-    return made
 
 
 def _intervene(studio: Studio) -> None:
     with gr.Row(visible=False):
         inputs = [
-            gr.Textbox(label="prompt"),
-            gr.Textbox(label="what", value=""),
-            gr.Textbox(label="concept", value=""),
+            *calls.texts("prompt", "what", "concept", what="", concept=""),
             gr.Number(label="dose", value=0),
-            gr.Textbox(label="negative_prompt", value=""),
-            gr.Textbox(label="seed", value="0"),
-            gr.Textbox(label="model", value=studio.cards()[0].name),
+            *calls.texts("negative_prompt", "seed", "model", **calls.usual(studio)),
+            *calls.added(),
         ]
         outputs = _outputs()
         button = gr.Button()
@@ -104,6 +94,9 @@ def _intervene(studio: Studio) -> None:
         negative_prompt: str | None,
         seed: Any,
         model: str | None,
+        loras: Any,
+        embeddings: Any,
+        lora_masks: str | None,
         caller: gr.Request,
     ) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
         """Make the picture of a prompt with parts of the network out, or a concept erased or amplified, and without.
@@ -116,19 +109,21 @@ def _intervene(studio: Studio) -> None:
             negative_prompt: What to steer away from, or empty.
             seed: Of the first noise, a whole number; the same seed means the same noise.
             model: A base model's name, such as "tabletop".
+            loras: LoRA files of the folder of models that are put on the model, up to four, such as ["metal:0.8"].
+            embeddings: Embeddings of that folder, up to four, such as ["cat"] or ["cat:<my-cat>"].
+            lora_masks: What masks act on under a LoRA: "merged" weights, or those of the "base" alone.
 
         Returns:
             Both pictures, and facts: the rewards of each, the share of weights kept, seconds, and the run's id.
         """
-        address = caller.client.host
-        asked = controls.request(controls.Values(prompt, negative_prompt, seed, model, "knock_out", ""))
+        given = controls.Values(prompt, negative_prompt, seed, model, "knock_out", "")
+        asked = calls.request(given, loras, embeddings, lora_masks)
         wish = Wish(what=what or "", concept=concept or "", dose=dose or 0)
         if wish.dose and (wish.what or not wish.concept):
             raise ValueError(words.EITHER)
         method, settings = wish.method(studio.concepts(asked.model) if wish.dose else ())
         asked = replace(asked, method=method, settings=settings, previews=False)
-        job = studio.start(asked, owner=caller.session_hash or address, address=address)
-        yield from _answers(studio, job)
+        yield from _answers(studio, studio.start(asked, **calls.caller(caller)))
 
     button.click(intervene, inputs, outputs, api_name="intervene", concurrency_limit=None)
 
@@ -142,16 +137,15 @@ def _outputs() -> list[Any]:
 
 
 def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]] | None]:
-    """What a caller is sent of a job: one preview of a step, as each becomes a file; None without news.
+    """What a caller is sent of a job: one preview of a step, as each becomes a file."""
+    base: Any = None
 
-    One who hangs up gives the device back, as nobody could find the job again.
-    """
-    base = told = None
-    for event in answered(studio, job):
-        base, output = _output(event, base)
-        news = event.phase, event.ahead, event.step and event.step.step
-        yield None if news == told else output
-        told = news if output is not None else told
+    def output(event: JobEvent) -> tuple[Any, Any, dict[str, Any]] | None:
+        nonlocal base
+        base, made = _output(event, base)
+        return made
+
+    yield from calls.told(studio, job, output, lambda event: (event.phase, event.ahead, event.step and event.step.step))
 
 
 def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, Any]] | None]:

@@ -1,6 +1,7 @@
 """The public endpoint /grid: tells how far a grid is, ends with its sheet and every cell's numbers."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,17 @@ import gradio as gr
 from maskunet.records import JobEvent
 from maskunet.records.grid import GridRequest
 from maskunet.ui import controls
-from maskunet.ui.studio import GridStudio, Studio, answered
+from maskunet.ui.server import calls
+from maskunet.ui.studio import GridStudio, Studio
 
 
 def build(studio: Studio) -> None:
     """Add the endpoint; its components are never shown."""
     if studio.grids is None:
         return
-    first = studio.cards()[0]
-    usual = {"x": "seed=1..4", "model": first.name, "method": "plain", "seed": "0"}
-    names = ("prompt", "x", "y", "z", "negative_prompt", "seed", "model", "method", "preset")
+    names = ("prompt", "x", "y", "z", *calls.PICTURE)
     with gr.Row(visible=False):
-        inputs = [gr.Textbox(label=name, value=usual.get(name, "")) for name in names]
+        inputs = [*calls.texts(*names, prompt="", x="seed=1..4", y="", z="", **calls.usual(studio)), *calls.added()]
         outputs = [gr.Image(label="sheet", format="png", type="filepath"), gr.JSON(label="facts")]
         button = gr.Button()
 
@@ -34,6 +34,9 @@ def build(studio: Studio) -> None:
         model: str | None,
         method: str | None,
         preset: str | None,
+        loras: Any,
+        embeddings: Any,
+        lora_masks: str | None,
         caller: gr.Request,
     ) -> Iterator[tuple[str | None, dict[str, Any]] | None]:
         """Make a picture for every combination of values, at most 100, and lay them out with their labels.
@@ -49,22 +52,21 @@ def build(studio: Studio) -> None:
             model: A base model's name, such as "tabletop".
             method: A method's name, such as "plain", "random_mask" or "maskunet_free".
             preset: One of the method's presets, or empty for its first.
+            loras: LoRA files of the folder of models that are put on the model, up to four, such as ["metal:0.8"].
+            embeddings: Embeddings of that folder, up to four, such as ["cat"] or ["cat:<my-cat>"].
+            lora_masks: What masks act on under a LoRA: "merged" weights, or those of the "base" alone.
 
         Returns:
             The sheet as a picture, and the axes with every cell's rewards, share of weights kept and seconds.
         """
-        address = caller.client.host
         axes = tuple((name, values) for name, _, values in (each.partition("=") for each in (x, y, z) if each))
         if "prompt" in {name.strip() for name, _ in axes}:
             prompt = "-"  # of the axis
-        shared = controls.request(controls.Values(prompt, negative_prompt, seed, model, method, preset))
-        asked = GridRequest(request=shared, axes=axes)
-        job = studio.grids.start(asked, owner=caller.session_hash or address, address=address)
-        told = None
-        for event in answered(studio, job):
-            news = event.phase, event.ahead, len(event.rows)
-            yield None if news == told else _output(studio.grids, event)
-            told = news
+        given = controls.Values(prompt, negative_prompt, seed, model, method, preset)
+        asked = GridRequest(request=calls.request(given, loras, embeddings, lora_masks), axes=axes)
+        job = studio.grids.start(asked, **calls.caller(caller))
+        output = partial(_output, studio.grids)
+        yield from calls.told(studio, job, output, lambda event: (event.phase, event.ahead, len(event.rows)))
 
     button.click(grid, inputs, outputs, api_name="grid", concurrency_limit=None)
 

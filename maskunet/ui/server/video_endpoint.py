@@ -1,6 +1,7 @@
 """The public endpoint /video: tells how far a video is, ends with the videos side by side and their numbers."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -8,7 +9,8 @@ import gradio as gr
 from maskunet.records import JobEvent
 from maskunet.records.video import Motion
 from maskunet.ui import controls
-from maskunet.ui.studio import Studio, VideoStudio, answered
+from maskunet.ui.server import calls
+from maskunet.ui.studio import Studio, VideoStudio
 
 USUAL = Motion()
 
@@ -17,13 +19,11 @@ def build(studio: Studio) -> None:
     """Add the endpoint; its components are never shown."""
     if studio.videos is None:
         return
-    first = studio.cards()[0]
-    usual = {"mask_per": USUAL.mask_per, "model": first.name, "method": "plain", "seed": "0"}
     with gr.Row(visible=False):
-        inputs: list[Any] = [gr.Textbox(label="prompt")]
+        inputs: list[Any] = calls.texts("prompt")
         inputs += [gr.Number(getattr(USUAL, name), label=name) for name in ("frames", "right", "down")]
-        names = ("mask_per", "negative_prompt", "seed", "model", "method", "preset")
-        inputs += [gr.Textbox(label=name, value=usual.get(name, "")) for name in names]
+        inputs += calls.texts("mask_per", *calls.PICTURE, mask_per=USUAL.mask_per, **calls.usual(studio))
+        inputs += calls.added()
         outputs = [gr.Image(label="video", format="gif", type="filepath"), gr.JSON(label="facts")]
         button = gr.Button()
 
@@ -38,6 +38,9 @@ def build(studio: Studio) -> None:
         model: str | None,
         method: str | None,
         preset: str | None,
+        loras: Any,
+        embeddings: Any,
+        lora_masks: str | None,
         caller: gr.Request,
     ) -> Iterator[tuple[str | None, dict[str, Any]] | None]:
         """Make a short video of a prompt, plain and under a method's masks from the same noise.
@@ -53,22 +56,25 @@ def build(studio: Studio) -> None:
             model: A base model's name, such as "tabletop".
             method: A method's name, such as "plain", "random_mask" or "maskunet_free".
             preset: One of the method's presets, or empty for its first.
+            loras: LoRA files of the folder of models that are put on the model, up to four, such as ["metal:0.8"].
+            embeddings: Embeddings of that folder, up to four, such as ["cat"] or ["cat:<my-cat>"].
+            lora_masks: What masks act on under a LoRA: "merged" weights, or those of the "base" alone.
 
         Returns:
             Both videos side by side as a GIF, and the motion asked and measured, consistency and cost of each.
         """
         whole = int(frames) if isinstance(frames, float) and frames.is_integer() else frames
         motion = Motion(frames=whole, right=right, down=down, mask_per=mask_per or "")
-        asked = controls.request(controls.Values(prompt or "", negative_prompt or "", seed, model, method, preset))
-        address = caller.client.host
-        job = studio.videos.start(asked, motion, owner=caller.session_hash or address, address=address)
-        told = None
-        for event in answered(studio, job):
-            news = event.phase, event.ahead, event.step and event.step.step, len(event.rows)
-            yield None if news == told else _output(studio.videos, event)
-            told = news
+        given = controls.Values(prompt, negative_prompt, seed, model, method, preset)
+        asked = calls.request(given, loras, embeddings, lora_masks)
+        job = studio.videos.start(asked, motion, **calls.caller(caller))
+        yield from calls.told(studio, job, partial(_output, studio.videos), _news)
 
     button.click(video, inputs, outputs, api_name="video", concurrency_limit=None)
+
+
+def _news(event: JobEvent) -> tuple[Any, ...]:
+    return event.phase, event.ahead, event.step and event.step.step, len(event.rows)
 
 
 def _output(videos: VideoStudio, event: JobEvent) -> tuple[str | None, dict[str, Any]]:

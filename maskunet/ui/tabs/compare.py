@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.records import JobEvent
-from maskunet.ui import controls, links, remembered, snippets, words
+from maskunet.ui import controls, links, remembered, snippets, to_share, words
 from maskunet.ui.handlers import QUEUED, QUICK, shows_a_run
 from maskunet.ui.html import live, pictures
 from maskunet.ui.html.copy_button import COPIES
@@ -126,8 +126,7 @@ class Compare(Part):
 
         @shows_a_run
         def share(run_id: str) -> list[Any]:
-            made = {path.name: str(path) for path in page.studio.shelf.share(page.found(run_id))}
-            return [gr.DownloadButton(value=made.get(name), visible=name in made) for name in words.SHARED]
+            return to_share.drawn(page.studio.shelf, page.found(run_id))
 
         self.share.click(share, page.shown, self.shared, **{**QUEUED, "show_progress": "full"})
         self.way.input(tell, self.way, self.codes, **QUICK)
@@ -157,7 +156,7 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     with gr.Row(visible=False, elem_id="actions") as actions:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
         share = gr.Button(words.TO_SHARE, size="sm")
-        shared = [gr.DownloadButton(said, size="sm", visible=False) for said in words.SHARED.values()]
+        shared = to_share.buttons()
         null = gr.Button(words.NULL_MASK, size="sm")
         null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
     null_said = gr.HTML("", elem_id="null")

@@ -1,5 +1,7 @@
-// The list of runs: its buttons open one, or take it off the list.
+// The list of runs: its buttons open one, draw it to show around, or take it off the list.
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-run]');
-  if (button) trigger('select', { run: button.dataset.run, act: button.dataset.act });
+  if (!button) return;
+  const { run, act } = button.dataset;
+  trigger(act === 'share' ? 'download' : 'select', { run, act });
 });

@@ -1,4 +1,4 @@
-"""The History tab: this browser's runs, kept in the browser; open one again or take it off the list."""
+"""The History tab: this browser's runs, kept in the browser; open one again, show it around, or take it off the list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.ui import words
+from maskunet.ui import to_share, words
 from maskunet.ui.handlers import QUEUED, picked, shows_a_run
 from maskunet.ui.html import pictures
 from maskunet.ui.remembered import Remembered
@@ -25,6 +25,9 @@ class History(Part):
     """The tab's components."""
 
     grid: gr.HTML
+    drawn: gr.Row
+    of: gr.HTML
+    files: list[gr.DownloadButton]
 
     def staged(self) -> list[Any]:
         """The list."""
@@ -35,7 +38,7 @@ class History(Part):
         return (gr.skip() if stage.kept is None or stage.event is not None else grid(stage.kept),)
 
     def wire(self, page: "Page") -> None:
-        """Open and remove."""
+        """Open, draw to share, and remove."""
         rest = (gr.skip(),) * (len(page.opening()) - len(page.staged()))
 
         @shows_a_run
@@ -50,6 +53,13 @@ class History(Part):
             gr.Info("Opened in Compare and Optimize.")
             return *shown, gr.skip()
 
+        @shows_a_run
+        def share(event: gr.EventData) -> tuple[Any, ...]:
+            run = page.found(str(picked(event).get("run", "")))
+            files = to_share.drawn(page.studio.shelf, run)
+            return gr.Row(visible=True), f'<p class="said">{escape(words.DRAWN.format(run=run.request))}</p>', *files
+
+        self.grid.download(share, None, [self.drawn, self.of, *self.files], **QUEUED)
         outputs = [*page.opening(), page.kept]
         opened = self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **QUEUED)
         page.forget_link(opened)
@@ -58,8 +68,11 @@ class History(Part):
 def build(page: "Page", tab: gr.Tab) -> History:
     """Draw the tab."""
     found = gr.HTML(grid([]), js_on_load=SCRIPT.read_text(), elem_id="history")
+    with gr.Row(visible=False, elem_id="history-share") as drawn:
+        of = gr.HTML("")
+        files = to_share.buttons()
     gr.Markdown(words.HISTORY_NOTE, elem_classes="hint")
-    return History(found)
+    return History(found, drawn, of, files)
 
 
 def grid(kept: Sequence[Remembered]) -> str:
@@ -79,6 +92,7 @@ def _card(item: Remembered) -> str:
         f'<article><img {pictures.ZOOM} src="{picture}" alt="Result for: {known["prompt"]}">'
         f"<div><p>{known['prompt']}</p><small>{known['model']}, {known['method']}, seed {known['seed']}{reward}</small>"
         f'{badge}<button type="button" data-run="{known["id"]}" data-act="open">{words.OPEN}</button>'
+        f'<button type="button" data-run="{known["id"]}" data-act="share">{words.TO_SHARE}</button>'
         f'<button type="button" data-run="{known["id"]}" data-act="remove">{words.DELETE}</button></div></article>'
     )
 

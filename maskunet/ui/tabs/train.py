@@ -148,7 +148,7 @@ class Train(Part):
             raise ValueError("Nothing was trained here yet.")
         request = newest.request
         card = self._card(request.recipe)
-        if card.method:
+        if not card.word:
             return gr.skip(), gr.skip(), gr.skip()
         fields = {field.name: field.default for field in next(iter(card.presets.values()))}
         token = str(request.settings.get("token", fields["token"]))
