@@ -283,7 +283,7 @@ def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
     again.get_by_role("tab", name="History").click()
     again.wait_for_selector("#history article")
     assert "a blue sphere" in again.locator("#history").inner_text()
-    again.locator("#history").get_by_role("button", name="Draw to share").click()
+    again.locator("#history").get_by_role("button", name="Make files to share").click()
     for name, file in (("Card", "card.png"), ("Steps (.webp)", "steps.webp"), ("Steps (.gif)", "steps.gif")):
         with again.expect_download() as download:
             again.locator("#history-share").get_by_role("button", name=name).click()
