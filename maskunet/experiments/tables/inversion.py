@@ -6,7 +6,6 @@ own generator, beside random ones that remove as many weights from the same pict
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,14 @@ import torch
 
 from maskunet import seeds
 from maskunet.encoders.text_states import TextStates
-from maskunet.evaluation.intervals import RESAMPLES, bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import RESAMPLES
+from maskunet.experiments.counted import change, share
+from maskunet.experiments.tables import drawn
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS as METHODS
 from maskunet.models.base import DiffusionModel
-from maskunet.models.base.dressed import dressed
 from maskunet.plugins import chosen
 from maskunet.records import Request
-from maskunet.records.added import Added
-from maskunet.records.run import StepEvent
-from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.captions import phrase
 from maskunet.tabletop.render import render
 from maskunet.tabletop.scenes import SIZES, Thing, place, random_thing
@@ -39,7 +36,6 @@ SHOWN, FRESH, TIMES = 5, 16, 4  # pictures to learn from; fresh ones for the los
 TOKEN = "<subject>"
 ALONE = ("a {}", "a photo of a {}", "a picture of a {}", "there is a {}", "a {} on a table")
 WITH = ("a {} and {}", "a {} left of {}", "a {} in front of {}")
-AT_ONCE = 8  # pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +134,7 @@ def train(model: DiffusionModel, subject: Subject, chosen: Any, out: Path) -> It
 
 def with_token(model: DiffusionModel, out: Path, seed: int) -> DiffusionModel:
     """The model with the token of a training on it."""
-    part = out / f"training-{seed}" / checkpoint.PART
-    return dressed(model, Added(embeddings=(("subject", TOKEN),)), {"loras": {}, "embeddings": {"subject": part}}, [])
+    return drawn.reading(model, out / f"training-{seed}" / checkpoint.PART, TOKEN)
 
 
 def losses(model: DiffusionModel, subject: Subject, named: str) -> list[float]:
@@ -210,15 +205,10 @@ def make(
     for training in (None, *trainings):
         model = base if training is None else with_token(base, out, training)
         names = [name for name, row in ROWS.items() if (row.asked == "token") == (training is not None)]
-        for start, name in product(range(0, n, AT_ONCE), names):
-            part = every[start : start + AT_ONCE]
-            missing = [(number, asked) for number, asked in part if (name, training, number) not in made]
+        for name, numbers, removed in drawn.missing(made, names, (training,), n):
             if should_stop():
                 return
-            if not missing:
-                continue
-            masked = [made.get(("token_masks", training, number)) for number, _ in missing]
-            removed = float(np.mean([one["removed"] for one in masked])) if all(masked) else 0.0
+            missing = [every[number] for number in numbers]
             for number, one in _together(loaded, model, subject, missing, ROWS[name], guidance, removed):
                 made[name, training, number] = {"row": name, "training": training, "number": number, **one}
                 yield made[name, training, number]
@@ -239,20 +229,10 @@ def _together(
         for number, asked in wanted
     ]  # fmt: skip
     settings = spec.settings("", {"removed": removed} if row.method == "random_mask" else {})
-    events: list[list[StepEvent]] = [[] for _ in requests]
-    for which, event in spec.run.together(model, WeightedRewards({}), requests, settings):
-        events[which].append(event)
-    for (number, asked), request, mine in zip(wanted, requests, events, strict=True):
-        image = torch.from_numpy(mine[-1].image).permute(2, 0, 1)[None].float() / 255
+    pictures = drawn.together(model, row.method, settings, requests)
+    for (number, asked), request, (image, gone) in zip(wanted, requests, pictures, strict=True):
         seen = verdict(loaded.checker.see(image)[0], subject, asked.other)
-        yield number, {"prompt": request.prompt, **seen, "removed": _removed(mine)}
-
-
-def _removed(events: Sequence[StepEvent]) -> float:
-    """The share of the weights that masks removed, over all steps."""
-    stats = [event.stats for event in events if event.stats is not None]
-    weights = sum(float(each.weights.sum()) * len(each.timesteps) for each in stats)
-    return sum(float(each.removed.sum()) for each in stats) / weights if weights else 0.0
+        yield number, {"prompt": request.prompt, **seen, "removed": gone}
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -270,7 +250,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "row": name,
-            **{kind: _share([row[kind] for row in by_row[name].values()]) for kind in ("subject", "textured", "other", "swallowed")},
+            **{kind: share([row[kind] for row in by_row[name].values()]) for kind in ("subject", "textured", "other", "swallowed")},
             "against_token": _against(by_row[name], by_row["token"]) if ROWS[name].asked == "token" and name != "token" else None,
             "removed": float(np.mean([row["removed"] for row in by_row[name].values()])),
         }
@@ -278,17 +258,6 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _share(found: Sequence[bool | None]) -> dict[str, float]:
-    known = [value for value in found if value is not None]
-    low, high = wilson(sum(known), len(known))
-    return {"value": sum(known) / len(known), "low": low, "high": high, "n": len(known)}
-
-
 def _against(mine: Mapping[Any, Mapping[str, Any]], token: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:
-    gains = [int(mine[key]["subject"]) - int(token[key]["subject"]) for key in mine if key in token]
-    low, high = bootstrap(gains)
-    fixed, broken = gains.count(1), gains.count(-1)
-    return {
-        "value": sum(gains) / len(gains), "low": low, "high": high, "fixed": fixed, "broken": broken,
-        "p": sign_test(fixed, broken),
-    }  # fmt: skip
+    both = [key for key in mine if key in token]
+    return change([mine[key]["subject"] for key in both], [token[key]["subject"] for key in both])

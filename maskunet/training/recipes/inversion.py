@@ -42,20 +42,29 @@ TEMPLATES = {
 """Captions of a picture without one, by what it shows; those of tabletop are in the words its model knows."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InversionSettings(Settings):
-    """The loop's settings, and:
+@dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
+class WordSettings:
+    """A word that learns.
 
     Attributes:
         token: the new word. begin: a word of the model's from which its vectors begin; "" for the mean of all.
         vectors: how many tokens of a prompt the word takes.
-        shows: what the pictures show, which decides their captions; one that has {} or the token in it keeps its own.
-        mirror: whether half of the pictures are mirrored.
     """
 
     token: str = setting("<mine>", "the new word, as prompts have it")
     begin: str = setting("", "known word to begin from")
     vectors: int = setting(1, "tokens that the word takes", low=1, high=64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionSettings(WordSettings, Settings):
+    """The loop's settings and the word's, and:
+
+    Attributes:
+        shows: what the pictures show, which decides their captions; one that has {} or the token in it keeps its own.
+        mirror: whether half of the pictures are mirrored.
+    """
+
     shows: str = setting("thing", "what the pictures show", choices=tuple(TEMPLATES))
     mirror: bool = setting(False, "half of the pictures mirrored")
 
@@ -80,14 +89,14 @@ def prepare(
 
 
 def objective(
-    model: DiffusionModel, settings: InversionSettings, held_out: Sequence[Pair], rewards: WeightedRewards | None
+    model: DiffusionModel, settings: WordSettings, held_out: Sequence[Pair], rewards: WeightedRewards | None
 ) -> Objective:
     """The diffusion loss; on held-out pictures the base model reads the first word in place of the new one."""
     held = diffusion.HeldOut(model, held_out, partial(before, settings))
     return Objective(losses=partial(diffusion.losses, model), exam=held.change)
 
 
-def before(settings: InversionSettings, text: str) -> str:
+def before(settings: WordSettings, text: str) -> str:
     """The text with a word that the base model knows in place of the new one."""
     return text.replace(settings.token, settings.begin or "thing")
 
@@ -97,12 +106,15 @@ class Inverted(UNet):
 
     def __init__(self, model: DiffusionModel, word: NewWord):
         super().__init__(model.unet)
-        self.rows = word.rows
+        self.word = word
 
 
 @contextmanager
-def build(model: DiffusionModel, settings: InversionSettings) -> Iterator[Recipe]:
+def build(model: DiffusionModel, settings: Any) -> Iterator[Recipe]:
     """Let copies of the text encoder's tables have rows that learn; the base model is not touched.
+
+    Args:
+        settings: the loop's and `WordSettings`.
 
     Raises:
         ValueError: as `NewWord`.
