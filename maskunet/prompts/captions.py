@@ -1,7 +1,7 @@
 """The captions of a folder's pictures, wherever they are written: the same ones for every command.
 
 Looked for in this order: metadata.jsonl, .csv, .tsv or .parquet in the folder, COCO's captions*.json in it or in
-annotations/ beside it, and a .txt or .caption beside each picture.
+annotations/ beside it, a .txt or .caption beside each picture, and ReVersion's text.json.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from maskunet.prompts.words import shortened
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.tsv", "metadata.parquet")
 FILES = ("file_name", "filename", "file", "image")  # what a row may call the picture's file
 BESIDE = (".txt", ".caption")
+LISTED = "text.json"  # ReVersion's: a list of captions for each file, among which its training draws
 NONE = "no caption"
 
 
@@ -24,13 +25,14 @@ class Entry:
     Attributes:
         file: within the folder; empty if its row names none.
         text: the first, if there are several; empty if there is none, and `lacks` says why.
-        others: how many more there are.
+        others: how many more there are. more: those that a training may draw in its place.
     """
 
     file: str
     text: str
     lacks: str = ""
     others: int = 0
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def read(folder: Path, files: Sequence[str], annotations: Path | None = None) ->
         return _of_coco(annotations, files)
     entries = tuple(_beside(folder, files))
     if not any(entry.text for entry in entries):
-        return Captions()
+        return _listed(folder / LISTED, files)
     return Captions("the .txt beside each", entries, _several("the .txt beside them", entries))
 
 
@@ -100,6 +102,24 @@ def _beside(folder: Path, files: Sequence[str]) -> Iterator[Entry]:
         path = next((p for kind in BESIDE if (p := (folder / file).with_suffix(kind)).is_file()), None)
         found = [line.strip() for _, line in rows.lines(rows.text_of(path))] if path else []
         yield Entry(file, found[0], others=len(found) - 1) if found else Entry(file, "", NONE)
+
+
+def _listed(path: Path, files: Sequence[str]) -> Captions:
+    """Those of a text.json; none, if there is no such file or it is about other things than the pictures."""
+    found = rows.loaded(rows.text_of(path)) if path.is_file() else None
+    if not isinstance(found, dict) or not found.keys() & set(files):
+        return Captions()
+    entries = []
+    for file in files:
+        said = [found.get(file, [])] if isinstance(found.get(file), str) else found.get(file, [])
+        if not (isinstance(said, list) and all(isinstance(text, str) for text in said)):
+            raise ValueError(
+                f'“{path.name}” must give each picture a list of captions, as {{"0.jpg": ["a cat {{}} a box"]}}; that of '
+                f"{shortened(file)} is none."
+            )
+        first, *more = [text.strip() for text in said if text.strip()] or [""]
+        entries.append(Entry(file, first, "" if first else NONE, more=tuple(more)))
+    return Captions(path.name, tuple(entries))
 
 
 def _annotations_of(folder: Path) -> Path | None:

@@ -40,7 +40,7 @@ class OwnPictures:
             todo = inside or "Put 3 to 10 pictures of one subject into it: PNG or JPEG."
             raise ValueError(f"The folder “{folder.name}” holds no pictures. {todo}")
         found = of_kohya_folders(of_kohya) if of_kohya else captions.read(folder, [path.name for path in self.files])
-        self.texts = {folder / file: text for file, text in found.texts.items()}
+        self.texts = {folder / each.file: (each.text, *each.more) for each in found.entries if each.file and each.text}
         few = len(self.files) < FEW
         self.notes = tuple(
             filter(
@@ -59,11 +59,16 @@ class OwnPictures:
 
     def __call__(self, index: int, draw: int) -> Pair:
         """See `maskunet.training.data.Pairs`."""
-        path = self.files[index]
-        pair = pictured(self.texts.get(path, ""), path, self.size)
+        path, said = self.files[index], self.said(index)
+        which = np.random.default_rng((12, draw)).integers(len(said)) if len(said) > 1 else 0
+        pair = pictured(said[which], path, self.size)
         if pair.image.std((0, 1)).max() < BLANK:
             raise ValueError("a picture of one color")
         return pair
+
+    def said(self, index: int) -> tuple[str, ...]:
+        """The captions of a picture, of which each draw takes one; an empty one if it has none."""
+        return self.texts.get(self.files[index], ("",))
 
     def name(self, index: int) -> str:
         """What a pair is called: its picture's file."""

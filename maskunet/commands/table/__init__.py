@@ -1,15 +1,26 @@
-"""python -m maskunet table 1 to 4, dreambooth, inversion or video, figure 9b: make a table of the paper anew."""
+"""python -m maskunet table 1 to 4, dreambooth, inversion, reversion or video, figure 9b: make a table of the paper anew."""
 
 from dataclasses import replace
 
 from maskunet.commands.base import CommandSpec, UsageError
-from maskunet.commands.table import binding, dreambooth, inversion, trained, video
-from maskunet.commands.table.options import BINDING, DREAMBOOTH, INVERSION, LEAST, NUMBERS, PICTURES, VIDEO, Options
+from maskunet.commands.table import binding, dreambooth, inversion, reversion, trained, video
+from maskunet.commands.table.options import (
+    BINDING,
+    DREAMBOOTH,
+    INVERSION,
+    LEAST,
+    NUMBERS,
+    PICTURES,
+    REVERSION,
+    VIDEO,
+    Options,
+)
 
 __all__ = ["SPEC", "Options", "run"]
 
 RUNS = {
-    **dict.fromkeys(BINDING, binding.run), DREAMBOOTH: dreambooth.run, INVERSION: inversion.run, VIDEO: video.run,
+    **dict.fromkeys(BINDING, binding.run), DREAMBOOTH: dreambooth.run, INVERSION: inversion.run,
+    REVERSION: reversion.run, VIDEO: video.run,
 }  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """The table of textual inversion: what one word learns."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from maskunet.commands.base import UsageError, bar, command_line, follow, make_folder, resumable
+from maskunet.commands.base import UsageError, command_line, follow, make_folder, resumable
+from maskunet.commands.table.learned import learn
 from maskunet.commands.table.options import Options, embedded
 
 OTHERWISE = "table inversion is made on tabletop, whose checker sees the subject; leave --weights and --coco out"
@@ -33,7 +33,9 @@ def run(options: Options) -> None:
     path = options.out / "rows.jsonl"
     done = journal.resume(path, about, "table")
     with resumable() as should_stop:
-        _invert(loaded.model, subject, trainings, options.out, should_stop)
+        learn(
+            [inversion.train(loaded.model, subject, how, options.out, recipe) for recipe, how in trainings], should_stop
+        )
         if should_stop():
             return
         made = inversion.make(
@@ -59,21 +61,6 @@ def run(options: Options) -> None:
     about |= {**named, "closed": closed, "command": command_line(options.kind, options), "versions": versions()}
     inversion_report.save(options.out, lines, about)
     sys.stdout.write(inversion_report.markdown(lines, about))
-
-
-def _invert(model: Any, subject: Any, trainings: Sequence[tuple[str, Any]], out: Path, should_stop: Any) -> None:
-    """Train the token, alone and with masks, once for each seed; Ctrl+C keeps what was reached."""
-    from contextlib import closing
-
-    from maskunet.experiments.tables import inversion
-
-    for number, (recipe, chosen) in enumerate(trainings, 1):
-        with closing(inversion.train(model, subject, chosen, out, recipe)) as events, bar("step") as line:
-            for event in events:
-                line.total, line.n = event.steps, event.step
-                line.set_postfix_str(f"training {number} of {len(trainings)}, loss {event.loss:.4f}")
-                if should_stop():
-                    return
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, int | None, int]:

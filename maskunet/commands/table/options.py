@@ -8,15 +8,16 @@ from maskunet import plugins
 from maskunet.commands.base import ModelOptions, UsageError, key_value, option
 
 TRAINED, BINDING = ("1", "4"), ("2", "3")  # the second ones train nothing
-DREAMBOOTH, INVERSION, VIDEO = "dreambooth", "inversion", "video"
-NUMBERS = ("1", "2", "3", "4", DREAMBOOTH, INVERSION, VIDEO)
+DREAMBOOTH, INVERSION, REVERSION, VIDEO = "dreambooth", "inversion", "reversion", "video"
+NUMBERS = ("1", "2", "3", "4", DREAMBOOTH, INVERSION, REVERSION, VIDEO)
 PICTURES = {
-    **dict.fromkeys(TRAINED, 500), **dict.fromkeys(BINDING, 60), "9b": 500, DREAMBOOTH: 20, INVERSION: 40, VIDEO: 4,
+    **dict.fromkeys(TRAINED, 500), **dict.fromkeys(BINDING, 60), "9b": 500, DREAMBOOTH: 20, INVERSION: 40, REVERSION: 20,
+    VIDEO: 4,
 }  # fmt: skip
-LEAST = {**dict.fromkeys((*TRAINED, "9b", INVERSION), 4)}  # of them; of the others 1
+LEAST = {**dict.fromkeys((*TRAINED, "9b", INVERSION, REVERSION), 4)}  # of them; of the others 1
 PICTURES_HELP = (
     f"per row and seed, {PICTURES['1']} if left out; of tables 2 and 3 per task too, {PICTURES['2']}; of a subject for each kind "
-    f"of prompt, {PICTURES[DREAMBOOTH]}; of a learned word {PICTURES[INVERSION]}; videos per task {PICTURES[VIDEO]}; torchrun and "
+    f"of prompt, {PICTURES[DREAMBOOTH]}; of a learned word {PICTURES[INVERSION]}, of a learned relation {PICTURES[REVERSION]}; videos per task {PICTURES[VIDEO]}; torchrun and "
     "accelerate launch take --n for one of theirs"
 )
 SPLIT = "of inversion: settings are chosen on the subject of train"

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import bootstrap, sign_test
+from maskunet.experiments.counted import share, told
 from maskunet.experiments.dreambooth.prompts import ALONE, BESIDE, CLASS, DRIFT, NAME
 from maskunet.experiments.dreambooth.rows import FIRST, FREE, ROWS, SECONDS, STEPS
 from maskunet.experiments.markdown import markdown_table
@@ -52,12 +53,7 @@ def _shares(rows: Rows) -> dict[str, dict[str, float]]:
         "both": [row["subject"] and row["right"] for row in of[BESIDE]], "class": [row["right"] for row in of[CLASS]],
         "leak": [row["subject"] for row in of[CLASS]], "tasks": [row["right"] for row in of[DRIFT]],
     }  # fmt: skip
-    return {name: _share(values) for name, values in counted.items() if values}
-
-
-def _share(values: Sequence[bool]) -> dict[str, float]:
-    low, high = wilson(sum(values), len(values))
-    return {"value": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
+    return {name: share(values) for name, values in counted.items() if values}
 
 
 def _drift(mine: Rows, rows: Rows, group: str) -> dict[str, float] | None:
@@ -143,4 +139,4 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
 
 
 def _told(found: Mapping[str, float] | None, sign: str = "") -> str:
-    return f"{found['value']:{sign}.2f} ({found['low']:{sign}.2f} to {found['high']:{sign}.2f})" if found else ""
+    return told(found, sign) if found else ""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import bootstrap
+from maskunet.experiments.counted import change, share
 from maskunet.experiments.evaluate import judge
 from maskunet.library.library import Loaded
 from maskunet.records import Request
@@ -156,8 +157,7 @@ def _shares(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> dict[str,
     found, weighted = {}, []
     for title, task in table.tasks.items():
         right = [bool(row["correct"]) for row in rows if row["task"] == task]
-        low, high = wilson(sum(right), len(right))
-        found[title] = {"value": sum(right) / len(right), "low": low, "high": high, "n": len(right)}
+        found[title] = share(right)
         # Each task counts the same in the overall, however many pictures it has.
         weighted += [value * len(rows) / len(right) / len(table.tasks) for value in right]
     low, high = bootstrap(weighted)
@@ -166,14 +166,4 @@ def _shares(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def _against(mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    gains = [int(a["correct"]) - int(b["correct"]) for a, b in zip(mine, plain, strict=True)]
-    low, high = bootstrap(gains)
-    fixed, broken = gains.count(1), gains.count(-1)
-    return {
-        "value": sum(gains) / len(gains),
-        "low": low,
-        "high": high,
-        "fixed": fixed,
-        "broken": broken,
-        "p": sign_test(fixed, broken),
-    }
+    return change([row["correct"] for row in mine], [row["correct"] for row in plain])

@@ -15,17 +15,15 @@ import torch
 
 from maskunet import seeds
 from maskunet.encoders.text_states import TextStates
-from maskunet.evaluation.intervals import RESAMPLES, bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import RESAMPLES
+from maskunet.experiments.counted import change, share
+from maskunet.experiments.tables import drawn
 from maskunet.experiments.trained import offer
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS as METHODS
 from maskunet.models.base import DiffusionModel
-from maskunet.models.base.dressed import dressed
 from maskunet.plugins import chosen
 from maskunet.records import Request
-from maskunet.records.added import Added
-from maskunet.records.run import StepEvent
-from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.captions import phrase
 from maskunet.tabletop.render import render
 from maskunet.tabletop.scenes import SIZES, Thing, place, random_thing
@@ -40,7 +38,6 @@ SHOWN, FRESH, TIMES = 5, 16, 4  # pictures to learn from; fresh ones for the los
 TOKEN = "<subject>"
 ALONE = ("a {}", "a photo of a {}", "a picture of a {}", "there is a {}", "a {} on a table")
 WITH = ("a {} and {}", "a {} left of {}", "a {} in front of {}")
-AT_ONCE = 8  # pictures
 ALONE_TRAINED, TOGETHER = "inversion", "inversion_masks"  # recipes that make the token
 FOLDERS = {ALONE_TRAINED: "training", TOGETHER: "together"}  # of trainings, before the seed
 
@@ -148,7 +145,7 @@ def with_token(model: DiffusionModel, out: Path, seed: int, recipe: str = ALONE_
     part = _folder(out, recipe, seed) / checkpoint.PART
     if recipe == TOGETHER:
         offer(model, RECIPES[recipe].makes, recipe, part)
-    return dressed(model, Added(embeddings=(("subject", TOKEN),)), {"loras": {}, "embeddings": {"subject": part}}, [])
+    return drawn.reading(model, part, TOKEN)
 
 
 def _folder(out: Path, recipe: str, seed: int) -> Path:
@@ -223,15 +220,10 @@ def make(
     for training, recipe in ((None, ""), *product(trainings, FOLDERS)):
         model = base if training is None else with_token(base, out, training, recipe)
         names = [name for name, row in ROWS.items() if row.recipe == recipe]
-        for start, name in product(range(0, n, AT_ONCE), names):
-            part = every[start : start + AT_ONCE]
-            missing = [(number, asked) for number, asked in part if (name, training, number) not in made]
+        for name, numbers, removed in drawn.missing(made, names, (training,), n):
             if should_stop():
                 return
-            if not missing:
-                continue
-            masked = [made.get(("token_masks", training, number)) for number, _ in missing]
-            removed = float(np.mean([one["removed"] for one in masked])) if all(masked) else 0.0
+            missing = [every[number] for number in numbers]
             for number, one in _together(loaded, model, subject, missing, ROWS[name], guidance, removed):
                 made[name, training, number] = {"row": name, "training": training, "number": number, **one}
                 yield made[name, training, number]
@@ -253,20 +245,10 @@ def _together(
     ]  # fmt: skip
     own = {"generator": row.recipe} if row.recipe == TOGETHER else {}
     settings = spec.settings("", {"removed": removed} if row.method == "random_mask" else own)
-    events: list[list[StepEvent]] = [[] for _ in requests]
-    for which, event in spec.run.together(model, WeightedRewards({}), requests, settings):
-        events[which].append(event)
-    for (number, asked), request, mine in zip(wanted, requests, events, strict=True):
-        image = torch.from_numpy(mine[-1].image).permute(2, 0, 1)[None].float() / 255
+    pictures = drawn.together(model, row.method, settings, requests)
+    for (number, asked), request, (image, gone) in zip(wanted, requests, pictures, strict=True):
         seen = verdict(loaded.checker.see(image)[0], subject, asked.other)
-        yield number, {"prompt": request.prompt, **seen, "removed": _removed(mine)}
-
-
-def _removed(events: Sequence[StepEvent]) -> float:
-    """The share of the weights that masks removed, over all steps."""
-    stats = [event.stats for event in events if event.stats is not None]
-    weights = sum(float(each.weights.sum()) * len(each.timesteps) for each in stats)
-    return sum(float(each.removed.sum()) for each in stats) / weights if weights else 0.0
+        yield number, {"prompt": request.prompt, **seen, "removed": gone}
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -284,7 +266,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "row": name,
-            **{kind: _share([row[kind] for row in by_row[name].values()]) for kind in ("subject", "textured", "other", "swallowed")},
+            **{kind: share([row[kind] for row in by_row[name].values()]) for kind in ("subject", "textured", "other", "swallowed")},
             "against_token": _against(by_row[name], by_row["token"]) if ROWS[name].asked == "token" and name != "token" else None,
             "removed": float(np.mean([row["removed"] for row in by_row[name].values()])),
         }
@@ -292,17 +274,6 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _share(found: Sequence[bool | None]) -> dict[str, float]:
-    known = [value for value in found if value is not None]
-    low, high = wilson(sum(known), len(known))
-    return {"value": sum(known) / len(known), "low": low, "high": high, "n": len(known)}
-
-
 def _against(mine: Mapping[Any, Mapping[str, Any]], token: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:
-    gains = [int(mine[key]["subject"]) - int(token[key]["subject"]) for key in mine if key in token]
-    low, high = bootstrap(gains)
-    fixed, broken = gains.count(1), gains.count(-1)
-    return {
-        "value": sum(gains) / len(gains), "low": low, "high": high, "fixed": fixed, "broken": broken,
-        "p": sign_test(fixed, broken),
-    }  # fmt: skip
+    both = [key for key in mine if key in token]
+    return change([mine[key]["subject"] for key in both], [token[key]["subject"] for key in both])

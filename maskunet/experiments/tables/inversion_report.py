@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from maskunet.experiments.counted import told
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tables.inversion import ROWS
 from maskunet.records.disk import whole
@@ -32,7 +33,7 @@ def save(out: Path, lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
 def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
     """The table, what it was made of, and whether the bars are met."""
     (token,) = (line for line in lines if line["row"] == "token")
-    gaps = [f"{_spread(gap)} ({gap['n']} renders)" for gap in about["closed"]]
+    gaps = [f"{told(gap)} ({gap['n']} renders)" for gap in about["closed"]]
     least = min(gap["value"] for gap in about["closed"])
     met = [
         _bar("share of the gap closed, the worst training", least, BARS["closed"]),
@@ -71,13 +72,7 @@ def _bar(what: str, value: float, bar: float) -> str:
 
 
 def _cells(line: Mapping[str, Any]) -> list[str]:
-    shares = [_spread(line[kind]) for kind in ("subject", "textured", "other", "swallowed")]
+    shares = [told(line[kind]) for kind in ("subject", "textured", "other", "swallowed")]
     gain = line["against_token"]
-    against = (
-        [f"{gain['value']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})", f"{gain['p']:.3f}"] if gain else ["", ""]
-    )
+    against = [told(gain, "+"), f"{gain['p']:.3f}"] if gain else ["", ""]
     return [ROWS[line["row"]].title, *shares, *against, f"{line['removed']:.3f}" if line["removed"] else ""]
-
-
-def _spread(share: Mapping[str, float]) -> str:
-    return f"{share['value']:.2f} ({share['low']:.2f} to {share['high']:.2f})"
