@@ -31,6 +31,9 @@ class Options(SamplingOptions):
     n: int = option(32, "prompts, of all tasks in turn", low=1)
     seed: int = seed_option(1, "which prompts, and the first noise")
     split: str = option("test", choices=("test", "train"))
+    by: str = option(
+        "sites", "whole matrices, over thirds of the steps too, or each head of them", choices=("sites", "heads")
+    )
     out: Path = option(writes="folder", help="folder for rows and tables")
 
 
@@ -51,12 +54,13 @@ def run(options: Options) -> None:
     request = filled(request, method_of("knock_out"), loaded.model)
     about = {**identity, "steps": request.steps, "guidance": request.guidance}
     about |= {"seed": options.seed, "split": options.split}
+    about |= {} if options.by == causal.BY[0] else {"by": options.by}  # folders from before it could be said go on
     make_folder(options.out)
     file = options.out / "rows.jsonl"
     done = journal.resume(file, about, "causal map")
     asked = causal.prompts(options.n, options.seed, options.split)
-    total = len(asked) * (1 + len(causal.places(loaded.model.unet, request.steps)))
-    work = causal.causal(loaded, request, asked=asked, done=done)
+    total = len(asked) * (1 + len(causal.places(loaded.model.unet, request.steps, options.by)))
+    work = causal.causal(loaded, request, asked=asked, done=done, by=options.by)
     with resumable() as should_stop, bar("picture", total, initial=len(done)) as line:
         for row in journal.kept(work, file):
             done.append(row)

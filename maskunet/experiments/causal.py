@@ -1,9 +1,10 @@
-"""What does each part of the network do? Every site knocked out over every third of the steps, beside the plain picture.
+"""What does each part of the network do? Every site knocked out over every third of the steps, beside the plain picture,
+or every head of it over all steps.
 
 Ablation, paired: the same prompts, noise, steps and guidance with and without one matrix. Where queries, keys and values
 have no bias, as in Stable Diffusion, two matrices of a layer have one effect: without its queries as without its keys
 attention looks everywhere evenly, and without its values as without its output the layer says nothing. Each pair is
-measured once.
+measured once. Of a head the same is true.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from maskunet.evaluation.intervals import bootstrap, sign_test
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
+from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.methods.base import Sampling
@@ -27,6 +29,7 @@ from maskunet.records.causal_map import TWINS
 from maskunet.records.selection import Place, parse, place_of, thirds
 from maskunet.tabletop.tasks import TASKS, Case
 
+BY = ("sites", "heads")
 BATCH = 8  # pictures that share U-Net calls
 Subject = tuple[int, Case, int]  # a number that stays its own, the prompt, the seed of its noise
 
@@ -37,30 +40,38 @@ def prompts(n: int, seed: int, split: str) -> list[Subject]:
     return [(number, case, noise) for number, (case, noise) in enumerate(found)]
 
 
-def places(unet: nn.Module, steps: int) -> list[Place]:
-    """What is knocked out: every site, or of two with one effect the first, over all steps and over each third."""
+def places(unet: nn.Module, steps: int, by: str = BY[0]) -> list[Place]:
+    """What is knocked out: every site, or of two with one effect the first, over all steps and over each third.
+
+    Args:
+        by: one of `BY`: whole sites, or each head of them, over all steps.
+    """
     sites = find_sites(unet)
     biased = any(unet.get_submodule(site.name).bias is not None for site in sites if site.role != "out")
-    measured = [place_of(site.name) for site in sites if biased or site.role not in TWINS]
+    sites = [site for site in sites if biased or site.role not in TWINS]
+    measured = [place_of(site.name) for site in sites]
+    if by == "heads":
+        each = zip(measured, heads_of(unet, sites), strict=True)
+        return [replace(site, heads=(head,)) for site, count in each for head in range(count)]
     return [replace(site, steps=some) for site in dict.fromkeys(measured) for some in ((), *thirds(steps))]
 
 
 def causal(
-    loaded: Loaded, request: Request, *, asked: Sequence[Subject], done: Iterable[Mapping[str, Any]] = ()
-) -> Iterator[dict[str, Any]]:
+    loaded: Loaded, request: Request, *, asked: Sequence[Subject], done: Iterable[Mapping[str, Any]] = (), by: str = BY[0]
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Make and judge the pictures, some prompts with all places at a time: what is stopped early has seen every place.
 
     Args:
         loaded: the base model, with the checker.
         request: steps, guidance and negative prompt; the rest is replaced.
-        done: rows of an earlier run; what is in them is left out.
+        done: rows of an earlier run; what is in them is left out. by: see `places`.
 
     Yields:
         A row per picture: what was knocked out (empty for the plain one), the prompt's number, prompt, seed, task, whether
         it is correct, rewards, and `distance`, the mean difference of its pixels from the plain one's, 0 to 255.
     """
     made = {(row["what"], row["number"]) for row in done}
-    every = ["", *map(str, places(loaded.model.unet, request.steps or loaded.model.steps))]
+    every = ["", *map(str, places(loaded.model.unet, request.steps or loaded.model.steps, by))]
     for start in range(0, len(asked), BATCH):
         some = asked[start : start + BATCH]
         missing = [what for what in every if {(what, number) for number, *_ in some} - made]
@@ -188,7 +199,8 @@ def table(found: Mapping[str, Any]) -> str:
     """Two Markdown tables: one matrix of each block on average, and all places by how far the pictures are apart."""
     plain = found["plain"]
     head = ["without", "n", "pixels apart", "correct", "mended, broken", "total reward"]
-    blocks = [(f"one matrix of `{x['what']}`", f"{x['n']} x {x['places']}", *_told(x)) for x in found["blocks"]]
+    part = "head of a matrix" if any(parse(x["what"])[0].heads for x in found["cells"]) else "matrix"
+    blocks = [(f"one {part} of `{x['what']}`", f"{x['n']} x {x['places']}", *_told(x)) for x in found["blocks"]]
     cells = sorted(found["cells"], key=lambda cell: -cell["distance"])
     rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), f"{x['p']:.3f}") for x in cells]
     return (

@@ -36,6 +36,23 @@ def test_every_site_over_all_steps_and_each_third_with_twins_measured_once(tiny_
     assert found[:4] == ["block1.layer0.self.q", *(f"block1.layer0.self.q@{some}" for some in ("1-5", "6-10", "11-15"))]
 
 
+def test_by_heads_every_head_of_what_is_measured_is_out_over_all_steps(tiny_sd15):
+    heads = [str(place) for place in causal.places(tiny_sd15.unet, 15, "heads")]
+    sites = [str(place) for place in causal.places(tiny_sd15.unet, 15) if not place.steps]
+    count = tiny_sd15.unet.up_blocks[1].attentions[0].transformer_blocks[0].attn1.heads
+    assert count > 1 and heads == [f"{site}.head{head}" for site in sites for head in range(count)]
+    loaded = Loaded(model=tiny_sd15, rewards=Redness(), checker=Checker())
+    rows = list(causal.causal(loaded, QUICK, asked=ASKED[:1], by="heads"))
+    assert [row["what"] for row in rows] == ["", *heads] and any(row["distance"] for row in rows)
+    text = causal.table(causal.summarize(rows))
+    assert "one head of a matrix of `block1`" in text and f"`{heads[0]}`" in text
+
+
+@pytest.mark.parametrize(("one", "twin"), [("self.q.head1", "self.k.head1"), ("cross.v.head0", "cross.out.head0")])
+def test_twins_are_one_picture_by_heads_too(tiny_sd15, one, twin):
+    test_twins_are_one_picture(tiny_sd15, one, twin)
+
+
 def test_with_biases_no_two_matrices_have_one_effect(tiny_sd15):
     unet = tiny_unet()
     unet.up_blocks[1].attentions[0].transformer_blocks[0].attn1.to_q.bias = torch.nn.Parameter(torch.zeros(1))
@@ -65,7 +82,7 @@ def test_a_picture_is_that_of_the_method_though_its_first_steps_were_not_made_ag
 def test_steps_before_the_place_is_out_are_made_once(tiny_sd15, monkeypatch):
     calls = []
     hook = tiny_sd15.unet.conv_out.register_forward_hook(lambda *_: calls.append(1))
-    monkeypatch.setattr(causal, "places", lambda unet, steps: parse("cross.v@3; self.v@2"))
+    monkeypatch.setattr(causal, "places", lambda unet, steps, by: parse("cross.v@3; self.v@2"))
     make(tiny_sd15)
     hook.remove()
     assert len(calls) == 3 + 1 + 2
@@ -97,7 +114,9 @@ def test_effects_are_paired_with_the_plain_pictures():
 
 
 def test_the_command_writes_a_map_that_the_page_reads_and_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(causal, "places", lambda unet, steps: parse("block1.layer0.cross.v@2; block2.layer1.self.q"))
+    monkeypatch.setattr(
+        causal, "places", lambda unet, steps, by: parse("block1.layer0.cross.v@2; block2.layer1.self.q")
+    )
     words = ["causal", "--model", "tabletop", "--steps", "2", "--n", "1", "--device", "cpu", "--out", str(tmp_path)]
     assert not main(words)
     before = (tmp_path / "rows.jsonl").read_text()

@@ -119,8 +119,9 @@ BASE = BaseSamples(sheet=np.full((8, 32, 3), 60, np.uint8), captions=(EVIL, "b",
 def test_the_fields_are_those_of_the_recipe_and_its_preset():
     shown = tab()
     assert drawn(shown.changed.props["form"]) == {"variant": "light", "steps": 400}
-    recipe, preset, changed = shown.new_recipe("lora")
-    assert recipe.info == "Additions." and preset.value == "tabletop"
+    about, preset, changed = shown.new_recipe("lora")
+    assert about == '<p class="hint">Additions.</p>' and preset.value == "tabletop"
+    assert "Masks &lt;learn&gt;." in shown.about.value
     assert drawn(changed.props["form"]) == {"steps": 300, "rank": 4} and changed.value == {}
     at_once, _, folded = changed.props["form"].partition("<details>")
     assert list(drawn(at_once)) == ["steps"] and list(drawn(folded)) == ["rank"]

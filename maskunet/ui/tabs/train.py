@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -26,6 +27,7 @@ class Train(Part):
 
     studio: TrainStudio
     recipe: gr.Dropdown
+    about: gr.HTML
     preset: gr.Dropdown
     name: gr.Textbox
     base: gr.Dropdown
@@ -46,7 +48,7 @@ class Train(Part):
         c: controls.Controls = page.c
         shown = [self.start, self.stop, self.status, self.kept, self.archive, self.log, self.samples, self.curves]
         offered = [[c.method, c.model, c.trained], c.trained]
-        self.recipe.input(self.new_recipe, self.recipe, [self.recipe, self.preset, self.changed], **QUICK)
+        self.recipe.input(self.new_recipe, self.recipe, [self.about, self.preset, self.changed], **QUICK)
         self.recipe.input(self.ask_pictures, self.recipe, self.own, **QUICK)
         self.preset.input(self.new_preset, [self.recipe, self.preset], self.changed, **QUICK)
         started = self.start.click(
@@ -62,11 +64,11 @@ class Train(Part):
         used.success(self.say_word, None, [c.added.embeddings, c.added.tokens, c.prompt], **QUICK)
 
     def new_recipe(self, recipe: str) -> tuple[Any, ...]:
-        """Another recipe: its presets, and the settings of the first."""
+        """Another recipe: what it is, its presets, and the settings of the first."""
         card = self._card(recipe)
         first = next(iter(card.presets))
         preset = gr.Dropdown(choices=list(card.presets), value=first)
-        return gr.Dropdown(info=card.summary), preset, self.new_preset(recipe, first)
+        return about(card), preset, self.new_preset(recipe, first)
 
     def ask_pictures(self, recipe: str) -> gr.File:
         """Where to drop pictures, if the recipe learns from the user's own."""
@@ -169,29 +171,30 @@ def build(page: "Page", tab: gr.Tab) -> Train:
         with gr.Row():
             base = gr.Dropdown(
                 [(title, known) for known, title in bases.items()], value=next(iter(bases)), label=words.MODEL,
-                filterable=False, min_width=220, elem_id="training-base",
+                filterable=False, scale=2, min_width=220, elem_id="training-base",
             )  # fmt: skip
             recipe = gr.Dropdown(
                 [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
-                info=first.summary, filterable=False, min_width=220, elem_id="recipe",
+                filterable=False, scale=3, min_width=250, elem_id="recipe",
             )  # fmt: skip
             presets = gr.Dropdown(
                 list(first.presets),
                 value=preset,
                 label=words.PRESET,
                 filterable=False,
-                min_width=140,
+                min_width=120,
             )
             name = gr.Textbox(
                 "mine",
                 label=words.TRAINING_NAME,
                 max_lines=1,
-                min_width=160,
+                min_width=140,
                 elem_id="training-name",
             )
+        said = gr.HTML(about(first), elem_id="training-recipe")
         own = gr.File(
             label=words.OWN_PICTURES, file_count="multiple", file_types=["image"], visible=first.own_pictures,
-            height=150, elem_id="own-pictures",
+            height=134, elem_id="own-pictures",
         )  # fmt: skip
         changed = settings.build(fields(first, preset), elem_id="train-settings")
         with gr.Row(elem_id="train-row"):
@@ -204,8 +207,29 @@ def build(page: "Page", tab: gr.Tab) -> Train:
         use = gr.Button(words.USE_TRAINED, size="sm", elem_id="use-trained")
     samples, curves = gr.HTML("", elem_id="training-samples"), gr.HTML("", elem_id="training-curves")
     return Train(
-        studio, recipe, presets, name, base, own, changed, start, stop, status, kept, archive, log, use, samples, curves
+        studio,
+        recipe,
+        said,
+        presets,
+        name,
+        base,
+        own,
+        changed,
+        start,
+        stop,
+        status,
+        kept,
+        archive,
+        log,
+        use,
+        samples,
+        curves,
     )
+
+
+def about(card: RecipeCard) -> str:
+    """What a recipe is."""
+    return f'<p class="hint">{escape(card.summary)}</p>'
 
 
 def fields(card: RecipeCard, preset: str) -> str:
