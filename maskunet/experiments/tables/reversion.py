@@ -219,15 +219,15 @@ def _of(name: str, training: int) -> int | None:
 
 
 def _line(relation: str, name: str, of: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    mine = of[name]
+    mine = list({key(row): row for row in of[name]}.values())  # of several trainings "and" has the same pictures
     related = {other: [row["related"] for row in found] for other, found in of.items()}
     entities = {other: [row["entities"] for row in found] for other, found in of.items()}
     masked = name in drawn.METHODS_OF
     return {
         "relation": relation,
         "row": name,
-        "related": share(related[name]),
-        "entities": share(entities[name]),
+        "related": share([row["related"] for row in mine]),
+        "entities": share([row["entities"] for row in mine]),
         "entropy": entropy([row["colors"] for row in mine]),
         "against_and": None if name == AND else change(related[name], related[AND]),
         "entities_against_and": None if name == AND else change(entities[name], entities[AND]),
