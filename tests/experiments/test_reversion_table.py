@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from maskunet.commands.registry import main
+from maskunet.experiments import judges
 from maskunet.experiments.tables import drawn, reversion, reversion_report
 from maskunet.tabletop.captions import plan
 from maskunet.tabletop.scenes import HELD_OUT, Thing
@@ -169,3 +171,30 @@ def test_what_is_missing_is_made_and_random_masks_remove_what_trained_ones_remov
     assert [removed for method, removed, _ in asked if method == "random_mask"] == [pytest.approx(0.05)] * 3
     assert {prompts[0] for method, _, prompts in asked} == {"a cube and a cylinder", "a cube <relates> a cylinder"}
     assert not make(made) and [row["number"] for row in make(made[:-1])] == [3]
+
+
+def test_the_command_trains_what_is_missing_writes_the_table_and_goes_on(tmp_path, monkeypatch, capsys):
+    trained, before, every = [], [], rows(4, token=3, trainings=1)
+
+    def train(model, relation, chosen, out):
+        trained.append((relation, chosen.steering, chosen.seed, chosen.steps))
+        yield from ()
+
+    def make(loaded, n, trainings, out, *, done, guidance, should_stop):
+        before.append(len(done))
+        assert (n, trainings, guidance) == (4, range(1), 4.0)
+        yield from every[len(done) :]
+
+    loaded = SimpleNamespace(model=SimpleNamespace(guidance=4.0))
+    monkeypatch.setattr(judges, "load", lambda *given, **added: (loaded, {"model": "tabletop"}))
+    monkeypatch.setattr(reversion, "train", train)
+    monkeypatch.setattr(reversion, "make", make)
+    words = ["table", "reversion", "--steps=7", "--n=4", "--seeds=1", "--out", str(tmp_path)]
+    assert main(words) == 0 and main(words) == 0
+    assert trained == 2 * [(relation, weight, 0, 7) for relation in reversion.RELATIONS for weight in (0.0, 0.01)]
+    assert before == [0, len(every)]
+    text = (tmp_path / "reversion.md").read_text()
+    assert "(all of them)" in text and "one training of 7 steps" in text and text in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["table", "reversion", "--model", "sd15", "--out", str(tmp_path)])
+    assert "python -m maskunet train reversion; docs/personalize.md" in capsys.readouterr().err
