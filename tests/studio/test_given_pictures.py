@@ -124,6 +124,9 @@ def test_the_page_offers_it_with_its_own_settings(place, tmp_path):  # noqa: F81
     card = cards["inversion"]
     assert (card.method, [*card.presets]) == ("", ["tabletop"])
     assert {"token", "begin", "vectors", "shows", "mirror"} <= {field.name for field in card.presets["tabletop"]}
+    assert (cards["reversion"].method, [*cards["reversion"].presets]) == ("", ["tabletop"])
+    fields = {field.name for field in cards["reversion"].presets["tabletop"]}
+    assert {"token", "begin", "caption", "steering"} <= fields and not {"shows", "mirror"} & fields
     for name, method in (
         ("dreambooth", "fine_tuned"),
         ("dreambooth_lora", "fine_tuned"),

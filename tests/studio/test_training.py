@@ -57,7 +57,8 @@ def event(step, loss, steps=4, **more):
 def test_recipes_come_with_their_short_presets_and_all_settings_in_the_ranges_of_a_page(studio):
     masks, lora, full, *from_rewards = studio.recipes()
     preferred = ["mask_preference", "lora_preference", "mask_best_of"]
-    own = ["dreambooth", "dreambooth_lora", "dreambooth_masks", "dreambooth_masks_word", "inversion", "inversion_masks"]
+    own = ["dreambooth", "dreambooth_lora", "dreambooth_masks", "dreambooth_masks_word"]
+    own += ["inversion", "inversion_masks", "reversion"]
     assert [card.name for card in from_rewards] == ["mask_reward", "lora_reward", *preferred, *own]
     assert [card.name for card in (masks, lora, full)] == ["mask_generator", "lora", "full"]
     assert [list(card.presets) for card in (masks, lora, full)] == [["tabletop"]] * 3

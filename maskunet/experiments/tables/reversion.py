@@ -4,6 +4,7 @@ The word "and", from which it begins, tells how often the relation stands there 
 learned its pictures' colors instead, the colors' entropy tells.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -86,12 +87,16 @@ def exemplars(relation: str) -> list[tuple[Scene, str]]:
         shapes = LEARNED[number % len(LEARNED)]
         known = [color for color in colors if not {(color, shape) for shape in shapes} & HELD_OUT]
         fixed = {"color": known[number % len(known)]} if relation == "same color" else {}
-        while not RELATIONS[relation](
-            *(scene := place([random_thing(rng, shape=each, **fixed) for each in shapes], rng))
-        ):
-            pass
-        found.append((scene, "a {} {{}} a {}".format(*shapes)))
+        found.append((_standing(relation, shapes, fixed, rng), "a {} {{}} a {}".format(*shapes)))
     return found
+
+
+def _standing(relation: str, shapes: tuple[str, str], fixed: Mapping[str, str], rng: np.random.Generator) -> Scene:
+    """Two things in the relation."""
+    while True:
+        scene = place([random_thing(rng, shape=shape, **fixed) for shape in shapes], rng)
+        if RELATIONS[relation](*scene):
+            return scene
 
 
 def prompts(n: int) -> list[tuple[str, tuple[str, str]]]:
@@ -112,8 +117,6 @@ def settings(changes: Mapping[str, Any], steering: float, seed: int) -> Any:
 
 def train(model: DiffusionModel, relation: str, chosen: Any, out: Path) -> Iterator[Any]:
     """Train on a folder of ten pictures with their captions, as a user's, or go on with it."""
-    import json
-
     from PIL import Image
 
     folder, said = out / relation.replace(" ", "-") / "pictures", {}
@@ -162,7 +165,8 @@ def make(
         for name, numbers, removed in drawn.missing(made, names, (relation, training), n):
             if should_stop():
                 return
-            for number, one in _judged(loaded, model, ROWS[name], relation, numbers, guidance, removed):
+            found = _judged(loaded, model, ROWS[name], relation, numbers, guidance=guidance, removed=removed)
+            for number, one in found:
                 row = {"row": name, "relation": relation, "training": training, "number": number, **one}
                 made[key(row)] = row
                 yield row
@@ -174,7 +178,8 @@ def key(row: Mapping[str, Any]) -> tuple[str, str, int | None, int]:
 
 
 def _judged(
-    loaded: Loaded, model: DiffusionModel, row: Row, relation: str, numbers: Sequence[int], guidance: float, removed: float
+    loaded: Loaded, model: DiffusionModel, row: Row, relation: str, numbers: Sequence[int], *, guidance: float,
+    removed: float,
 ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
     """Pictures made in one batch, each with what is seen in it; all rows and relations have the same noise."""
     wanted = [prompts(number + 1)[number] for number in numbers]
@@ -219,15 +224,15 @@ def _of(name: str, training: int) -> int | None:
 
 
 def _line(relation: str, name: str, of: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    mine = of[name]
+    mine = list({key(row): row for row in of[name]}.values())  # of several trainings "and" has the same pictures
     related = {other: [row["related"] for row in found] for other, found in of.items()}
     entities = {other: [row["entities"] for row in found] for other, found in of.items()}
     masked = name in drawn.METHODS_OF
     return {
         "relation": relation,
         "row": name,
-        "related": share(related[name]),
-        "entities": share(entities[name]),
+        "related": share([row["related"] for row in mine]),
+        "entities": share([row["entities"] for row in mine]),
         "entropy": entropy([row["colors"] for row in mine]),
         "against_and": None if name == AND else change(related[name], related[AND]),
         "entities_against_and": None if name == AND else change(entities[name], entities[AND]),

@@ -6,7 +6,7 @@ word's vectors are steered towards prepositions (`maskunet.training.steering`); 
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,15 @@ def _has_place(settings: ReversionSettings, own: str) -> bool:
 
 def mostly_noisy(rng: torch.Generator, count: int) -> int:
     """A timestep of `count`, drawn with p(t) proportional to 1 - cos(pi t / count) / 2."""
-    return int(torch.multinomial(1 - torch.cos(torch.pi * torch.arange(count) / count) / 2, 1, generator=rng))
+    return int(torch.searchsorted(_up_to(count), torch.rand((), generator=rng, dtype=torch.float64), right=True))
+
+
+@cache
+def _up_to(count: int) -> Tensor:
+    """(count,) how likely a timestep is this one or an earlier one."""
+    p = 1 - torch.cos(torch.pi * torch.arange(count, dtype=torch.float64) / count) / 2
+    up_to = p.cumsum(0)
+    return up_to / up_to[-1]
 
 
 def objective(
