@@ -141,11 +141,13 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
     main = [line for line in lines if line["attribute"] != "count"]
     met = [line["concept"] for line in main if line["passes"]]
     gone = [line["concept"] for line in main if line["shown_ratio"] is not None and line["shown_ratio"] <= ERASED]
+    full = [line["concept"] for line in main if not lacks({**line, **line["dose_1"]})]
     failed = "; ".join(f"{line['concept']} ({why})" for line in lines if (why := lacks(line)))
     return (
         f"**{len(met)} of {len(main)} colors, shapes and textures meet all bars**"
         f"{': ' + ', '.join(met) if met else ''}. {len(gone)} are erased to at most a quarter. "
-        f"What fails: {failed or 'nothing'}."
+        f"With all of each mask on, {len(full)} meet them{': ' + ', '.join(full) if full else ''}. "
+        f"What fails at the chosen dose: {failed or 'nothing'}."
     )
 
 
