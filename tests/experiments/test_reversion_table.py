@@ -125,7 +125,7 @@ ABOUT = {
     ("token", "said"),
     [
         (8, "More often than by chance the token shows: same color. Bars, for same color: relation +0.60 above “and”, met (+0.15)"),
-        (2, "No token shows its relation more often than “and” does. Bars, for same color: relation +0.00 above “and”, missed (+0.15)"),
+        (2, "No token can be told to show its relation more often than “and” does (20 pictures each). Bars, for same color: relation +0.00 above “and”, missed (+0.15)"),
     ],
 )  # fmt: skip
 def test_the_report_begins_with_the_verdict(tmp_path, token, said):

@@ -46,11 +46,10 @@ def verdict(lines: Lines) -> str:
     """Sentences: which words stand for their relations, whether the bars are met, what steering and masks change."""
     tokens = [line for line in lines if line["row"] == TOKEN_ROW]
     learned = [line["relation"] for line in tokens if line["against_and"]["low"] > 0]
-    said = (
-        f"More often than by chance the token shows: {', '.join(learned)}."
-        if learned
-        else "No token shows its relation more often than “and” does."
-    )
+    n = tokens[0]["related"]["n"]
+    said = f"More often than by chance the token shows: {', '.join(learned)}."
+    if not learned:
+        said = f"No token can be told to show its relation more often than “and” does ({n} pictures each)."
     worse = [line["relation"] for line in tokens if line["entities_against_and"]["high"] < 0]
     said += f" It loses things at: {', '.join(worse)}." if worse else ""
     barred = next((line for line in tokens if line["relation"] == BARRED), None)
@@ -69,7 +68,7 @@ def _changes(lines: Lines) -> str:
         for line in lines
         if (other := line["against_token"]) and (other["low"] > 0 or other["high"] < 0)
     ]
-    rest = "Neither steering nor masks change how often a relation is there."
+    rest = "No change by steering or by masks can be told."
     return f"Other than the token alone: {', '.join(moved)}." if moved else rest
 
 
