@@ -39,7 +39,7 @@ PLUG_INS = {  # rooms whose files know only their room's base, and the ones that
         "maskunet_amortized": "maskunet.methods.maskunet_trained",
     },
     "maskunet/commands/": {"score": "maskunet.commands.features", "figure": "maskunet.commands.table", "mask": "maskunet.commands.generate"},
-    "maskunet/bench/": {"operations": "maskunet.bench.loop.flops", "memory": "maskunet.bench.loop.held"},
+    "maskunet/bench/": {"operations": "maskunet.bench.loop.flops", "memory": "maskunet.bench.loop.held", "training": "maskunet.bench.loop"},
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ PART = (
 )
 SIZE = (
     "of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics "
-    "and masks, 16 GB for loop, next to none for memory and operations; sdxl is for memory"
+    "and masks, 16 GB for loop, next to none for memory, operations and training; sdxl is for memory"
 )
 
 

@@ -191,7 +191,8 @@ class MaskGenerator(nn.Module):
 def _exactly(device: str) -> AbstractContextManager:
     """In float32 also where a training computes in bfloat16, which knows steps of 0.03 only around 5."""
     # Entering autocast to turn it off takes longer than a small block's context, so only where it is on.
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    on = device != "meta" and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else nullcontext()
 
 
 def _by_site(stacks: Iterator[tuple[list[str], Tensor]]) -> dict[str, Tensor]:

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from maskunet import bench
-from maskunet.bench import masks, statistics
+from maskunet.bench import masks, statistics, training
 from maskunet.bench.base import sd15_unet
 from maskunet.commands import bench as bench_command
 from maskunet.commands.registry import main
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
 from maskunet.records import Request
+from maskunet.training.recipes import SPECS
 from tests.support.tiny import tiny_unet
 
 
@@ -102,6 +103,23 @@ def test_what_cannot_be_timed_is_refused(words, message, capsys):
     with pytest.raises(SystemExit):
         main(["bench", *words])
     assert message in capsys.readouterr().err
+
+
+def test_a_step_of_training_is_counted_with_its_optimizer(tiny_sd15):
+    def counted(name, **changes):
+        preset = SPECS[name].presets["sd15"]
+        return training.of_a_step(tiny_sd15, SPECS[name], replace(preset, checkpointing=False, **changes))
+
+    weights = sum(p.numel() for p in tiny_sd15.unet.parameters())
+    full, lora = counted("dreambooth"), counted("dreambooth_lora")
+    assert full["trained"] == weights > lora["trained"]
+    # The frozen one and its copy; gradients and both moments of the copy; and one more while the optimizer is at work.
+    assert full["peak_gb"] * 1e9 > (4 + 4 * 5) * weights and lora["peak_gb"] < full["peak_gb"] - 3 * 4e-9 * weights
+    assert full["operations"] > lora["operations"]
+    twice = counted("dreambooth", batch=4)
+    assert twice["peak_gb"] == full["peak_gb"] and twice["operations"] == pytest.approx(2 * full["operations"])
+    both = counted("inversion_masks")
+    assert both["trained"] > counted("inversion")["trained"] == 32
 
 
 def test_rows_are_printed_as_a_table():
