@@ -16,7 +16,12 @@ import torch
 
 torch.set_num_threads(1)
 
-FIRST = ("ui", "studio", "training", "runs", "experiments", "tabletop")  # rooms whose tests take long
+FIRST = ("ui", "studio", "training", "runs", "experiments", "tabletop", "methods", "models")  # rooms whose tests take long
+
+
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: tests of the page wait for it a quarter of the time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items):

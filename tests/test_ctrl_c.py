@@ -111,7 +111,7 @@ def test_34_ctrl_c_under_full_queues_ends_within_ten_seconds(lab, tmp_path):
     for _ in range(8):
         crowd.ask(crowd.named("watch", 2), [job, {}])
     for _ in range(3):
-        crowd.ask(crowd.named("compare", 9), [*COMPARE, 0, 0, {}])
+        crowd.ask(crowd.named("compare", 12), [*COMPARE, 0, 0, {}, [], [], "merged"])
     soon(lambda: list(runs.glob("*/run.json")))
     sets = [card.key for card in FeatureStudio().sets()][:2]
     crowd.ask(crowd.named("follow", 7), [sets, sets[0], "t-SNE", 30, 0, "tabletop", 100])

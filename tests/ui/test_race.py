@@ -160,7 +160,7 @@ def test_the_pictures_are_those_of_the_chosen_and_their_text_is_text(found, fold
         strip = np.asarray(Image.open(folder / "shown" / f"{each['number']:04d}.webp"))
         assert strip.shape == (4, 12, 3)
     assert "<img src=x" not in race.said(found, TITLES)
-    assert "It was stopped before all of 6 prompts were through." in race.said(found, TITLES)
+    assert "It was stopped before all 6 prompts were done." in race.said(found, TITLES)
 
 
 def test_what_came_out_follows_from_the_intervals():
