@@ -16,7 +16,16 @@ import torch
 
 torch.set_num_threads(1)
 
-FIRST = ("ui", "studio", "training", "runs", "experiments", "tabletop", "methods", "models")  # rooms whose tests take long
+FIRST = (
+    "ui",
+    "studio",
+    "training",
+    "runs",
+    "experiments",
+    "tabletop",
+    "methods",
+    "models",
+)  # rooms whose tests take long
 
 
 def pytest_xdist_auto_num_workers():

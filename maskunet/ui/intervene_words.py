@@ -19,7 +19,7 @@ HEADS = "heads"
 NAMES = {"q": "queries", "k": "keys", "v": "values", "out": "output"}
 STATES = {0.0: "removed", 0.5: "halved", 1.0: "kept", None: "partly out"}
 EVERYTHING = "Everything that may be masked is out: little of the prompt is left in the picture."
-CONCEPT, DOSE = "Concept", "← erase · amplify →"
+CONCEPT, DOSE = "Concept", {(True, True): "← erase · amplify →", (True, False): "← erase", (False, True): "amplify →"}
 OTHER_CONCEPTS = "To erase a concept, choose “{model}” as the base model. It has: {concepts}."
 NO_CONCEPTS = (
     "There is no concept mask for this model here. Make one: python -m maskunet concept make red --model {model}"

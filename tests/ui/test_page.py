@@ -727,6 +727,8 @@ def test_two_clicks_erase_a_concept_on_a_new_prompt(visit, library, tmp_path, mo
     fill(tab, "two red dogs")
     tab.get_by_role("tab", name="Intervene").click()  # one
     slider = tab.locator("#dose input[type=range]")
+    tab.locator("#dose", has_text="← erase").wait_for()
+    assert "amplify" not in tab.locator("#dose").inner_text()  # for which there is no mask
     slider.wait_for()
     box = slider.bounding_box()
     tab.mouse.click(box["x"] + 3, box["y"] + box["height"] / 2)  # two

@@ -218,9 +218,10 @@ def offered(page: "Page", model: str) -> tuple[dict[str, Any], dict[str, Any], s
     except ValueError:  # its weights are missing, which the form tells
         found = {}
     none = "" if found else f'<p class="hint">{escape(lacking(page, model))}</p>'
-    low, high = (float(not found or any(way in ways for ways in found.values())) for way in ("erase", "amplify"))
+    ways = tuple(not found or any(way in each for each in found.values()) for way in ("erase", "amplify"))
     pick = {"choices": list(found), "value": next(iter(found), None), "visible": bool(found)}
-    return pick, {"minimum": -low, "maximum": high, "value": 0, "visible": bool(found)}, none
+    slide = {"minimum": -float(ways[0]), "maximum": float(ways[1]), "value": 0, "label": words.DOSE[ways]}
+    return pick, {**slide, "visible": bool(found)}, none
 
 
 def lacking(page: "Page", model: str) -> str:
@@ -243,7 +244,7 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
                 explore = gr.Button(words.EXPLORE, size="sm", interactive=False, min_width=110)
         with gr.Column(scale=1, min_width=240, elem_id="knock-side", elem_classes="tab-form"):
             concept = gr.Dropdown(label=words.CONCEPT, filterable=False, elem_id="concept", **pick)
-            dose = gr.Slider(step=0.1, label=words.DOSE, buttons=[], elem_id="dose", **slide)
+            dose = gr.Slider(step=0.1, buttons=[], elem_id="dose", **slide)
             none = gr.HTML(missing)
             what = gr.Textbox(label=words.WHAT, placeholder=words.EXAMPLE, lines=1, max_lines=3, elem_id="what")
             with gr.Row(elem_classes="buttons"):
