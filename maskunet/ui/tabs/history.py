@@ -1,4 +1,4 @@
-"""The History tab: this browser's runs, kept in the browser; open one again, show it around, or take it off the list."""
+"""The History tab: this browser's runs, kept in the browser; open one again, make files of it to share, or take it off the list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
