@@ -49,7 +49,6 @@ SPEC = RecipeSpec(
     summary="Masks and a new word learn one subject from a few pictures, with class pictures beside it; the U-Net stays.",
     source="MaskUNet (CVPR 2025), section 4.2.2, with a word as in Gal et al. 2022; nothing is published of both together",
     makes="generator",
-    word=True,
     presets={
         "tabletop": Settings(**TABLETOP, learning_rate=1e-2, variant="light"),
         "sd15": Settings(
@@ -58,7 +57,5 @@ SPEC = RecipeSpec(
         ),
     },
     build=inversion_masks.build,
-    objective=inversion.objective,
-    before=inversion.before,
-    **dreambooth.SHARED | {"prepare": prepare},
+    **inversion.SHARED | dreambooth.SHARED | {"prepare": prepare},
 )  # fmt: skip

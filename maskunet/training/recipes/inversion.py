@@ -40,6 +40,11 @@ TEMPLATES = {
     ),
 }  # fmt: skip
 """Captions of a picture without one, by what it shows; those of tabletop are in the words its model knows."""
+# Of the presets of every recipe whose word learns alone, or with masks.
+TABLETOP = {"steps": 200, "batch": 8, "micro_batch": 8, "learning_rate": 1e-2, "clip": 1e9, "every": 50}
+SD15 = {
+    "steps": 3000, "learning_rate": 2e-3, "clip": 1e9, "every": 500, "precision": "bf16", "checkpointing": True,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
@@ -143,26 +148,21 @@ def shown(settings: Any) -> list[str]:
     return [text.replace("{}", settings.token) for text in templates]
 
 
+SHARED: dict[str, Any] = {
+    "objective": objective, "prepare": prepare, "word": True, "own_pictures": True, "shown": shown, "before": before,
+}  # fmt: skip
+"""What the SPECs of the recipes whose word learns have in common."""
+
 SPEC = RecipeSpec(
     name="inversion",
     title="Textual inversion",
     summary="A new word learns what a few of your pictures show; no weight moves.",
     source="Gal et al. 2022; MaskUNet (CVPR 2025), section 4.2.2, puts masks on it",
     makes=trained_file.EMBEDDING,
-    word=True,
     presets={
-        "tabletop": InversionSettings(
-            steps=200, batch=8, micro_batch=8, learning_rate=1e-2, clip=1e9, shows="tabletop", every=50,
-        ),
-        "sd15": InversionSettings(
-            steps=3000, batch=4, micro_batch=1, learning_rate=2e-3, clip=1e9, every=500, precision="bf16",
-            checkpointing=True,
-        ),
+        "tabletop": InversionSettings(**TABLETOP, shows="tabletop"),
+        "sd15": InversionSettings(**SD15, batch=4, micro_batch=1),
     },
     build=build,
-    objective=objective,
-    prepare=prepare,
-    own_pictures=True,
-    shown=shown,
-    before=before,
-)  # fmt: skip
+    **SHARED,
+)

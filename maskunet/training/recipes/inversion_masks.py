@@ -63,20 +63,10 @@ SPEC = RecipeSpec(
     summary="A new word and masks learn together what a few of your pictures show; no weight moves.",
     source="Gal et al. 2022, with MaskUNet's masks (CVPR 2025, section 3.2); nothing is published of both together",
     makes="generator",
-    word=True,
     presets={
-        "tabletop": Settings(
-            steps=200, batch=8, micro_batch=8, learning_rate=1e-2, clip=1e9, variant="light", shows="tabletop", every=50,
-        ),
-        "sd15": Settings(
-            steps=3000, batch=4, micro_batch=1, learning_rate=2e-3, clip=1e9, variant="light", every=500, precision="bf16",
-            checkpointing=True,
-        ),
+        "tabletop": Settings(**inversion.TABLETOP, variant="light", shows="tabletop"),
+        "sd15": Settings(**inversion.SD15, batch=4, micro_batch=1, variant="light"),
     },
     build=build,
-    objective=inversion.objective,
-    prepare=inversion.prepare,
-    own_pictures=True,
-    shown=inversion.shown,
-    before=inversion.before,
-)  # fmt: skip
+    **inversion.SHARED,
+)

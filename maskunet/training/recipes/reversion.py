@@ -136,16 +136,9 @@ SPEC = RecipeSpec(
     source="Huang et al. 2023 (ReVersion); MaskUNet (CVPR 2025), section 4.2.2, puts masks on it",
     makes=trained_file.EMBEDDING,
     presets={
-        "tabletop": ReversionSettings(steps=200, batch=8, micro_batch=8, learning_rate=1e-2, clip=1e9, every=50),
-        "sd15": ReversionSettings(
-            steps=3000, batch=8, micro_batch=2, learning_rate=2e-3, clip=1e9, every=500, precision="bf16", checkpointing=True,
-        ),
+        "tabletop": ReversionSettings(**inversion.TABLETOP),
+        "sd15": ReversionSettings(**inversion.SD15, batch=8, micro_batch=2),
     },
     build=inversion.build,
-    objective=objective,
-    prepare=prepare,
-    own_pictures=True,
-    shown=shown,
-    before=inversion.before,
-    word=True,
-)  # fmt: skip
+    **inversion.SHARED | {"objective": objective, "prepare": prepare, "shown": shown},
+)
