@@ -219,6 +219,23 @@ def test_the_line_that_is_written_names_all_that_the_table_was_made_of(files, tm
         "--device=cpu",
     ):
         assert f" {said} " in f"{line} "
+    assert not {"--subject", "--split"} & {word.partition("=")[0] for word in line.split()}  # which other tables have
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("table", "1", "--split=train"), "table 1 takes no --split"),
+        (("figure", "9b", "--subject=cone"), "figure 9b takes no --subject"),
+        (("table", "2", "--subject=cone"), "table 2 takes no --subject"),
+        (("table", "inversion", "--extractor=clip"), "table inversion takes no --extractor"),
+        (("table", "dreambooth", "--seeds=2"), "table dreambooth takes no --seeds"),
+    ],
+)
+def test_what_is_for_another_table_is_refused(tmp_path, capsys, words, said):
+    with pytest.raises(SystemExit):
+        main([*words, f"--out={tmp_path / 'new'}"])
+    assert said in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

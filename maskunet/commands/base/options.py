@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from inspect import get_annotations
 from pathlib import Path
@@ -211,15 +211,19 @@ def with_parts(options: Options) -> Options:
     return replace(options, **{n: hub_parts.here(v, library.trained, library.default) for n, v in named.items()})
 
 
-def command_line(command: str, options: Options) -> str:
-    """The command that was given, for a POSIX shell: every option that has a value, folders by their names."""
+def command_line(command: str, options: Options, without: Collection[str] = ()) -> str:
+    """The command that was given, for a POSIX shell: every option that has a value, folders by their names.
+
+    Args:
+        without: options that do not count for what was made.
+    """
     from maskunet.runs.command_line import written
 
     given, positional = {}, []
     for card, flag in declared(options):
         if flag.positional:
             positional += card.default if flag.repeat else filter(None, [card.default])
-        else:
+        elif card.name not in without:
             (name, *_) = flag.names(card.name)
             given[name.removeprefix("--")] = list(card.default) if flag.repeat is tuple else card.default
     return written(command, given, *positional)

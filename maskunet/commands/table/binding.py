@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import command_line, follow, make_folder, resumable
-from maskunet.commands.table.options import Options, check_trains_nothing
+from maskunet.commands.base import follow, resumable
+from maskunet.commands.table.judged import begin
+from maskunet.commands.table.options import Options, check, made_by
 
 if TYPE_CHECKING:
     from maskunet.experiments.tables.binding import BindingTable
@@ -21,18 +22,14 @@ OTHERWISE = (
 def run(options: Options) -> None:
     """The tables that train nothing: this process's share of what is missing, and the table of what there is."""
     from maskunet import machine
-    from maskunet.experiments import judges
     from maskunet.experiments.study import subjects
     from maskunet.experiments.tables import binding
 
-    check_trains_nothing(options, OTHERWISE, "tables 2 and 3 train")
+    check(options, OTHERWISE, "tables 2 and 3 train")
     table = binding.TABLES[options.number]
     rank, world = machine.place()
     pairs = subjects(",".join(table.tasks.values()), n=options.pictures, seeds=options.seeds)
-    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
-    guidance = loaded.model.guidance if options.guidance is None else options.guidance
-    about = {**identity, "guidance": guidance}
-    make_folder(options.out)
+    loaded, about = begin(options)
     mine = [pair for number, pair in enumerate(pairs) if number // len(table.tasks) % world == rank]
     _make(options, loaded, list(table.rows()), mine, about, rank)
     wanted = {(case.prompt, seed) for case, seed in pairs}  # the folder may have more, of the other table
@@ -79,13 +76,11 @@ def _rows(options: Options, about: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _report(options: Options, table: "BindingTable", about: Mapping[str, Any], every: list[dict[str, Any]]) -> None:
     from maskunet.experiments.tables import binding, binding_report
-    from maskunet.machine import versions
 
     lines = binding.summarize(table, every)
     asked = options.pictures * options.seeds
     n = min(share["n"] for share in lines[0]["tasks"].values())
     finished = "all of them" if n >= asked else f"stopped before all {asked} were made"
-    made = {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
-    about = {**about, **made}
+    about = {**about, "finished": finished, **made_by(options)}
     binding_report.save(options.out, options.number, table, lines, about)
     sys.stdout.write(binding_report.markdown(table, lines, about))

@@ -2,8 +2,9 @@
 
 import sys
 
-from maskunet.commands.base import UsageError, bar, command_line, make_folder, resumable
-from maskunet.commands.table.options import Options, embedded
+from maskunet.commands.base import bar, resumable
+from maskunet.commands.table.judged import begin
+from maskunet.commands.table.options import Options, check, made_by
 
 OTHERWISE = (
     "The table of DreamBooth is for tabletop, whose judges know the subjects. Train on your own pictures with "
@@ -13,27 +14,24 @@ OTHERWISE = (
 
 def run(options: Options) -> None:
     """The table of DreamBooth: what is missing of it, each picture's row on disk at once, and the table of what there is."""
-    if not embedded(options):
-        raise UsageError(OTHERWISE)
+    check(options, OTHERWISE)
     from contextlib import closing
     from dataclasses import asdict
 
-    from maskunet.experiments import journal, judges
+    from maskunet.experiments import journal
     from maskunet.experiments.dreambooth import make, report
-    from maskunet.machine import versions
 
-    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
+    loaded, about = begin(options)
     plan = make.Plan(
         subject=options.subject, steps=options.steps, pictures=options.pictures, changes=options.set,
-        guidance=loaded.model.guidance if options.guidance is None else options.guidance,
+        guidance=about["guidance"],
     )  # fmt: skip
-    make_folder(options.out)
-    path, about = options.out / "pictures.jsonl", {**identity, **asdict(plan)}
+    path, about = options.out / "pictures.jsonl", {**about, **asdict(plan)}
     done = journal.resume(path, about, "table")
     with resumable() as should_stop, bar("", bar_format="{desc} [{elapsed}]") as line:
         with closing(make.make(loaded.model, plan, options.out, done, line.set_description_str, should_stop)) as made:
             for _ in journal.kept(made, path):
                 pass
         finished = "stopped before all pictures were made" if should_stop() else "all of them"
-    about |= {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
-    sys.stdout.write(report.save(options.out, journal.read(path, {**identity, **asdict(plan)}, "table"), about))
+    rows = journal.read(path, about, "table")
+    sys.stdout.write(report.save(options.out, rows, {**about, "finished": finished, **made_by(options)}))

@@ -4,32 +4,29 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from maskunet.commands.base import UsageError, command_line, follow, make_folder, resumable
-from maskunet.commands.table.learned import learn
-from maskunet.commands.table.options import Options, embedded
+from maskunet.commands.base import follow, resumable
+from maskunet.commands.table.judged import begin
+from maskunet.commands.table.learned import changes, learn, rows
+from maskunet.commands.table.options import Options, check, made_by
 
 OTHERWISE = "table inversion is made on tabletop, whose checker sees the subject; leave --weights and --coco out"
 
 
 def run(options: Options) -> None:
     """Textual inversion's twin: train, then make and judge what is missing in the folder's rows."""
-    from maskunet.experiments import journal, judges
+    from maskunet.experiments import journal
     from maskunet.experiments.tables import inversion, inversion_report
-    from maskunet.machine import versions
 
-    if not embedded(options):
-        raise UsageError(OTHERWISE)
+    check(options, OTHERWISE)
     subject, n = inversion.SUBJECTS[options.split], options.pictures
-    changes = {**options.set, **({"steps": options.steps} if options.steps else {})}
     trainings = [
-        (recipe, inversion.settings(changes, subject, seed, recipe))
+        (recipe, inversion.settings(changes(options), subject, seed, recipe))
         for recipe in inversion.FOLDERS
         for seed in range(options.seeds)
     ]
-    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
-    guidance = loaded.model.guidance if options.guidance is None else options.guidance
-    about = {**identity, "guidance": guidance, "split": options.split, "set": changes}
-    make_folder(options.out)
+    loaded, about = begin(options)
+    guidance = about["guidance"]
+    about |= {"split": options.split, "set": changes(options)}
     path = options.out / "rows.jsonl"
     done = journal.resume(path, about, "table")
     with resumable() as should_stop:
@@ -45,12 +42,7 @@ def run(options: Options) -> None:
         follow(journal.kept(made, path), _key, map(_key, done), unit="image", total=total, shown=True)
         if should_stop():
             return
-    rows = [
-        row
-        for row in journal.read(path, about, "table")
-        if row["number"] < n and (row["training"] or 0) < options.seeds
-    ]
-    lines = inversion.summarize(rows)
+    lines = inversion.summarize(rows(options, path, about))
     named = {
         "subject": subject.words,
         "begin": subject.shape,
@@ -58,7 +50,7 @@ def run(options: Options) -> None:
         "steps": trainings[0][1].steps,
     }
     closed = inversion.all_closed(loaded.model, subject, options.out, range(options.seeds))
-    about |= {**named, "closed": closed, "command": command_line(options.kind, options), "versions": versions()}
+    about |= {**named, "closed": closed, **made_by(options)}
     inversion_report.save(options.out, lines, about)
     sys.stdout.write(inversion_report.markdown(lines, about))
 

@@ -1,25 +1,32 @@
-"""What a table can be told, whichever it is."""
+"""What a table can be told, and what of it is only for some."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from maskunet import plugins
-from maskunet.commands.base import ModelOptions, UsageError, key_value, option
+from maskunet.commands.base import ModelOptions, UsageError, command_line, key_value, option
 
-TRAINED, BINDING = ("1", "4"), ("2", "3")  # the second ones train nothing
+TRAINED, BINDING = ("1", "4", "9b"), ("2", "3")  # the second ones train nothing
 DREAMBOOTH, INVERSION, REVERSION, VIDEO = "dreambooth", "inversion", "reversion", "video"
 NUMBERS = ("1", "2", "3", "4", DREAMBOOTH, INVERSION, REVERSION, VIDEO)
 PICTURES = {
-    **dict.fromkeys(TRAINED, 500), **dict.fromkeys(BINDING, 60), "9b": 500, DREAMBOOTH: 20, INVERSION: 40, REVERSION: 20,
+    **dict.fromkeys(TRAINED, 500), **dict.fromkeys(BINDING, 60), DREAMBOOTH: 20, INVERSION: 40, REVERSION: 20,
     VIDEO: 4,
 }  # fmt: skip
-LEAST = {**dict.fromkeys((*TRAINED, "9b", INVERSION, REVERSION), 4)}  # of them; of the others 1
+LEAST = {**dict.fromkeys((*TRAINED, INVERSION, REVERSION), 4)}  # of them; of the others 1
 PICTURES_HELP = (
     f"per row and seed, {PICTURES['1']} if left out; of tables 2 and 3 per task too, {PICTURES['2']}; of a subject for each kind "
     f"of prompt, {PICTURES[DREAMBOOTH]}; of a learned word {PICTURES[INVERSION]}, of a learned relation {PICTURES[REVERSION]}; videos per task {PICTURES[VIDEO]}; torchrun and "
     "accelerate launch take --n for one of theirs"
 )
+LEARNING = (*TRAINED, DREAMBOOTH, INVERSION, REVERSION)
+ONLY = {
+    **dict.fromkeys(("coco", "laion", "extractor", "features", "clip", "latents"), TRAINED),
+    **dict.fromkeys(("steps", "set"), LEARNING), "subject": (DREAMBOOTH,), "split": (INVERSION,),
+    "seeds": tuple(number for number in (*NUMBERS, "9b") if number != DREAMBOOTH),
+}  # fmt: skip
+"""Which tables and figures an option is for, where not for all."""
 SPLIT = "of inversion: settings are chosen on the subject of train"
 
 
@@ -55,13 +62,37 @@ def embedded(options: Options) -> bool:
     return own and not (options.weights or options.coco or options.laion)
 
 
-def check_trains_nothing(options: Options, otherwise: str, what: str) -> None:
-    """Refuse another model than an embedded one, and settings of trainings.
+def check(options: Options, otherwise: str, trains_nothing: str = "") -> None:
+    """Refuse another model than an embedded one, and what is for other tables.
 
     Raises:
-        UsageError: says what to do: `otherwise`, or that `what` trains nothing.
+        UsageError: says what to do: `otherwise`, or that `trains_nothing`, such as “tables 2 and 3 train”.
     """
     if not embedded(options):
         raise UsageError(otherwise)
-    if options.set or options.steps:
-        raise UsageError(f"{what} nothing; leave out --set and --steps")
+    if trains_nothing and (options.set or options.steps):
+        raise UsageError(f"{trains_nothing} nothing; leave out --set and --steps")
+    check_own(options)
+
+
+def check_own(options: Options) -> None:
+    """Refuse what is for other tables.
+
+    Raises:
+        UsageError: says which option.
+    """
+    usual = type(options)(number=options.number, out=options.out)
+    foreign = [name for name in _of_others(options) if getattr(options, name) != getattr(usual, name)]
+    if foreign:
+        raise UsageError(f"{options.kind} {options.number} takes no --{foreign[0]}; leave it out")
+
+
+def made_by(options: Options) -> dict[str, Any]:
+    """What a report says of how it was made: the command line, without what is for other tables, and the versions."""
+    from maskunet.machine import versions
+
+    return {"command": command_line(options.kind, options, without=_of_others(options)), "versions": versions()}
+
+
+def _of_others(options: Options) -> list[str]:
+    return [name for name, numbers in ONLY.items() if options.number not in numbers]

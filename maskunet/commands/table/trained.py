@@ -3,8 +3,8 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import UsageError, bar, command_line, resumable
-from maskunet.commands.table.options import Options, embedded
+from maskunet.commands.base import UsageError, bar, resumable
+from maskunet.commands.table.options import Options, check_own, embedded, made_by
 
 if TYPE_CHECKING:
     from maskunet.experiments.tables.world import World
@@ -17,6 +17,7 @@ def run(options: Options) -> None:
     from maskunet.experiments.tables.make import Budget, Share, make, measure, wait_for_all
     from maskunet.experiments.tables.specs import SPECS
 
+    check_own(options)
     spec, share = SPECS[f"{options.kind}_{options.number}"], Share(*machine.place())
     world = _world(options)
     budget = Budget(steps=options.steps, pictures=options.pictures, seeds=range(options.seeds), changes=options.set)
@@ -56,13 +57,11 @@ def _world(options: Options) -> "World":
 
 
 def _about(options: Options, world: "World") -> dict[str, Any]:
-    from maskunet.machine import versions
-
     model, request = world.loaded.model, world.request
     return {
-        "command": command_line(options.kind, options), "model": model.name, "weights": dict(model.weights),
+        **made_by(options), "model": model.name, "weights": dict(model.weights),
         "device": model.device.type,
         "guidance": model.guidance if request.guidance is None else request.guidance,
         "steps": request.steps or model.steps, "reference": world.reference.name,
-        "extractor": world.extractor.name, "agreement": world.agreement_title, "versions": versions(),
+        "extractor": world.extractor.name, "agreement": world.agreement_title,
     }  # fmt: skip

@@ -2,9 +2,10 @@
 
 import sys
 
-from maskunet.commands.base import command_line, follow, make_folder, resumable
+from maskunet.commands.base import follow, resumable
 from maskunet.commands.table.binding import key
-from maskunet.commands.table.options import Options, check_trains_nothing
+from maskunet.commands.table.judged import begin
+from maskunet.commands.table.options import Options, check, made_by
 
 OTHERWISE = (
     "The table of videos is for tabletop, whose checker reads every frame. Make one with python -m maskunet video."
@@ -13,24 +14,21 @@ OTHERWISE = (
 
 def run(options: Options) -> None:
     """The table of videos: what is missing of it, each video on disk at once, and the table of what there is."""
-    from maskunet.experiments import journal, judges
+    from maskunet.experiments import journal
     from maskunet.experiments.study import subjects
     from maskunet.experiments.tables import video, video_report
-    from maskunet.machine import versions
     from maskunet.records import Request
     from maskunet.records.video import Motion
 
-    check_trains_nothing(options, OTHERWISE, "the table of videos trains")
+    check(options, OTHERWISE, "the table of videos trains")
     pairs = subjects(",".join(video.TASKS), n=options.pictures, seeds=options.seeds)
-    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
+    loaded, about = begin(options)
     model, motion = loaded.model, Motion()
-    guidance = model.guidance if options.guidance is None else options.guidance
     t0, t1 = model.video_times
-    about = {**identity, "guidance": guidance, "frames": motion.frames, "right": motion.right, "t0": t0, "t1": t1}
-    make_folder(options.out)
+    about |= {"frames": motion.frames, "right": motion.right, "t0": t0, "t1": t1}
     path = options.out / "videos.jsonl"
     done = journal.resume(path, about, "table")
-    asked = Request(prompt="-", model=model.name, guidance=guidance)
+    asked = Request(prompt="-", model=model.name, guidance=about["guidance"])
     keys = {(name, case.task, case.prompt, seed) for case, seed in pairs for name in video.WAYS}
     with resumable() as should_stop:
         made = video.make(loaded, asked, motion, pairs, done, should_stop)
@@ -38,6 +36,6 @@ def run(options: Options) -> None:
     rows = [row for row in journal.read(path, about, "table") if key(row) in keys]
     lines = video.summarize(rows)
     finished = "all of them" if len(rows) == len(keys) else f"stopped before all {len(pairs)} were made"
-    about |= {"command": command_line(options.kind, options), "finished": finished, "versions": versions()}
+    about |= {"finished": finished, **made_by(options)}
     video_report.save(options.out, lines, about)
     sys.stdout.write(video_report.markdown(lines, about))
