@@ -5,6 +5,7 @@ The lists are this repository's own. A preposition counts where it is one token 
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -53,6 +54,7 @@ class Steering:
 
     def __init__(self, model: DiffusionModel):
         self._tables = [encoder.get_input_embeddings().weight.detach() for encoder, _ in model.readers]
+        self._content = cache(content)  # of a few captions, which come again and again
         self._positives = [_prepositions(tokenizer) for _, tokenizer in model.readers]
         if not all(self._positives):
             raise ValueError(
@@ -70,7 +72,7 @@ class Steering:
             for place, (_, tokenizer) in enumerate(word.model.readers):
                 table, known = self._tables[place], self._positives[place]
                 near = [number for draw in draws for number in _drawn(known, draw)]
-                far = [number for caption in captions for number in content(tokenizer, caption, len(table))]
+                far = [number for caption in captions for number in self._content(tokenizer, caption, len(table))]
                 found.append(contrast(word.rows[place], table[near].float(), table[far].float()))
         return torch.stack(found).mean()
 

@@ -170,6 +170,7 @@ def test_what_is_missing_is_made_and_random_masks_remove_what_trained_ones_remov
     assert len(made) == len({reversion.key(row) for row in made}) == 3 * 4 * len(reversion.ROWS)
     assert [removed for method, removed, _ in asked if method == "random_mask"] == [pytest.approx(0.05)] * 3
     assert {prompts[0] for method, _, prompts in asked} == {"a cube and a cylinder", "a cube <relates> a cylinder"}
+    assert [prompts[0] for *_, prompts in asked].count("a cube and a cylinder") == 1  # the same for every relation
     assert not make(made) and [row["number"] for row in make(made[:-1])] == [3]
 
 

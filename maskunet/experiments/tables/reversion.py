@@ -7,6 +7,7 @@ learned its pictures' colors instead, the colors' entropy tells.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import product
 from math import hypot
 from pathlib import Path
@@ -156,7 +157,9 @@ def make(
         row, relation, training (None where there is none in it), number, prompt, what `verdict` says, the share removed.
     """
     made = {key(row): dict(row) for row in done}
+    looked = partial(_looked, loaded, guidance=guidance)
     base = replace(loaded.model, trained={**loaded.model.trained})
+    by_chance = cache(partial(looked, base, ROWS[AND]))  # the same pictures for every relation
     for relation, (training, steering) in product(RELATIONS, [(None, None), *product(trainings, STEERINGS)]):
         model = base
         if steering is not None:
@@ -165,9 +168,10 @@ def make(
         for name, numbers, removed in drawn.missing(made, names, (relation, training), n):
             if should_stop():
                 return
-            found = _judged(loaded, model, ROWS[name], relation, numbers, guidance=guidance, removed=removed)
-            for number, one in found:
-                row = {"row": name, "relation": relation, "training": training, "number": number, **one}
+            seen = by_chance(tuple(numbers)) if name == AND else looked(model, ROWS[name], numbers, removed=removed)
+            for number, (prompt, things, gone) in zip(numbers, seen, strict=True):
+                row = {"row": name, "relation": relation, "training": training, "number": number, "prompt": prompt}
+                row |= {**verdict(things, relation, prompts(number + 1)[number][1]), "removed": gone}
                 made[key(row)] = row
                 yield row
 
@@ -177,24 +181,24 @@ def key(row: Mapping[str, Any]) -> tuple[str, str, int | None, int]:
     return row["row"], row["relation"], row["training"], row["number"]
 
 
-def _judged(
-    loaded: Loaded, model: DiffusionModel, row: Row, relation: str, numbers: Sequence[int], *, guidance: float,
-    removed: float,
-) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
-    """Pictures made in one batch, each with what is seen in it; all rows and relations have the same noise."""
-    wanted = [prompts(number + 1)[number] for number in numbers]
+def _looked(
+    loaded: Loaded, model: DiffusionModel, row: Row, numbers: Sequence[int], *, guidance: float, removed: float = 0.0
+) -> list[tuple[str, list[Thing], float]]:
+    """Of pictures made in one batch each one's prompt, what is seen in it, and the share removed.
+
+    All rows have the same noise.
+    """
+    word = "and" if row.steering is None else TOKEN
     requests = [
         Request(
-            prompt=text.format("and" if row.steering is None else TOKEN), model=model.name, seed=seeds.of_case(3, number),
+            prompt=prompts(number + 1)[number][0].format(word), model=model.name, seed=seeds.of_case(3, number),
             method=row.method, guidance=guidance, previews=False,
         )
-        for number, (text, _) in zip(numbers, wanted, strict=True)
+        for number in numbers
     ]  # fmt: skip
     chosen = METHODS[row.method].settings("", {"removed": removed} if row.method == "random_mask" else {})
-    pictures = drawn.together(model, row.method, chosen, requests)
-    for number, (_, shapes), request, (image, gone) in zip(numbers, wanted, requests, pictures, strict=True):
-        seen = verdict(loaded.checker.see(image)[0], relation, shapes)
-        yield number, {"prompt": request.prompt, **seen, "removed": gone}
+    pictures = zip(requests, drawn.together(model, row.method, chosen, requests), strict=True)
+    return [(request.prompt, loaded.checker.see(image)[0], gone) for request, (image, gone) in pictures]
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
