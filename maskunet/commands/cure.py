@@ -62,11 +62,12 @@ def run(options: Options) -> None:
         for text in make.make(study, chosen, should_stop):
             line.set_description_str(text)
     *_, last = features.extract(renders(), study.extractor, extractors.cache_place())
-    there = [entrant for entrant in entrants.ENTRANTS.values() if study.file(entrant).exists()]
-    lines = report.summarize(study, there, last.result.features)
+    begun = [entrant for entrant in entrants.ENTRANTS.values() if study.file(entrant).exists()]
+    ready = [entrant for entrant in begun if make.has_chosen(study, entrant)]
+    lines = report.summarize(study, ready, last.result.features)
     about = {
         "command": command_line("cure", options), "model": study.loaded.model.name, "updates": study.steps,
-        "versions": versions(), **study.shared,
+        "left_out": [entrant.title for entrant in begun if entrant not in ready], "versions": versions(), **study.shared,
     }  # fmt: skip
     report.save(options.out, lines, about)
     sys.stdout.write(report.markdown(lines, about))

@@ -122,7 +122,7 @@ def study(loaded, tmp_path, small):
     )  # fmt: skip
 
 
-def test_it_trains_chooses_judges_and_goes_on(study):
+def test_it_trains_chooses_judges_and_goes_on(study, monkeypatch):
     names = ("plain", "light", "random")
     told = list(make.make(study, [ENTRANTS[name] for name in names]))
     assert sum(": picture " in text for text in told) == 6 and sum(": step " in text for text in told) == 1
@@ -135,6 +135,9 @@ def test_it_trains_chooses_judges_and_goes_on(study):
         assert sorted((row["split"], row["number"]) for row in rows) == [("test", 0), ("test", 1), ("train", 0)], name
     with pytest.raises(ValueError, match="another steps"):
         list(make.make(replace(study, steps=2), [PLAIN]))
+    monkeypatch.setattr(make, "SCALES", (1.0, 2.0))
+    with pytest.raises(ValueError, match="another scales"):
+        list(make.make(study, [PLAIN]))
 
 
 def test_what_is_stopped_keeps_its_pictures(study):
@@ -152,6 +155,10 @@ def test_the_command_writes_the_page_and_the_numbers(tmp_path, small, capsys):
     assert main([*words, "--entrants", "plain"]) == 0
     assert "What mends tabletop?" in capsys.readouterr().out
     assert "plain" in (tmp_path / "cures.csv").read_text() and (tmp_path / "cures.json").exists()
+    about = (tmp_path / "rows" / "plain.jsonl").read_text().partition("\n")[0]
+    (tmp_path / "rows" / "light.jsonl").write_text(f"{about}\n")  # stopped before the first picture
+    assert main([*words, "--entrants", "plain"]) == 0
+    assert "the choice of learning rate and guidance is not finished: masks, light." in capsys.readouterr().out
 
 
 def test_an_entrant_that_is_not_there_is_named(tmp_path, capsys):

@@ -11,7 +11,7 @@ class Entrant:
 
     Attributes:
         recipe: what is trained (`maskunet.training.recipes`); empty for what learns nothing.
-        settings: of the recipe, besides its preset's.
+        method: by which those draw that learn nothing. settings: of it, or of the recipe besides its preset's.
         rates: learning rates to choose from; of three or more, so that the best one may lie between others.
         like: of random masks, the entrant that they remove as much as.
     """
@@ -19,6 +19,7 @@ class Entrant:
     name: str
     title: str
     recipe: str = ""
+    method: str = "plain"
     settings: Mapping[str, Any] = field(default_factory=dict)
     rates: tuple[float, ...] = (0.0,)
     like: str = ""
@@ -40,7 +41,13 @@ ENTRANTS = {
     for entrant in (
         PLAIN,
         _masks("light", "masks, light", 3e-3, 1e-2, 3e-2),
-        Entrant(name="random", title="random masks, as many as light's", like="light"),
+        Entrant(
+            name="random",
+            title="random masks, as many as light's",
+            method="random_mask",
+            settings={"kind": "iid"},
+            like="light",
+        ),
         _lora("lora", "LoRA, rank 4", 4),
         _lora("lora_wide", "LoRA, as many parameters as light", 17),
         Entrant(name="full", title="full fine-tune", recipe="full", rates=(1e-5, 3e-5, 1e-4, 3e-4)),

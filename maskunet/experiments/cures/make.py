@@ -67,7 +67,7 @@ class Study:
     def shared(self) -> dict[str, Any]:
         """What the rows of a folder have in common; more seeds or held-out prompts may be added later."""
         return {
-            **self.identity, "steps": self.steps, "choosing": self.choosing, "data": dict(self.about),
+            **self.identity, "steps": self.steps, "choosing": self.choosing, "scales": list(SCALES), "data": dict(self.about),
             "features": self.extractor.weights,
         }  # fmt: skip
 
@@ -121,6 +121,12 @@ def best(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
             key = row["rate"], row["guidance"]
             right[key] = right.get(key, 0) + row["correct"]
     return max(sorted(right), key=right.__getitem__)
+
+
+def has_chosen(study: Study, entrant: Entrant) -> bool:
+    """Whether there are all the pictures of training prompts from which its settings are chosen."""
+    tried = sum(row["split"] == "train" for row in study.rows(entrant))
+    return tried >= len(entrant.rates) * len(SCALES) * len(subjects("train", study.choosing))
 
 
 def training(study: Study, entrant: Entrant, rate: float, seed: int) -> Path:
@@ -186,22 +192,20 @@ def subjects(split: str, n: int) -> list[tuple[int, Case, int]]:
 
 def _how(study: Study, entrant: Entrant, cell: Cell) -> tuple[str, dict[str, Any]]:
     """The method and its settings; all are sampled by the same solver."""
-    solver = {"second_order": True}
-    if entrant.like:
-        return "random_mask", {**solver, "kind": "iid", "removed": _removed(study, entrant, cell)}
-    if not entrant.recipe:
-        return "plain", solver
-    method, named = user(RECIPES[entrant.recipe].makes, training(study, entrant, cell["rate"], cell["training"]).name)
-    return method, {**solver, **named}
+    method, settings = entrant.method, entrant.settings
+    if entrant.recipe:
+        made = training(study, entrant, cell["rate"], cell["training"])
+        method, settings = user(RECIPES[entrant.recipe].makes, made.name)
+    removed = {"removed": _removed(study, entrant, cell)} if entrant.like else {}
+    return method, {"second_order": True, **settings, **removed}
 
 
 def _removed(study: Study, entrant: Entrant, cell: Cell) -> float:
     """The share that those which these are a control of remove on training prompts, at the same guidance scale."""
     like = ENTRANTS[entrant.like]
-    rows = study.rows(like)
-    tried = sum(row["split"] == "train" for row in rows)
-    if tried < len(like.rates) * len(SCALES) * len(subjects("train", study.choosing)):
+    if not has_chosen(study, like):
         raise ValueError(f"{entrant.name} removes as much as {like.name}, which comes first. Let that one run.")
+    rows = study.rows(like)
     rate, _ = best(rows)
     cell = {"split": "train", "rate": rate, "guidance": cell["guidance"]}
     mine = [1 - row["keep_ratio"] for row in rows if cell.items() <= row.items()]

@@ -209,8 +209,15 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     return "\n".join([
         f"# What mends {about['model']}?", "", verdict(lines), "",
         f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.", "",
-        table(lines), "", NOTES, "",
+        *_left_out(about["left_out"]), table(lines), "", NOTES, "",
     ])  # fmt: skip
+
+
+def _left_out(titles: Sequence[str]) -> list[str]:
+    """Who was stopped before all the pictures were there from which its settings are chosen."""
+    if not titles:
+        return []
+    return [f"Not here yet, as the choice of learning rate and guidance is not finished: {', '.join(titles)}.", ""]
 
 
 def save(folder: Path, lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
