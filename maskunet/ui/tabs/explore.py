@@ -49,6 +49,11 @@ class Explore(Part):
 
     def wire(self, page: "Page") -> None:
         """The run on the stage is the one explored, until another is picked."""
+        self._wire_runs(page)
+        self._wire_buttons(page)
+
+    def _wire_runs(self, page: "Page") -> None:
+        """Which runs are shown, and what is chosen in their map."""
 
         @shows_a_run
         def follow(
@@ -84,19 +89,6 @@ class Explore(Part):
             visitor = {"owner": request.session_hash, "address": request.client.host}
             return follow(page.studio.shelf.take(Path(path), **visitor), kept, other)
 
-        @shows_a_run
-        def figures(run_id: str) -> gr.DownloadButton:
-            file = page.studio.shelf.figures(page.found(run_id))
-            return gr.DownloadButton(value=str(file), visible=True)
-
-        @shows_a_run
-        def knock_out(run_id: str | None, chosen: dict) -> tuple[Any, ...]:
-            """The site of the run that is explored, with what that was asked for, for the Intervene tab."""
-            run = page.found(run_id or "")
-            wish = {"what": to_take_out(run, chosen), "asked": secrets.token_hex(4)}
-            return *page.c.fill(page.asked(run)), wish, gr.Tabs(selected="intervene")
-
-        self.knock.click(knock_out, [self.run, self.chosen], [*page.c.filled(), page.wish, page.tabs], **QUEUED)
         stage = [*self.views(), self.draw, self.figures, self.against, self.chosen, self.knock]
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other, page.place], everything, **QUICK)
@@ -110,6 +102,23 @@ class Explore(Part):
             **QUICK,
         )
         self.upload.upload(take, [self.upload, page.kept, self.other], everything, **QUEUED)
+
+    def _wire_buttons(self, page: "Page") -> None:
+        """What is taken from the run: its figures as files, and the chosen site to Intervene."""
+
+        @shows_a_run
+        def figures(run_id: str) -> gr.DownloadButton:
+            file = page.studio.shelf.figures(page.found(run_id))
+            return gr.DownloadButton(value=str(file), visible=True)
+
+        @shows_a_run
+        def knock_out(run_id: str | None, chosen: dict) -> tuple[Any, ...]:
+            """The site of the run that is explored, with what that was asked for, for the Intervene tab."""
+            run = page.found(run_id or "")
+            wish = {"what": to_take_out(run, chosen), "asked": secrets.token_hex(4)}
+            return *page.c.fill(page.asked(run)), wish, gr.Tabs(selected="intervene")
+
+        self.knock.click(knock_out, [self.run, self.chosen], [*page.c.filled(), page.wish, page.tabs], **QUEUED)
         self.draw.click(figures, self.run, self.figures, **{**QUEUED, "show_progress": "full"})
 
     def views(self) -> list[gr.HTML]:
