@@ -10,13 +10,10 @@ from maskunet import seeds
 from maskunet.diffusion import History, Schedule, denoise, dpmpp_2m_step
 from maskunet.methods.base import (
     MethodSpec,
-    Reporter,
     RewardWeights,
     candidates,
     decoder_part,
-    guidance_of,
-    steps_of,
-    weights_of,
+    start,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -47,10 +44,7 @@ class Settings(RewardWeights):
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample all pictures side by side; one event per step, which shows the last, and a final one."""
-    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
-    weights = weights_of(settings, rewards)
-    report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
+    pairs, guidance, weights, report, text = start(model, rewards, request, settings)
     early, staying = drop_step(len(pairs), settings), max(1, settings.n - int(settings.dropped * settings.n + 1e-9))
     stay = None  # indices of those that go on, once some were dropped
 

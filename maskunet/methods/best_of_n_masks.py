@@ -16,14 +16,11 @@ from maskunet.masks.selection import chosen
 from maskunet.masks.sites import find_sites
 from maskunet.methods.base import (
     MethodSpec,
-    Reporter,
     RewardWeights,
     candidates,
     check_sites,
-    guidance_of,
     mask_generator,
-    steps_of,
-    weights_of,
+    start,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -57,10 +54,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     One event per step, which shows the last picture; then one per step with the masks of the best, and
     the final one.
     """
-    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
-    optimized = weights_of(settings, rewards)
-    report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
+    pairs, guidance, optimized, report, text = start(model, rewards, request, settings)
     with MaskedUNet(model.unet, chosen(find_sites(model.unet), settings.sites)) as masked:
         weights = {site.name: model.unet.get_submodule(site.name).weight for site in masked.sites}
         streams = [mask_generator(request, i) for i in range(settings.n)]

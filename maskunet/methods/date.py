@@ -14,14 +14,11 @@ from maskunet.diffusion import denoise
 from maskunet.encoders.text_states import TextStates
 from maskunet.methods.base import (
     MethodSpec,
-    Reporter,
     RewardWeights,
     decoder_part,
     finish,
-    guidance_of,
     objective,
-    steps_of,
-    weights_of,
+    start,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -50,11 +47,8 @@ class Settings(RewardWeights):
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Sample with text states that move; one event per move and per step, and a final one."""
-    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
-    weights = weights_of(settings, rewards)
+    pairs, guidance, weights, report, both = start(model, rewards, request, settings)
     judges = rewards.optimizing(weights)
-    report = Reporter(model, len(pairs), request)
-    both = model.encode(request.prompt, request.negative_prompt)
     prompt = text = both.conditional
     half = 0.5 if guidance.scale > 1 else 1  # what one guidance half counts as
 

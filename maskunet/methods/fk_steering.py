@@ -14,14 +14,11 @@ from maskunet import seeds
 from maskunet.diffusion import History, Schedule, denoise, dpmpp_2m_step
 from maskunet.methods.base import (
     MethodSpec,
-    Reporter,
     RewardWeights,
     candidates,
-    guidance_of,
     mask_generator,
     objective,
-    steps_of,
-    weights_of,
+    start,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -67,10 +64,8 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
 
     After a choice the one with the largest reward stands last.
     """
-    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
-    weights = weights_of(settings, rewards)
-    report, stream = Reporter(model, len(pairs), request), mask_generator(request)
-    text = model.encode(request.prompt, request.negative_prompt)
+    pairs, guidance, weights, report, text = start(model, rewards, request, settings)
+    stream = mask_generator(request)
     choices, chosen = choice_steps(len(pairs), settings), None
     paths = Paths(settings, stream)
 

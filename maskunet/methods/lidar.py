@@ -29,8 +29,8 @@ from maskunet.methods.base import (
     finish,
     guidance_of,
     objective,
+    start,
     steps_of,
-    weights_of,
 )
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -58,10 +58,7 @@ class Settings(RewardWeights):
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Look ahead, then sample under the guide; one event per step of either, and a final one."""
-    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
-    weights = weights_of(settings, rewards)
-    report = Reporter(model, len(pairs), request)
-    text = model.encode(request.prompt, request.negative_prompt)
+    pairs, guidance, weights, report, text = start(model, rewards, request, settings)
     ahead = yield from _ahead(model, request, settings, report, text)
     tiny = settings.tiny_decoder
     with torch.no_grad():

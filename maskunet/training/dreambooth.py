@@ -16,6 +16,7 @@ from maskunet.rewards.base import WeightedRewards
 from maskunet.training import class_pictures
 from maskunet.training.data import Alternating, Feed
 from maskunet.training.own_pictures import Worded
+from maskunet.training.sampling import guidance_setting, steps_setting
 
 # Of every recipe's preset for tabletop, whose pictures are those of `maskunet.tabletop.subjects`.
 TABLETOP = {
@@ -39,8 +40,8 @@ class DreamBoothSettings:
     class_prompt: str = setting("a photo of an object", "of the class pictures")
     class_pictures: int = setting(100, "by the base model; 0 for none", low=0, high=10_000)
     prior_weight: float = setting(1.0, "of the class pictures' loss", low=0.0, high=100.0)
-    sampling_steps: int = setting(25, "steps of a class picture", low=2, high=100)
-    guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
+    sampling_steps: int = steps_setting("steps of a class picture", 25)
+    guidance: float = guidance_setting()
 
 
 def check(settings: DreamBoothSettings) -> str:

@@ -24,7 +24,7 @@ from maskunet.rewards.base import WeightedRewards
 from maskunet.training import shelves
 from maskunet.training.data import Feed, Pair
 from maskunet.training.objective import AT_ONCE
-from maskunet.training.sampling import GuidedSampling
+from maskunet.training.sampling import GuidedSampling, guidance_setting, steps_setting
 
 ALL = "all"  # in place of a reward's name
 LATENTS = "latents"  # an entry of a file; the others are the rewards'
@@ -44,8 +44,8 @@ class RankedSettings:
     reward: str = setting("image_reward", "ranks; all: pairs on which all agree", choices=(*REWARDS, ALL))
     prompts: int = setting(512, "training prompts with pictures", low=1, high=1_000_000)
     pictures: int = setting(6, "plain pictures per prompt", low=2, high=64)
-    guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
-    sampling_steps: int = setting(15, "steps of a sampling", low=2, high=100)
+    guidance: float = guidance_setting()
+    sampling_steps: int = steps_setting()
 
     @property
     def learns_from(self) -> str:

@@ -27,7 +27,7 @@ from maskunet.training import diffusion
 from maskunet.training.data import Pair
 from maskunet.training.exam import Exam
 from maskunet.training.objective import Batch, Objective, Predict
-from maskunet.training.sampling import GuidedSampling
+from maskunet.training.sampling import GuidedSampling, guidance_setting, steps_setting
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
@@ -49,8 +49,8 @@ class RewardSettings:
     held_out: str | None = setting(
         None, "judges checkpoints; the first other one if left out", choices=(*REWARDS, *JUDGES)
     )
-    guidance: float = setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
-    sampling_steps: int = setting(15, "steps of a whole sampling", low=2, high=100)
+    guidance: float = guidance_setting()
+    sampling_steps: int = steps_setting("steps of a whole sampling")
     first: int = setting(3, "earliest step that is judged", low=0, high=99)
     views: int = setting(2, "pictures that the reward looks at", low=1, high=8)
     anchor: float = setting(0.0, "weight of the diffusion loss", low=0.0, high=1e6)

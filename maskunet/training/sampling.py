@@ -1,6 +1,7 @@
 """Guided sampling beside a training: the base model's as it came, or through what is trained."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,18 @@ from torch import Tensor, nn
 from maskunet.diffusion import classifier_free, doubled, trajectory
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
+from maskunet.plugins import setting
 from maskunet.training.objective import Encode, Predict
+
+
+def guidance_setting() -> Any:
+    """Of a recipe: the guidance scale of its samplings."""
+    return setting(0.0, "scale; 0 for the model's own", low=0.0, high=50.0)
+
+
+def steps_setting(help: str = "steps of a sampling", default: int = 15) -> Any:  # noqa: A002
+    """Of a recipe: how many steps its samplings have."""
+    return setting(default, help, low=2, high=100)
 
 
 class GuidedSampling:

@@ -1,7 +1,7 @@
 """What every method shares: its SPEC, the sampling loop, what it reports, memory."""
 
 from maskunet.methods.base.guidance import Guidance, guidance_of, steps_of
-from maskunet.methods.base.loop import Predict, Prediction, Sampled, Sampling, mask_generator
+from maskunet.methods.base.loop import Predict, Prediction, Sampled, Sampling, Start, mask_generator, start
 from maskunet.methods.base.memory import recomputed, rest
 from maskunet.methods.base.report import Reporter, finish, mask_bytes, numbers, to_uint8
 from maskunet.methods.base.settings import RewardWeights, Solver, check_sites, objective, weights_of
@@ -18,6 +18,7 @@ __all__ = [
     "Sampled",
     "Sampling",
     "Solver",
+    "Start",
     "check_sites",
     "decoder_part",
     "filled",
@@ -30,6 +31,7 @@ __all__ = [
     "read_part",
     "recomputed",
     "rest",
+    "start",
     "steps_of",
     "to_uint8",
     "trained_part",

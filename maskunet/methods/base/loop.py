@@ -10,9 +10,9 @@ from torch import Tensor
 from maskunet import seeds
 from maskunet.diffusion import denoise
 from maskunet.encoders.text_states import TextStates
-from maskunet.methods.base.guidance import guidance_of, steps_of
+from maskunet.methods.base.guidance import Guidance, guidance_of, steps_of
 from maskunet.methods.base.report import Reporter, finish
-from maskunet.methods.base.settings import Solver
+from maskunet.methods.base.settings import Solver, weights_of
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent
 from maskunet.rewards.base import WeightedRewards
@@ -117,6 +117,33 @@ class Sampled:
         sampling = Sampling(model, requests, settings)
         with self.looking(model, sampling, settings) as predict:
             yield from sampling.events(rewards, predict)
+
+
+class Start(NamedTuple):
+    """What a method that rewards steer has before its first step.
+
+    Attributes:
+        pairs: (t, t_prev) in sampling order. guidance: of each step. weights: of each reward in what is optimized.
+        report: of the picture; its clock runs. text: both guidance halves.
+    """
+
+    pairs: list[tuple[int, int]]
+    guidance: Guidance
+    weights: dict[str, float]
+    report: Reporter
+    text: TextStates
+
+
+def start(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Solver) -> Start:
+    """Read the request.
+
+    Raises:
+        ValueError: as `guidance_of` and `weights_of`.
+    """
+    pairs, guidance = steps_of(model, request), guidance_of(model, request, settings)
+    weights = weights_of(settings, rewards)
+    report = Reporter(model, len(pairs), request)
+    return Start(pairs, guidance, weights, report, model.encode(request.prompt, request.negative_prompt))
 
 
 def mask_generator(request: Request, index: int = 0) -> torch.Generator:
