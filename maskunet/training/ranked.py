@@ -28,6 +28,13 @@ from maskunet.training.sampling import GuidedSampling, guidance_setting, steps_s
 
 ALL = "all"  # in place of a reward's name
 LATENTS = "latents"  # an entry of a file; the others are the rewards'
+# Of the presets of every recipe that learns from ranked pictures, and of those whose masks do.
+TABLETOP = {"steps": 300, "batch": 16, "micro_batch": 16, "weight_decay": 0.0, "every": 50}
+SD15 = {
+    "epochs": 4, "batch": 32, "micro_batch": 1, "weight_decay": 0.0, "every": 50, "prompts": 4000, "pictures": 4,
+    "sampling_steps": 25, "checkpointing": True, "precision": "bf16",
+}  # fmt: skip
+MASKS = {"learning_rate": 1.5e-2, "variant": "static", "noise": "none", "start": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, so that a recipe's settings can extend two classes
@@ -111,6 +118,10 @@ def _check(rewards: WeightedRewards | None, settings: RankedSettings) -> None:
     elif len(rewards.weights) < 2:
         (name,) = rewards.weights
         raise ValueError(f"The setting reward is all, and only {name} is loaded. Choose {name}.")
+
+
+SHARED: dict[str, Any] = {"needs_rewards": True, "prepare": prepare}
+"""What the SPECs of the recipes have in common."""
 
 
 def _prompts(feed: Feed, count: int) -> list[str]:

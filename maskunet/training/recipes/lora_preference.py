@@ -19,16 +19,10 @@ SPEC = RecipeSpec(
     source="Diffusion-DPO (Wallace et al. 2023), with LoRA (Hu et al. 2021)",
     makes="unet",
     presets={
-        "tabletop": Settings(
-            steps=300, batch=16, micro_batch=16, learning_rate=1e-3, weight_decay=0.0, every=50
-        ),
-        "sd15": Settings(
-            epochs=4, batch=32, micro_batch=1, learning_rate=1e-4, weight_decay=0.0, every=50, prompts=4000, pictures=4,
-            sampling_steps=25, checkpointing=True, precision="bf16",
-        ),
+        "tabletop": Settings(**ranked.TABLETOP, learning_rate=1e-3),
+        "sd15": Settings(**ranked.SD15, learning_rate=1e-4),
     },
     build=lora.build,
     objective=preference.objective,
-    needs_rewards=True,
-    prepare=ranked.prepare,
-)  # fmt: skip
+    **ranked.SHARED,
+)

@@ -19,18 +19,10 @@ SPEC = RecipeSpec(
     source="rejection fine-tuning: RAFT (Dong et al. 2023), which trains weights, done with masks",
     makes="generator_from_reward",
     presets={
-        "tabletop": Settings(
-            steps=300, batch=16, micro_batch=16, learning_rate=1.5e-2, weight_decay=0.0, variant="static",
-            noise="none", start=1.0, every=50,
-        ),
-        "sd15": Settings(
-            epochs=4, batch=32, micro_batch=1, learning_rate=1.5e-2, weight_decay=0.0, variant="static",
-            noise="none", start=1.0, every=50, prompts=4000, pictures=4, sampling_steps=25, checkpointing=True,
-            precision="bf16",
-        ),
+        "tabletop": Settings(**ranked.TABLETOP, **ranked.MASKS),
+        "sd15": Settings(**ranked.SD15, **ranked.MASKS),
     },
     build=mask_generator.build,
     objective=preference.best_of,
-    needs_rewards=True,
-    prepare=ranked.prepare,
-)  # fmt: skip
+    **ranked.SHARED,
+)
