@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskunet.commands import base
-from maskunet.commands.base import CommandSpec, option
+from maskunet.commands.base import CommandSpec, answered, option
 
 HUB = "hf://"
 NAME = "a base model, rewards or one of them, a judge, tiny_decoder, a fine-tuned U-Net (dpo, spo, inpo), a benchmark, or a trained part, hf://OWNER/NAME"
@@ -30,10 +30,7 @@ def run(options: Options) -> None:
     from maskunet.library import download
 
     plan = download.plan(options.name)
-    agreed = options.yes
-    if not agreed and sys.stdin.isatty():
-        answer = input(f"{plan.title}: {plan.gigabytes:.2f} GB to {plan.place}. Download? [y/N] ")
-        agreed = answer.strip().lower() in ("y", "yes")
+    agreed = options.yes or answered(f"{plan.title}: {plan.gigabytes:.2f} GB to {plan.place}. Download?")
     download.download(options.name, consent=agreed)
     sys.stdout.write(f"On this machine now: {plan.title}.\n")
     return None

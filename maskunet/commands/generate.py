@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, MethodOptions, UsageError, bar, option
+from maskunet.commands.base import CommandSpec, MethodOptions, UsageError, agree, bar, option
 
 if TYPE_CHECKING:
     from maskunet.models.base import DiffusionModel
@@ -97,15 +97,10 @@ def _agree(options: Options, model: "DiffusionModel", request: "Request") -> Non
     size, free = mask_bytes(model, request), shutil.disk_usage(options.out.resolve().parent).free
     if size <= ASK:
         return
-    said = f"masks of this run take {size / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+    said = f"the masks of this run take {size / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
     if size > free:
-        raise UsageError(f"the {said}; leave --keep-masks out, or give another --out")
-    if options.yes:
-        sys.stderr.write(f"The {said}.\n")
-        return
-    if sys.stdin.isatty() and input(f"The {said}. Keep them? [y/N] ").strip().lower() in ("y", "yes"):
-        return
-    raise UsageError(f"the {said}; give --yes to keep them")
+        raise UsageError(f"{said}; leave --keep-masks out, or give another --out")
+    agree(said, "keep", options.yes)
 
 
 def _show(events: Iterator[tuple[str, Any]], method: str) -> "Run":

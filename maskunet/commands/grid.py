@@ -11,6 +11,7 @@ from maskunet.commands.base import (
     BatchOptions,
     CommandSpec,
     UsageError,
+    agree,
     bar,
     command_line,
     make_folder,
@@ -132,12 +133,7 @@ def _agree(options: Options, made: "MadeGrid", paces: Any, pixels: int) -> None:
     said = f"{left:,} cells are missing, which take {takes} of {free / 1e9:.1f} GB free"
     if room > free:
         raise UsageError(f"{said}; give fewer values, or another --out")
-    if options.yes:
-        sys.stderr.write(f"{said}.\n")
-        return
-    if sys.stdin.isatty() and input(f"{said}. Make them? [y/N] ").strip().lower() in ("y", "yes"):
-        return
-    raise UsageError(f"{said}; give --yes to make them")
+    agree(said, "make", options.yes)
 
 
 def _the_end(options: Options, made: "MadeGrid", lacking: str) -> list[str]:

@@ -1,5 +1,6 @@
-"""What commands share: options made from a dataclass, the usual options, and how progress is told."""
+"""What commands share: options made from a dataclass, the usual options, who agrees, and how progress is told."""
 
+from maskunet.commands.base.agree import agree, answered
 from maskunet.commands.base.options import CommandSpec, Options, UsageError, command_line, option
 from maskunet.commands.base.progress import bar, follow, make_folder, resumable
 from maskunet.commands.base.usual import (
@@ -22,6 +23,8 @@ __all__ = [
     "Options",
     "SamplingOptions",
     "UsageError",
+    "agree",
+    "answered",
     "bar",
     "comma_separated",
     "command_line",
