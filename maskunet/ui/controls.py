@@ -1,4 +1,4 @@
-"""The left column: what to draw and how, and the buttons; the same for every tab."""
+"""The left column: what its fields hold, how they are filled, and the request that they make; `column` draws it."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from maskunet.records import MAX_STEPS, Card, Request, Run, Setup
-from maskunet.ui import additions, fold, groups, settings, words
+from maskunet.records import Card, Request, Run, Setup
+from maskunet.ui import additions, groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
-from maskunet.ui.html import chips, copy_button
+from maskunet.ui.html import chips
 from maskunet.ui.html import setup as setups
-from maskunet.ui.html.settings import form
-from maskunet.ui.studio import Studio
 
 
 class Values(NamedTuple):
@@ -100,7 +98,7 @@ class Controls:
         """The form as it was when this was asked for, see `links.fields`; what is not said of stays as it is."""
         model, method = self.models.get(asked.get("model")), self.methods.get(asked.get("method"))
         known = [asked.get(name, gr.skip()) for name in ("prompt", "negative_prompt")]
-        known.append(_steps(asked["steps"], model, method) if "steps" in asked else gr.skip())
+        known.append(steps_shown(asked["steps"], model, method) if "steps" in asked else gr.skip())
         known[2:2] = [
             str(asked["seed"]) if "seed" in asked else gr.skip(),
             model.name if model else gr.skip(),
@@ -122,7 +120,9 @@ class Controls:
         edited = groups.as_edited(asked.get("prompt", ""), rest, method)
         preset = asked.get("preset") if asked.get("preset") in method.presets else next(iter(method.presets))
         choices = [(words.FIRST_TRAINED, ""), *([(part, part)] if part else [])]
-        form = settings.anew(_form(method, preset, self.titles), {"of": f"{method.name}/{preset}", "set": rest})
+        form = settings.anew(
+            settings.of_method(method, preset, self.titles), {"of": f"{method.name}/{preset}", "set": rest}
+        )
         return [gr.Dropdown(value=part, choices=choices, visible=bool(part)), edited, form]
 
     def wire(self) -> Any:
@@ -144,7 +144,7 @@ class Controls:
             )
 
         def new_settings(method: str, preset: str) -> gr.HTML:
-            return settings.anew(_form(self.methods[method], preset, self.titles))
+            return settings.anew(settings.of_method(self.methods[method], preset, self.titles))
 
         def new_model(model: str) -> tuple[str, str, str]:
             card = self.models[model]
@@ -165,118 +165,6 @@ class Controls:
         self.model.input(new_model, self.model, [self.vocabulary, self.status, self.setup], **QUICK)
         self.added.wire()
         return gr.on([self.vocabulary.select, self.added.tokens.select], add_word, self.prompt, self.prompt, **QUICK)
-
-
-def build(
-    studio: Studio, models: list[Card], methods: list[Card], titles: Mapping[str, str], shelf: Mapping[str, Run]
-) -> Controls:
-    """Draw the column.
-
-    Args:
-        titles: as in `Controls`. shelf: the precomputed runs; the form begins with the first one, if it is of the model
-            that comes first.
-    """
-    first = first_model(models)
-    opening = opening_of(shelf, first)
-    method = first_method(methods, first, opening)
-    wish = _wish(studio, first, method, opening, shelf)
-    tokens = wish.pop("tokens")
-    go = _go(opening)
-    with gr.Column(elem_id="choices", min_width=0):
-        choices = _choices(studio, models, first, tokens) | _ways(methods, method, opening)
-        more = _more(first, method, opening)
-        # Beside what folds it away, not inside: gradio forgets what it is told of a form that is not drawn yet.
-        changed = settings.build(_form(method, choices["preset"].value, titles), elem_id="settings")
-    return Controls(
-        **wish, **go, **choices, **more, changed=changed, takes=gr.State(taking(methods)),
-        models={card.name: card for card in models}, methods={card.name: card for card in methods}, titles=titles,
-        missing=studio.setups(),
-    )  # fmt: skip
-
-
-def _wish(
-    studio: Studio, first: Card, method: Card, opening: Request | None, shelf: Mapping[str, Run]
-) -> dict[str, Any]:
-    """What to draw: the prompt, what helps to write it, and its word groups."""
-    asked = opening.prompt if opening else words.PROMPT_PLACEHOLDER
-    prompt = gr.Textbox(
-        label=words.PROMPT,
-        value=asked,
-        lines=2,
-        max_lines=4,
-        elem_id="prompt",
-        placeholder=words.PROMPT_PLACEHOLDER,
-    )
-    examples = gr.HTML(chips.precomputed(shelf), js_on_load=chips.SCRIPT, elem_id="examples")
-    vocabulary = gr.HTML(chips.vocabulary(first), js_on_load=chips.SCRIPT, elem_id="vocabulary")
-    tokens = gr.HTML("", js_on_load=chips.SCRIPT, elem_id="tokens")
-    binding, edited = groups.build(studio, method, asked)
-    return {
-        "prompt": prompt, "examples": examples, "vocabulary": vocabulary, "tokens": tokens, "groups": binding, "edited": edited,
-    }  # fmt: skip
-
-
-def _go(opening: Request | None) -> dict[str, Any]:
-    """The seed, the buttons, and how far it is."""
-    with gr.Row(elem_id="seed-row"):
-        # A text: a browser's numbers are exact up to 2^53 only. Empty or -1 draws one.
-        seed = gr.Textbox(label=words.SEED, value=str(opening.seed) if opening else "7", max_lines=1, min_width=120)
-        shuffle = gr.Button(words.NEW_SEED, size="sm", min_width=90, scale=0)
-    with gr.Row(elem_id="go-row"):
-        generate = gr.Button(words.GENERATE, variant="primary", elem_id="generate")
-        stop = gr.Button(words.STOP, variant="stop", visible=False, elem_id="stop")
-        fold.settings()
-    status = gr.HTML("", elem_id="status")
-    return {"seed": seed, "shuffle": shuffle, "generate": generate, "stop": stop, "status": status}
-
-
-def _choices(studio: Studio, models: list[Card], first: Card, tokens: gr.HTML) -> dict[str, Any]:
-    """The base model, what is missing for it, and what is put on it."""
-    model = gr.Dropdown(
-        label=words.MODEL, value=first.name, choices=[(_title(c), c.name) for c in models], filterable=False
-    )
-    panel = setups.panel(studio.setups(), first.title)
-    setup = gr.HTML(panel, js_on_load=copy_button.SCRIPT, elem_id="setup")
-    return {"model": model, "setup": setup, "added": additions.build(studio.additions(), tokens)}
-
-
-def _ways(methods: list[Card], first: Card, opening: Request | None) -> dict[str, Any]:
-    """The method, its preset, and what was trained for it."""
-    method = gr.Dropdown(
-        label=words.METHOD,
-        value=first.name,
-        choices=[(_kind_title(c), c.name) for c in methods],
-        info=first.summary,
-        filterable=False,
-        elem_id="method",
-    )
-    preset = gr.Dropdown(
-        label=words.PRESET,
-        value=opening.preset if opening else next(iter(first.presets)),
-        choices=list(first.presets),
-        allow_custom_value=True,  # the method may have changed a moment ago; `start` looks again
-    )
-    trained = gr.Dropdown(
-        label=words.TRAINED,
-        value="",
-        choices=[(words.FIRST_TRAINED, "")],
-        visible=False,
-        allow_custom_value=True,
-        elem_id="trained",  # one may have been trained since the page was loaded
-    )
-    return {"method": method, "preset": preset, "trained": trained}
-
-
-def _more(first: Card, method: Card, opening: Request | None) -> dict[str, Any]:
-    """What few people change, folded away."""
-    with gr.Accordion(words.MORE, open=False, elem_classes="more"):
-        negative = gr.Textbox(label=words.NEGATIVE, lines=1)
-        steps = gr.Number(
-            label=words.STEPS, value=_steps(opening.steps, first, method) if opening else 0, precision=0, minimum=0,
-            maximum=MAX_STEPS, info=words.STEPS_INFO, elem_id="steps",
-        )  # fmt: skip
-        guidance = gr.Number(label=words.GUIDANCE, value=0, minimum=0, maximum=30, info=words.GUIDANCE_INFO)
-    return {"negative": negative, "steps": steps, "guidance": guidance}
 
 
 def first_model(models: list[Card]) -> Card:
@@ -300,28 +188,11 @@ def first_method(methods: list[Card], model: Card, opening: Request | None = Non
     return found.get("maskunet_free") or found.get("random_mask") or usable[0]
 
 
-def _steps(asked: int | None, model: Card | None, method: Card | None) -> int:
+def steps_shown(asked: int | None, model: Card | None, method: Card | None) -> int:
     """What the form says of the steps that were asked for: 0, the model's own, if these are what that means here."""
     if asked and model and method and asked == min(model.steps, method.most_steps or model.steps):
         return 0
     return asked or 0
-
-
-def _title(card: Card) -> str:
-    if card.available:
-        return card.title
-    return f"{card.title} ({'cannot be read' if card.refused else 'not on this machine'})"
-
-
-def _kind_title(card: Card) -> str:
-    """What is no learned mask says what it is there for."""
-    return card.title if card.kind == "masks" else f"{card.title} · {card.kind}"
-
-
-def _form(card: Card, preset: str, titles: Mapping[str, str]) -> str:
-    """The fields of a method's settings; another method's preset, of a moment ago, counts as the first."""
-    preset = preset if preset in card.presets else next(iter(card.presets))
-    return form(card.presets[preset], f"{card.name}/{preset}", titles, key="set")
 
 
 def _preset(method: Card, preset: Any) -> gr.Dropdown:

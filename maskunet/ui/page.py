@@ -11,7 +11,20 @@ import gradio as gr
 
 from maskunet.records import JobEvent, MaskSet, Run
 from maskunet.runs import run_folder
-from maskunet.ui import controls, fold, gallery, groups, lightbox, links, opening_words, remembered, story, tabs, words
+from maskunet.ui import (
+    column,
+    controls,
+    fold,
+    gallery,
+    groups,
+    lightbox,
+    links,
+    opening_words,
+    remembered,
+    story,
+    tabs,
+    words,
+)
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
 from maskunet.ui.html import live
 from maskunet.ui.html.header import header
@@ -89,7 +102,7 @@ class Page:
             self.copy = gr.Button(words.COPY_LINK, size="sm", scale=0, min_width=0, elem_id="copy-link")
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=0, min_width=300, elem_id="controls"):
-                self.c = controls.build(self.studio, self.models, self.methods, self.titles, self.shelf)
+                self.c = column.build(self.studio, self.models, self.methods, self.titles, self.shelf)
             with gr.Column(scale=1, min_width=300, elem_id="stage"):
                 fold.form()
                 with gr.Tabs(elem_id="tabs") as self.tabs:

@@ -6,22 +6,25 @@ from typing import Any
 
 import gradio as gr
 
+from maskunet.records import Card
+from maskunet.ui.html.settings import form
+
 SCRIPT = Path(__file__).with_name("settings.js")
 
 
-def build(form: str, **more: Any) -> gr.HTML:
+def build(fields: str, **more: Any) -> gr.HTML:
     """The fields of a form of `html.settings`; as an input they are what is changed, for `changed`."""
     return gr.HTML(
-        {}, html_template="${form}", form=form, js_on_load=SCRIPT.read_text(), apply_default_css=False, **more
+        {}, html_template="${form}", form=fields, js_on_load=SCRIPT.read_text(), apply_default_css=False, **more
     )
 
 
-def anew(form: str, value: Mapping[str, Any] | None = None) -> gr.HTML:
+def anew(fields: str, value: Mapping[str, Any] | None = None) -> gr.HTML:
     """Another form in the fields' place, with what `value` says, as `changed` takes it.
 
     Without one nothing is changed in it, unless the same form is there already, as after a link has filled it in.
     """
-    return gr.HTML(form=form) if value is None else gr.HTML(dict(value), form=form)
+    return gr.HTML(form=fields) if value is None else gr.HTML(dict(value), form=fields)
 
 
 def changed(value: Any, of: str) -> dict[str, Any]:
@@ -33,3 +36,9 @@ def changed(value: Any, of: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or value.get("of") != of or not isinstance(value.get("set"), Mapping):
         return {}
     return dict(value["set"])
+
+
+def of_method(card: Card, preset: str, titles: Mapping[str, str]) -> str:
+    """The fields of a method's settings; another method's preset, of a moment ago, counts as the first."""
+    preset = preset if preset in card.presets else next(iter(card.presets))
+    return form(card.presets[preset], f"{card.name}/{preset}", titles, key="set")

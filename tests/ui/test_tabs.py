@@ -59,7 +59,7 @@ def test_the_form_leaves_steps_and_guidance_to_the_model(studio):
 def test_a_link_shows_steps_that_are_not_the_models_own(studio, method, asked, shown):
     methods = {card.name: card for card in studio.methods()}
     (model,) = studio.cards()
-    assert controls._steps(asked, model, methods[method]) == shown
+    assert controls.steps_shown(asked, model, methods[method]) == shown
 
 
 def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):
