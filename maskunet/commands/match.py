@@ -52,7 +52,7 @@ def run(options: Options) -> None:
     from maskunet.machine import versions
     from maskunet.records import Request
 
-    loaded, identity = judges.load(options.model, options.weights, options.device)
+    loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     steps, guidance = options.steps or loaded.model.steps, options.guidance or loaded.model.guidance
     about = {**identity, "steps": steps, "guidance": guidance}
     about |= {name: getattr(options, name) for name in ("tasks", "seed", "split")}

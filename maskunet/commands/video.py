@@ -56,7 +56,7 @@ def run(options: Options) -> None:
     from maskunet.library.library import Library
     from maskunet.machine import interruptible, versions
 
-    library = Library(request.model, options.weights, options.device)
+    library = Library(request.model, options.weights, options.device, **options.added)
     if spec.needs_rewards:
         library.find(library.default)
     loaded = library.load(library.default)

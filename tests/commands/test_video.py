@@ -76,6 +76,7 @@ def test_the_mp4_is_made_where_there_is_a_coder(video, tmp_path, capsys, monkeyp
         (["--right=0.125", "--frames=24"], "out of it by frame"),
         (["--method=best_of_n"], "makes no masks that other frames could have"),
         (["--frames=30"], "--frames is 30"),
+        (["--lora=absent.safetensors"], "absent.safetensors"),
         (["--steps=4", "--t0=441", "--t1=501"], "are the same step"),
     ],
 )

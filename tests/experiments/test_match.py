@@ -84,12 +84,13 @@ def test_the_report_pairs_every_two_and_leaves_out_what_not_all_have():
 def command(tiny_sd15, monkeypatch, tmp_path):
     """Runs the command on a small random model; says how many pictures the checker has seen."""
     checker = Checker()
+    put_on = []
 
     class Shelf:
         device, default = torch.device("cpu"), "tiny"
 
-        def __init__(self, *given):
-            pass
+        def __init__(self, *given, loras=(), **added):
+            put_on.append(loras)
 
         def find(self, name):
             return tmp_path / "model", tmp_path / "rewards"
@@ -106,15 +107,15 @@ def command(tiny_sd15, monkeypatch, tmp_path):
             code = main(["match", *words, "--model=tiny", "--out", str(tmp_path / "out")])
         except SystemExit as stop:
             code = stop.code
-        return SimpleNamespace(code=code, looks=checker.looks - before, out=tmp_path / "out")
+        return SimpleNamespace(code=code, looks=checker.looks - before, out=tmp_path / "out", put_on=put_on)
 
     return run
 
 
 def test_the_command_writes_its_tables_and_goes_on_with_more_prompts(command, capsys):
     words = ["--methods=random_mask", "--tasks=colors", "--steps=2"]
-    first = command(*words, "--n=1")
-    assert (first.code, first.looks) == (0, 2)
+    first = command(*words, "--n=1", "--lora=metal.safetensors:0.8")
+    assert (first.code, first.looks, first.put_on) == (0, 2, [("metal.safetensors:0.8",)])
     again = command(*words, "--n=2")
     assert (again.code, again.looks) == (0, 2)
     found = json.loads((again.out / "match.json").read_text())
