@@ -4,11 +4,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskunet.commands.base import CommandSpec, ModelOptions, option
+from maskunet.commands.base import BareModelOptions, CommandSpec, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ModelOptions):
+class Options(BareModelOptions):
     name: str = option(
         help="of a kept mask, a mask generator, a LoRA or a fine-tuned U-Net of --model", positional=True
     )

@@ -4,6 +4,7 @@ from maskunet.commands.base.agree import agree, answered
 from maskunet.commands.base.options import CommandSpec, Options, UsageError, command_line, option
 from maskunet.commands.base.progress import bar, follow, make_folder, resumable
 from maskunet.commands.base.usual import (
+    BareModelOptions,
     BatchOptions,
     DeviceOptions,
     MethodOptions,
@@ -15,6 +16,7 @@ from maskunet.commands.base.usual import (
 )
 
 __all__ = [
+    "BareModelOptions",
     "BatchOptions",
     "CommandSpec",
     "DeviceOptions",

@@ -84,11 +84,17 @@ class DeviceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(DeviceOptions):
-    """With which base model."""
+class BareModelOptions(DeviceOptions):
+    """With which base model, nothing put on it."""
 
     model: str = option("auto", f"base model: {MODELS}; auto takes the best one here")
     weights: Path | None = option(None, "a .safetensors file, a Stable Diffusion folder, or OWNER/NAME", metavar="PATH")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedOptions(DeviceOptions):
+    """What is put on the base model."""
+
     lora: tuple[Path, ...] = option((), LORA, metavar="FILE[:WEIGHT]", read=Path, repeat=tuple)
     lora_masks: str = option("", MASKED, metavar="merged|base")
     embedding: tuple[Path, ...] = option((), EMBEDDING, metavar="FILE[:TOKEN]", read=Path, repeat=tuple)
@@ -98,6 +104,11 @@ class ModelOptions(DeviceOptions):
         """What is put on the model, as `Library` and `judges.load` take it."""
         given = {"loras": self.lora, "embeddings": self.embedding}
         return {**{name: tuple(map(str, each)) for name, each in given.items()}, "lora_masks": self.lora_masks}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(BareModelOptions, AddedOptions):
+    """With which base model."""
 
 
 @dataclass(frozen=True, kw_only=True)
