@@ -41,7 +41,8 @@ class TrainEvent:
     def left_out(self) -> list[str]:
         """One sentence per reason for which pictures were left out."""
         told = {reason: f", such as {self.examples[reason]}" for reason in self.skipped if reason in self.examples}
-        return [f"{n} pictures were left out: {reason}{told.get(reason, '')}." for reason, n in self.skipped.items()]
+        counts = {reason: "1 picture was" if n == 1 else f"{n:,} pictures were" for reason, n in self.skipped.items()}
+        return [f"{count} left out: {reason}{told.get(reason, '')}." for reason, count in counts.items()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

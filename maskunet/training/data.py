@@ -141,8 +141,12 @@ class Feed:
                 return self.pairs(index, number)
             except ValueError as reason:
                 self.bad[index] = str(reason)
-        reasons = ", ".join(f"{n} times {reason}" for reason, n in self.skipped.items())
-        raise ValueError(f"{min(TRIES, count)} pictures in a row cannot be used ({reasons}). Check the data set.")
+        named = self.examples
+        reasons = ", ".join(f"{n} times {reason}, such as {named[reason]}" for reason, n in self.skipped.items())
+        raise ValueError(
+            f"{min(TRIES, count)} pictures in a row cannot be used ({reasons}). Take them out, and give pictures that open "
+            "in a viewer and show something."
+        )
 
     def _epoch(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:

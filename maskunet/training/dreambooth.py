@@ -60,10 +60,14 @@ def check(settings: DreamBoothSettings) -> str:
     word = of_class[-1]
     if subject == of_class:
         raise ValueError(
-            f"The class prompt is the instance prompt, which would teach that every {word} is the subject."
+            f"The class prompt is the instance prompt, which would teach that every {word} is the subject. Give the instance "
+            f"prompt a rare name, such as “sks {word}”, and the class prompt none."
         )
     if word not in subject:
-        return f"The instance prompt does not name the class “{word}”; the class pictures then protect another word."
+        return (
+            f"The instance prompt does not name the class “{word}”; the class pictures then protect another word. Write "
+            f"“sks {word}” there, for example, or give a class prompt that ends in its class."
+        )
     return ""
 
 
@@ -86,7 +90,10 @@ def prepare(
     note = check(settings)
     prior = settings.class_pictures > 0
     if prior and settings.batch % 2:
-        raise ValueError(f"The batch is {settings.batch}; with class pictures it must be even.")
+        raise ValueError(
+            f"The batch is {settings.batch}; with class pictures it must be even. Give {settings.batch + 1}, or set "
+            "class_pictures to 0."
+        )
     subject = Worded(feed.pairs, lambda own, rng: own or settings.instance_prompt, weight=2.0 if prior else 1.0)
     if not prior:
         return subject

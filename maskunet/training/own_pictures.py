@@ -36,20 +36,23 @@ class OwnPictures:
         of_kohya = kohya_folders(folder) if not self.files else []
         inside = pictures.inside(folder, of_kohya)
         self.files += [path for part in of_kohya for path in pictures.listed(part) if path.is_file()]
+        others = pictures.others(folder)
         if not self.files:
-            todo = inside or "Put 3 to 10 pictures of one subject into it: PNG or JPEG."
+            todo = inside or f"{others} Put 3 to 10 pictures of one subject into it: PNG or JPEG.".lstrip()
             raise ValueError(f"The folder “{folder.name}” holds no pictures. {todo}")
         found = of_kohya_folders(of_kohya) if of_kohya else captions.read(folder, [path.name for path in self.files])
         self.texts = {folder / each.file: (each.text, *each.more) for each in found.entries if each.file and each.text}
-        few = len(self.files) < FEW
+        count = len(self.files)
+        of = "one picture" if count == 1 else f"{count} pictures"
         self.notes = tuple(
             filter(
                 None,
                 (
                     *found.notes,
+                    others,
                     inside,
-                    few and f"Nothing is held out of {len(self.files)} pictures; judge by the samples.",
-                    len(self.files) == 1 and "One picture: the background will be learned with the subject.",
+                    count < FEW and f"Nothing is held out of {of}; judge by the samples.",
+                    count == 1 and "One picture: the background will be learned with the subject.",
                 ),
             )
         )

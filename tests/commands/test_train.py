@@ -125,8 +125,8 @@ def test_what_is_left_out_is_counted_and_named_in_the_end(train, pictures, capsy
     assert train("lora", "--set", "steps=4") == 0
     said = capsys.readouterr().err
     assert "1 files of other kinds in “pictures” are left out (endings .heic), such as raw.heic." in said
-    assert "1 pictures were left out: damaged picture, such as 0.png." in said
-    assert "1 pictures were left out: a picture that is not there, such as 1.png." in said
+    assert "1 picture was left out: damaged picture, such as 0.png." in said
+    assert "1 picture was left out: a picture that is not there, such as 1.png." in said
 
 
 def test_a_parquet_file_like_laion_arts_is_read_and_its_faults_are_counted(tmp_path):

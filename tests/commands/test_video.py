@@ -74,7 +74,7 @@ def test_the_mp4_is_made_where_there_is_a_coder(video, tmp_path, capsys, monkeyp
         (["--t0=700", "--t1=500"], "t0, where frames are moved, must be the smaller one"),
         (["--right=0.2"], "allowed is -0.125 to 0.125"),
         (["--right=0.125", "--frames=24"], "out of it by frame"),
-        (["--method=best_of_n"], "makes no masks that other frames could have"),
+        (["--method=best_of_n"], "makes no masks that other frames could have. Take plain, or a method"),
         (["--frames=30"], "--frames is 30"),
         (["--lora=absent.safetensors"], "absent.safetensors"),
         (["--steps=4", "--t0=441", "--t1=501"], "are the same step"),

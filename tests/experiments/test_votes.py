@@ -236,8 +236,17 @@ def test_a_study_that_can_tell_nothing_says_so():
     study = a_study(2)
     text = write.markdown(report.report(study, electorate(study, 2, ties=0.0)), {"command": "vote", "cut": 1})
     assert "4 decided votes can tell nothing" in text and "Left out: 1 line cut off" in text
-    with pytest.raises(ValueError, match="Nobody has voted"):
+    with pytest.raises(ValueError, match="Nobody has voted in this study yet. Ask people"):
         report.report(study, {})
+
+
+def test_votes_on_pairs_that_are_not_there_are_counted_and_not_passed_over():
+    study = a_study(2)
+    voters = electorate(study, 2)
+    last = (99, "looks")
+    voters[name_of(0)].votes[last] = Vote(voter=name_of(0), item=99, pair=99, left=0, question="looks", answer="left")
+    text = write.markdown(report.report(study, voters), {"command": "vote"})
+    assert "Left out: 1 vote on pairs that the study does not have." in text
 
 
 def seconds():

@@ -160,13 +160,17 @@ def test_a_full_disk_loses_nothing_and_is_told(tmp_path, monkeypatch):
     ("changes", "said"),
     [
         ({"schema": 2}, "version 2"),
-        ({"schema": None}, "version None"),
+        ({"schema": None}, "version None.* Take the program that wrote it"),
         ({"item": -1}, "no vote"),
         ({"item": True}, "no vote"),
+        ({"item": 10**30}, "no vote"),
         ({"left": 2}, "no vote"),
         ({"answer": "maybe"}, "no vote"),
         ({"question": "why"}, "no vote"),
         ({"voter": None}, "no vote"),
+        ({"voter": "../../etc/passwd"}, "no vote"),
+        ({"voter": "=cmd|calc"}, "no vote"),
+        ({"voter": "<b>a</b>"}, "no vote"),
     ],
 )
 def test_a_line_of_another_program_says_which(tmp_path, changes, said):
@@ -174,6 +178,13 @@ def test_a_line_of_another_program_says_which(tmp_path, changes, said):
     path = tmp_path / boxes.FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}) + "\n")
     with pytest.raises(ValueError, match=said):
+        Box(tmp_path, "0" * 64).voters()
+
+
+@pytest.mark.parametrize("line", ["[1]", "5", '"text"', "{}"])
+def test_what_is_no_vote_at_all_says_so_and_not_its_version(tmp_path, line):
+    (tmp_path / boxes.FILE).write_text(f"{line}\n")
+    with pytest.raises(ValueError, match="a line that is no vote: .* Take it out"):
         Box(tmp_path, "0" * 64).voters()
 
 

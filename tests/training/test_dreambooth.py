@@ -131,10 +131,10 @@ def test_weights_that_train_are_never_half(tiny_sd15, spec):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"batch": 5}, "The batch is 5; with class pictures it must be even."),
+        ({"batch": 5}, "The batch is 5; with class pictures it must be even. Give 6, or set"),
         ({"instance_prompt": ""}, "The instance prompt is empty"),
         ({"class_prompt": " "}, "The class prompt is empty"),
-        ({"class_prompt": "a SKS cylinder"}, "would teach that every cylinder is the subject"),
+        ({"class_prompt": "a SKS cylinder"}, "would teach that every cylinder is the subject. Give .* “sks cylinder”"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_made(tiny_sd15, tmp_path, changes, said):
@@ -145,7 +145,7 @@ def test_what_cannot_work_is_refused_before_anything_is_made(tiny_sd15, tmp_path
 
 def test_a_prompt_without_its_class_is_told():
     said = dreambooth.check(chosen(DREAMBOOTH.presets, "", "", {"instance_prompt": "a photo of sks"}))
-    assert "does not name the class “cylinder”" in said
+    assert "does not name the class “cylinder”" in said and "Write “sks cylinder” there" in said
     with pytest.raises(ValueError, match="has 2,001 characters; allowed are 2,000"):
         chosen(DREAMBOOTH.presets, "", "", {"instance_prompt": "x" * 2001})
 

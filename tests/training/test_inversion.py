@@ -161,6 +161,7 @@ def test_captions_of_ones_own_are_kept_where_they_have_the_word(model):
         ({"token": "my cat"}, "without spaces"),
         ({"token": ""}, "allowed are 1 to 64 characters"),
         ({"token": "cat"}, "“cat” is a word that the model knows already. Give the new one a name of its own, such as <cat-1>"),
+        ({"token": "<|EndOfText|>"}, "Give the new one a name of its own, such as <EndOfText-1>"),
         ({"begin": "red cube"}, "“red cube” is 2 tokens of this model: “red”, “cube”. Begin from one of them"),
         ({"vectors": 15}, "A word of 15 vectors does not fit: 1 to 14 are allowed"),
     ],

@@ -88,6 +88,23 @@ def test_what_is_no_folder_of_pictures_is_refused(tmp_path, given):
         sources.find(name, 16, own_pictures=True)
 
 
+def test_photos_of_a_kind_that_is_not_read_are_named(folder, tmp_path):
+    (folder / "phone.heic").write_bytes(b"")
+    assert any("endings .db, .heic" in note for note in OwnPictures(folder, 16).notes)
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "1.HEIC").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"holds no pictures. 1 files .* such as 1.HEIC. Put 3 to 10"):
+        OwnPictures(tmp_path / "phone", 16)
+
+
+def test_a_folder_without_one_usable_picture_says_which_they_are(tmp_path):
+    Image.new("RGB", (20, 20), (90, 90, 90)).save(tmp_path / "gray.png")
+    pairs = OwnPictures(tmp_path, 16)
+    assert "Nothing is held out of one picture; judge by the samples." in pairs.notes
+    with pytest.raises(ValueError, match=r"1 times a picture of one color, such as gray.png.* Take them out"):
+        Feed(pairs, 0)(0)
+
+
 def test_pictures_are_worded_and_mirrored_only_when_asked(folder):
     def caption(own, rng):
         return f"{own}photo {rng.integers(100)}"

@@ -172,6 +172,7 @@ def test_every_text_is_only_text():
     picture = np.zeros((4, 4, 3), np.uint8)
     png = base64.b64decode(views.pictures.uri(picture, kind="png").partition(",")[2])
     now = Moment(at=1, of=4, item=0, items=2, question="fits", prompt=EVIL, pictures=(png, png), note=EVIL)
+    assert f"<q><bdi>{escape(EVIL)}</bdi></q>" in views.moment(now)
     seen = Seen(prompt=EVIL, names=(EVIL, "{left}"), pictures=(png, png), answers={"looks": "left", "fits": "right"})
     tally = Tally(question="looks", names=(EVIL, EVIL), preferred=(1, 0), equal=0, neither=0)
     outcome = Outcome(tallies=[tally], seen=[seen], same=1, repeated=2)

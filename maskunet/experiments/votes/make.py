@@ -66,7 +66,10 @@ def pairs_of(made: Sequence[Made], against: str | None = None) -> tuple[list[tup
         raise ValueError(f"There are no pictures by “{against}”. There are: {', '.join(methods)}.")
     if len(methods) < 2:
         only = f"only “{methods[0]}” has some" if methods else "there are none"
-        raise ValueError(f"A study needs pictures by two methods; {only}.")
+        raise ValueError(
+            f"A study needs pictures by two methods; {only}. Put those of another one, with the same file names, into a "
+            "folder beside it."
+        )
     groups: dict[tuple, dict[str, Made]] = {}
     for each in made:
         groups.setdefault((each.prompt, each.seed, each.same), {}).setdefault(each.method, each)

@@ -22,7 +22,7 @@ def report(study: Study, voters: Mapping[str, Voter]) -> dict[str, Any]:
     """Everything that the votes say.
 
     Returns:
-        counts of the study and of its voters; `overall`; `voters`, figures of each; `lines`, one per group of voters,
+        counts of the study and of its voters, `foreign` those of votes on pairs that it does not have; `overall`; `voters`, figures of each; `lines`, one per group of voters,
         question and two methods; `rankings`, of more than two methods; `agreement` by question.
 
     Raises:
@@ -30,7 +30,7 @@ def report(study: Study, voters: Mapping[str, Voter]) -> dict[str, Any]:
     """
     votes = table(study, dict(voters))
     if not votes.voter.size:
-        raise ValueError("Nobody has voted in this study yet.")
+        raise ValueError("Nobody has voted in this study yet. Ask people: python app.py --vote DIR opens its page.")
     found = figures(votes, {name: one.twice for name, one in voters.items()})
     main = votes.where(votes.kind == MAIN)
     marked = np.array([bool(found[name].marks) for name in votes.voters])
@@ -44,6 +44,7 @@ def report(study: Study, voters: Mapping[str, Voter]) -> dict[str, Any]:
         "voted": len(votes.voters),
         "finished": sum(one.over for one in voters.values()),
         "votes": int(votes.voter.size),
+        "foreign": sum(vote.pair >= len(study.shown) for one in voters.values() for vote in one.votes.values()),
         "marked": int(marked.sum()),
         "overall": overall(found),
         "agreement": {name: _agreement(main, q) for q, name in enumerate(QUESTIONS) if (main.question == q).any()},

@@ -47,7 +47,9 @@ def save(folder: Path, found: Mapping[str, Any], about: Mapping[str, Any]) -> st
 def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """The report to read."""
     own = "" if found["per_voter"] == found["pairs"] else f", {found['per_voter']} of them for each voter"
-    left_out = f" Left out: {_n(about['cut'], 'line')} cut off while being written." if about.get("cut") else ""
+    lost = [f"{_n(about['cut'], 'line')} cut off while being written"] if about.get("cut") else []
+    lost += [f"{_n(found['foreign'], 'vote')} on pairs that the study does not have"] if found["foreign"] else []
+    left_out = f" Left out: {', '.join(lost)}." if lost else ""
     parts = [
         "# Blind votes",
         "",
@@ -101,7 +103,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
 def _size(line: Mapping[str, Any]) -> str:
     """What the first line's number of votes and voters can tell, in a sentence."""
     if line["least"] is None:
-        return f"{_n(line['decided'], 'decided vote')} can tell nothing, whatever they say; at least 6 are needed."
+        return f"{_n(line['decided'], 'decided vote')} can tell nothing; at least 6 are needed."
     said = f"{_n(line['decided'], 'decided vote')} would show a share of {_number(line['least'])} or more"
     voters = line["for_first"] + line["for_second"]
     if line["least_voters"] is None:

@@ -4,6 +4,7 @@ The published script runs AdamW over the whole table and puts all other rows bac
 number for itself, so training the new rows alone is the same, without moments for 49,408 rows.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -101,9 +102,11 @@ def check_new(model: DiffusionModel, token: str, vectors: int) -> None:
     check_token(token)
     tokenizer = model.tokenizer
     taken = [word.lower() for word in tokenizer.words.ids] if isinstance(tokenizer, WithWords) else []
-    if token.lower() in taken or len(tokenizer(token, add_special_tokens=False).input_ids) == 1:
+    known = any(len(tokenizer(each, add_special_tokens=False).input_ids) == 1 for each in (token, token.lower()))
+    if known or token.lower() in taken:  # a prompt finds the new word in capitals or not
+        own = re.sub(r"[^\w-]+", "", token) or "new"
         raise ValueError(
-            f"“{token}” is a word that the model knows already. Give the new one a name of its own, such as <{token.strip('<>')}-1>."
+            f"“{token}” is a word that the model knows already. Give the new one a name of its own, such as <{own}-1>."
         )
     room = tokenizer.model_max_length - 2
     if not 0 < vectors <= min(MOST, room):

@@ -5,6 +5,7 @@ Nothing in it says who voted but a random number. Threads and programs may add t
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -19,7 +20,10 @@ from maskunet.records.votes.ballot import ANSWERS, QUESTIONS
 SCHEMA = 1
 FILE, LOCK = "votes.jsonl", "votes.lock"
 UNDO, END = "undo", "end"  # the last vote does not count; the voter has seen what was what
-LONGEST = 1000  # bytes of a line
+LONGEST = 1000  # characters of a text in a line
+LARGEST = 10**6  # number in a line; a study has fewer pairs
+NAME = re.compile(r"[0-9A-Za-z][\w ]{0,63}")  # of a voter: nothing that a table or a page would take for more
+NO_VOTE = f"“{FILE}” has a line that is no vote: {{:.120}}. Take it out."
 CHANGED = (
     "The study was changed after people had voted: the votes in “votes.jsonl” are of another one. Put the study back, or "
     "make a new one in another folder."
@@ -161,18 +165,23 @@ class Box:
 
 
 def _vote(record: Any, study: str) -> Vote:
-    schema = record.get("schema") if isinstance(record, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(f"“{FILE}” has a line of version {schema!r:.20}; this program reads version {SCHEMA}.")
+    if not isinstance(record, dict) or "schema" not in record:
+        raise ValueError(NO_VOTE.format(json.dumps(record)))
+    if (schema := record["schema"]) != SCHEMA:
+        raise ValueError(
+            f"“{FILE}” has a line of version {schema!r:.20}; this program reads version {SCHEMA}. Take the program that "
+            "wrote it."
+        )
     if record.get("study") != study:
         raise ValueError(CHANGED)
     values = {each.name: record.get(each.name) for each in fields(Vote)}
-    numbers = all(type(values[name]) is int and values[name] >= 0 for name in NUMBERS)
+    numbers = all(type(values[name]) is int and 0 <= values[name] <= LARGEST for name in NUMBERS)
     texts = all(
         isinstance(value, str) and len(value) <= LONGEST for name, value in values.items() if name not in NUMBERS
     )
-    if not (numbers and texts and values["left"] <= 1 and _is_one(values["question"], values["answer"])):
-        raise ValueError(f"“{FILE}” has a line that is no vote: {json.dumps(record):.120}. Take it out.")
+    named = texts and NAME.fullmatch(values["voter"])
+    if not (numbers and named and values["left"] <= 1 and _is_one(values["question"], values["answer"])):
+        raise ValueError(NO_VOTE.format(json.dumps(record)))
     return Vote(**values)
 
 

@@ -95,7 +95,10 @@ def read(folder: Path) -> Study:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(DAMAGED.format("it is no study")) from None
     if schema != SCHEMA:
-        raise ValueError(f"“{FILE}” is of version {schema!r:.20}; this program reads version {SCHEMA}.")
+        raise ValueError(
+            f"“{FILE}” is of version {schema!r:.20}; this program reads version {SCHEMA}. Take the program that "
+            "made it, or make the study again."
+        )
     study = _study(record)
     if study.hash != record.get("study"):
         raise ValueError(DAMAGED.format("its hash is another one"))

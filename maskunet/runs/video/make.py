@@ -85,7 +85,10 @@ def check(spec: MethodSpec, motion: Motion) -> None:
     if isinstance(spec.run, Sampled):
         return
     if spec.kind != "masks":
-        raise ValueError(f"{spec.title} works on one picture and makes no masks that other frames could have.")
+        raise ValueError(
+            f"{spec.title} works on one picture and makes no masks that other frames could have. Take "
+            "plain, or a method that makes masks, such as maskunet_trained."
+        )
     if motion.mask_per == "frame":
         raise ValueError(f"{spec.title} looks at one picture only. Set mask_per to video: its masks serve all frames.")
 

@@ -38,7 +38,8 @@ def moment(now: Moment) -> str:
 
 
 def _pair(now: Moment) -> str:
-    prompt = f" <q>{escape(now.prompt)}</q>" if now.prompt else ""
+    # Apart in its direction, so that what turns a prompt's writing around leaves the question as it is.
+    prompt = f" <q><bdi>{escape(now.prompt)}</bdi></q>" if now.prompt else ""
     asked = f'<h3 aria-live="polite">{words.ASKED[now.question]}{prompt}</h3>'
     figures = "".join(
         f'<figure><img {pictures.ZOOM} src="{_uri(picture)}" alt="Picture {name}"><figcaption>{name}</figcaption></figure>'
