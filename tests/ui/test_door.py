@@ -1,16 +1,19 @@
-"""Who gets in: the launch flags and the door before the page, without a page behind it."""
+"""Who gets in: the launch flags and the door before the page, with and without a page behind it."""
 
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 import app
 from maskunet.records import Request
+from maskunet.studio.studio import Studio
 from maskunet.ui import snippets
 from maskunet.ui.server import door, payload
 from maskunet.ui.server.launch import address
+from tests.support.serving import served
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +97,12 @@ def test_programs_are_told_the_port_and_the_path_in_use():
     ):
         assert address(*place) == url
         assert f'Client("{url}")' in snippets.python(asked, url)
+
+
+def test_a_page_that_answers_late_is_served_all_the_same(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)  # no answer within gradio's 3 s
+    with served(Studio(tmp_path, library=library), {}) as url:
+        assert httpx.head(url).status_code == 200
 
 
 # The door

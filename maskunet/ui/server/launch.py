@@ -61,6 +61,7 @@ def launch(
         root_path=root_path,
         allowed_paths=[str(runs.resolve())],
         show_error=False,
+        _frontend=False,  # or gradio asks the page once, and ends the program if a busy computer takes 3 s to answer
         ssr_mode=False,
         enable_monitoring=False,
         mcp_server=speaks_mcp(host, share=share, login=login is not None),
