@@ -225,13 +225,13 @@ def _is_spoiled(model: Path) -> bool:
 
 
 def _install_web(folder: Path) -> None:
-    """The model without what was trained on tabletop's U-Net, which means nothing on this one, and its guidance."""
+    """The model without what was made for tabletop's U-Net, which means nothing on this one, and its guidance."""
     measured = ("guidance.json", "curve.json", "curve.md")
     if not all((folder / name).is_file() for name in measured):
         raise ValueError(
             "Its guidance was not measured yet. Run: python -m maskunet tabletop curve, with its --folder."
         )
-    _put(folder / "model", WEB / "model", without=("generators",))
+    _put(folder / "model", WEB / "model", without=("generators", "masks"))
     for name in measured:
         shutil.copy(folder / name, WEB / name)
 
