@@ -1,6 +1,9 @@
 """Offline, single-threaded, with one small model for all."""
 
+import gc
 import os
+
+gc.disable()  # until all tests are collected: what they import is kept, and a third of the import is looking through it
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -9,10 +12,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that tests start, too
 os.environ["SSL_CERT_DIR"] = os.devnull  # HTTP clients in tests need not read all certificates, 0.04 s each
 os.environ.pop("SSL_CERT_FILE", None)  # which would come first
 
-import gc
-
-import pytest
-import torch
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -37,6 +38,10 @@ def pytest_collection_modifyitems(items):
     """What takes long begins first, so that no core waits for another one at the end."""
     order = {room: number for number, room in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+
+
+def pytest_collection_finish():
+    gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)

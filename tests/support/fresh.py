@@ -12,13 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # not on Windows
 FRESH = multiprocessing.get_context("forkserver" if FORKS else "spawn")
-LIBRARIES = [
-    "torch._dynamo", "accelerate", "peft", "open_clip", "transformers.models.blip.modeling_blip_text",
-    "sklearn.manifold", "sklearn.neighbors", "matplotlib.figure", "gradio",
-]  # fmt: skip
-WARM = [*LIBRARIES, "maskunet.studio.studio", "maskunet.training.loop", "tests.support.tiny_library"]
 if FORKS:
-    FRESH.set_forkserver_preload(WARM)
+    FRESH.set_forkserver_preload(["tests.support.preloaded"])
 
 
 def started(

@@ -142,7 +142,8 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(spec, tiny_sd15, tmp
     alone = {"steering": 0.0} if hasattr(settings(spec), "steering") else {}
     whole = run(tiny_sd15, spec, tmp_path / "a", steps=3, **alone)
     parts = run(tiny_sd15, spec, tmp_path / "b", steps=3, micro_batch=1, **alone)
-    assert losses(parts) == pytest.approx(losses(whole), rel=1e-3)
+    # A preference's loss multiplies a difference of errors by thousands, and so the rounding of another order of sums.
+    assert losses(parts) == pytest.approx(losses(whole), rel=5e-3 if "preference" in spec.name else 1e-3)
 
 
 def test_a_loss_that_is_no_number_stops_and_the_checkpoint_is_whole(tiny_sd15, tmp_path):
