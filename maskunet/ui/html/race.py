@@ -126,7 +126,7 @@ def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles, loo
     plain, held_out = line["against"].get("plain"), found["held_out"]
     name = escape(race_words.entrant(line["entrant"], titles))
     over = f' <span class="badge warn">{race_words.OVER}</span>' if line["over_budget"] else ""
-    among = f"{100 * line['any_correct']:.0f} % <small>of {line['drawn']:.1f}</small>" if "drawn" in line else ""
+    among = f"{100 * line['any_correct']:.0f} %" if "any_correct" in line else ""
     against = ["", "", "", "", ""]
     if plain is not None:
         against = [
