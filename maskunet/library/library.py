@@ -10,6 +10,7 @@ import torch
 
 from maskunet import machine
 from maskunet.library import additions, checkpoints, own_models
+from maskunet.library.unet_class import unet_class
 from maskunet.library.weights import load_model, model_folder, rewards_folder
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
@@ -317,16 +318,13 @@ class Library:
         Raises:
             ValueError: its weights are missing, or no up block of its U-Net has attention.
         """
-        # By its own module: `diffusers` swaps itself while another thread, the one that loads a model, imports it.
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-        place = self._folder(name)
+        place, kind = self._folder(name), unet_class()
         if place.is_file():
             config = single_file.config_of(single_file.kind_of(place), "unet")
         else:
-            config = UNet2DConditionModel.load_config(place / "unet")
+            config = kind.load_config(place / "unet")
         with torch.device("meta"):
-            unet = UNet2DConditionModel.from_config(config)
+            unet = kind.from_config(config)
         sites = find_sites(unet)
         return Network(sites=tuple(site.name for site in sites), heads=tuple(heads_of(unet, sites)))
 

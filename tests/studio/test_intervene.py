@@ -1,5 +1,6 @@
 """What the studio knows for interventions: where a model can be masked, its concepts, and that the newest wish wins."""
 
+import builtins
 import threading
 from dataclasses import replace
 
@@ -65,3 +66,16 @@ def test_a_newer_wish_replaces_the_older_one_and_only_its_owners(library, tmp_pa
         assert two.run.settings["what"] == "self.q" and three.phase == "done"
     finally:
         studio.close()
+
+
+def test_a_network_is_read_although_another_thread_is_importing_diffusers(library, monkeypatch):
+    ways, real = [], builtins.__import__
+
+    def importing(name, *args, **more):
+        if name.endswith("unet_2d_condition") and len(ways) < 2:
+            ways.append(name)
+            raise KeyError("diffusers.models.unets")  # as Python does where the package has just been swapped
+        return real(name, *args, **more)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    assert library.network("tiny").sites and len(ways) == 2
