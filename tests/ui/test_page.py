@@ -458,7 +458,9 @@ def test_the_client_gets_previews_and_then_both_pictures_with_their_numbers(clie
     assert result
     assert set(facts) >= {"base_rewards", "rewards", "keep_ratio", "unet_calls", "seconds", "run_id"}
     assert 0.9 < facts["keep_ratio"] < 0.97
-    assert any(output[2].get("phase") == "base" for output in job.outputs())
+    # The client may add an empty one on a busy computer.
+    whole = [output for output in job.outputs() if len(output) == 3]
+    assert any(facts.get("phase") == "base" for _, _, facts in whole)
 
 
 def test_a_kept_mask_gives_the_same_bytes_through_the_page_the_command_and_python(
