@@ -241,6 +241,22 @@ def test_a_page_follows_so_many_things_at_once():
         pass
 
 
+def test_a_call_is_answered_when_its_page_has_left_the_stream_that_is_over(client, monkeypatch):
+    """A page that is told of its call while it reads an old stream's last words would wait for the answer for ever."""
+    monkeypatch.setattr(listeners, "LEAVES", WAIT)
+    session = join(client, "check", *fields(4))
+    with ThreadPoolExecutor(1) as pool:
+        heard = listened(client, session)
+        assert any(told["msg"] == "close_stream" for told in heard)
+        again = {"data": [*fields(4)], "fn_index": KNOWN["check"], "session_hash": session}
+        asked = pool.submit(client.post, "/gradio_api/queue/join", json=again)
+        with pytest.raises(TimeoutError):
+            asked.result(0.5)
+        heard.close()
+        assert asked.result(AT_ONCE).status_code == 200
+    assert any(told["msg"] == "process_completed" for told in listened(client, session))
+
+
 def alone(work):
     """Run it in a thread of its own: a browser of other tests has its event loop in this one."""
     with ThreadPoolExecutor(1) as pool:

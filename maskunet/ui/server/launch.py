@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import look, page, words
 from maskunet.ui.server.door import Door
-from maskunet.ui.server.listeners import Answers, Streams
+from maskunet.ui.server.listeners import Answers, Streams, answer_when_left
 from maskunet.ui.studio import Studio
 
 # Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
@@ -50,6 +50,7 @@ def launch(
     demo.queue(max_size=CALLS, default_concurrency_limit=None, api_open=False)
     demo._queue.sleep_when_free = demo._queue.progress_update_sleep_when_free = LOOK
     demo._queue.pending_messages_per_session = Answers(demo.listeners, demo._queue.pending_event_ids_session)
+    answer_when_left(demo._queue, demo.listeners)
     demo.launch(
         server_name=host,
         server_port=port,

@@ -13,12 +13,14 @@ GRACE = 5.0  # seconds within which a stream must be opened, or opened again
 FOLLOWING = 8  # things that one page or program may follow at once
 UNHEARD = 200  # calls of one address that nobody listens to yet
 STALLED = 30.0  # seconds after which who takes nothing more from a stream has left
+LEAVES = 1.0  # seconds within which who was told that a stream is over has left it
 MEMORY = 4096  # streams that were closed
 SESSIONS = 2000  # whose answers are kept for their streams
 
 # Gradio's streams of answers: of a session, and of a single call.
 _STREAM = re.compile(r"/queue/data/?$|/call/(?:v2/)?[^/]+/(?P<call>[^/]+)/?$")
 _SESSION = re.compile(rb"(?:^|&)session_hash=([^&]*)")
+_OVER = b'data: {"msg":"close_stream"'  # its last words
 
 
 class Listeners:
@@ -32,6 +34,7 @@ class Listeners:
         self._closed: dict[str, float] = {}  # when the last stream of a key was closed
         self._sending: dict[str, float] = {}  # since when something is on its way to a key's reader
         self._waiting: defaultdict[str, set[asyncio.Future]] = defaultdict(set)
+        self._ending: dict[str, asyncio.Future] = {}  # streams whose readers were told that they are over
         self._unheard: Counter[str] = Counter()
         self._following: Counter[str] = Counter()
 
@@ -94,6 +97,22 @@ class Listeners:
             while len(self._closed) > MEMORY:
                 del self._closed[next(iter(self._closed))]
 
+    async def left(self, key: str) -> None:
+        """Wait until nobody reads a stream of this key that is over."""
+        if key in self._ending:
+            await asyncio.wait([self._ending[key]])
+
+    @contextmanager
+    def ending(self, key: str) -> Iterator[Callable[[], None]]:
+        """While a stream may be open; what is given is to be called when its reader is told that it is over."""
+        over = asyncio.get_running_loop().create_future()
+        try:
+            yield lambda: self._ending.update({key: over})
+        finally:
+            over.cancel()
+            if self._ending.get(key) is over:
+                del self._ending[key]
+
     async def sent(self, key: str, sending: Awaitable[None]) -> None:
         """Send a part of a stream; this takes as long as its reader takes nothing."""
         self._sending[key] = time.monotonic()
@@ -124,19 +143,47 @@ class Answers(OrderedDict[str, Any]):
         return any(map(self._listeners.listens, (session, *self._calls.get(session, ()))))
 
 
+def answer_when_left(queue: Any, listeners: Listeners) -> None:
+    """Let gradio's queue tell a page that its call was taken only when the page has left a stream that is over.
+
+    A page that hears of its call first takes that stream for one that goes on, and never opens another: gradio would
+    lose the answer.
+    """
+    push = queue.push
+
+    async def pushed(body: Any, *given: Any, **named: Any) -> Any:
+        answer = await push(body, *given, **named)
+        await listeners.left(body.session_hash)
+        return answer
+
+    queue.push = pushed
+
+
 class Streams:
-    """ASGI middleware that tells `Listeners` which streams are open."""
+    """ASGI middleware that tells `Listeners` which streams are open, and which are over."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], listeners: Listeners):
         self._app, self._listeners = app, listeners
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Callable, send: Callable) -> None:
         """Pass everything through."""
-        if key := _key(scope):
-            with self._listeners.listening(key):
-                await self._app(scope, receive, lambda message: self._listeners.sent(key, send(message)))
-        else:
+        key = _key(scope)
+        if not key:
             await self._app(scope, receive, send)
+            return
+        with self._listeners.listening(key), self._listeners.ending(key) as over:
+            told = False
+
+            async def pass_on(message: MutableMapping[str, Any]) -> None:
+                nonlocal told
+                if message.get("body", b"").startswith(_OVER):
+                    over()
+                    told = True
+                if told and not message.get("more_body"):
+                    await asyncio.sleep(LEAVES)  # until its reader leaves, which ends this
+                await self._listeners.sent(key, send(message))
+
+            await self._app(scope, receive, pass_on)
 
 
 @contextmanager
