@@ -76,6 +76,7 @@ class Page:
         wish: what one tab asks Intervene to take out, {"what": a selection, "asked": any new text}.
         video_query: what a link to the newest video says.
         late: what the form is to say, where that is known only when the run was found.
+        arrived: the job that a loaded page is to follow, also when another one has been started since.
         restored: the event after which the page has its browser's id and what its link says.
     """
 
@@ -95,7 +96,7 @@ class Page:
             gr.BrowserState(empty, secret=STORE["secret"], storage_key=STORE["storage_key"].format(name))
             for name, empty in (("owner", ""), ("job", {}), ("runs", []), ("grid", ""), ("video", ""))
         )
-        self.shown, self.place, self.late = gr.State(""), gr.State({}), gr.State({})
+        self.shown, self.place, self.late, self.arrived = gr.State(""), gr.State({}), gr.State({}), gr.State({})
         self.wish, self.video_query = gr.State({}), gr.Textbox(visible=False)
         with gr.Row(elem_id="top"):
             self.head = gr.HTML(self.header(), elem_id="header")
@@ -155,12 +156,13 @@ class Page:
         every = [c.status, c.generate, c.stop, self.head, *self.staged(), self.shown, self.kept]
         moving = [c.status, self.head, *(each for part in self.parts for each in part.moving())]
         self.unchanged, self.unmoved = (gr.skip(),) * len(every), (gr.skip(),) * len(moving)
+        job = self.arrived if arriving else self.job
         if arriving:
-            begun = after(self.arrive, [self.job, self.kept, self.place], [*every, self.late], **QUEUED)
+            begun = after(self.arrive, [self.job, self.kept, self.place], [*every, self.late, job], **QUEUED)
         else:
-            begun = after(self.begin, [self.job, self.kept], every, **QUEUED)
-        watched = begun.then(self.watch, [self.job, self.place], moving, **QUEUED)
-        watched.then(self.end, [self.job, self.kept, self.place], every, **QUEUED)
+            begun = after(self.begin, [job, self.kept], every, **QUEUED)
+        watched = begun.then(self.watch, job, moving, **QUEUED)
+        watched.then(self.end, [job, self.kept], every, **QUEUED)
 
     def staged(self) -> list[Any]:
         """The components of all tabs that follow the stage."""
@@ -206,33 +208,36 @@ class Page:
 
     @shows_a_run
     def arrive(self, job: Remembered, kept: list[Remembered], place: dict[str, str]) -> tuple[Any, ...]:
-        """What a page that was just loaded shows: the run of its link, or what its browser did last.
+        """What a page that was just loaded shows: the run of its link, or what its browser did last, which it goes on to follow.
 
         Of the form only what `restore` could not know, lest it changes under somebody's hands.
         """
+        event = self.now(job)
         if not place:
-            gone = bool(job.get("query")) and self.now(job) is None
+            gone = bool(job.get("query")) and event is None
             run = next(iter(self.shelf.values()), None) if gone else None
-            return *self.begin(job, kept), self.asked(run) if run else gr.skip()
+            drawn = self.idle(kept) if event is None else self.moment(event, self.watcher(job), kept)
+            goes_on = event is not None and not live.over(event)
+            return *drawn, self.asked(run) if run else gr.skip(), job if goes_on else {}
+        if event is not None and event.run is not None:
+            kept = remembered.with_run(kept, event.run)
         run = self.find(place.get("run", ""))
         said = opening_words.LINK_GONE if run is None and "run" in place else ""
         stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
         outer = self._outer(said and f'<div class="status" role="status">{said}</div>', over=True)
         late = self.asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
-        return *outer, *self.stage(stage), run.id if run else "", kept, late
+        return *outer, *self.stage(stage), run.id if run else "", kept, late, {}
 
     @shows_a_run
     def begin(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
-        """Make room for a job that goes on, also after a reload; without any job, the first precomputed pair."""
+        """Make room for a job that was started, unless it is over already."""
         event = self.now(job)
-        if event is None:
-            return self.idle(kept)
-        return self.unchanged if live.over(event) else self.moment(event, self.watcher(job), kept)
+        return self.unchanged if event is None or live.over(event) else self.moment(event, self.watcher(job), kept)
 
-    def watch(self, job: Remembered, place: dict[str, str] = links.NOWHERE) -> Iterator[tuple[Any, ...]]:
-        """Show a job from now to its end, unless a link shows something else; what became of it is for `end`."""
+    def watch(self, job: Remembered) -> Iterator[tuple[Any, ...]]:
+        """Show a job from now to its end; what became of it is for `end`."""
         watcher, shown = self.watcher(job), -math.inf
-        for event in self.studio.events(job["id"]) if not place and self.now(job) else ():
+        for event in self.studio.events(job["id"]) if self.now(job) else ():
             first = watcher.see(event)
             due = first or live.over(event) or time.monotonic() - shown >= PACE
             if due and event.run is None:
@@ -243,13 +248,9 @@ class Page:
             yield self.unmoved
 
     @shows_a_run
-    def end(self, job: Remembered, kept: list[Remembered], place: dict[str, str] = links.NOWHERE) -> tuple[Any, ...]:
-        """Put what became of a job on the stage; where a link shows something else, only onto the list."""
+    def end(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
+        """Put what became of a job on the stage."""
         event = self.now(job)
-        if place and event is not None and event.run is not None:
-            return *self.unchanged[:-1], remembered.with_run(kept, event.run)
-        if place:
-            return self.unchanged
         return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
 
     def now(self, job: Remembered) -> JobEvent | None:

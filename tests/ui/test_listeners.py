@@ -114,7 +114,7 @@ def test_a_flood_that_nobody_reads_keeps_nobody_out(client, studio, idle):
     for number in range(8):
         join(client, "check", *fields(100, owner=f"hostile {number}"))
     for _ in range(100):
-        join(client, "watch", job, {})
+        join(client, "watch", job)
     compare = join(client, "compare", *COMPARE, "plain", "")
     heard = listened(client, compare)
     first = next(told for told in heard if told["msg"] == "process_generating")
@@ -133,10 +133,10 @@ def test_a_flood_that_nobody_reads_keeps_nobody_out(client, studio, idle):
 def test_reading_is_bounded_for_each_job_and_the_others_are_told(client, studio, idle):
     _, output = call(client, "start", *fields(100, "slow", "ben"))
     job = output["data"][0]
-    streams = [listened(client, join(client, "watch", job, {})) for _ in range(FOLLOWERS)]
+    streams = [listened(client, join(client, "watch", job)) for _ in range(FOLLOWERS)]
     for stream in streams:
         next(told for told in stream if told["msg"] == "process_generating")
-    assert f"{FOLLOWERS} pages follow this already" in ended(client, join(client, "watch", job, {}))["error"]
+    assert f"{FOLLOWERS} pages follow this already" in ended(client, join(client, "watch", job))["error"]
     for stream in streams:
         stream.close()
     soon(lambda: studio._queue.get(job["id"]).followers == 0)
@@ -205,7 +205,7 @@ def test_a_flood_of_sessions_ends_no_stream_that_is_read(library, tmp_path, monk
         stream = listened(client, join(client, "compare", *COMPARE, "slow", ""))
         next(told for told in stream if told["msg"] == "process_generating")
         for _ in range(10):
-            join(client, "watch", {"id": secrets.token_hex(6)}, {})
+            join(client, "watch", {"id": secrets.token_hex(6)})
         *_, last = (told for told in stream if told["msg"] == "process_completed")
         assert last["success"], last
 

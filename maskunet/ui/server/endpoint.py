@@ -11,6 +11,7 @@ from maskunet.ui import controls
 from maskunet.ui import intervene_words as words
 from maskunet.ui.interventions import Wish
 from maskunet.ui.server import calls
+from maskunet.ui.server.cached import cached
 from maskunet.ui.studio import Studio
 
 
@@ -130,15 +131,15 @@ def _intervene(studio: Studio) -> None:
 
 def _outputs() -> list[Any]:
     return [
-        gr.Image(label="base", format="png", type="numpy"),
-        gr.Image(label="result", format="png", type="numpy"),
+        gr.Image(label="base", format="png", type="filepath"),
+        gr.Image(label="result", format="png", type="filepath"),
         gr.JSON(label="facts"),
     ]
 
 
 def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any]] | None]:
     """What a caller is sent of a job: one preview of a step, as each becomes a file."""
-    base: Any = None
+    base: str | None = None
 
     def output(event: JobEvent) -> tuple[Any, Any, dict[str, Any]] | None:
         nonlocal base
@@ -148,7 +149,7 @@ def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any
     yield from calls.told(studio, job, output, lambda event: (event.phase, event.ahead, event.step and event.step.step))
 
 
-def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, Any]] | None]:
+def _output(event: JobEvent, base: str | None) -> tuple[str | None, tuple[Any, Any, dict[str, Any]] | None]:
     """The base picture so far, and what to send for an event."""
     if event.phase == "failed":
         raise ValueError(event.message)
@@ -165,12 +166,13 @@ def _output(event: JobEvent, base: Any) -> tuple[Any, tuple[Any, Any, dict[str, 
             "state": run.state,
             "note": run.note,
         }
-        return base, (run.base_image, run.result_image, facts)
+        return base, (cached(run.base_image), cached(run.result_image), facts)
     if event.phase == "queued":
         return base, (None, None, {"phase": "queued", "ahead": event.ahead, "remaining": event.remaining})
     if event.step is None or event.step.image is None:
         return base, None
     progress = {"phase": event.phase, "step": event.step.step + 1, "steps": event.step.steps}
+    image = cached(event.step.image)
     if event.phase == "base":
-        return event.step.image, (event.step.image, None, progress)
-    return base, (base, event.step.image, progress)
+        return image, (image, None, progress)
+    return base, (base, image, progress)

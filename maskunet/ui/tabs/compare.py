@@ -14,6 +14,7 @@ from maskunet.ui import controls, links, remembered, snippets, to_share, words
 from maskunet.ui.handlers import QUEUED, QUICK, shows_a_run
 from maskunet.ui.html import live, pictures
 from maskunet.ui.html.copy_button import COPIES
+from maskunet.ui.server.cached import cached
 from maskunet.ui.studio import answered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
 
@@ -71,7 +72,7 @@ class Compare(Part):
         asked = self.page.studio.as_made(run.request, run.settings)
         return (
             gr.HTML("", visible=False),
-            gr.ImageSlider((base, run.result_image), visible=False),
+            gr.ImageSlider((cached(base), cached(run.result_image)), visible=False),
             gr.HTML(under(pictures.said(run, titles)), visible=False),
             gr.HTML(pictures.judged(run, titles), visible=True),
             gr.HTML(pictures.difference(run), visible=False),
