@@ -61,6 +61,9 @@ class Blocks(gr.Blocks):
                 return await super().process_api(*given, **named)
             async with self._in_line.setdefault(address, asyncio.Lock()), self._showing:
                 return await super().process_api(*given, **named)
+        except asyncio.CancelledError:
+            self.listeners.cancel(named.get("event_id"))
+            raise
         except Exception as error:
             raise _said(error) from None
 
@@ -125,7 +128,7 @@ def _attended(made: Iterator[Any], listeners: Listeners) -> Iterator[Any]:
     """What a generator yields, as long as somebody listens to the call that it answers."""
     call, visitor = LocalContext.event_id.get(None), LocalContext.request.get(None)
     session = getattr(visitor, "session_hash", None) or call or ""
-    with listeners.following(session), closing(made):
+    with listeners.following(session, call or session), closing(made):
         for value in made:
             if call and listeners.gone(session, call):
                 raise ValueError(NOBODY)

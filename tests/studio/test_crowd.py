@@ -168,7 +168,8 @@ def test_a_caller_has_one_job_and_gives_it_back_when_hanging_up(lab, tmp_path):
     soon(lambda: studio.status().running == 1 and first.outputs())
     with pytest.raises(Exception, match="You have a picture in the making already"):
         submit(client, "a dog").result(timeout=WAIT)
-    first.cancel()
+    time.sleep(0.3)  # now its handler waits for the next step
+    first.cancel()  # for whose answer the client waits five seconds
     is_given_back(studio)
     assert submit(client, "a dog").result(timeout=WAIT)[2]["state"] == "done"
 

@@ -107,7 +107,7 @@ class Hostile(Visitor):
     def unread(self):
         fields = ["a cube", "", 1, "tiny", "plain", "", 100, 0, "", None, None, None, secrets.token_hex(4)]
         self.ask(
-            *self.draw.choice([("check", fields), ("start", fields), ("watch", [{"id": secrets.token_hex(6)}, {}])])
+            *self.draw.choice([("check", fields), ("start", fields), ("watch", [{"id": secrets.token_hex(6)}])])
         )
 
     def dropped(self):

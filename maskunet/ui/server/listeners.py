@@ -37,6 +37,7 @@ class Listeners:
         self._ending: dict[str, asyncio.Future] = {}  # streams whose readers were told that they are over
         self._unheard: Counter[str] = Counter()
         self._following: Counter[str] = Counter()
+        self._cancelled: dict[str, bool] = {}  # of the calls that follow something, whether their callers took them back
 
     async def heard(self, address: str, *keys: str) -> bool:
         """Wait until somebody listens; False if nobody comes in time, or too many calls of an address wait for that."""
@@ -64,23 +65,34 @@ class Listeners:
         return self._open[key] > 0
 
     def gone(self, *keys: str) -> bool:
-        """Whether whoever listened has left and did not come back in time, or takes nothing any more."""
+        """Whether whoever listened has left and did not come back in time, takes nothing any more, or cancelled."""
+        if any(map(self._cancelled.get, keys)):
+            return True
         now = time.monotonic()
         if any(self._open[key] and now - self._sending.get(key, now) <= STALLED for key in keys):
             return False
         return now - max(self._closed.get(key, -math.inf) for key in keys) > GRACE
 
+    def cancel(self, call: str | None) -> None:
+        """Its caller took a call back; gradio waits for the next thing that its handler tells, which may take long."""
+        if call in self._cancelled:
+            self._cancelled[call] = True
+
     @contextmanager
-    def following(self, session: str) -> Iterator[None]:
-        """One thing more that a session follows.
+    def following(self, session: str, call: str = "") -> Iterator[None]:
+        """One thing more that a session follows, by a call.
 
         Raises:
             ValueError: it follows as many as it may.
         """
         if self._following[session] >= FOLLOWING:
             raise ValueError(f"This page follows {FOLLOWING} things already. Wait for one of them, or reload the page.")
-        with _counted(self._following, session):
-            yield
+        self._cancelled[call] = False
+        try:
+            with _counted(self._following, session):
+                yield
+        finally:
+            self._cancelled.pop(call, None)
 
     @contextmanager
     def listening(self, key: str) -> Iterator[None]:
