@@ -19,7 +19,7 @@ class Options(SamplingOptions):
     seed: int = seed_option(0, "of the generator's picture")
     form: str = option(
         "file",
-        "folder: diffusers; file: one .safetensors in the original layout; difference: a small file that ComfyUI, A1111 "
+        "file, if left out: one .safetensors in the original layout; folder: as diffusers has it; difference: a small file that ComfyUI, A1111 "
         "and Forge read like a LoRA beside the base, at strength 1",
         choices=FORMS,
     )

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
-    folder: Path = option(help="of generated pictures, as sample makes it", positional=True)
-    real: Path = option(help="of the subject's pictures", metavar="FOLDER")
+    folder: Path = option(help="generated pictures, as sample makes them", positional=True)
+    real: Path = option(help="pictures of the subject", metavar="FOLDER")
     dino: Path | None = option(None, "a DINO or DINOv2 in transformers' format", metavar="DIR")
     clip: Path | None = option(None, "a CLIP in transformers' format", metavar="DIR")
-    rare: str = option("sks", "the rare name, which captions lack for CLIP-T")
+    rare: str = option("sks", "the rare name, which is taken out of the prompts for CLIP-T")
     before: Path | None = option(None, "class pictures of the base model", metavar="FOLDER")
-    after: Path | None = option(None, "the same ones, by name, after the training", metavar="FOLDER")
+    after: Path | None = option(None, "class pictures of the trained model, of the same names", metavar="FOLDER")
     out: Path = option(writes="folder", help="folder for likeness.json")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maskunet.records.training import Preparing, TrainEvent
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
-DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text; of your own pictures a folder"
+DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text; some recipes take a folder of your own pictures without captions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,10 @@ class Options(ModelOptions):
         read=key_value,
         repeat=dict,
     )
-    instance_prompt: str = option("", "of the subject, where the recipe is DreamBooth", metavar="TEXT")
-    class_prompt: str = option("", "of its class pictures", metavar="TEXT")
+    instance_prompt: str = option(
+        "", "DreamBooth: what your subject is called, such as a photo of sks dog", metavar="TEXT"
+    )
+    class_prompt: str = option("", "DreamBooth: prompt of the class pictures, such as a photo of a dog", metavar="TEXT")
     minutes: float | None = option(None, "save and end after so long", low=0.001)
     resume: bool = option(False, "go on with the training in --out")
     out: Path = option(writes="folder", help="folder for the trained part and its log")

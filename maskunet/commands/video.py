@@ -17,20 +17,25 @@ class Options(MethodOptions):
     prompt: str | None = option(None, "what the video should show", one_of="source")
     replay: Path | None = option(None, "a video.json", metavar="FILE", one_of="source")
     negative_prompt: str = option("", "what to steer away from")
-    frames: int = option(8, "pictures of the video", low=1, high=24)
+    frames: int = option(8, "pictures of the video, up to 24; 8 if left out", low=1, high=24)
     right: float = option(
         0.0234,
-        "how far things move to the right in a frame, as a share of the width; below 0: left",
+        "how far things move to the right in a frame, as a share of the width, -.125 to .125; below 0: left; .0234 if left out",
         low=-0.125,
         high=0.125,
     )
     down: float = option(
-        0.0, "how far they move down in a frame, as a share of the height; below 0: up", low=-0.125, high=0.125
+        0.0,
+        "how far they move down in a frame, as a share of the height, -.125 to .125; below 0: up",
+        low=-0.125,
+        high=0.125,
     )
     t0: int = option(0, "timestep at which the first frame is moved; 0 for the model's own", low=0, high=998)
     t1: int = option(0, "timestep from which all frames are made together; 0 for the model's own", low=0, high=999)
     alone: bool = option(False, "frames do not look at the first one")
-    mask_per: str = option("video", "masks of the first frame for all, or of each frame", choices=("video", "frame"))
+    mask_per: str = option(
+        "video", "masks of the first frame for all (video, if left out), or of each frame", choices=("video", "frame")
+    )
     solver: str = option("dpm", "as for pictures, or as published", choices=("dpm", "ddim"))
     published: bool = option(False, "noise back as the published code does, one timestep off")
     out: Path = option(writes="folder", help="folder for frames, animations and video.json")

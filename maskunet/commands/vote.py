@@ -21,9 +21,13 @@ MOST = 200  # a test compares it with the study's, which would bring NumPy
 class VoteOptions(Options):
     action: str = option(choices=("make", "report", "export"), positional=True)
     places: tuple[Path, ...] = option(
-        (), "of make, where the pictures are; else the study's folder", positional=True, read=Path, repeat=tuple
+        (),
+        "make: where the pictures are; report and export: the study's folder",
+        positional=True,
+        read=Path,
+        repeat=tuple,
     )
-    prompts: Path | None = option(None, "make: of folders of pictures that do not say their own", metavar="FILE")
+    prompts: Path | None = option(None, "make: the prompts of folders that do not have them", metavar="FILE")
     against: str | None = option(None, "make: a method that every pair must have", metavar="METHOD")
     per_voter: int | None = option(
         None, f"make: pairs that one voter is shown; {PER_VOTER} if left out", low=1, high=MOST

@@ -38,7 +38,7 @@ def find(library: Library, name: str, evaluations: Sequence[Mapping[str, Any]] =
     (path,) = there
     kinds = trained_file.kinds(path)
     if trained_file.EMBEDDING in kinds:
-        raise ValueError(f"“{name}” holds a word, which push does not give away. Upload its file by hand: hf upload")
+        raise ValueError(f"“{name}” holds a word, which push cannot upload. Upload its file with: hf upload")
     digest = file_hash(path)
     for record in evaluations:
         if digest not in dict(record["about"].get("weights", {})).values():

@@ -37,7 +37,7 @@ def borrowed(model: DiffusionModel, spec: MethodSpec, settings: Any) -> list[str
     for name, path in spec.parts(model, settings).items():
         if trained_file.EMBEDDING in trained_file.kinds(path) and file_hash(path) not in model.weights.values():
             found.append(
-                f"The masks “{name}” learned together with a word. Put the embedding “{name}” on the model too."
+                f"The masks “{name}” learned together with a word. Put the embedding “{name}” on the model too (--embedding)."
             )
     return found
 

@@ -10,7 +10,7 @@ from maskunet.prompts import captions
 from maskunet.records.disk import pictures
 from maskunet.training.data import Pair, Pairs, kohya_folders, of_kohya_folders, pictured
 
-FEW = 10  # pairs, of which none can be spared; see `Feed`
+FEW = 20  # pairs, of which none can be spared; see `Feed`
 BLANK = 3  # levels of 255 by which the pixels of a picture differ at least, as a standard deviation
 
 

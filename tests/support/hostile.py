@@ -106,9 +106,7 @@ class Hostile(Visitor):
 
     def unread(self):
         fields = ["a cube", "", 1, "tiny", "plain", "", 100, 0, "", None, None, None, secrets.token_hex(4)]
-        self.ask(
-            *self.draw.choice([("check", fields), ("start", fields), ("watch", [{"id": secrets.token_hex(6)}])])
-        )
+        self.ask(*self.draw.choice([("check", fields), ("start", fields), ("watch", [{"id": secrets.token_hex(6)}])]))
 
     def dropped(self):
         session = self.ask("compare", ["a cube", "", 1, "tiny", "plain"] + [""])

@@ -105,7 +105,10 @@ def test_masks_are_put_on_with_the_word_and_without_it_the_run_says_so(model, pa
         *_, (_, event) = compare(offered, WeightedRewards({}), asked)
         runs.append(event)
     bare, worded = runs
-    assert "The masks “mine” learned together with a word. Put the embedding “mine” on the model too." in bare.note
+    assert (
+        "The masks “mine” learned together with a word. Put the embedding “mine” on the model too (--embedding)."
+        in bare.note
+    )
     assert "learned together" not in worded.note
     assert (worded.result_image != worded.base_image).any() and (worded.result_image != bare.result_image).any()
 
@@ -116,7 +119,7 @@ def test_elsewhere_it_is_refused_in_a_sentence(model, part):
     library = SimpleNamespace(
         default="tiny", parts=lambda name: {kind: {"mine": part} for kind in ("generator", "embedding")}
     )
-    with pytest.raises(ValueError, match="“mine” holds a word, which push does not give away"):
+    with pytest.raises(ValueError, match="“mine” holds a word, which push cannot upload"):
         find(library, "mine")
 
 

@@ -37,4 +37,9 @@ def run(options: Options) -> None:
     made(replace(options, pictures=options.pictures or PICTURES[options.number]))
 
 
-SPEC = CommandSpec(name="table", title=f"make the paper's table {', '.join(NUMBERS)} anew", options=Options, run=run)
+SPEC = CommandSpec(
+    name="table",
+    title=f"make one of the tables {', '.join(NUMBERS)}; numbers are the paper's",
+    options=Options,
+    run=run,
+)

@@ -27,14 +27,14 @@ ONLY = {
     "seeds": tuple(number for number in (*NUMBERS, "9b") if number != DREAMBOOTH),
 }  # fmt: skip
 """Which tables and figures an option is for, where not for all."""
-SPLIT = "of inversion: settings are chosen on the subject of train"
+SPLIT = "of the table inversion: settings are chosen on train's subject and told on test's"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
     kind: ClassVar[str] = "table"
 
-    number: str = option(choices=NUMBERS, positional=True)
+    number: str = option(help="which table", choices=NUMBERS, positional=True)
     model: str = option("tabletop", "base model")
     coco: Path | None = option(None, "COCO's pictures, such as val2017", metavar="DIR")
     laion: Path | None = option(None, "what other models than tabletop train on", metavar="DIR")
@@ -48,9 +48,11 @@ class Options(ModelOptions):
     steps: int = option(0, "optimizer steps of every row; the preset's if left out", low=0)
     pictures: int | None = option(None, PICTURES_HELP, low=1, also="n", metavar="N")
     seeds: int = option(3, "trainings, or noises per prompt, of each row", low=1)
-    subject: str = option("hat", "of the table of DreamBooth", choices=("hat", "mushroom", "cone"))
+    subject: str = option("hat", "of the table dreambooth: what is learned", choices=("hat", "mushroom", "cone"))
     split: str = option("test", SPLIT, choices=("test", "train"))
-    set: dict[str, Any] = option({}, metavar="KEY=VALUE", read=key_value, repeat=dict)
+    set: dict[str, Any] = option(
+        {}, "a setting of the recipes, such as every=50", metavar="KEY=VALUE", read=key_value, repeat=dict
+    )
     out: Path = option(writes="folder", help="folder; give it again to go on")
 
 

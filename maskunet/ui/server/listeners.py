@@ -37,7 +37,9 @@ class Listeners:
         self._ending: dict[str, asyncio.Future] = {}  # streams whose readers were told that they are over
         self._unheard: Counter[str] = Counter()
         self._following: Counter[str] = Counter()
-        self._cancelled: dict[str, bool] = {}  # of the calls that follow something, whether their callers took them back
+        self._cancelled: dict[
+            str, bool
+        ] = {}  # of the calls that follow something, whether their callers took them back
 
     async def heard(self, address: str, *keys: str) -> bool:
         """Wait until somebody listens; False if nobody comes in time, or too many calls of an address wait for that."""
