@@ -77,7 +77,7 @@ def test_the_mp4_is_made_where_there_is_a_coder(video, tmp_path, capsys, monkeyp
         (["--method=best_of_n"], "makes no masks that other frames could have. Take plain, or a method"),
         (["--frames=30"], "--frames is 30"),
         (["--lora=absent.safetensors"], "absent.safetensors"),
-        (["--steps=4", "--t0=441", "--t1=501"], "are the same one"),
+        (["--steps=4", "--t0=441", "--t1=501"], "are the same step"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence(video, tmp_path, capsys, words, said):

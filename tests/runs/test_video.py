@@ -151,7 +151,7 @@ def test_what_cannot_be_is_told_in_a_sentence(model):
         video(model, method="best_of_n", rewards=Redness())
     with pytest.raises(ValueError, match="Set mask_per to video"):
         video(model, Motion(frames=2, mask_per="frame", **TIMES), method="maskunet_free", rewards=Redness())
-    with pytest.raises(ValueError, match="With 1 steps, t0"):
+    with pytest.raises(ValueError, match="With steps=1, t0"):
         video(model, Motion(frames=2), steps=1)
     wrong = {
         "frames is 0": {"frames": 0}, "frames is 25": {"frames": 25}, "must be the smaller one": {"t0": 900, "t1": 800},

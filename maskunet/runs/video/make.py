@@ -133,7 +133,7 @@ class _Plan:
             at_t0 = min(max(at_t0, at_t1 + 1), len(pairs) - 1)
         if at_t0 <= at_t1:
             raise ValueError(
-                f"Of the {steps} steps, t0 ({t0}) and t1 ({t1}) are the same one. Give more steps, or t0 and t1 further apart."
+                f"With steps={steps}, t0 ({t0}) and t1 ({t1}) are the same step. Give more steps, or t0 and t1 further apart."
             )
         return cls(schedule, pairs, at_t1, at_t0, second_order and not (ddim or schedule.few_steps), ddim)
 
