@@ -37,9 +37,7 @@ class Listeners:
         self._ending: dict[str, asyncio.Future] = {}  # streams whose readers were told that they are over
         self._unheard: Counter[str] = Counter()
         self._following: Counter[str] = Counter()
-        self._cancelled: dict[
-            str, bool
-        ] = {}  # of the calls that follow something, whether their callers took them back
+        self._cancelled: dict[str, bool] = {}  # whether a call that follows something was taken back
 
     async def heard(self, address: str, *keys: str) -> bool:
         """Wait until somebody listens; False if nobody comes in time, or too many calls of an address wait for that."""
@@ -112,9 +110,9 @@ class Listeners:
                 del self._closed[next(iter(self._closed))]
 
     async def left(self, key: str) -> None:
-        """Wait until nobody reads a stream of this key that is over."""
+        """Wait until nobody reads a stream of this key that is over, but not for one who takes nothing from it."""
         if key in self._ending:
-            await asyncio.wait([self._ending[key]])
+            await asyncio.wait([self._ending[key]], timeout=2 * LEAVES)
 
     @contextmanager
     def ending(self, key: str) -> Iterator[Callable[[], None]]:

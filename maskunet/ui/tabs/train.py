@@ -166,11 +166,13 @@ def build(page: "Page", tab: gr.Tab) -> Train:
     studio = page.studio.training
     cards, bases = studio.recipes(), studio.bases()
     first, preset = cards[0], next(iter(cards[0].presets))
+    trained = page.c.model.value  # pictures are made with it, so a training is most likely for it
     gr.HTML(f'<p class="said">{words.TRAIN_INTRO}</p>')
     with gr.Column(elem_id="train-form", elem_classes="tab-form"):
         with gr.Row():
             base = gr.Dropdown(
-                [(title, known) for known, title in bases.items()], value=next(iter(bases)), label=words.MODEL,
+                [(title, known) for known, title in bases.items()],
+                value=trained if trained in bases else next(iter(bases)), label=words.MODEL,
                 filterable=False, scale=2, min_width=220, elem_id="training-base",
             )  # fmt: skip
             recipe = gr.Dropdown(
