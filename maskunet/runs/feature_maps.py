@@ -55,7 +55,7 @@ class Components:
     @torch.no_grad()
     def of(cls, features: Tensor) -> "Components":
         """The three principal components of (C, H, W), by subspace iteration from a fixed start."""
-        flat = features.float().flatten(1).T  # (HW, C)
+        flat = _flat(features)
         center = flat.mean(0)
         flat = flat - center
         start = torch.linspace(0, len(flat) - 1, min(SKETCH, *flat.shape), device=flat.device).long()
@@ -71,7 +71,7 @@ class Components:
     @torch.no_grad()
     def picture(self, features: Tensor) -> np.ndarray:
         """(C, H, W) seen through these components: (H, W, 3) uint8."""
-        values = (features.float().flatten(1).T - self.center) @ self.axes
+        values = (_flat(features) - self.center) @ self.axes
         scaled = ((values - self.low) / (self.high - self.low).clamp(min=1e-12)).clamp(0, 1)
         return (scaled * 255).round().byte().view(*features.shape[1:], -1).cpu().numpy()
 
@@ -85,3 +85,8 @@ def stacked(base: Mapping[int, Mapping[int, np.ndarray]], result: Mapping[int, M
         block: np.stack([np.stack([side[step][block] for step in steps]) for side in (base, result)])
         for block in base[steps[0]]
     }
+
+
+def _flat(features: Tensor) -> Tensor:
+    """(C, H, W) as (HW, C). What is no number counts as 0: the run ends with a sentence on it, not here."""
+    return features.float().flatten(1).T.nan_to_num(0.0, 0.0, 0.0)

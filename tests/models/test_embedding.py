@@ -14,6 +14,7 @@ from maskunet.prompts.words import Group, words_of
 from maskunet.records import Request
 from maskunet.records.added import Added
 from maskunet.rewards.base import WeightedRewards
+from maskunet.runs.compare import compare
 from maskunet.runs.fine_print import notes
 from tests.support import tiny_lora
 from tests.support.tiny import tiny_model, tiny_sd_folder, tiny_xl_folder
@@ -113,6 +114,15 @@ def test_others_are_refused_in_a_sentence(model, tmp_path, tensors, token, said)
     file = tiny_lora.write(tmp_path / "odd.safetensors", tensors)
     with pytest.raises(ValueError, match=re.escape(said)):
         on(model, (file, token))
+
+
+def test_vectors_that_are_far_too_large_end_in_a_sentence_that_names_them(model, tmp_path):
+    huge = on(model, tiny_lora.write(tmp_path / "huge.safetensors", {"<huge>": torch.full((1, 32), 1e30)}))
+    asked = Request(prompt="a <huge> cube", method="plain", steps=2)
+    with pytest.raises(
+        ValueError, match="NaN or infinity.*What was put on the model, a LoRA or an embedding, may be damaged"
+    ):
+        list(compare(huge, WeightedRewards({}), asked))
 
 
 def test_pickles_damage_and_one_name_for_two_are_refused(model, tmp_path):

@@ -35,6 +35,12 @@ def test_the_same_features_give_the_same_picture_and_zero_contrast_none():
     assert np.unique(Components.of(flat).picture(flat)).size == 1
 
 
+def test_features_that_are_no_numbers_are_drawn_and_break_nothing():
+    """The run itself says which network failed."""
+    broken = torch.full((6, 4, 4), torch.nan)
+    assert Components.of(broken).picture(broken).shape == (4, 4, 3)
+
+
 def test_stacking_takes_the_steps_that_both_have():
     a, b = (
         {step: {1: np.full((2, 2, 3), value, np.uint8)} for step in steps}

@@ -117,12 +117,12 @@ def no_number(model: DiffusionModel, x0: Tensor | None) -> str:
     """Which network failed, and what to do."""
     latents = x0 is not None and bool(x0.isfinite().all())
     network = "The decoder (VAE)" if latents else "The U-Net"
-    half = model.dtype == torch.float16
-    advice = (
-        "It may overflow in half precision; use weights made for float16"
-        if half
-        else "Its weights may be damaged; use others"
-    )
+    if model.added.loras or model.added.embeddings:
+        advice = "What was put on the model, a LoRA or an embedding, may be damaged; try without it"
+    elif model.dtype == torch.float16:
+        advice = "It may overflow in half precision; use weights made for float16"
+    else:
+        advice = "Its weights may be damaged; use others"
     return f"{network} gave NaN or infinity, so there is no picture. {advice}."
 
 
