@@ -62,6 +62,7 @@ class Train(Part):
         presets = gr.State({method: list(page.presets[method]) for method in page.presets})
         used = self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, page.tabs], **QUICK)
         used.success(self.say_word, None, [c.added.embeddings, c.added.tokens, c.prompt], **QUICK)
+        used.success(None, None, None, js="() => scrollTo({top: 0})", api_visibility="private")  # to the prompt
 
     def new_recipe(self, recipe: str) -> tuple[Any, ...]:
         """Another recipe: what it is, its presets, and the settings of the first."""
@@ -173,7 +174,7 @@ def build(page: "Page", tab: gr.Tab) -> Train:
             base = gr.Dropdown(
                 [(title, known) for known, title in bases.items()],
                 value=trained if trained in bases else next(iter(bases)), label=words.MODEL,
-                filterable=False, scale=2, min_width=220, elem_id="training-base",
+                filterable=False, scale=3, min_width=260, elem_id="training-base",
             )  # fmt: skip
             recipe = gr.Dropdown(
                 [(card.title, card.name) for card in cards], value=first.name, label=words.RECIPE,
