@@ -98,10 +98,16 @@ class Fake:
         return ["mine"] if (method, model) == ("maskunet_trained", "tabletop") else []
 
 
-def tab(*states):
-    page = SimpleNamespace(studio=SimpleNamespace(training=Fake(*states)))
+def tab(*states, model="tabletop"):
+    form = SimpleNamespace(model=SimpleNamespace(value=model))
+    page = SimpleNamespace(studio=SimpleNamespace(training=Fake(*states)), c=form)
     with gr.Blocks():
         return train.build(page, None)
+
+
+def test_it_begins_with_the_base_that_makes_the_pictures_if_that_can_be_trained():
+    assert tab(model="tabletop").base.value == "tabletop" == tab(model="sd15").base.value
+    assert tab(model="other").base.value == "other"
 
 
 def event(step, **more):
