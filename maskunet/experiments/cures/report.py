@@ -17,6 +17,7 @@ from maskunet.records.table import csv_text
 from maskunet.tabletop.spoiling import CLEAN
 from maskunet.training import checkpoint
 
+MASKS = "light"  # what the others that learn are held against
 RESAMPLES = 200
 FEWEST = 40  # pictures whose features have a spread worth comparing
 NOTES = (
@@ -53,8 +54,17 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
         for guidance in dict.fromkeys((scale, FIXED)):
             if mine := _at(rows[entrant.name], guidance):
                 own = {"guidance": guidance, "best": guidance == scale}
-                lines.append({**_about(study, entrant, mine), **own, **_figures(mine, plain, reference)})
+                masks = rows.get(MASKS, []) if entrant.recipe and entrant.name != MASKS else []
+                masks = _at(masks, _best_scale(masks) if own["best"] else guidance)
+                figures = {**_figures(mine, plain, reference), **_over_masks(mine, masks)}
+                lines.append({**_about(study, entrant, mine), **own, **figures})
     return lines
+
+
+def _over_masks(mine: Sequence[Mapping[str, Any]], masks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """How many more are right than under `light` masks: each at its own best guidance, or both at the same."""
+    right, theirs = _mean_by_prompt(mine, _right), _mean_by_prompt(masks, _right)
+    return _with_interval("over_masks", [right[n] - theirs[n] for n in sorted(right.keys() & theirs.keys())])
 
 
 def _best_scale(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -172,6 +182,11 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
         told.append(
             f"- **{line['title'][0].upper()}{line['title'][1:]}** at {line['guidance']:g}: {share}. Against plain, right "
             f"{_number(line, 'gain', '+.2f')}, {says}; spoiled {_number(line, 'spoiled_change', '+.2f')}."
+            + (
+                f" Against masks, right {_number(line, 'over_masks', '+.2f')}."
+                if line["over_masks"] is not None
+                else ""
+            )
         )
     return "\n".join(told)
 

@@ -41,7 +41,7 @@ TEMPLATES = {
 }  # fmt: skip
 """Captions of a picture without one, by what it shows; those of tabletop are in the words its model knows."""
 # Of the presets of every recipe whose word learns alone, or with masks.
-TABLETOP = {"steps": 200, "batch": 8, "micro_batch": 8, "learning_rate": 1e-2, "clip": 1e9, "every": 50}
+TABLETOP = {"steps": 200, "batch": 8, "micro_batch": 8, "learning_rate": 1e-2, "clip": 1e9, "every": 100}
 SD15 = {
     "steps": 3000, "learning_rate": 2e-3, "clip": 1e9, "every": 500, "precision": "bf16", "checkpointing": True,
 }  # fmt: skip
