@@ -208,7 +208,7 @@ class Page:
 
     @shows_a_run
     def arrive(self, job: Remembered, kept: list[Remembered], place: dict[str, str]) -> tuple[Any, ...]:
-        """What a page that was just loaded shows: the run of its link, or what its browser did last, which it goes on to follow.
+        """What a page that was just loaded shows: its link's run, or what its browser did last, which it goes on to follow.
 
         Of the form only what `restore` could not know, lest it changes under somebody's hands.
         """
