@@ -112,19 +112,22 @@ def run(study: Study, should_stop: Callable[[], str] = str) -> Iterator[str]:
     (study.out / "masks").mkdir(parents=True, exist_ok=True)
     done = {_key(row) for row in study.rows()}
     for arm, subjects in work(study):
+        groups = [subjects[start : start + BATCH] for start in range(0, len(subjects), BATCH)]
+        missing = [
+            some for some in groups
+            if any(_key({**asdict(arm), "prompt": each.prompt, "seed": each.seed}) not in done for each in some)
+        ]  # fmt: skip
         direction = "amplify" if arm.kind == "amplify" else "erase"
         for concept in (each for each in study.concepts if each.name in arm.concept.split("+")):
             if not study.mask(concept.name, direction).exists():
                 yield from _made(study, concept, direction)  # not stopped half way: it would begin anew
                 if should_stop():
                     return
-            if arm.kind == "lora" and not (study.lora(concept.name) / checkpoint.PART).exists():
+            if missing and arm.kind == "lora" and not (study.lora(concept.name) / checkpoint.PART).exists():
                 yield from taught.teach(study.loaded.model, concept, study.lora(concept.name), steps=study.steps)
                 if should_stop():
                     return
-        for some in (subjects[start : start + BATCH] for start in range(0, len(subjects), BATCH)):
-            if all(_key({**asdict(arm), "prompt": each.prompt, "seed": each.seed}) in done for each in some):
-                continue
+        for some in missing:
             rows = [row for row in pictures(study, arm, some) if _key(row) not in done]
             for row in journal.kept(rows, study.file):
                 done.add(_key(row))
