@@ -14,6 +14,21 @@ needs_browser = pytest.mark.skipif(not CHROMIUM, reason=f"none of {', '.join(NAM
 SOON = 60_000  # milliseconds; a slow machine under load
 
 
+def complaints_of(tab):
+    """The errors in the console of a browser's page, as they come."""
+    complaints = []
+    tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+    return complaints
+
+
+def reload(tab):
+    """Load the page again. What it complains of while it is left does not count: Gradio cuts its open streams, and says so."""
+    before = len(tab.complaints)
+    tab.reload(wait_until="commit")
+    del tab.complaints[before:]
+    tab.wait_for_load_state()
+
+
 @contextmanager
 def served(studio, shelf, **more):
     """The address of a page over a studio and its precomputed runs; both are closed afterwards.

@@ -3,7 +3,7 @@
 import pytest
 
 from maskunet.studio.studio import Studio
-from tests.support.serving import SOON, served
+from tests.support.serving import SOON, complaints_of, served
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,7 @@ def tab(chromium):
     """A new browser's page, that has not gone anywhere."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
     tab = context.new_page()
-    tab.complaints = []
-    tab.on("console", lambda m: m.type == "error" and tab.complaints.append(m.text))
+    tab.complaints = complaints_of(tab)
     tab.set_default_timeout(SOON)
     yield tab
     context.close()

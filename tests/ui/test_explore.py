@@ -27,7 +27,7 @@ from maskunet.ui.tabs import explore, history
 from maskunet.ui.tabs.compare import LINK
 from maskunet.ui.tabs.explore import existing, last, told
 from tests.methods.test_methods import Redness
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import SOON, complaints_of, needs_browser, served
 from tests.support.tiny_stats import Sites, random_masks, stats_of
 from visualize import SPECS
 
@@ -267,8 +267,7 @@ def visit(chromium, library, run, tmp_path_factory):
             contexts.append(chromium.new_context(viewport={"width": width, "height": height}))
             tab = contexts[-1].new_page()
             tab.set_default_timeout(SOON)
-            tab.complaints = []
-            tab.on("console", lambda m: m.type == "error" and tab.complaints.append(m.text))
+            tab.complaints = complaints_of(tab)
             tab.goto(url + query)
             tab.get_by_role("tab", name="Explore").click()
             tab.wait_for_selector("#headline")

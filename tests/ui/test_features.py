@@ -26,7 +26,7 @@ from maskunet.ui.html import features as views
 from maskunet.ui.tabs import features
 from tests.evaluation.test_features import one_set
 from tests.support.said import refuse
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import SOON, complaints_of, needs_browser, served
 from tests.ui.test_explore import tables
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -296,8 +296,7 @@ def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium
         context = chromium.new_context(viewport={"width": 1280, "height": 1500})
         page = context.new_page()
         page.set_default_timeout(SOON)
-        complaints = []
-        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        complaints = complaints_of(page)
         page.goto(url)
         page.get_by_role("tab", name="Features").click()
         page.wait_for_selector(".cloud path")  # without a click

@@ -13,7 +13,7 @@ from PIL import Image
 from maskunet.records import Request
 from maskunet.records.grid import GridPlan
 from maskunet.ui.html import grid as views
-from tests.support.serving import needs_browser
+from tests.support.serving import needs_browser, reload
 
 ROOT = Path(__file__).parents[2]
 EVIL = '<img src=x onerror="alert(1)">'
@@ -40,7 +40,7 @@ def test_a_grid_is_made_opened_downloaded_and_found_after_a_reload(lab, tab):
     with tab.expect_download() as download:
         tab.get_by_text("Download sheet (.png)").click()
     assert Image.open(download.value.path()).width > 150
-    tab.reload()
+    reload(tab)
     tab.wait_for_selector("#generate")
     tab.get_by_role("tab", name="Grid").click()
     tab.wait_for_function("document.querySelectorAll('#grid button img').length === 4")

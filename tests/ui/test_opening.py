@@ -16,7 +16,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui import gallery, links, opening_words
 from maskunet.ui.html import chips
 from tests.support import words_on_page
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
 from visualize import embedding
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -57,6 +57,7 @@ def visit(context, lab):
     def open_page(query=""):
         tab = context.new_page()
         tab.set_default_timeout(SOON)
+        tab.complaints = complaints_of(tab)
         tab.goto(lab[0] + "/" + query)
         tab.wait_for_selector("#running .empty, #facts .facts", state="attached")
         return tab
@@ -219,13 +220,14 @@ def test_a_reload_in_the_middle_of_a_run_leaves_preset_and_settings_as_they_were
     tab.wait_for_function("document.querySelector('#set-updates')?.value === '4'")
     tab.locator("#generate").click()
     tab.wait_for_function("document.querySelector('#status').innerText.includes('Masked')")
-    tab.reload()
+    reload(tab)
     tab.wait_for_selector("#stop", state="visible")
     tab.wait_for_function("document.querySelector('#set-updates')?.value === '4'")
     assert form(tab) | {"prompt": "two dogs", "preset": "paper", "steps": "60"} == form(tab)
     tab.locator("#stop").click()
     becomes(tab, "two dogs")
     assert re.search(r"predicted at step \d+ of 60", tab.locator("#beside").inner_text())
+    assert tab.complaints == []
 
 
 @needs_browser

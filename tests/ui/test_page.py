@@ -28,7 +28,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui import links, snippets
 from maskunet.ui.page import Page, build
 from tests.support import tiny_lora
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
 from tests.support.tiny import tiny_text_encoder, tiny_unet
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -76,9 +76,8 @@ def visit(chromium, lab, idle):
             used.append((kind, context))
         tab = context.new_page()
         tab.set_default_timeout(SOON)
-        tab.foreign, tab.complaints = [], []
+        tab.foreign, tab.complaints = [], complaints_of(tab)
         tab.on("request", lambda r: r.url.startswith((lab[0], "data:", "blob:")) or tab.foreign.append(r.url))
-        tab.on("console", lambda m: m.type == "error" and tab.complaints.append(m.text))
         tab.goto(lab[0] + "/" + query)
         tab.wait_for_selector("#generate")
         tab.wait_for_selector("#running .empty, #running .pair, #facts .facts")
@@ -263,11 +262,12 @@ def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
     take_steps(tab, 8)
     tab.locator("#generate").click()
     tab.wait_for_selector("#running .pair, #facts .facts", state="visible")
-    tab.reload()
+    reload(tab)
     tab.wait_for_selector("#facts .facts", state="visible")
     assert "a dog and a cat" in tab.locator("#facts .said").inner_text()
     tab.get_by_role("tab", name="Optimize").click()
     expect(tab.locator("#optimize .strip img")).to_have_count(8, timeout=SOON)  # also those of before the reload
+    assert tab.complaints == []
     stranger = visit()
     assert stranger.locator("#running .empty").count() == 1
     assert "a dog" not in stranger.content()
@@ -280,7 +280,7 @@ def test_stop_works_right_after_a_reload(visit, lab):
     take_steps(tab, 100)
     tab.locator("#generate").click()
     tab.wait_for_function("document.querySelector('#status').innerText.includes('Masked')")
-    tab.reload()
+    reload(tab)
     tab.locator("#stop").click()
     tab.wait_for_selector("#facts .badge.warn", state="visible")
     assert "Stopped on request" in tab.locator("#facts").inner_text()

@@ -25,7 +25,7 @@ from maskunet.ui.handlers import told
 from maskunet.ui.html import train as views
 from maskunet.ui.tabs import train
 from tests.support.said import refuse
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
 from tests.support.tiny import tiny_tabletop
 from tests.ui.test_explore import tables
 from tests.ui.test_settings import drawn
@@ -286,8 +286,7 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
         context = chromium.new_context(viewport={"width": 1280, "height": 1500})
         tab = context.new_page()
         tab.set_default_timeout(LONG)
-        complaints = []
-        tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        tab.complaints = complaints_of(tab)
         tab.goto(url)
         tab.get_by_role("tab", name="Train", exact=True).click()
         tab.get_by_text(words.NO_TRAINING).wait_for()
@@ -318,12 +317,12 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
             arg=before,
         )
         tab.wait_for_selector("#plot-distances svg")
-        assert [text for text in complaints if "cannot be used" not in text] == []
-        tab.reload()
+        assert [text for text in tab.complaints if "cannot be used" not in text] == []
+        reload(tab)
         tab.get_by_role("tab", name="Train", exact=True).click()
         tab.wait_for_selector("#training .status:has-text('from-page')")
         tab.wait_for_selector("#plot-loss svg")
-        complaints.clear()  # the reload cut a stream, which the browser tells
+        tab.complaints.clear()
         tab.locator("#stop-training").click()
         tab.wait_for_selector("#training .status:has-text('is kept as it was at step')")
         with tab.expect_download() as download:
@@ -337,7 +336,7 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
         (made,) = (path.name for path in (tmp_path / "runs").iterdir() if (path / "run.json").is_file())
         request = studio.run(made).request
         assert (request.method, request.settings) == ("maskunet_trained", {"generator": "from-page"})
-        assert complaints == []
+        assert tab.complaints == []
         context.close()
 
 

@@ -14,7 +14,7 @@ from maskunet.ui import links
 from maskunet.ui.html import video as views
 from maskunet.ui.tabs.video import motion
 from tests.support.generated import assert_clear
-from tests.support.serving import needs_browser
+from tests.support.serving import needs_browser, reload
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINK = "/?prompt=a+cat&seed=5&model=tiny&method=random_mask&steps=8&tab=video&frames=3&right=-0.05&down=0.02&mask_per=frame"
@@ -51,7 +51,7 @@ def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_
         "3",
         "frame",
     )
-    tab.reload()
+    reload(tab)
     tab.wait_for_function("document.querySelectorAll('#video figure img').length === 2")
     assert tab.complaints == []
 

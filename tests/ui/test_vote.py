@@ -21,7 +21,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui import page, vote_words
 from maskunet.ui.html import vote as views
 from tests.experiments.test_votes_make import paint
-from tests.support.serving import SOON, needs_browser, served
+from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
 from tests.ui.test_security import call
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -51,8 +51,7 @@ def lab(library, tmp_path_factory, folder):
 def test_a_study_is_voted_by_keys_and_clicks_undone_found_again_and_revealed(lab, folder, chromium):
     context = chromium.new_context(viewport={"width": 390, "height": 844})
     tab = context.new_page()
-    asked, complaints = [], []
-    tab.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+    asked, tab.complaints = [], complaints_of(tab)
     tab.on("request", lambda r: asked.append(r.url))
     tab.set_default_timeout(SOON)
     tab.goto(f"{lab}/?tab=vote")
@@ -80,7 +79,7 @@ def test_a_study_is_voted_by_keys_and_clicks_undone_found_again_and_revealed(lab
     tab.keyboard.press("Escape")
     tab.wait_for_selector("dialog[open]", state="detached")
     answered(1)
-    tab.reload()
+    reload(tab)
     answered(1)
     tab.get_by_role("tab", name=vote_words.TITLE, exact=True).click()  # which keeps the focus
     for n, key in enumerate(("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "ArrowLeft", "ArrowLeft"), 2):
@@ -98,9 +97,9 @@ def test_a_study_is_voted_by_keys_and_clicks_undone_found_again_and_revealed(lab
     assert METHODS[0] in said and f"{METHODS[0]} " in tab.locator("#vote td").nth(1).inner_text()
     assert tab.locator("#vote .seen article").count() == 2 and not tab.locator("#vote [onerror]").count()
     assert not tab.get_by_role("button", name=vote_words.UNDO).count()
-    tab.reload()
+    reload(tab)
     tab.wait_for_selector("#vote table")
-    assert complaints == [] and not [url for url in asked if "masked" in url or ".png" in url or str(folder) in url]
+    assert tab.complaints == [] and not [url for url in asked if "masked" in url or ".png" in url or str(folder) in url]
     (one,) = Box(folder, read(folder).hash).voters().values()
     assert one.over and len(one.votes) == 10 and one.lines == 13
     context.close()

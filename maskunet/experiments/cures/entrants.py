@@ -30,9 +30,8 @@ def _masks(variant: str, title: str, *rates: float) -> Entrant:
 
 
 def _lora(name: str, title: str, rank: int) -> Entrant:
-    return Entrant(
-        name=name, title=title, recipe="lora", settings={"rank": rank, "alpha": rank}, rates=(3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-    )
+    rates = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+    return Entrant(name=name, title=title, recipe="lora", settings={"rank": rank, "alpha": rank}, rates=rates)
 
 
 PLAIN = Entrant(name="plain", title="nothing but guidance")
