@@ -1,5 +1,6 @@
 """What the commands share that let the tabletop's checker judge pictures: the models, and what identifies them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,23 +28,23 @@ def load(
         ValueError: weights are missing or damaged; says what to do.
     """
     found = library.Library(model, weights, device_of(device), **added)
-    _, folder = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
+    _, folders = found.find(found.default)  # nothing can be judged without rewards; told before the model is read
     loaded = found.load(found.default)
     judges = judged_by(loaded.rewards, held_out, loaded.model.device, loaded.model.dtype)
     about = {
         "model": loaded.model.name,
         "weights": dict(loaded.model.weights),
-        "judges": {**_hashes(folder), **_held_out(held_out)},
+        "judges": {**_hashes(folders), **_held_out(held_out)},
         "device": found.device.type,
     }
     return replace(loaded, rewards=judges, checker=checker.load(CHECKER), inspector=inspector.load(INSPECTOR)), about
 
 
-def _hashes(rewards: Path) -> dict[str, str]:
+def _hashes(rewards: Mapping[str, Path]) -> dict[str, str]:
     """SHA-256 of the weights that judge the pictures: the embedded rewards' or the public ones', the checker's."""
-    folders = (CHECKER, *(rewards / name for name in SPECS))
+    folders = (CHECKER, *(folder / name for name, folder in rewards.items()))
     files = [path for folder in folders for path in folder.glob("*.safetensors")]
-    files += [path for spec in SPECS.values() for name in spec.files if (path := rewards / name).is_file()]
+    files += [path for name, place in rewards.items() for file in SPECS[name].files if (path := place / file).is_file()]
     return {f"{path.parent.name}/{path.name}": file_hash(path) for path in sorted(files)}
 
 

@@ -11,7 +11,7 @@ import torch
 from maskunet import machine
 from maskunet.library import additions, checkpoints, own_models
 from maskunet.library.unet_class import unet_class
-from maskunet.library.weights import load_model, model_folder, rewards_folder
+from maskunet.library.weights import load_model, model_folder, reward_folders
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
@@ -133,13 +133,13 @@ class Library:
             raise ValueError(f"There is no model “{name}”. There are: {', '.join(self._specs)}.")
         return self._specs[name]
 
-    def find(self, name: str, with_rewards: bool = True) -> tuple[Path, Path | None]:
-        """The folders of the model's weights and, if asked for, of its rewards.
+    def find(self, name: str, with_rewards: bool = True) -> tuple[Path, dict[str, Path]]:
+        """The folder of the model's weights and, if asked for, those of its rewards by their names.
 
         Raises:
-            ValueError: as `model_folder` and `rewards_folder`.
+            ValueError: as `model_folder` and `reward_folders`.
         """
-        return self._folder(name), rewards_folder(self.spec(name), self._weights) if with_rewards else None
+        return self._folder(name), reward_folders(self.spec(name), self._weights) if with_rewards else {}
 
     def own(self, name: str) -> Path | None:
         """The file or folder of a model of the user's; None for the others."""
@@ -283,10 +283,10 @@ class Library:
         if there := [found.rewards for (of, *_), found in self._loaded.items() if of == name and found.rewards]:
             return there[0]
         try:
-            folder = rewards_folder(self.spec(name), self._weights)
+            folders = reward_folders(self.spec(name), self._weights)
         except MissingWeights as error:
             return WeightedRewards({}, missing=str(error))
-        return load_rewards(folder, *self.where(name))
+        return load_rewards(folders, *self.where(name))
 
     def parts(self, name: str) -> dict[str, dict[str, Path]]:
         """What came with a model and what the user trained for it, by kind and name; the model is not loaded.

@@ -13,7 +13,7 @@ def extractor(name: str, weights: Path | None = None, device: str | None = None)
         ValueError: no such extractor or device, or its weights are missing or damaged; says what to do.
     """
     spec = extractors.SPECS.get(name)
-    if weights is None and spec is not None and spec.of_rewards:
+    if weights is None and spec is not None and spec.of_reward:
         here = library.Library(device=device)
-        weights = here.find(here.default)[1]
+        weights = here.find(here.default)[1].get(spec.of_reward)
     return extractors.load(name, weights, device)

@@ -61,8 +61,8 @@ def model_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
     return folder
 
 
-def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
-    """The folder of the rewards for a model: its own, or the public ones that were downloaded.
+def reward_folders(spec: ModelSpec, weights: Path | None = None) -> dict[str, Path]:
+    """The folder of each reward for a model: its own, or the public ones that were downloaded.
 
     Of its own there need not be every reward that others have.
 
@@ -70,20 +70,22 @@ def rewards_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
         MissingWeights: they are not here.
     """
     wanted = [reward for reward in rewards.SPECS.values() if reward.files]
-    folder = spec.rewards or (weights or Path()) / "rewards"
-    if spec.rewards is None and (weights is None or not any(reward.is_in(folder) for reward in wanted)):
-        folder = rewards_place()
-    lacking = [reward for reward in wanted if not reward.is_in(folder)]
-    if lacking and (spec.rewards is None or lacking == wanted):
+    folders = spec.rewards or ((weights or Path()) / "rewards",)
+    if not spec.rewards and (weights is None or not any(reward.is_in(folders[0]) for reward in wanted)):
+        folders = (rewards_place(),)
+    every = rewards.SPECS.values()
+    found = {reward.name: folder for reward in every for folder in reversed(folders) if reward.is_in(folder)}
+    lacking = [reward for reward in wanted if reward.name not in found]
+    if lacking and (not spec.rewards or lacking == wanted):
         names = " and ".join(reward.title for reward in lacking)
-        if spec.rewards is not None:
+        if spec.rewards:
             raise MissingWeights(f"The rewards {names} are not in this copy of the project.")
         size = sum(reward.download_gb for reward in lacking)
         raise MissingWeights(
             f"The rewards {names} are not on this machine ({size:.1f} GB). "
             "To download them: python -m maskunet download rewards"
         )
-    return folder
+    return found
 
 
 def load_model(spec: ModelSpec, folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> DiffusionModel:

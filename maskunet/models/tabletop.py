@@ -12,7 +12,7 @@ SPEC = ModelSpec(
     license="Apache-2.0",
     guidance=guidance(GUIDANCE, default=3.5),
     folder=MODEL,
-    rewards=WEIGHTS,
+    rewards=(WEIGHTS,),
     embedded=True,
     vocabulary=VOCABULARY,
     judge=verdict.judge,

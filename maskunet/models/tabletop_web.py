@@ -12,7 +12,7 @@ SPEC = ModelSpec(
     license="Apache-2.0",
     guidance=guidance(WEB / "guidance.json", default=7.5),
     folder=WEB / "model",
-    rewards=WEIGHTS,
+    rewards=(WEB, WEIGHTS),
     embedded=True,
     opens=True,
     vocabulary=VOCABULARY,

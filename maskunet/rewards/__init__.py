@@ -69,20 +69,23 @@ def located(spec: RewardSpec, version: str = "") -> Path | None:
     return snapshot(spec.repo, file=spec.files[0])
 
 
-def load_rewards(
-    folder: Path, device: torch.device, dtype: torch.dtype, weights: Mapping[str, float] | None = None
-) -> WeightedRewards:
-    """Load the rewards from `folder`.
+def load_rewards(folders: Path | Mapping[str, Path], device: torch.device, dtype: torch.dtype) -> WeightedRewards:
+    """Load the rewards of a folder, or each from its own, weighted as their SPECs say.
 
     Args:
-        weights: of those that are wanted, by name; None for all whose weights are there, as their SPECs weigh them.
+        folders: one with all that are there, or by name.
 
     Raises:
         ValueError: a checkpoint is missing or damaged; says which and what to do.
     """
-    there = {name: spec for name, spec in SPECS.items() if spec.is_in(folder)} or SPECS
-    chosen = {name: spec.weight for name, spec in there.items()} if weights is None else weights
-    return WeightedRewards({name: (SPECS[name].load(folder, device, dtype), w) for name, w in chosen.items()})
+    if isinstance(folders, Path):
+        folders = {name: folders for name, spec in SPECS.items() if spec.is_in(folders)} or dict.fromkeys(
+            SPECS, folders
+        )
+    specs = {name: SPECS[name] for name in folders}
+    return WeightedRewards(
+        {name: (spec.load(folders[name], device, dtype), spec.weight) for name, spec in specs.items()}
+    )
 
 
 def judged_by(rewards: WeightedRewards, name: str | None, device: torch.device, dtype: torch.dtype) -> WeightedRewards:

@@ -126,7 +126,7 @@ def address(port: int, host: str = HOST) -> Finding:
 def rewards() -> Finding:
     """Whether the reward checkpoints for Stable Diffusion are here, and what works without; tabletop has its own."""
     try:
-        weights.rewards_folder(MODELS["sd15"])
+        weights.reward_folders(MODELS["sd15"])
     except ValueError as error:
         steered = ", ".join(spec.name for spec in SPECS.values() if spec.needs_rewards)
         without = f"Without rewards nothing is scored, and every method works except {steered}."

@@ -2,7 +2,7 @@
 
 from maskunet.library.download import REWARDS, plan
 from maskunet.library.library import Library
-from maskunet.library.weights import rewards_folder
+from maskunet.library.weights import reward_folders
 from maskunet.models import SPECS
 from maskunet.models.base import ModelSpec
 from maskunet.records import Setup
@@ -33,7 +33,7 @@ def setups(library: Library) -> list[Setup]:
 def _lacking(spec: ModelSpec, library: Library) -> list[str]:
     """The names of the downloads that it needs and that are not here."""
     try:
-        rewards_folder(spec)
+        reward_folders(spec)
         rewards = []
     except MissingWeights:
         rewards = [REWARDS]

@@ -54,7 +54,7 @@ def judge(tiny_sd15, tmp_path, monkeypatch):
             self.default = "tiny"
 
         def find(self, name):
-            return tmp_path / "model", tmp_path / "rewards"
+            return tmp_path / "model", dict.fromkeys(judge.weights, tmp_path / "rewards")
 
         def load(self, name):
             return Loaded(model=tiny_sd15, rewards=judge)

@@ -126,7 +126,7 @@ def test_without_one_a_sentence_says_how_to_train_it(tiny_sd15):
 def test_a_run_knows_the_file_it_used_and_is_not_replayed_with_another(tmp_path):
     folder = tiny_sd_folder(tmp_path / "model")
     spec = ModelSpec(
-        name="tiny", title="", summary="", license="", folder=folder, rewards=write_small(tmp_path / "rewards")
+        name="tiny", title="", summary="", license="", folder=folder, rewards=(write_small(tmp_path / "rewards"),)
     )
     library = Library("tiny", device="cpu", specs={"tiny": spec}, trained=tmp_path / "trained")
     alone, mine = library.load_alone("tiny"), tmp_path / "trained" / "tiny" / "mine"

@@ -170,7 +170,7 @@ def test_generators_are_found_beside_the_weights_and_among_what_the_user_trained
     folder = tiny_sd_folder(tmp_path / "model")
     shipped = tiny_generator(folder, "shipped")
     spec = ModelSpec(
-        name="tiny", title="", summary="", license="", folder=folder, rewards=write_small(tmp_path / "rewards")
+        name="tiny", title="", summary="", license="", folder=folder, rewards=(write_small(tmp_path / "rewards"),)
     )
     library = Library("tiny", device="cpu", specs={"tiny": spec}, trained=tmp_path / "trained")
     model = library.load("tiny").model

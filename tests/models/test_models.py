@@ -411,14 +411,14 @@ def test_the_tiny_decoder_is_the_models_own_or_the_downloaded_one(originals, tmp
 def test_public_rewards_are_found_in_their_place_or_the_size_and_the_command_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
     with pytest.raises(MissingWeights, match="download rewards"):
-        weights.rewards_folder(SPECS["sd15"])
+        weights.reward_folders(SPECS["sd15"])
     place = tmp_path / "maskunet" / "rewards"
     place.mkdir(parents=True)
     (place / "ImageReward.pt").touch()
     with pytest.raises(MissingWeights, match=r"The rewards HPSv2 are not .* \(2\.0 GB\)"):
-        weights.rewards_folder(SPECS["sd15"])
+        weights.reward_folders(SPECS["sd15"])
     (place / "HPS_v2.1_compressed.pt").touch()
-    assert weights.rewards_folder(SPECS["sd15"]) == place
+    assert weights.reward_folders(SPECS["sd15"]) == {"image_reward": place, "hpsv2": place}
 
 
 # Download
@@ -559,7 +559,7 @@ def specs(originals):
     """An embedded model, a public one that is not here, and the folder model."""
 
     def spec(name, **more):
-        return ModelSpec(name=name, title=name, summary="", license="x", rewards=originals["sd15"], **more)
+        return ModelSpec(name=name, title=name, summary="", license="x", rewards=(originals["sd15"],), **more)
 
     return {
         "folder": spec("folder"),

@@ -44,7 +44,7 @@ def tuned(base):
 
 @pytest.fixture
 def library(base, tmp_path):
-    spec = ModelSpec(name="tiny", title="", summary="", license="", folder=base, rewards=base.parent / "rewards")
+    spec = ModelSpec(name="tiny", title="", summary="", license="", folder=base, rewards=(base.parent / "rewards",))
     return Library("tiny", device="cpu", specs={"tiny": spec}, trained=tmp_path / "trained")
 
 
@@ -180,7 +180,7 @@ def test_a_downloaded_one_is_offered_for_its_base_model_alone(base, tuned, tmp_p
     as_pipeline(tuned, tmp_path / "repo")
     place = hub_cache(tmp_path / "hub", checkpoints.SPECS["dpo"].repo, tmp_path / "repo")
     specs = {
-        name: ModelSpec(name=name, title="", summary="", license="", folder=base, rewards=base.parent / "rewards")
+        name: ModelSpec(name=name, title="", summary="", license="", folder=base, rewards=(base.parent / "rewards",))
         for name in ("sd15", "tiny")
     }
     library = Library("sd15", device="cpu", specs=specs, trained=tmp_path / "trained")

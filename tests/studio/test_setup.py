@@ -15,7 +15,7 @@ def test_it_names_what_is_missing_how_much_it_is_and_the_commands_that_get_it(mo
         if "rewards" in lacking:
             raise MissingWeights("They are not here.")
 
-    monkeypatch.setattr(setup, "rewards_folder", rewards)
+    monkeypatch.setattr(setup, "reward_folders", rewards)
     monkeypatch.setattr(Library, "missing", lambda library, name, *_: "Not here." * (name in lacking))
     found = [each for each in setup.setups(Library("tabletop", device="cpu")) if each.title == SPECS["sd15"].title]
     assert len(found) == bool(lacking)

@@ -122,7 +122,7 @@ def test_what_a_lent_gpu_computes_is_never_let_go_of(tmp_path, monkeypatch):
     """A Space deletes a model's files when it has loaded them, so that it could not be read again."""
     monkeypatch.setattr("maskunet.library.library.load_model", lambda spec, *given: SimpleNamespace(name=spec.name))
     monkeypatch.setattr(Library, "_look_for_trainings", lambda self, model: None)
-    monkeypatch.setattr(Library, "find", lambda self, name, with_rewards=True: (tmp_path, None))
+    monkeypatch.setattr(Library, "find", lambda self, name, with_rewards=True: (tmp_path, {}))
     library = Library("tabletop", aside="cpu")
     for name in ("sd15", "tabletop_web", "tabletop", "tabletop_web"):
         library.load(name, with_rewards=False)

@@ -27,7 +27,7 @@ def read(folder: Path) -> Library:
         guidance=3.0,
         steps=STEPS,
         folder=folder,
-        rewards=folder / "rewards",
+        rewards=(folder / "rewards",),
         vocabulary={"color": ("red", "blue")},
     )
     return Library("tiny", device="cpu", specs={"tiny": spec})

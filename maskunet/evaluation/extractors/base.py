@@ -40,14 +40,14 @@ class ExtractorSpec:
 
     Attributes:
         load: (weights or None for those in use, device) -> Extractor.
-        of_rewards: it takes a network of the rewards in use, so it must be given their folder.
+        of_reward: the reward in use whose network it takes, so it must be given its folder; empty for all others.
     """
 
     name: str
     title: str
     summary: str
     load: Callable[[Path | None, torch.device], Extractor]
-    of_rewards: bool = False
+    of_reward: str = ""
 
 
 def cache_place() -> Path:

@@ -37,5 +37,5 @@ SPEC = ExtractorSpec(
     title="CLIP image tower",
     summary="The picture embedding of the HPSv2 in use, a reward that methods optimize.",
     load=load,
-    of_rewards=True,
+    of_reward="hpsv2",
 )

@@ -34,7 +34,8 @@ class ModelSpec:
         tiny_decoder: repository of an AutoencoderTiny for its latents, an optional download of its own.
         vae: repository of a VAE that takes the place of its own in float16, where that one overflows.
         folder: of embedded weights, or the user's own folder or file; None for the others.
-        rewards: folder of the rewards trained with it, or None for the public checkpoints.
+        rewards: folders of the rewards trained with it, each taken from the first that has it; none for the public
+            checkpoints.
         embedded: it comes with the project, needs no download, and pictures the scenes of `maskunet.tabletop`.
         opens: of the embedded ones the one that a page begins with.
         vocabulary: words the model knows, by kind, where that is a short list.
@@ -57,7 +58,7 @@ class ModelSpec:
     tiny_decoder: str = ""
     vae: str = ""
     folder: Path | None = None
-    rewards: Path | None = None
+    rewards: tuple[Path, ...] = ()
     embedded: bool = False
     opens: bool = False
     vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
