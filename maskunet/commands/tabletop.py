@@ -9,7 +9,8 @@ no earlier checkpoint; `restore_rewards` does so for the rewards. `results` puts
 For a base raised on spoiled data: restore (or `scratch`, which leaves out the U-Net and the text encoder), scenes,
 `spoil` in place of latents, unet, `curve` (its pictures over guidance scales), install. Shares of what is spoiled, by
 --set KEY=VALUE: other, partly and vague captions; blurred, faded, noisy, cropped and watermarked pictures. `sheet`
-shows what they look like. `inspector` learns to tell them, and `inspect` measures how well it does.
+shows what they look like. `inspector` learns to tell them, and `inspect` measures how well it, the checker and the
+rewards do.
 
 `spotter` learns to find the subjects that no base model knows, and `spot` measures how well it does.
 """
@@ -173,7 +174,7 @@ def _curve(options: "Options") -> None:
 def _inspect(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure_spoiled
 
-    sys.stdout.write(measure_spoiled.judge(RESULTS / "inspector.md", n=options.n))
+    sys.stdout.write(measure_spoiled.judge(RESULTS / "judges.md", n=options.n))
 
 
 def _card(options: "Options") -> None:

@@ -131,7 +131,7 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         yield Progress(done=min(start + BATCH, total), total=total, cached=cached, skipped=dict(skipped))
     if not kept:
         name, reason = next(iter(skipped.items()), ("", "the set is empty"))
-        raise ValueError(f"None of the {total} pictures of “{images.name}” can be used: {name} {reason}.")
+        raise ValueError(f"No picture of “{images.name}” can be used, of {total}: {name} {reason}.")
     result = FeatureSet(
         name=images.name,
         features=np.stack(rows),
@@ -142,7 +142,7 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         captions=tuple(images.captions[i] for i in kept),
     )
     notes = tuple(
-        f"{change}: {len(files):,} pictures of “{images.name}”, such as {files[0]}."
+        f"{change}: {len(files):,} of the pictures of “{images.name}”, such as {files[0]}."
         for change, files in changed.items()
     )
     yield Progress(done=total, total=total, cached=cached, skipped=skipped, result=result, notes=notes)

@@ -87,13 +87,13 @@ def _of_table(path: Path, files: Sequence[str]) -> Captions:
     notes = _several(f"“{path.name}”", entries)
     listed = {entry.file for entry in entries}
     if lost := [file for file in files if file not in listed]:
-        notes += (f"{len(lost):,} pictures are not listed in “{path.name}”, such as {lost[0]}.",)
+        notes += (f"“{path.name}” does not list {len(lost):,} of the pictures, such as {lost[0]}.",)
     return Captions(path.name, tuple(entries), notes)
 
 
 def _several(where: str, entries: Sequence[Entry]) -> tuple[str, ...]:
     count = sum(entry.others > 0 for entry in entries)
-    return (f"{count:,} pictures have several captions in {where}; the first is taken.",) if count else ()
+    return (f"Of several captions in {where} the first is taken, for {count:,} of the pictures.",) if count else ()
 
 
 def _beside(folder: Path, files: Sequence[str]) -> Iterator[Entry]:
@@ -153,5 +153,5 @@ def _of_coco(path: Path, files: Sequence[str]) -> Captions:
             f"{lost[0]}. Check that the annotations are this folder's."
         )
     if bare := len(files) - len(here):
-        notes.append(f"{bare:,} of {len(files):,} pictures have no caption in “{path.name}”.")
+        notes.append(f"“{path.name}” has no caption for {bare:,} of {len(files):,} pictures.")
     return Captions(f"{shortened(path.name)}{several}", entries, tuple(notes))

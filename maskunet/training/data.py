@@ -286,7 +286,7 @@ def of_kohya_folders(folders: Sequence[Path]) -> captions.Captions:
             entries.append(replace(entry, file=entry.file and f"{folder.name}/{entry.file}", text=entry.text or name))
         notes += found.notes
     if named:
-        notes.append(f"{named:,} pictures have no caption; the name of their folder is taken.")
+        notes.append(f"Where a caption is missing the name of the folder is taken, for {named:,} of the pictures.")
     if entries:
         notes.append("The numbers in the folders' names ask for repeats; here every picture counts once.")
     return captions.Captions("the .txt beside each", tuple(entries), tuple(notes))

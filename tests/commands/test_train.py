@@ -124,7 +124,7 @@ def test_what_is_left_out_is_counted_and_named_in_the_end(train, pictures, capsy
     (pictures / "raw.heic").write_bytes(b"")
     assert train("lora", "--set", "steps=4") == 0
     said = capsys.readouterr().err
-    assert "1 files of other kinds in “pictures” are left out (endings .heic), such as raw.heic." in said
+    assert "Left out: 1 file of other kinds in “pictures” (endings .heic), such as raw.heic." in said
     assert "1 picture was left out: damaged picture, such as 0.png." in said
     assert "1 picture was left out: a picture that is not there, such as 1.png." in said
 

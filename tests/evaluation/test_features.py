@@ -95,7 +95,7 @@ def test_ids_that_match_no_file_are_counted_and_one_is_named(tmp_path):
     (folder / "captions.json").write_text(content)
     first, second = read_folder(folder, "coco").notes
     assert first.startswith("2 of 3 image ids in “captions.json” match no file of the folder, such as 2.")
-    assert second == "2 of 3 pictures have no caption in “captions.json”."
+    assert second == "“captions.json” has no caption for 2 of 3 pictures."
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_bad_pictures_are_skipped_and_named(tmp_path, monkeypatch):
 
 def test_a_folder_of_bad_pictures_only_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("")
-    with pytest.raises(ValueError, match="None of the 1 pictures of .* can be used: a.png is damaged"):
+    with pytest.raises(ValueError, match="No picture of .* can be used, of 1: a.png is damaged"):
         list(extract(read_folder(tmp_path), Corners()))
 
 

@@ -45,4 +45,4 @@ def test_all_kinds_of_pictures_are_found_and_others_are_counted(tmp_path):
         save(tmp_path / name)
     assert found(tmp_path) == [("00000.jpg", "00000", 0), ("00001-0.tif", "00001", 0), ("00001-1.webp", "00001", 1)]
     said = left_out(tmp_path, pictures_of(tmp_path, PROMPTS))
-    assert said == "2 files that no prompt names are left out (endings .png), such as 00009.png."
+    assert said == "Left out: 2 files that no prompt names (endings .png), such as 00009.png."

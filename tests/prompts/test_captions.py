@@ -58,7 +58,7 @@ def test_a_text_beside_each_picture_is_its_caption(folder):
     (folder / "README.txt").write_text("not a caption")
     assert told(folder) == {"0.png": "a red cube", "1.png": "a blue sphere"}
     assert Folder(folder, 16).notes == (
-        "1 pictures have several captions in the .txt beside them; the first is taken.",
+        "Of several captions in the .txt beside them the first is taken, for 1 of the pictures.",
     )
     (folder / "1.caption").write_bytes(b"caf\xe9")
     with pytest.raises(ValueError, match="Line 1 of “1.caption” is no UTF-8 text. Save the file as UTF-8"):
@@ -93,7 +93,7 @@ def test_pictures_without_a_caption_are_counted_with_the_keys_that_are_there(fol
     ]
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     Image.new("RGB", (20, 20)).save(folder / "2.png")
-    assert Folder(folder, 16).notes == ("1 pictures are not listed in “metadata.jsonl”, such as 2.png.",)
+    assert Folder(folder, 16).notes == ("“metadata.jsonl” does not list 1 of the pictures, such as 2.png.",)
     feed = Feed(Folder(folder, 16), seed=0)
     assert {feed(number).caption for number in range(6)} == {"a red cube"}
     assert set(feed.skipped) == {
@@ -114,8 +114,8 @@ def test_metadata_in_parquet_gives_measures_and_trainings_the_same_caption(folde
         arrow.table({"file_name": ["0.png"], "captions": [["one", "two"]]}), folder / "metadata.parquet"
     )
     assert Folder(folder, 16).notes == (
-        "1 pictures have several captions in “metadata.parquet”; the first is taken.",
-        "1 pictures are not listed in “metadata.parquet”, such as 1.png.",
+        "Of several captions in “metadata.parquet” the first is taken, for 1 of the pictures.",
+        "“metadata.parquet” does not list 1 of the pictures, such as 1.png.",
     )
     (folder / "metadata.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="“metadata.parquet” cannot be read as Parquet"):
@@ -137,7 +137,7 @@ def test_kohyas_folders_inside_a_folder_are_read_for_training(folder, tmp_path):
     texts = {entry.file: entry.text for entry in found.entries}
     assert texts == {"10_sks dog/0.png": "sks dog", "10_sks dog/1.png": "a red dog", "3_cat/c.png": "cat"}
     assert found.notes == (
-        "2 pictures have no caption; the name of their folder is taken.",
+        "Where a caption is missing the name of the folder is taken, for 2 of the pictures.",
         REPEATS,
         "Folders inside “parent” are not searched; there are pictures in 1 of them, such as “other”.",
     )

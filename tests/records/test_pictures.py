@@ -95,9 +95,9 @@ def test_what_is_not_as_the_files_have_it_is_told(tmp_path):
 
     *_, last = features.extract(features.read_folder(tmp_path, "mine"), Mean())
     assert last.notes == (
-        "Transparent parts lie on white: 1 pictures of “mine”, such as cut.png.",
-        "Gray of 16 bits is scaled to 8: 1 pictures of “mine”, such as gray.png.",
-        "Of several pictures in a file the first is read: 1 pictures of “mine”, such as pages.tif.",
+        "Transparent parts lie on white: 1 of the pictures of “mine”, such as cut.png.",
+        "Gray of 16 bits is scaled to 8: 1 of the pictures of “mine”, such as gray.png.",
+        "Of several pictures in a file the first is read: 1 of the pictures of “mine”, such as pages.tif.",
     )
 
 
@@ -109,5 +109,5 @@ def test_all_kinds_of_pictures_count_and_the_rest_is_named(tmp_path):
         (tmp_path / name).write_text("{}")
     assert len(features.read_folder(tmp_path).files) == len(kinds) == len(pictures.listed(tmp_path))
     assert features.read_folder(tmp_path).notes == (
-        f"3 files of other kinds in “{tmp_path.name}” are left out (endings .heic, .psd), such as b.heic.",
+        f"Left out: 3 files of other kinds in “{tmp_path.name}” (endings .heic, .psd), such as b.heic.",
     )

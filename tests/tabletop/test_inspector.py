@@ -93,13 +93,16 @@ def test_where_the_curve_is_flat_the_smallest_scale_is_chosen():
     assert measure_spoiled.lowest_scale(points[:1]) == 2.5
 
 
-def test_how_well_it_tells_is_written_by_kind(tmp_path, monkeypatch):
-    shown = {what: {kind: torch.zeros(4, 3, 8, 8) for kind in KINDS} for what in ("renders", "reconstructions")}
+def test_how_well_the_judges_tell_is_written_by_kind(tmp_path, monkeypatch):
+    shown = {what: {kind: torch.zeros(4, 3, 128, 128) for kind in KINDS} for what in ("renders", "reconstructions")}
     monkeypatch.setattr(train_inspector, "held_out_pictures", lambda *_: shown)
     monkeypatch.setattr(inspector, "load", lambda _: SimpleNamespace(kinds=lambda images: [CLEAN, "noisy"] * 2))
-    text = measure_spoiled.judge(tmp_path / "inspector.md", n=4)
-    assert text == (tmp_path / "inspector.md").read_text()
-    assert "| noisy | 0.500 (0.15 to 0.85) | 0.500 (0.15 to 0.85) |" in text and "| faded | 0.000 (" in text
+    text = measure_spoiled.judge(tmp_path / "judges.md", n=4)
+    assert text == (tmp_path / "judges.md").read_text()
+    kinds, rewards = text.split("**Rewards**")
+    nothing_seen = "0.000 (0.00 to 0.49)"
+    assert f"| noisy | 0.500 (0.15 to 0.85) | 0.500 (0.15 to 0.85) | {nothing_seen} |" in kinds
+    assert "| faded | 0.000 (" in kinds and "| noisy | 1.000 (0.51 to 1.00) |" in rewards and "| caption | " in rewards
 
 
 def test_the_shipped_one_knows_every_kind_on_renders_and_reconstructions():

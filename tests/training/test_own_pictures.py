@@ -93,7 +93,7 @@ def test_photos_of_a_kind_that_is_not_read_are_named(folder, tmp_path):
     assert any("endings .db, .heic" in note for note in OwnPictures(folder, 16).notes)
     (tmp_path / "phone").mkdir()
     (tmp_path / "phone" / "1.HEIC").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"holds no pictures. 1 files .* such as 1.HEIC. Put 3 to 10"):
+    with pytest.raises(ValueError, match=r"holds no pictures. Left out: 1 file of .* such as 1.HEIC. Put 3 to 10"):
         OwnPictures(tmp_path / "phone", 16)
 
 

@@ -1,4 +1,4 @@
-"""How often pictures are spoiled: what a base makes of plain prompts, and how well the inspector tells."""
+"""How often pictures are spoiled: what a base makes of plain prompts, and how well the judges tell."""
 
 import json
 import logging
@@ -7,14 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from maskunet import rewards
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.evaluate import evaluate
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tabletop.measure import GUIDANCE_SEED, best_scale
+from maskunet.experiments.tabletop.train_inspector import HELD_OUT_SHARD
+from maskunet.library.weights import reward_folders
+from maskunet.models import SPECS as MODELS
 from maskunet.records import Request
 from maskunet.records.disk import whole
-from maskunet.tabletop import checker, inspector
+from maskunet.tabletop import checker, data, inspector
 from maskunet.tabletop.place import CHECKER, INSPECTOR, MODEL
+from maskunet.tabletop.scenes import Scene, Thing
 from maskunet.tabletop.spoiling import CLEAN, PICTURES
 
 log = logging.getLogger(__name__)
@@ -74,29 +82,65 @@ def lowest_scale(points: Sequence[Mapping[str, Any]]) -> float:
 
 
 def judge(out: Path, n: int) -> str:
-    """Ask the shipped inspector about n held-out renders of each kind and their reconstructions; write `out`.
+    """Ask the shipped judges about n held-out renders of each kind; write `out`.
 
     Returns:
-        The text that was written: the share that it takes for what they are, by kind.
+        The text that was written: how often inspector, checker and rewards are right, by kind.
     """
     from maskunet.experiments.tabletop.train_inspector import held_out_pictures
 
-    found, shown = inspector.load(INSPECTOR), held_out_pictures(MODEL / "vae", n)
-    right = {what: inspector.accuracy(found, pictures) for what, pictures in shown.items()}
+    shown = held_out_pictures(MODEL / "vae", n)
+    found, scenes = inspector.load(INSPECTOR), data.training_scenes(HELD_OUT_SHARD)[:n]
+    kinds = {f"inspector, {what}": inspector.accuracy(found, pictures) for what, pictures in shown.items()}
+    eye = checker.load(CHECKER)
+    kinds["checker"] = {kind: _named(eye, scenes, pictures) for kind, pictures in shown["renders"].items()}
+    looks, matches = _rewards(n)
+    text = (
+        "# The judges on spoiled pictures\n\n"
+        f"Made by `python -m maskunet tabletop inspect --n {n}`, on {n} held-out renders of each kind, with 95 % intervals.\n\n"
+        "**Inspector**: the share that it takes for that kind, as rendered and after the autoencoder. **Checker**: the share in "
+        "which it finds every thing by shape and color, and nothing else.\n\n"
+        f"{_table(kinds, inspector.KINDS, n)}\n\n"
+        "**Rewards**: how often a clean picture scores above itself spoiled, both under the true caption; and, on clean pictures, "
+        "the true caption above a hard negative.\n\n"
+        f"{_table({name: {**looks[name], 'caption': matches[name]} for name in looks}, (*PICTURES, 'caption'), n)}\n"
+    )
+    whole.write(out, text)
+    return text
 
+
+def _named(eye: checker.Checker, scenes: Sequence[Scene], pictures: Tensor) -> float:
+    """The share of pictures in which all things are seen, by shape and color, and no others; wherever they are."""
+    seen = [things for some in pictures.split(50) for things in eye.see(some)]
+    return float(np.mean([_names(real) == _names(found) for real, found in zip(scenes, seen, strict=True)]))
+
+
+def _names(things: Sequence[Thing]) -> list[tuple[str, str]]:
+    return sorted((thing.shape, thing.color) for thing in things)
+
+
+def _table(columns: Mapping[str, Mapping[str, float]], rows: Sequence[str], n: int) -> str:
     def cell(share: float) -> str:
         low, high = wilson(round(share * n), n)
         return f"{share:.3f} ({low:.2f} to {high:.2f})"
 
-    rows = [[kind, *(cell(shares[kind]) for shares in right.values())] for kind in inspector.KINDS]
-    text = (
-        "# The inspector, measured\n\n"
-        f"Made by `python -m maskunet tabletop inspect --n {n}`: the share of {n} held-out pictures of each kind that "
-        "the inspector takes for that kind, with 95 % intervals; as rendered, and after the autoencoder.\n\n"
-        f"{markdown_table(['kind', *right], rows)}\n"
-    )
-    whole.write(out, text)
-    return text
+    return markdown_table(["kind", *columns], [[row, *(cell(each[row]) for each in columns.values())] for row in rows])
+
+
+def _rewards(n: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Of every embedded reward, how often it prefers clean to spoiled, by kind, and a true caption to a false one."""
+    from maskunet.experiments.tabletop.train_rewards import held_out, held_out_looks, looks_accuracy
+
+    pairs, (pictures, captions) = held_out_looks(n), held_out(n)
+    embedded = [spec for spec in MODELS.values() if spec.embedded]
+    places = {place: spec.name for spec in reversed(embedded) for place in reward_folders(spec).items()}
+    looks, matches = {}, {}
+    for (name, folder), model in places.items():  # one that both have is tabletop's
+        reward, called = rewards.load(name, folder=folder, device="cpu"), f"{name} of {model}"
+        looks[called] = looks_accuracy(reward, pairs)
+        true, false = (reward(pictures, [pair[i] for pair in captions]) for i in (0, 1))
+        matches[called] = float((true > false).float().mean())
+    return looks, matches
 
 
 def shares(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def left_out(names: Iterable[str], what: str) -> str:
     if not (names := list(names)):
         return ""
     kinds = ", ".join(kind or "none" for kind, _ in Counter(Path(name).suffix.lower() for name in names).most_common(5))
-    return f"{len(names):,} files {what} are left out (endings {kinds}), such as {names[0]}."
+    files = "1 file" if len(names) == 1 else f"{len(names):,} files"
+    return f"Left out: {files} {what} (endings {kinds}), such as {names[0]}."
 
 
 def read(file: Path | Any, changes: list[str] | None = None) -> np.ndarray:
