@@ -9,7 +9,7 @@ CHECKER = WEIGHTS / "checker"
 INSPECTOR = WEIGHTS / "inspector"
 SPOTTER = WEIGHTS / "spotter"
 GUIDANCE = WEIGHTS / "guidance.json"  # the scale that was measured as best
-WEB = WEIGHTS / "web"  # the model that learned from spoiled data; its judges are tabletop's
+WEB = WEIGHTS / "web"  # the model that learned from spoiled data, and a reward that minds it
 
 
 def guidance(file: Path, default: float) -> float:
