@@ -1,4 +1,4 @@
-"""The base that learned from spoiled data: a folder of its own, offered beside tabletop, with tabletop's judges."""
+"""The base that learned from spoiled data: a folder of its own, offered beside tabletop, and a reward that minds spoiling."""
 
 import json
 
@@ -7,11 +7,14 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from maskunet.commands.registry import main
+from maskunet.experiments.tabletop.train_rewards import held_out, held_out_looks, looks_accuracy
 from maskunet.experiments.tabletop.train_unet import RECORD
 from maskunet.library.library import Library
+from maskunet.library.weights import reward_folders
 from maskunet.masks import generator_file
 from maskunet.models import SPECS
-from maskunet.tabletop.place import MODEL, WEB
+from maskunet.rewards import load
+from maskunet.tabletop.place import MODEL, WEB, WEIGHTS
 from maskunet.tabletop.spoiling import Shares
 
 SPEC = SPECS["tabletop_web"]
@@ -57,6 +60,17 @@ def test_its_own_generator_is_offered_and_fits(model):
     own = model.trained["generator"]
     assert list(own) == ["light"] and own["light"].is_relative_to(WEB)
     assert not generator_file.load(own["light"], model.unet, model.weights).static
+
+
+def test_its_rewards_know_a_clean_picture_from_a_spoiled_one_and_a_true_caption_from_a_false_one():
+    places, looks, (pictures, captions) = reward_folders(SPEC), held_out_looks(20), held_out(50)
+    assert places == {"image_reward": WEB, "hpsv2": WEIGHTS}
+    for name, folder in places.items():
+        reward = load(name, folder=folder, device="cpu")
+        true, false = (reward(pictures, [pair[i] for pair in captions]) for i in (0, 1))
+        assert sum(looks_accuracy(reward, looks).values()) / len(looks) >= 0.95 and (true > false).float().mean() >= 0.9
+    blind = load("image_reward", folder=WEIGHTS, device="cpu")
+    assert looks_accuracy(blind, looks)["noisy"] < 0.8  # tabletop's, which never met noise
 
 
 def test_it_is_listed_and_makes_a_picture(capsys, tmp_path):
