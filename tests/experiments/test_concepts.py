@@ -1,6 +1,7 @@
 """Concept masks: what is planted is found and erased, what must stay stays, and a study goes on where it was stopped."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -188,6 +189,8 @@ def test_a_study_that_is_stopped_after_every_step_makes_each_picture_once(asked,
     assert len({*keys}) == len(keys) and kinds == {
         *("base", "erase", "random", "choose", "chosen", "amplify", "negative", "lora", "pair", "dose")
     }
+    shutil.rmtree(asked.out / "loras")  # as where results are published; their pictures are there
+    assert [*study.run(asked)] == [] and not (asked.out / "loras").exists()
     assert [*study.run(replace(asked, n=3))] and asked.rows()[: len(rows)] == rows  # more pictures come behind
     with pytest.raises(ValueError, match="another steps"):
         [*study.run(replace(asked, steps=3))]
