@@ -192,7 +192,8 @@ def _gallery(options: "Options") -> None:
 def _results(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure_results
 
-    measure_results.write(RESULTS / "evaluations")
+    for model, folder in (("tabletop", "evaluations"), ("tabletop_web", "evaluations_web")):
+        measure_results.write(RESULTS / folder, model)
 
 
 def _features(options: "Options") -> None:

@@ -93,7 +93,7 @@ def command(tiny_sd15, monkeypatch, tmp_path):
             put_on.append(loras)
 
         def find(self, name):
-            return tmp_path / "model", tmp_path / "rewards"
+            return tmp_path / "model", {}
 
         def load(self, name):
             return Loaded(model=tiny_sd15, rewards=Redness())

@@ -17,7 +17,7 @@ def rows(rewards, correct):
 def test_the_page_shows_every_evaluation_and_the_known_pairs(tmp_path):
     evaluate.save(tmp_path / "official", rows([1.0, 2.0, 3.0], [True, True, False]), {})
     evaluate.save(tmp_path / "plain_first_order", rows([0.0, 1.0, 2.0], [False, True, False]), {})
-    text = measure_results.write(tmp_path)
+    text = measure_results.write(tmp_path, "tabletop")
     assert "| official | 3 | 0.667 |" in text and "| plain_first_order | 3 | 0.333 |" in text
     assert "**official**. Against plain_first_order, 3 pairs: total reward +1.000" in text
     assert "correct 1 more, 0 fewer" in text and "random_mask" not in text
@@ -26,4 +26,12 @@ def test_the_page_shows_every_evaluation_and_the_known_pairs(tmp_path):
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no evaluations"):
-        measure_results.write(tmp_path)
+        measure_results.write(tmp_path, "tabletop")
+
+
+def test_where_scales_differ_each_line_says_its_own(tmp_path):
+    for name, scale in (("improved", 7.5), ("plain_second_order", 10.0)):
+        evaluate.save(tmp_path / name, rows([1.0], [True]), {"request": {"guidance": scale}})
+    text = measure_results.write(tmp_path, "tabletop_web")
+    assert "| improved, at 7.5 |" in text and "| plain_second_order, at 10 |" in text and "on tabletop_web?" in text
+    assert "**improved**. Against plain_second_order, 1 pairs" in text

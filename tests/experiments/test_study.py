@@ -232,7 +232,7 @@ def command(tiny_sd15, monkeypatch, tmp_path):
             pass
 
         def find(self, name):
-            return tmp_path / "model", tmp_path / "rewards"
+            return tmp_path / "model", {}
 
         def load(self, name):
             return Loaded(model=tiny_sd15, rewards=Redness())

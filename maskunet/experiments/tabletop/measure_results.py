@@ -11,28 +11,35 @@ PAIRS = (
     ("paper", "plain_second_order"), ("paper", "random_mask_start"),
     ("improved", "plain_second_order"), ("improved", "random_mask_start"), ("maskunet_trained", "plain_second_order"),
     ("random_mask_start_first_order", "plain_first_order"), ("random_mask_start", "plain_second_order"),
+    ("best_of_n", "plain_second_order"),
 )  # fmt: skip
 
 
-def write(folder: Path) -> str:
-    """Read every evaluation under `folder` and write README.md there; returns its text.
+def write(folder: Path, model: str) -> str:
+    """Read every evaluation of a base model under `folder` and write README.md there; returns its text.
 
     Raises:
         ValueError: there is none, or one is damaged.
     """
-    rows = {path.parent.name: evaluate.load(path.parent) for path in sorted(folder.glob("*/evaluation.json"))}
-    if not rows:
+    found = {path.parent.name: evaluate.record(path.parent) for path in sorted(folder.glob("*/evaluation.json"))}
+    if not found:
         raise ValueError(f"“{folder.name}” holds no evaluations. Make some with python -m maskunet evaluate.")
-    lines = [{**evaluate.summarize(mine)[-1], "task": name} for name, mine in rows.items()]
+    rows = {name: each["rows"] for name, each in found.items()}
+    scales = {name: each["about"].get("request", {}).get("guidance") for name, each in found.items()}
+    several = len({*scales.values()}) > 1
+    lines = [
+        {**evaluate.summarize(mine)[-1], "task": f"{name}, at {scales[name]:g}" if several else name}
+        for name, mine in rows.items()
+    ]
     pairs = [
         f"- **{a}**. {evaluate.paired_line(b, evaluate.paired(rows[a], rows[b]))}"
         for a, b in PAIRS
         if a in rows and b in rows
     ]
     text = (
-        "# Does the training-free method help on tabletop?\n\n"
-        "Each folder here was made by `python -m maskunet evaluate --method M --preset P --tasks all --n 8 --seed 1 "
-        "--out docs/results/evaluations/NAME` on one thread of a CPU that did other work beside, so the seconds are for orientation; "
+        f"# Does the training-free method help on {model}?\n\n"
+        f"Each folder here was made by `python -m maskunet evaluate --model {model} --method M --preset P --guidance G --tasks all "
+        "--n 8 --seed 1 --out DIR` on one thread of a CPU that did other work beside, so the seconds are for orientation; "
         "this page by `python -m maskunet tabletop results`. “Correct” is the checker's word, which nothing optimizes; the reward is what the training-free method optimizes, so it must "
         "rise and proves nothing by itself.\n\n"
         + evaluate.table(lines, "method")
