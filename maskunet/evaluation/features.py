@@ -131,7 +131,7 @@ def extract(images: Pictures, extractor: FeatureExtractor, cache: Path | None = 
         yield Progress(done=min(start + BATCH, total), total=total, cached=cached, skipped=dict(skipped))
     if not kept:
         name, reason = next(iter(skipped.items()), ("", "the set is empty"))
-        raise ValueError(f"No picture of “{images.name}” can be used, of {total}: {name} {reason}.")
+        raise ValueError(f"No picture of “{images.name}” can be used: {name} {reason}.")
     result = FeatureSet(
         name=images.name,
         features=np.stack(rows),

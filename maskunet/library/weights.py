@@ -69,11 +69,11 @@ def reward_folders(spec: ModelSpec, weights: Path | None = None) -> dict[str, Pa
     Raises:
         MissingWeights: they are not here.
     """
-    wanted = [reward for reward in rewards.SPECS.values() if reward.files]
+    every = rewards.SPECS.values()
+    wanted = [reward for reward in every if reward.files]
     folders = spec.rewards or ((weights or Path()) / "rewards",)
     if not spec.rewards and (weights is None or not any(reward.is_in(folders[0]) for reward in wanted)):
         folders = (rewards_place(),)
-    every = rewards.SPECS.values()
     found = {reward.name: folder for reward in every for folder in reversed(folders) if reward.is_in(folder)}
     lacking = [reward for reward in wanted if reward.name not in found]
     if lacking and (not spec.rewards or lacking == wanted):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from maskunet import rewards
@@ -129,17 +130,18 @@ def _table(columns: Mapping[str, Mapping[str, float]], rows: Sequence[str], n: i
 
 def _rewards(n: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Of every embedded reward, how often it prefers clean to spoiled, by kind, and a true caption to a false one."""
-    from maskunet.experiments.tabletop.train_rewards import held_out, held_out_looks, looks_accuracy
+    from maskunet.experiments.tabletop.train_rewards import accuracy, held_out, held_out_looks, looks_accuracy
 
-    pairs, (pictures, captions) = held_out_looks(n), held_out(n)
+    pairs, asked = held_out_looks(n), held_out(n)
     embedded = [spec for spec in MODELS.values() if spec.embedded]
     places = {place: spec.name for spec in reversed(embedded) for place in reward_folders(spec).items()}
     looks, matches = {}, {}
     for (name, folder), model in places.items():  # one that both have is tabletop's
         reward, called = rewards.load(name, folder=folder, device="cpu"), f"{name} of {model}"
         looks[called] = looks_accuracy(reward, pairs)
-        true, false = (reward(pictures, [pair[i] for pair in captions]) for i in (0, 1))
-        matches[called] = float((true > false).float().mean())
+        matches[called] = accuracy(
+            lambda x, texts, of=reward: torch.stack([of(x, texts[i::2]) for i in (0, 1)], 1), *asked
+        )
     return looks, matches
 
 
