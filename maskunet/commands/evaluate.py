@@ -48,8 +48,9 @@ def run(options: Options) -> None:
         "settings": asdict(settings),
         **asked,
         "device": identity["device"],
+        "judges": identity["judges"],
         "versions": versions(),
-        "weights": spec.weights(loaded.model, settings),
+        "weights": spec.weights(loaded.model, settings, loaded.rewards),
     }
     evaluate.save(options.out, rows, about)
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")

@@ -64,8 +64,8 @@ def run(options: Options) -> None:
         _agree(options, loaded.model, request)
     if record:
         added.check(request.added, loaded.model.added)
-        replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings))
-        if note := replay.other_versions(record, versions()):
+        replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings, loaded.rewards))
+        if note := replay.other_versions(record, {**versions(), **loaded.rewards.versions}):
             sys.stderr.write(f"{note}\n")
     with_base = not options.no_base and record.get("base_unet_calls") != 0
     how = {"with_base": with_base, "draft": Draft(options.out)}

@@ -66,7 +66,7 @@ def run(options: Options) -> None:
         library.find(library.default)
     loaded = library.load(library.default)
     if record:
-        replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings))
+        replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings, loaded.rewards))
         if note := replay.other_versions(record, versions()):
             sys.stderr.write(f"{note}\n")
     with interruptible() as should_stop:

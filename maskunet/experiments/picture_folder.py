@@ -21,6 +21,7 @@ from maskunet.prompts.files import METADATA, Prompt
 from maskunet.prompts.tokens import unread
 from maskunet.records import MAX_SEED, Request, StepEvent
 from maskunet.records.disk import whole
+from maskunet.records.run import STEERED_BY
 from maskunet.rewards.base import WeightedRewards, required
 from maskunet.runs.fine_print import notes_on_many
 
@@ -103,8 +104,10 @@ def sample(
     request = replace(filled(request, spec, model), previews=False, statistics=False, keep_masks=False)
     every = pictures(prompts, seed, images_per_prompt)
     about = {"seed": seed, "images_per_prompt": images_per_prompt, **_about_prompts(prompts)}
+    about |= _about(model, judges, request, spec, settings)
     young = {f"settings {card.name}": card.default for card in plugins.cards(type(settings))}
-    _begin(out, {**_about(model, request, spec, settings), **about}, young)
+    young |= {f"weights {name}": digest for name, digest in about["weights"].items() if name.startswith(STEERED_BY)}
+    _begin(out, about, young)
     mine = [picture for i, picture in enumerate(every) if i // images_per_prompt % world == rank]
     missing = [picture for picture in mine if not (out / picture.file).exists()]
     found, texts = len(mine) - len(missing), [prompt.text for prompt in prompts[rank::world]]
@@ -156,10 +159,12 @@ def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -
     return found
 
 
-def _about(model: DiffusionModel, request: Request, spec: MethodSpec, settings: Any) -> dict[str, Any]:
+def _about(
+    model: DiffusionModel, rewards: WeightedRewards, request: Request, spec: MethodSpec, settings: Any
+) -> dict[str, Any]:
     """How pictures that lie together must be made."""
     return {
-        "model": request.model, "weights": spec.weights(model, settings),
+        "model": request.model, "weights": spec.weights(model, settings, rewards),
         "method": request.method, "preset": request.preset, "settings": asdict(settings),
         "steps": request.steps, "guidance": request.guidance, "negative_prompt": request.negative_prompt,
         "device": model.device.type, "dtype": str(model.dtype).removeprefix("torch."),

@@ -12,6 +12,8 @@ from maskunet.records.mask_set import MaskSet
 from maskunet.records.request import Request
 from maskunet.records.site_stats import SiteStats
 
+STEERED_BY = "rewards/"  # before the name of a reward among a run's weights
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepEvent:
@@ -83,8 +85,9 @@ class Run:
         request: what was asked, with every `None` filled in by the value that was used.
         settings: the method's settings in full.
         state: "done"; "stopped", or "interrupted" by the end of the program: then it holds the best so far.
-        versions: of Python, of this package and of the libraries that decide the result.
-        weights: SHA-256 of each weight file, by role.
+        versions: of Python, of this package and of the libraries that decide the result, and of the rewards that scored
+            it: a published version, or how their weights' hash begins.
+        weights: SHA-256 of each weight file that decides the result, by role; of rewards where they steer the method.
         base_settings: the plain method's settings; those it shares with the method are equal.
         base_rewards, rewards: of base.png and result.png, by name, with "total".
         base_verdict, verdict: whether base.png and result.png show the prompt, where that can be told: "right", True,

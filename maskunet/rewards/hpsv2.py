@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from maskunet.encoders import clip
 from maskunet.encoders.pixels import normalized
 from maskunet.encoders.reading import load_frozen, read_checkpoint, read_json
+from maskunet.records.disk.hub import file_hash
 from maskunet.rewards.base import PromptCache, RewardSpec
 
 VERSIONS = {"2.1": "HPS_v2.1_compressed.pt", "2.0": "HPS_v2_compressed.pt"}  # the newest first
@@ -25,9 +26,10 @@ class HPSv2:
 
     Attributes:
         version: "2.1" or "2.0"; empty for one that was not published.
+        sha256: of the file of its weights; empty of a network that was in none.
     """
 
-    version = ""
+    version = sha256 = ""
 
     def __init__(self, network: nn.Module, tokenizer: Any, device: torch.device, dtype: torch.dtype):
         self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
@@ -86,7 +88,7 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype, version: str = 
             f"{tokenizer.vocab_size:,}. Only checkpoints trained with that tokenizer can be read."
         )
     reward = HPSv2(load_frozen(network, state, path.name, device=device, dtype=dtype), tokenizer, device, dtype)
-    reward.version = version
+    reward.version, reward.sha256 = version, file_hash(path)
     return reward
 
 

@@ -23,6 +23,7 @@ from maskunet.encoders.blip import (
 from maskunet.encoders.pixels import normalized
 from maskunet.encoders.reading import GET_AGAIN, load_frozen, read_checkpoint, read_json
 from maskunet.prompts.tokens import unread
+from maskunet.records.disk.hub import file_hash
 from maskunet.rewards.base import PromptCache, RewardSpec
 
 MEAN, STD, MAX_LENGTH = 0.16717362830052426, 1.0333394966054072, 35
@@ -32,7 +33,13 @@ PUBLISHED_TOKENS = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102}
 
 
 class ImageReward:
-    """The score (head(h_class) - mean) / std, about standard normal on real prompts and pictures."""
+    """The score (head(h_class) - mean) / std, about standard normal on real prompts and pictures.
+
+    Attributes:
+        sha256: of the file of its weights; empty of a network that was in none.
+    """
+
+    sha256 = ""
 
     def __init__(
         self,
@@ -118,7 +125,9 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> ImageReward:
     state = from_published(read_checkpoint(path))
     # The head is small, and bfloat16 would round a score of 1 to steps of 0.008.
     load_frozen(network, state, path.name, device=device, dtype=dtype, exact="mlp.")
-    return ImageReward(network, tokenizer, config, device=device, dtype=dtype)
+    reward = ImageReward(network, tokenizer, config, device=device, dtype=dtype)
+    reward.sha256 = file_hash(path)
+    return reward
 
 
 def _check_published(path: Path) -> None:

@@ -60,9 +60,8 @@ def compare(
     if spec.needs_rewards:
         required(rewards)  # before the plain picture is made
     run_id = run_id or secrets.token_hex(6)
-    record = Recorder(run_id, filled(request, spec, model), settings, model, spec.weights(model, settings))
-    record.scored_by = rewards.versions if isinstance(rewards, WeightedRewards) else {}
-    record.fine_print = [*model.notes, *borrowed(model, spec, settings), *notes(model, rewards, record.request)]
+    weights = spec.weights(model, settings, rewards)
+    record = recorder(run_id, filled(request, spec, model), spec, settings, weights, model, rewards)
     with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:
             plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
@@ -85,6 +84,22 @@ def compare(
                 if record.ends(should_stop()):
                     break
     yield record.state, judged(record.run(), model)
+
+
+def recorder(
+    run_id: str,
+    request: Request,
+    spec: MethodSpec,
+    settings: Any,
+    weights: Mapping[str, str],
+    model: DiffusionModel,
+    rewards: WeightedRewards,
+) -> Recorder:
+    """What takes in a run, and knows who scores it and what there is to say of its prompts."""
+    record = Recorder(run_id, request, settings, model, weights)
+    record.scored_by = rewards.versions if isinstance(rewards, WeightedRewards) else {}
+    record.fine_print = [*model.notes, *borrowed(model, spec, settings), *notes(model, rewards, request)]
+    return record
 
 
 def judged(run: Run, model: DiffusionModel) -> Run:

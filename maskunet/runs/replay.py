@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from PIL import Image
 from maskunet import plugins
 from maskunet.prompts.words import shortened
 from maskunet.records import Request
+from maskunet.records.run import STEERED_BY
 
 KEY = "maskunet"  # of the text chunk in a PNG
 MAX_RECORD = 2**20  # bytes of a run.json
@@ -79,11 +80,11 @@ def as_made(request: Request, made: Any, presets: Mapping[str, Any]) -> Request:
     Args:
         made: the run's settings in full, as its record has them. presets: the method's, by name.
     """
-    from maskunet.rewards import SPECS as REWARDS
-
     now = presets.get(request.preset or next(iter(presets)))
     if now is None or not isinstance(made, Mapping) or not made:
         return request
+    from maskunet.rewards import SPECS as REWARDS
+
     young = {card.name: 0.0 if card.name in REWARDS else card.default for card in plugins.cards(type(now))}
     values = {card.name: (made.get(card.name, young[card.name]), card.default) for card in plugins.cards(now)}
     moved = {name: then for name, (then, preset) in values.items() if then != preset}
@@ -93,12 +94,24 @@ def as_made(request: Request, made: Any, presets: Mapping[str, Any]) -> Request:
 def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, str]) -> None:
     """Refuse to replay a run with weights other than its own: the picture would be another one.
 
+    Runs of version 0.2 may not say which rewards steered them; these are let through.
+
+    Args:
+        weights: of what is here, as `MethodSpec.weights`.
+
     Raises:
         ValueError: says which file differs.
     """
     recorded = record.get("weights")
+    recorded = recorded if isinstance(recorded, dict) else {}
     for name, digest in weights.items():
-        if not isinstance(recorded, dict) or recorded.get(name) != digest:
+        reward = name.removeprefix(STEERED_BY) if name.startswith(STEERED_BY) else ""
+        if reward and recorded.get(name, digest) != digest:
+            raise ValueError(
+                f"This run was steered by another {reward} ({str(recorded[name])[:8]}, here {digest[:8]}), so the same "
+                "picture cannot come out. Use the weights of the reward that it was made with."
+            )
+        if not reward and recorded.get(name) != digest:
             raise ValueError(
                 f"This run was made with other weights than this {model} ({name} differs), so the "
                 "same picture cannot come out. Give the folder of its weights with --weights."
@@ -106,15 +119,28 @@ def check_replay(record: Mapping[str, Any], model: str, weights: Mapping[str, st
 
 
 def other_versions(record: Mapping[str, Any], here: Mapping[str, str]) -> str:
-    """A sentence where a run was made with other versions than those here, else an empty one.
+    """A sentence where a run was made, or scored, with other versions than those here, else an empty one.
 
     Version 0.2 draws random masks and their noise in another way than 0.1, which makes other pictures.
+
+    Args:
+        here: of `machine.versions` and of the rewards (`WeightedRewards.versions`).
     """
+    from maskunet.rewards import JUDGES, SPECS
+
     made = record.get("versions")
     made = made if isinstance(made, dict) else {}
-    others = [
-        f"{name} {shortened(str(made[name]), 20)} (here {here[name]})"
-        for name in ("maskunet", "torch", "diffusers", "transformers")
-        if name in here and made.get(name, here[name]) != here[name]
+
+    def others(names: Iterable[str]) -> str:
+        return ", ".join(
+            f"{name} {shortened(str(made[name]), 20)} (here {here[name]})"
+            for name in names
+            if name in here and made.get(name, here[name]) != here[name]
+        )
+
+    drawn, scored = others(("maskunet", "torch", "diffusers", "transformers")), others((*SPECS, *JUDGES))
+    sentences = [
+        f"This run was made with {drawn}: another picture may come out." if drawn else "",
+        f"It was scored by {scored}: its scores do not compare with those made here." if scored else "",
     ]
-    return f"This run was made with {', '.join(others)}: another picture may come out." if others else ""
+    return " ".join(filter(None, sentences))

@@ -19,31 +19,29 @@ from maskunet.commands import tabletop
 from maskunet.commands.registry import main
 from maskunet.library.library import Loaded
 from maskunet.records import Request
+from maskunet.rewards.base import WeightedRewards
 from maskunet.runs import run_folder
 from maskunet.runs.command_line import command_line
 
 
-class Judge:
-    """Stands in for the rewards; calls `at` at every use."""
+class Red:
+    """Stands in for a reward; calls `at` at every use."""
 
-    weights = {"image_reward": 1.0, "hpsv2": 5.0}
+    sha256 = "0123456789abcdef"
 
     def __init__(self):
         self.at = lambda: None
 
-    def optimizing(self, weights):
-        return self
-
     def __call__(self, image, prompts):
         self.at()
-        red = (image[:, 0] - image[:, 1]).mean((1, 2))
-        return {"image_reward": red, "hpsv2": red, "total": red * 6}
+        return (image[:, 0] - image[:, 1]).mean((1, 2))
 
 
 @pytest.fixture
 def judge(tiny_sd15, tmp_path, monkeypatch):
     """Puts a small random model in the library's place, under the name it is asked for."""
-    judge = Judge()
+    judge = Red()
+    rewards = WeightedRewards({"image_reward": (judge, 1.0)})
 
     class Shelf:
         device = torch.device("cpu")
@@ -54,10 +52,10 @@ def judge(tiny_sd15, tmp_path, monkeypatch):
             self.default = "tiny"
 
         def find(self, name):
-            return tmp_path / "model", dict.fromkeys(judge.weights, tmp_path / "rewards")
+            return tmp_path / "model", dict.fromkeys(rewards.weights, tmp_path / "rewards")
 
         def load(self, name):
-            return Loaded(model=tiny_sd15, rewards=judge)
+            return Loaded(model=tiny_sd15, rewards=rewards)
 
     monkeypatch.setattr("maskunet.library.library.Library", Shelf)
     return judge
@@ -273,6 +271,16 @@ def test_a_run_of_another_model_says_so(judge, tmp_path, capsys):
     assert "made with other weights than this tiny" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "b").exists()
+
+
+def test_a_run_of_another_reward_is_refused_where_it_steered_and_told_where_it_only_scored(judge, tmp_path, capsys):
+    assert generate(tmp_path / "a", *QUICK) == generate(tmp_path / "plain", *QUICK[:4], "--method=plain") == 0
+    judge.sha256 = "f" * 64
+    capsys.readouterr()
+    assert generate(tmp_path / "b", "--replay", str(tmp_path / "a" / "run.json")) == 2
+    assert "steered by another image_reward (01234567, here ffffffff)" in capsys.readouterr().err
+    assert generate(tmp_path / "c", "--replay", str(tmp_path / "plain" / "run.json")) == 0
+    assert "scored by image_reward 01234567 (here ffffffff)" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_files_is_refused_before_any_work(judge, tmp_path, capsys):

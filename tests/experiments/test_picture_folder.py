@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from maskunet.experiments import picture_folder
 from maskunet.methods import SPECS
 from maskunet.prompts.files import Prompt
 from maskunet.records import Request
+from maskunet.rewards.base import WeightedRewards
 from maskunet.training.data import Folder
 from tests.support.fresh import started
 from tests.support.tiny import tiny_sd_folder
@@ -41,6 +43,10 @@ PLAIN = Request(prompt="-", method="plain", steps=2)
 
 def no_rewards(image, prompts):
     return {"total": torch.zeros(len(image))}
+
+
+def redness(image, prompts):
+    return image[:, 0].mean((1, 2))
 
 
 @pytest.fixture
@@ -171,6 +177,23 @@ def test_other_weights_are_refused(sample, tiny_sd15):
     sample()
     with pytest.raises(ValueError, match=r"the weights \w+/\S+ '\w+', not 'other'"):
         sample(model=replace(tiny_sd15, weights={**tiny_sd15.weights, next(iter(tiny_sd15.weights)): "other"}))
+
+
+def test_pictures_that_another_reward_steered_are_refused_beside_one_that_says_so(tiny_sd15, tmp_path):
+    def make(sha256):
+        red = partial(redness)
+        red.sha256 = sha256
+        asked = replace(PLAIN, method="maskunet_free", settings={"updates": 1})
+        rewards = WeightedRewards({"red": (red, 1.0)})
+        return list(picture_folder.sample(tiny_sd15, rewards, asked, PROMPTS[:1], tmp_path / "out", seed=3))
+
+    assert make("one")[-1].complete
+    with pytest.raises(ValueError, match="made with the weights rewards/red 'one', not 'two'"):
+        make("two")
+    path = tmp_path / "out" / "sample.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "weights": dict(tiny_sd15.weights)}))  # as it was said before
+    assert make("two")[-1].complete
 
 
 def test_a_folder_of_before_there_was_a_setting_goes_on_with_its_default(sample, tmp_path):

@@ -95,7 +95,7 @@ def test_a_model_without_one_says_how_to_get_it_and_stays_as_it_was(tmp_path):
     with pytest.raises(ValueError, match=says):
         run(model, changed(OFFICIAL, tiny_decoder=True))
     with pytest.raises(ValueError, match=says):
-        SPEC.weights(model, changed(OFFICIAL, tiny_decoder=True))
+        SPEC.weights(model, changed(OFFICIAL, tiny_decoder=True), Watched())
     assert not any(isinstance(m, MaskedLinear) for m in model.unet.modules())
     assert run(model, changed(OFFICIAL, updates=1))[-1].final
 
@@ -111,9 +111,20 @@ def test_a_damaged_one_is_one_sentence_without_a_path(tmp_path):
 
 
 def test_a_run_records_it_where_it_was_used(tiny_sd15):
-    assert SPEC.weights(tiny_sd15, OFFICIAL) == tiny_sd15.weights
-    used = SPEC.weights(tiny_sd15, changed(OFFICIAL, tiny_decoder=True))
+    assert SPEC.weights(tiny_sd15, OFFICIAL, Watched()) == tiny_sd15.weights
+    used = SPEC.weights(tiny_sd15, changed(OFFICIAL, tiny_decoder=True), Watched())
     assert set(used) - set(tiny_sd15.weights) == {"trained/tiny_decoder"}
+
+
+def test_a_run_records_the_rewards_that_steered_it_and_only_those(tiny_sd15, judges):
+    hashes = judges.hashes
+    assert set(hashes) == {"image_reward", "hpsv2"} and all(len(digest) == 64 for digest in hashes.values())
+    steered = SPEC.weights(tiny_sd15, OFFICIAL, judges)
+    assert {name: steered[f"rewards/{name}"] for name in hashes} == hashes
+    alone = SPEC.weights(tiny_sd15, changed(OFFICIAL, hpsv2=0.0), judges)
+    assert alone.keys() - tiny_sd15.weights.keys() == {"rewards/image_reward"}
+    plain = SPECS["plain"]
+    assert plain.weights(tiny_sd15, plain.settings(), judges) == tiny_sd15.weights
 
 
 # What is left out

@@ -135,9 +135,9 @@ def test_a_run_knows_the_file_it_used_and_is_not_replayed_with_another(tmp_path)
     request = Request(prompt="a red cube", model="tiny", method="fine_tuned", steps=2)
     *_, (_, run) = compare(model, Redness(), request, with_base=False)
     assert run.weights.keys() == {*model.weights, "trained/mine"}
-    record, used = {"weights": run.weights}, SPEC.weights(model, SPEC.settings())
+    record, used = {"weights": run.weights}, SPEC.weights(model, SPEC.settings(), Redness())
     check_replay(record, "tiny", used)
     trained(alone, "full", tmp_path / "again", steps=2)
     (tmp_path / "again" / "trained.safetensors").replace(mine / "trained.safetensors")
     with pytest.raises(ValueError, match="trained/mine differs"):
-        check_replay(record, "tiny", SPEC.weights(model, SPEC.settings()))
+        check_replay(record, "tiny", SPEC.weights(model, SPEC.settings(), Redness()))

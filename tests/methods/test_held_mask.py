@@ -14,7 +14,7 @@ from maskunet.methods import SPECS
 from maskunet.methods.base import Sampled
 from maskunet.records import held_mask
 from maskunet.records.held_mask import HeldMask
-from tests.methods.test_methods import run
+from tests.methods.test_methods import Redness, run
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_pictures_share_their_calls(model):
 
 def test_the_run_names_the_file_by_its_hash(model):
     spec = SPECS["held_mask"]
-    weights = spec.weights(model, spec.settings("", {"mask": "static"}))
+    weights = spec.weights(model, spec.settings("", {"mask": "static"}), Redness())
     assert len(weights["trained/static"]) == 64 and weights.keys() > model.weights.keys()
 
 

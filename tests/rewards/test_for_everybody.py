@@ -145,7 +145,17 @@ def test_both_published_versions_of_hpsv2_are_read_by_name_and_the_record_says_w
     assert torch.equal(newest, newer) and (newer - older).abs() > 1e-3
     scored = WeightedRewards({"hpsv2": (found["hpsv2-2.0"].reward, 1.0)})
     *_, (_, run) = compare(tiny_sd15, scored, Request(prompt="a red cube", method="plain", steps=1), with_base=False)
-    assert run.record()["versions"]["hpsv2"] == "2.0" and not load_rewards(WEIGHTS, CPU, torch.float32).versions
+    assert run.record()["versions"]["hpsv2"] == "2.0"
+
+
+def test_a_record_says_which_embedded_rewards_scored_it(tiny_sd15):
+    embedded, own = load_rewards(WEIGHTS, CPU, torch.float32), load_rewards(WEIGHTS / "web", CPU, torch.float32)
+    assert {len(digits) for digits in embedded.versions.values()} == {8}
+    assert own.versions["image_reward"] != embedded.versions["image_reward"]
+    asked = Request(prompt="a red cube", method="plain", steps=1)
+    *_, (_, run) = compare(tiny_sd15, embedded, asked, with_base=False)
+    assert embedded.versions.items() <= run.record()["versions"].items()
+    assert run.weights == tiny_sd15.weights
 
 
 @pytest.mark.parametrize(

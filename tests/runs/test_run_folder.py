@@ -227,6 +227,14 @@ def test_a_run_of_other_weights_is_refused():
         replay.check_replay({}, "tabletop", {"unet/x": "ab"})
 
 
+def test_a_run_that_another_reward_steered_is_refused_and_one_that_does_not_say_is_not():
+    here = {"unet/x": "ab", "rewards/hpsv2": "0123456789"}
+    for record in ({"unet/x": "ab"}, here, {**here, "rewards/image_reward": "ef"}):
+        replay.check_replay({"weights": record}, "tabletop", here)
+    with pytest.raises(ValueError, match=r"steered by another hpsv2 \(98765432, here 01234567\)"):
+        replay.check_replay({"weights": {**here, "rewards/hpsv2": "9876543210"}}, "tabletop", here)
+
+
 @dataclass(frozen=True)
 class Settings:
     scale: float = 1.0
@@ -264,3 +272,12 @@ def test_a_run_of_another_version_is_told_which():
     assert replay.other_versions({"versions": here}, here) == replay.other_versions({}, here) == ""
     said = replay.other_versions({"versions": {**here, "maskunet": "0.1.0", "python": "2.7"}}, here)
     assert said == f"This run was made with maskunet 0.1.0 (here {here['maskunet']}): another picture may come out."
+
+
+def test_a_run_that_another_reward_scored_is_told_so():
+    here = {**versions(), "hpsv2": "2.1", "image_reward": "01234567"}
+    assert (
+        replay.other_versions({"versions": here}, here) == replay.other_versions({"versions": versions()}, here) == ""
+    )
+    said = replay.other_versions({"versions": {**here, "image_reward": "89abcdef"}}, here)
+    assert said.startswith("It was scored by image_reward 89abcdef (here 01234567)") and "picture" not in said

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 from torch import nn
 
 from maskunet import plugins
-from maskunet.methods.base.settings import RewardWeights
+from maskunet.methods.base.settings import RewardWeights, weights_of
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.words import shortened
 from maskunet.records import Request, StepEvent
 from maskunet.records.added import check, written
 from maskunet.records.disk.hub import file_hash
+from maskunet.records.run import STEERED_BY
 from maskunet.rewards.base import WeightedRewards
 
 KINDS = ("masks", "control", "rival")  # in the order in which methods are offered
@@ -60,10 +61,16 @@ class MethodSpec:
         """Whether several requests may share their U-Net calls, see `Sampled`."""
         return hasattr(self.run, "together") and self.run.shares(settings)
 
-    def weights(self, model: DiffusionModel, settings: Any) -> dict[str, str]:
-        """SHA-256 of the model's weight files and of the trained ones that go with them."""
-        parts = self.parts(model, settings)
-        return {**model.weights, **{f"trained/{name}": file_hash(path) for name, path in parts.items()}}
+    def weights(self, model: DiffusionModel, settings: Any, rewards: WeightedRewards) -> dict[str, str]:
+        """SHA-256 of all weights that decide a picture: the model's, trained ones, and the rewards' that steer it."""
+        trained = {f"trained/{name}": file_hash(path) for name, path in self.parts(model, settings).items()}
+        return {**model.weights, **trained, **self._steering(settings, rewards)}
+
+    def _steering(self, settings: Any, rewards: WeightedRewards) -> dict[str, str]:
+        if not self.needs_rewards or not isinstance(rewards, WeightedRewards):
+            return {}
+        counts = weights_of(settings, rewards)
+        return {f"{STEERED_BY}{name}": digest for name, digest in rewards.hashes.items() if counts[name]}
 
     def settings(self, preset: str = "", overrides: Mapping[str, Any] | None = None) -> Any:
         """The preset's settings with single values replaced.

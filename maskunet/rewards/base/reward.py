@@ -92,9 +92,19 @@ class WeightedRewards:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Which published checkpoint each reward is, of those of which there are several."""
-        found = {name: getattr(reward, "version", "") for name, (reward, _) in self._parts.items()}
-        return {name: version for name, version in found.items() if version}
+        """Which one each reward is: a published version, or the first eight digits of its hash."""
+        hashes = {name: digest[:8] for name, digest in self.hashes.items()}
+        return {**hashes, **self._told("version")}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each reward's weights, of those that were in a file."""
+        return self._told("sha256")
+
+    def _told(self, what: str) -> dict[str, str]:
+        """What each reward says of itself, of those that do."""
+        found = {name: getattr(reward, what, "") for name, (reward, _) in self._parts.items()}
+        return {name: said for name, said in found.items() if said}
 
     def optimizing(self, weights: Mapping[str, float]) -> "WeightedRewards":
         """The same networks for a method that optimizes them with other weights; "total" keeps its scale."""

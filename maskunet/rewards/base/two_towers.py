@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from maskunet.encoders.pixels import normalized
 from maskunet.encoders.pretrained import from_folder, tokenizer_from
 from maskunet.prompts.tokens import unread
-from maskunet.records.disk.hub import MissingWeights, snapshot
+from maskunet.records.disk.hub import MissingWeights, file_hash, snapshot
 from maskunet.rewards.base.reward import PromptCache
 
 WEIGHTS, WORDS = "model.safetensors", "vocab.json"
@@ -21,7 +21,12 @@ class TwoTowers:
     """transformers' `logits_per_image` of each picture and its own prompt: a cosine times the network's scale.
 
     The picture is made as CLIP's processor makes it: the short side fitted, the center cut out.
+
+    Attributes:
+        sha256: of the file of its weights; empty of a network that was in none.
     """
+
+    sha256 = ""
 
     def __init__(self, network: nn.Module, tokenizer: Any, device: torch.device, dtype: torch.dtype):
         self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
@@ -63,8 +68,9 @@ def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype, word
     from transformers import CLIPModel
 
     own = folder / name if (folder / name).is_dir() else folder
+    weights = own / WEIGHTS
     again = f"Get it again: python -m maskunet download {name} --yes"
-    if not (own / WEIGHTS).is_file():  # transformers would look for a pickle
+    if not weights.is_file():  # transformers would look for a pickle
         raise MissingWeights(f"“{WEIGHTS}” of {name} is missing. {again}")
     network = from_folder(CLIPModel, own, device).to(dtype)
     if not any((own / file).is_file() for file in (WORDS, "tokenizer.json")):
@@ -74,4 +80,6 @@ def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype, word
     tokenizer = tokenizer_from(own)
     if len(tokenizer) > network.config.text_config.vocab_size:
         raise ValueError(f"The tokenizer of {name} has {len(tokenizer):,} entries and does not fit it. {again}")
-    return TwoTowers(network, tokenizer, device, dtype)
+    reward = TwoTowers(network, tokenizer, device, dtype)
+    reward.sha256 = file_hash(weights)
+    return reward

@@ -48,7 +48,10 @@ def made_with(settings: Any, weights: Mapping[str, str], model: DiffusionModel, 
     about = {
         "settings": asdict(settings),
         "weights": dict(weights),
-        "rewards": {name: [weight, _made_by(reward)] for name, (reward, weight) in rewards.parts.items()},
+        "rewards": {
+            name: [weight, rewards.hashes.get(name, _made_by(reward))]
+            for name, (reward, weight) in rewards.parts.items()
+        },
         "device": model.device.type,
         "dtype": str(model.dtype),
         "versions": versions(),

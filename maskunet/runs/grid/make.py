@@ -12,10 +12,9 @@ from maskunet.methods.base.batches import fitting, halved, together
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, Run
 from maskunet.rewards.base import WeightedRewards, required
-from maskunet.runs.fine_print import borrowed, notes
+from maskunet.runs.compare import recorder
 from maskunet.runs.grid.axes import Grid
 from maskunet.runs.grid.cells import Cell, CellFolder, key, made_with
-from maskunet.runs.recorder import Recorder
 
 Load = Callable[[str], tuple[DiffusionModel, WeightedRewards]]
 """A base model by its name, and the rewards that score its pictures."""
@@ -95,7 +94,8 @@ def _groups(
         settings = chosen[asked]
         place = request.method, settings, request.negative_prompt, request.steps, request.guidance
         if place not in groups:
-            groups[place] = spec, settings, made_with(settings, spec.weights(model, settings), model, rewards), {}
+            weights = spec.weights(model, settings, rewards)
+            groups[place] = spec, settings, made_with(settings, weights, model, rewards), {}
         *_, with_what, wanted = groups[place]
         found = key(request, with_what)
         wanted.setdefault(found, _Wanted(found, request, [])).numbers.append(number)
@@ -113,10 +113,8 @@ def _runs(
 ) -> list[Run] | None:
     """The runs of pictures that are made together, or None if they were stopped."""
     asked = [replace(each.request, previews=False, keep_masks=False) for each in wanted]
-    weights = spec.weights(model, settings)
-    records = [Recorder("", request, settings, model, weights) for request in asked]
-    for record in records:
-        record.fine_print = [*model.notes, *borrowed(model, spec, settings), *notes(model, rewards, record.request)]
+    weights = spec.weights(model, settings, rewards)
+    records = [recorder("", request, spec, settings, weights, model, rewards) for request in asked]
     with closing(together(spec, model, rewards, asked, settings)) as events:
         for number, event in events:
             records[number].add(event, {})

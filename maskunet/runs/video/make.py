@@ -68,7 +68,7 @@ def make(
         motion=motion,
         frames=frames,
         keep_ratio=kept,
-        weights=spec.weights(model, settings),
+        weights=spec.weights(model, settings, rewards),
         settings=asdict(settings),
         seconds=time.perf_counter() - began,
         unet_calls=calls,
