@@ -54,7 +54,9 @@ def run(options: Options) -> None:
     from maskunet.evaluation import extractors, features
     from maskunet.experiments.cures import entrants, make, report
     from maskunet.experiments.tables.world import renders
+    from maskunet.experiments.tabletop import train_unet
     from maskunet.machine import versions
+    from maskunet.models import SPECS as MODELS
 
     study, chosen = _study(options), [entrants.ENTRANTS[name] for name in dict.fromkeys(options.entrants)]
     make_folder(options.out)
@@ -67,7 +69,8 @@ def run(options: Options) -> None:
     lines = report.summarize(study, ready, last.result.features)
     about = {
         "command": command_line("cure", options), "model": study.loaded.model.name, "updates": study.steps,
-        "left_out": [entrant.title for entrant in begun if entrant not in ready], "versions": versions(), **study.shared,
+        "left_out": [entrant.title for entrant in begun if entrant not in ready], "versions": versions(),
+        "corpus": train_unet.shares(options.weights or MODELS[options.model].folder), **study.shared,
     }  # fmt: skip
     report.save(options.out, lines, about)
     sys.stdout.write(report.markdown(lines, about))

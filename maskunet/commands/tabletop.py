@@ -15,7 +15,6 @@ rewards do.
 `spotter` learns to find the subjects that no base model knows, and `spot` measures how well it does.
 """
 
-import json
 import logging
 import shutil
 import sys
@@ -212,18 +211,13 @@ def _install(options: "Options") -> None:
     names = [name for name in INSTALLED if (folder / name).is_dir()]
     if not names:
         raise ValueError(f"“{folder.name}” holds none of {', '.join(INSTALLED)}. Train one first.")
-    if "model" in names and _is_spoiled(folder / "model"):
+    from maskunet.experiments.tabletop import train_unet
+
+    if "model" in names and train_unet.shares(folder / "model"):
         _install_web(folder)
         names.remove("model")
     for name in names:
         _put(folder / name, WEIGHTS / Path(name).name)
-
-
-def _is_spoiled(model: Path) -> bool:
-    from maskunet.experiments.tabletop.train_unet import RECORD
-
-    record = model / RECORD
-    return record.exists() and "shares" in json.loads(record.read_text())["corpus"]
 
 
 def _install_web(folder: Path) -> None:

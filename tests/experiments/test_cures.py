@@ -1,6 +1,6 @@
 """What mends a spoiled base: planted effects come out as planted, and a study goes on where it was stopped."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +13,7 @@ from maskunet.experiments.cures.entrants import ENTRANTS, PLAIN
 from maskunet.experiments.cures.make import FIXED, SCALES, Study, best, subjects
 from maskunet.experiments.tables import world
 from maskunet.library import networks
+from maskunet.tabletop.spoiling import PRESETS
 from maskunet.tabletop.tasks import TASKS
 from maskunet.training import sheet, sources
 from maskunet.training.data import First
@@ -69,6 +70,23 @@ def test_no_effect_is_called_none(monkeypatch):
     rows["light"] += chosen_at(4.0)
     lines = lines_of(rows, monkeypatch)
     assert "no clear difference" in report.verdict(lines)
+
+
+@pytest.mark.parametrize(
+    ("preset", "told"),
+    [
+        (
+            "captions",
+            "captions of which 25% are spoiled (other 10%, partly 10%, vague 5%), and from pictures that are clean",
+        ),
+        ("pictures", "captions that are true, and from pictures of which 80% are spoiled (blurred 16%,"),
+    ],
+)
+def test_the_page_says_what_the_base_learned_from(preset, told, monkeypatch):
+    about = {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": asdict(PRESETS[preset])}
+    page = report.markdown(lines_of(planted(), monkeypatch), about)
+    assert f"The base learned from {told}" in page and ", n 20 |" in page
+    assert "learned from" not in report.markdown([], {**about, "corpus": {}}).partition("Made by")[0]
 
 
 def test_the_best_setting_is_that_with_most_correct_training_prompts():

@@ -121,7 +121,7 @@ def test_what_is_installed_goes_to_its_own_place_and_what_is_not_there_leaves_th
     with pytest.raises(ValueError, match="“mine” holds none of model, checker, inspector"):
         tabletop.STEPS["install"](options)
     put(mine, model__unet="spoiled", model__generators__light="of tabletop", inspector__model="new")
-    put(mine, **{"model__training.json": json.dumps({"corpus": {"shares": {}, "shards": 1}})})
+    put(mine, **{"model__training.json": json.dumps({"corpus": {"shares": {"other": 0.1}, "shards": 1}})})
     with pytest.raises(ValueError, match="Its guidance was not measured yet"):
         tabletop.STEPS["install"](options)
     put(mine, **{"guidance.json": "{}", "curve.json": "{}", "curve.md": ""})

@@ -1,7 +1,7 @@
 """What a study found: each entrant at its own best guidance, and at one guidance for all, against plain pictures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from maskunet.experiments.cures.make import FIXED, Study, best, training
 from maskunet.experiments.markdown import markdown_table
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
-from maskunet.tabletop.spoiling import CLEAN
+from maskunet.tabletop.spoiling import CAPTIONS, CLEAN, PICTURES
 from maskunet.training import checkpoint
 
 MASKS = "light"  # what the others that learn are held against
@@ -206,7 +206,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
         line["title"], f"{line['guidance']:g}{' (best)' if line['best'] else ''}", str(line["trainings"] if line["rate"] else ""),
         _number(line, "correct", ".3f"), "" if plain else _number(line, "gain", "+.3f"),
         "" if plain else f"{line['mended']:.0f}, {line['broken']:.0f}",
-        _number(line, "unseen", ".3f"), _number(line, "spoiled", ".3f"),
+        f"{_number(line, 'unseen', '.3f')}, n {line['unseen_prompts']}", _number(line, "spoiled", ".3f"),
         "" if plain else _number(line, "frechet_change", "+.1f", " %"), f"{line['removed']:.1%}",
         f"{line['rate']:g}" if line["rate"] else "", f"{line['bytes'] / 1e6:.2f} MB" if line["bytes"] else "",
         f"{line['seconds']:.2f}",
@@ -222,10 +222,25 @@ def _number(line: Mapping[str, Any], name: str, how: str, unit: str = "") -> str
 def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
     """The page: the verdict first."""
     return "\n".join([
-        f"# What mends {about['model']}?", "", verdict(lines), "",
+        f"# What mends {about['model']}?", "", *_corpus(about["corpus"]), verdict(lines), "",
         f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.", "",
         *_left_out(about["left_out"]), table(lines), "", NOTES, "",
     ])  # fmt: skip
+
+
+def _corpus(shares: Mapping[str, float]) -> list[str]:
+    """What the base learned from, where that is written down beside its weights."""
+    if not shares:
+        return []
+    captions, pictures = _spoiled_by(shares, CAPTIONS), _spoiled_by(shares, PICTURES)
+    told = f"captions {captions or 'that are true'}, and from pictures {pictures or 'that are clean'}"
+    return [f"The base learned from {told}.", ""]
+
+
+def _spoiled_by(shares: Mapping[str, float], kinds: Iterable[str]) -> str:
+    found = {kind: shares[kind] for kind in kinds if shares.get(kind)}
+    each = ", ".join(f"{kind} {share:.0%}" for kind, share in found.items())
+    return f"of which {sum(found.values()):.0%} are spoiled ({each})" if found else ""
 
 
 def _left_out(titles: Sequence[str]) -> list[str]:

@@ -158,3 +158,9 @@ def export(pair: nn.Module, tokenizer, folder: Path, scale: float) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder / "model", safe_serialization=True, max_shard_size="9MB")
+
+
+def shares(model: Path) -> dict[str, float]:
+    """The shares of what was spoiled in what a model learned from, as `spoiling.Shares`; none where it is not known."""
+    record = model / RECORD
+    return json.loads(record.read_text())["corpus"].get("shares", {}) if record.is_file() else {}
