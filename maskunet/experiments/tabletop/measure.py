@@ -16,7 +16,6 @@ from maskunet.tabletop.place import CHECKER, GUIDANCE
 
 if TYPE_CHECKING:
     from maskunet.library.library import Loaded
-    from maskunet.rewards.base import WeightedRewards
 
 log = logging.getLogger(__name__)
 
@@ -110,10 +109,11 @@ def card(docs: Path, n: int) -> None:
 def judges(loaded: "Loaded", count: int = 500) -> dict[str, Any]:
     """The figures that need no sampling, on `count` fresh renders: autoencoder, checker, rewards."""
     from maskunet.experiments.tabletop.train_autoencoder import signal_to_noise
+    from maskunet.experiments.tabletop.train_rewards import questions_about, told_apart
     from maskunet.tabletop.render import render
 
     vae, scenes = loaded.model.vae, data.training_scenes(FRESH_SHARD)[:count]
-    pictures = render(scenes).float() / 255
+    pictures, questions = render(scenes).float() / 255, questions_about(scenes)
     with torch.no_grad():
         back = torch.cat(
             [
@@ -127,31 +127,9 @@ def judges(loaded: "Loaded", count: int = 500) -> dict[str, Any]:
         "checker": checker.agreement(loaded.checker, scenes, pictures),
         "checker_after_autoencoder": checker.agreement(loaded.checker, scenes, back),
         "rewards": {
-            name: _told_apart(
-                loaded.rewards.only(name),
-                scenes,
-                pictures,
-            )
-            for name in loaded.rewards.weights
+            name: told_apart(reward, pictures, questions) for name, (reward, _) in loaded.rewards.parts.items()
         },
     }
-
-
-@torch.no_grad()
-def _told_apart(reward: "WeightedRewards", scenes: list, pictures: torch.Tensor) -> float:
-    """How often the true caption scores above one hard negative."""
-    import numpy as np
-
-    from maskunet.tabletop.captions import negatives
-
-    rng, right = np.random.default_rng(12), 0
-    for start in range(0, len(scenes), 50):
-        pairs = [negatives(scene, rng, 1) for scene in scenes[start : start + 50]]
-        part = pictures[start : start + 50]
-        true = reward(part, [true for true, _ in pairs])["total"]
-        false = reward(part, [false[0] for _, false in pairs])["total"]
-        right += int((true > false).sum())
-    return right / len(scenes)
 
 
 def _card_text(found: dict[str, Any], tasks: str) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from maskunet import rewards
@@ -130,7 +129,7 @@ def _table(columns: Mapping[str, Mapping[str, float]], rows: Sequence[str], n: i
 
 def _rewards(n: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Of every embedded reward, how often it prefers clean to spoiled, by kind, and a true caption to a false one."""
-    from maskunet.experiments.tabletop.train_rewards import accuracy, held_out, held_out_looks, looks_accuracy
+    from maskunet.experiments.tabletop.train_rewards import held_out, held_out_looks, looks_accuracy, told_apart
 
     pairs, asked = held_out_looks(n), held_out(n)
     embedded = [spec for spec in MODELS.values() if spec.embedded]
@@ -139,9 +138,7 @@ def _rewards(n: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     for (name, folder), model in places.items():  # one that both have is tabletop's
         reward, called = rewards.load(name, folder=folder, device="cpu"), f"{name} of {model}"
         looks[called] = looks_accuracy(reward, pairs)
-        matches[called] = accuracy(
-            lambda x, texts, of=reward: torch.stack([of(x, texts[i::2]) for i in (0, 1)], 1), *asked
-        )
+        matches[called] = told_apart(reward, *asked)
     return looks, matches
 
 

@@ -8,7 +8,7 @@ caption a picture must score above itself spoiled.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from maskunet.encoders.pixels import normalized
 from maskunet.encoders.reading import read_checkpoint
 from maskunet.experiments.tabletop.fit import fit, mixed_precision
 from maskunet.experiments.tabletop.train_checker import jitter
+from maskunet.rewards.base import Reward
 from maskunet.tabletop import data
 from maskunet.tabletop.captions import caption, negatives
 from maskunet.tabletop.checker import GROUPS
@@ -175,10 +176,19 @@ def train(
 
 def held_out(count: int = 500) -> tuple[Tensor, list[tuple[str, str]]]:
     """Fresh renders (N, 3, 128, 128) in [0, 1], each with its true caption and one hard negative."""
-    rng = np.random.default_rng(11)
     scenes = data.training_scenes(HELD_OUT_SHARD)[:count]
-    pairs = [negatives(scene, rng, 1) for scene in scenes]
-    return render(scenes).float() / 255, [(true, false[0]) for true, false in pairs]
+    return render(scenes).float() / 255, questions_about(scenes, seed=11)
+
+
+def questions_about(scenes: Sequence[Scene], seed: int = 12) -> list[tuple[str, str]]:
+    """A true caption of each scene, and one hard negative."""
+    rng = np.random.default_rng(seed)
+    return [(true, false[0]) for true, false in (negatives(scene, rng, 1) for scene in scenes)]
+
+
+def told_apart(reward: Reward, images: Tensor, questions: list[tuple[str, str]]) -> float:
+    """How often a finished reward scores the true caption higher than the hard negative, in [0, 1]."""
+    return accuracy(lambda x, texts: torch.stack([reward(x, texts[i::2]) for i in (0, 1)], 1), images, questions)
 
 
 @torch.no_grad()
