@@ -105,17 +105,13 @@ def sample(
     every = pictures(prompts, seed, images_per_prompt)
     about = {"seed": seed, "images_per_prompt": images_per_prompt, **_about_prompts(prompts)}
     about |= _about(model, judges, request, spec, settings)
-    young = {f"settings {card.name}": card.default for card in plugins.cards(type(settings))}
-    young |= {f"weights {name}": digest for name, digest in about["weights"].items() if name.startswith(STEERED_BY)}
-    _begin(out, about, young)
+    _begin(out, about, _young(settings, about["weights"]))
     mine = [picture for i, picture in enumerate(every) if i // images_per_prompt % world == rank]
     missing = [picture for picture in mine if not (out / picture.file).exists()]
     found, texts = len(mine) - len(missing), [prompt.text for prompt in prompts[rank::world]]
-    read = {
-        "cut": sum(bool(unread(text, model.tokenizer)) for text in texts),
-        "notes": (*model.notes, *notes_on_many(model, judges, texts, request.negative_prompt)),
-    }
-    state = Progress(done=found, total=len(mine), found=found, **read)
+    cut = sum(bool(unread(text, model.tokenizer)) for text in texts)
+    notes = (*model.notes, *notes_on_many(model, judges, texts, request.negative_prompt))
+    state = Progress(done=found, total=len(mine), found=found, cut=cut, notes=notes)
     yield state
 
     def make(some: Sequence[Picture]) -> list[np.ndarray] | None:
@@ -176,11 +172,18 @@ def _about_prompts(prompts: Sequence[Prompt]) -> dict[str, Any]:
     return {"prompts": len(prompts), "prompts_sha256": hashlib.sha256(texts.encode()).hexdigest()}
 
 
+def _young(settings: Any, weights: Mapping[str, str]) -> dict[str, Any]:
+    """What a folder that was begun before a value was written down is taken to have, by its name as `_flat` has it."""
+    defaults = {f"settings {card.name}": card.default for card in plugins.cards(type(settings))}
+    steering = {f"weights {name}": digest for name, digest in weights.items() if name.startswith(STEERED_BY)}
+    return {**defaults, **steering}
+
+
 def _begin(out: Path, about: Mapping[str, Any], young: Mapping[str, Any]) -> None:
     """Say in the folder what it is made with, or refuse to go on with something else.
 
     Args:
-        young: what a setting that is younger than the folder was then, by its name as `_flat` has it.
+        young: see `_young`.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"“{out.name}” is a file. Give the name of a folder for the pictures.")

@@ -50,13 +50,13 @@ def test_identity_count_and_motion_are_those_computed_by_hand():
     assert (nothing["identity"], nothing["right"], nothing["motion"]) == (1, 0, None)
 
 
-def rows_of(figures):
+def rows_of(figures, ways=video.WAYS):
     """Two videos of every way; `figures` says by way their identity."""
     shared = {"count": 1.0, "motion": 0.02, "appearance": None, "right": 1.0, "asked": 0.0234, "keep_ratio": 0.9}
     return [
         {"row": way, "task": "two", "prompt": f"p{i}", "seed": i, "identity": value, "seconds": 1.0, "unet_calls": 9}
         | shared
-        for way in video.WAYS
+        for way in ways
         for i, value in enumerate(figures.get(way, (0.5, 0.5)))
     ]
 
@@ -68,7 +68,16 @@ def test_differences_are_paired_and_the_bars_are_told_as_they_are():
     against = plain["against"]["independent seeds"]
     assert [against[name] for name in ("value", "low", "high")] == pytest.approx([0.6] * 3)
     assert plain["removed"] == pytest.approx(0.1) and plain["appearance"]["n"] == 0
-    about = {"model": "a", "command": "c", "frames": 8, "finished": "all", "guidance": 2.5, "t0": 1, "t1": 2}
+    about = {
+        "model": "a",
+        "command": "c",
+        "frames": 8,
+        "finished": "all",
+        "guidance": 2.5,
+        "t0": 1,
+        "t1": 2,
+        "split": "test",
+    }
     assert ": 0.90 and +0.60, reached." in video_report.markdown(lines, about)
     worse = video.summarize(rows_of({"plain": (1.0, 0.8), "independent seeds": (1.0, 0.6)}))
     assert ": 0.90 and +0.10, not reached." in video_report.markdown(worse, about)
@@ -76,12 +85,35 @@ def test_differences_are_paired_and_the_bars_are_told_as_they_are():
         video.summarize([row for row in rows_of({}) if row["row"] != "no motion"])
 
 
+def test_the_times_that_keep_most_are_named_and_of_equals_the_earlier_ones():
+    kept = {
+        "plain": (1.0, 1.0),
+        "independent seeds": (1.0, 1.0),
+        "t0 266, t1 333": (0.7, 0.9),
+        "t0 200, t1 266": (0.9, 0.7),
+    }
+    lines = video.summarize(rows_of(kept, video.ROWS["train"]), video.ROWS["train"])
+    about = {
+        "model": "a",
+        "command": "c",
+        "frames": 8,
+        "finished": "all",
+        "guidance": 2.5,
+        "t0": 1,
+        "t1": 2,
+        "split": "train",
+    }
+    page = video_report.markdown(lines, about)
+    assert page.endswith("Most identity is kept with t0 266, t1 333: 0.80.\n")
+    assert "t0 1, t1 2 where a row does not say others; training prompts." in page and "was meant to" not in page
+
+
 def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypatch, capsys):  # noqa: F811
     few = ("plain", "independent seeds")
     ways = {name: video.WAYS[name] for name in few}
     ways["masked"] = video.Way("random_mask", {})
     ways["random, as many"] = video.Way("random_mask", {"mask_per": "frame"}, like="masked")
-    monkeypatch.setattr(video, "WAYS", ways)
+    monkeypatch.setitem(video.ROWS, "test", ways)
     monkeypatch.setattr(video, "TASKS", ("two",))
     words = ["table", "video", "--pictures", "1", "--seeds", "1", "--out", str(tmp_path)]
     assert main(words) == 0
@@ -94,6 +126,11 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
     assert main(words) == 0  # as after a stop: what is there is not made again
     again = [json.loads(line) for line in (tmp_path / "videos.jsonl").read_text().splitlines()]
     assert again[:3] == made[:3] and [row["row"] for row in again[1:]] == list(ways)
+    assert main([*words, "--split", "train"]) == 2
+    assert "another split" in capsys.readouterr().err
+    monkeypatch.setitem(video.ROWS, "train", {name: video.ROWS["train"][name] for name in (*few, "t0 266, t1 333")})
+    assert main([*words, "--split", "train", "--out", str(tmp_path / "times")]) == 0
+    assert "Most identity is kept with t0 266, t1 333" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ PICTURES_HELP = (
 LEARNING = (*TRAINED, DREAMBOOTH, INVERSION, REVERSION)
 ONLY = {
     **dict.fromkeys(("coco", "laion", "extractor", "features", "clip", "latents"), TRAINED),
-    **dict.fromkeys(("steps", "set"), LEARNING), "subject": (DREAMBOOTH,), "split": (INVERSION,),
+    **dict.fromkeys(("steps", "set"), LEARNING), "subject": (DREAMBOOTH,), "split": (INVERSION, VIDEO),
     "seeds": tuple(number for number in (*NUMBERS, "9b") if number != DREAMBOOTH),
 }  # fmt: skip
 """Which tables and figures an option is for, where not for all."""
-SPLIT = "of the table inversion: settings are chosen on train's subject and told on test's"
+SPLIT = "of the tables inversion and video: settings are chosen on train's subject or prompts and told on test's"
 
 
 @dataclass(frozen=True, kw_only=True)

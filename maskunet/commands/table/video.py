@@ -21,20 +21,21 @@ def run(options: Options) -> None:
     from maskunet.records.video import Motion
 
     check(options, OTHERWISE, "the table of videos trains")
-    pairs = subjects(",".join(video.TASKS), n=options.pictures, seeds=options.seeds)
+    ways = video.ROWS[options.split]
+    pairs = subjects(",".join(video.TASKS), n=options.pictures, seeds=options.seeds, split=options.split)
     loaded, about = begin(options)
     model, motion = loaded.model, Motion()
     t0, t1 = model.video_times
-    about |= {"frames": motion.frames, "right": motion.right, "t0": t0, "t1": t1}
+    about |= {"frames": motion.frames, "right": motion.right, "t0": t0, "t1": t1, "split": options.split}
     path = options.out / "videos.jsonl"
     done = journal.resume(path, about, "table")
     asked = Request(prompt="-", model=model.name, guidance=about["guidance"])
-    keys = {(name, case.task, case.prompt, seed) for case, seed in pairs for name in video.WAYS}
+    keys = {(name, case.task, case.prompt, seed) for case, seed in pairs for name in ways}
     with resumable() as should_stop:
-        made = video.make(loaded, asked, motion, pairs, done, should_stop)
+        made = video.make(loaded, asked, motion, pairs, ways, done, should_stop)
         follow(journal.kept(made, path), key, keys & set(map(key, done)), unit="video", total=len(keys), shown=True)
     rows = [row for row in journal.read(path, about, "table") if key(row) in keys]
-    lines = video.summarize(rows)
+    lines = video.summarize(rows, ways)
     finished = "all of them" if len(rows) == len(keys) else f"stopped before all {len(pairs)} were made"
     about |= {"finished": finished, **made_by(options)}
     video_report.save(options.out, lines, about)

@@ -5,7 +5,7 @@ that what a video should keep can be counted.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +58,16 @@ WAYS = {
     "no motion": Way("plain", {"right": 0.0}),
     INDEPENDENT: Way("plain", {"right": 0.0}, apart=True),
 }
+# Neighbors among the timesteps of 15 steps; from training prompts a model's own are chosen: those that keep most identity.
+TIMES = ((466, 533), (400, 466), (333, 400), (266, 333), (200, 266), (133, 200))
+ROWS = {
+    "test": WAYS,
+    "train": {
+        PLAIN: WAYS[PLAIN],
+        **{f"t0 {t0}, t1 {t1}": Way("plain", {"t0": t0, "t1": t1}) for t0, t1 in TIMES},
+        INDEPENDENT: WAYS[INDEPENDENT],
+    },
+}
 
 
 def make(
@@ -65,6 +75,7 @@ def make(
     asked: Request,
     motion: Motion,
     subjects: Sequence[tuple[Case, int]],
+    ways: Mapping[str, Way],
     done: Sequence[Mapping[str, Any]] = (),
     should_stop: Callable[[], str] = str,
 ) -> Iterator[dict[str, Any]]:
@@ -72,14 +83,14 @@ def make(
 
     Args:
         loaded: the base model, with the checker. asked: model, steps and guidance; the rest is replaced.
-        subjects: prompts with their seeds. done: rows of an earlier run.
+        subjects: prompts with their seeds. ways: the rows, of ROWS. done: rows of an earlier run.
 
     Yields:
         The row of `judged` with the way's name as `row`, and what it cost.
     """
     made = {(row["row"], row["prompt"], row["seed"]): row for row in done}
     for case, seed in subjects:
-        for name, way in WAYS.items():
+        for name, way in ways.items():
             if (name, case.prompt, seed) in made:
                 continue
             request = _request(
@@ -178,7 +189,7 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: Sequence[Mapping[str, Any]], ways: Iterable[str] = WAYS) -> list[dict[str, Any]]:
     """One line per way over the videos that all ways have.
 
     Returns:
@@ -189,12 +200,12 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         ValueError: no prompt is finished.
     """
-    by_way = {name: {(row["prompt"], row["seed"]): row for row in rows if row["row"] == name} for name in WAYS}
+    by_way = {name: {(row["prompt"], row["seed"]): row for row in rows if row["row"] == name} for name in ways}
     common = [key for key in by_way[PLAIN] if all(key in found for found in by_way.values())]
     if not common:
         raise ValueError("No prompt has a video of every row yet; let it run longer.")
     lines = []
-    for name in WAYS:
+    for name in by_way:
         mine = [by_way[name][key] for key in common]
         against = {
             other: _share(

@@ -25,12 +25,13 @@ def save(out: Path, lines: Lines, about: Mapping[str, Any]) -> None:
 
 def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
     """The table, what it was made of, and a plain verdict."""
-    plain = next(line for line in lines if line["row"] == PLAIN)
+    plain, training = next(line for line in lines if line["row"] == PLAIN), about["split"] == "train"
+    where = " where a row does not say others; training prompts" if training else ""
     return "\n\n".join([
         f"# {TITLE}, on {about['model']}",
         f"Made with `{about['command']}`. {plain['identity']['n']} videos of {about['frames']} frames in each row "
         f"({about['finished']}), of the same prompts and noise; guidance {about['guidance']:g}, t0 {about['t0']}, t1 "
-        f"{about['t1']}. The checker, which no method optimizes, reads every frame. In parentheses 95 % intervals, by the "
+        f"{about['t1']}{where}. The checker, which no method optimizes, reads every frame. In parentheses 95 % intervals, by the "
         "bootstrap over videos; differences are paired.",
         markdown_table(HEAD, map(_cells, lines)),
         "**Identity**: share of the frames after the first whose things have the first frame's colors and shapes. "
@@ -38,7 +39,7 @@ def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
         f"more, over the {plain['asked']:.2%} of the picture that were asked for in a frame; where none was asked for, in "
         "percent of the picture. **Appearance**: how much the color around their middle changes from frame to frame, "
         "of 255 levels. **Right**: share of frames that show what is asked.",
-        _verdict(plain),
+        _chosen(lines) if training else _verdict(plain),
     ]) + "\n"  # fmt: skip
 
 
@@ -49,6 +50,14 @@ def _verdict(plain: Mapping[str, Any]) -> str:
         f"The plain video was meant to keep identity in {KEPT:.2f} of its frames and {ABOVE:.2f} above independent seeds: "
         f"{kept:.2f} and {above:+.2f}, {'reached' if reached else 'not reached'}."
     )
+
+
+def _chosen(lines: Lines) -> str:
+    """The row of times whose videos keep most; of equals the first, in which the frames are made together for longest."""
+    best = max(
+        (line for line in lines if line["row"] not in (PLAIN, INDEPENDENT)), key=lambda line: line["identity"]["value"]
+    )
+    return f"Most identity is kept with {best['row']}: {best['identity']['value']:.2f}."
 
 
 def _cells(line: Mapping[str, Any]) -> list[str]:
