@@ -19,27 +19,25 @@ MAX_PICTURE = 32 * 2**20  # bytes of a PNG
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """The record in a run.json or in a PNG that a run wrote.
+    """The record in a run.json, a video.json or in a PNG that a run wrote.
 
     Raises:
-        ValueError: too large, or neither of the two.
+        ValueError: too large, or none of them; says why.
     """
     if data.startswith(b"\x89PNG"):
         data = _png_text(data)
     if len(data) > MAX_RECORD:
-        raise ValueError(f"This run.json is larger than {MAX_RECORD // 2**20} MB; it was not read.")
+        raise ValueError(f"This record is larger than {MAX_RECORD // 2**20} MB; it was not read.")
+    odd: list[str] = []  # NaN and the infinities, which JSON does not have and Python reads
     try:
-        record = json.loads(data, parse_constant=_refuse)
+        record = json.loads(data, parse_constant=odd.append)
     except (ValueError, RecursionError):
-        raise ValueError("This file is neither a run.json nor a PNG that a run wrote.") from None
+        raise ValueError("This file is neither a record, such as run.json, nor a PNG that a run wrote.") from None
+    if odd:
+        raise ValueError(f"This record has {shortened(odd[0], 20)} in it, which is no number. Write one in its place.")
     if not isinstance(record, dict) or not isinstance(record.get("request"), dict):
-        raise ValueError("This file has no request in it. Give a run.json or a PNG of a run.")
+        raise ValueError("This file has no request in it. Give a record, such as run.json, or a PNG of a run.")
     return record
-
-
-def _refuse(text: str) -> None:
-    """NaN and the infinities, which JSON does not have and Python reads."""
-    raise ValueError(f"{text} is no number.")
 
 
 def _png_text(data: bytes) -> bytes:

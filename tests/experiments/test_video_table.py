@@ -85,26 +85,17 @@ def test_differences_are_paired_and_the_bars_are_told_as_they_are():
         video.summarize([row for row in rows_of({}) if row["row"] != "no motion"])
 
 
-def test_the_times_that_keep_most_are_named_and_of_equals_the_earlier_ones():
-    kept = {
-        "plain": (1.0, 1.0),
-        "independent seeds": (1.0, 1.0),
-        "t0 266, t1 333": (0.7, 0.9),
-        "t0 200, t1 266": (0.9, 0.7),
-    }
-    lines = video.summarize(rows_of(kept, video.ROWS["train"]), video.ROWS["train"])
-    about = {
-        "model": "a",
-        "command": "c",
-        "frames": 8,
-        "finished": "all",
-        "guidance": 2.5,
-        "t0": 1,
-        "t1": 2,
-        "split": "train",
-    }
-    page = video_report.markdown(lines, about)
-    assert page.endswith("Most identity is kept with t0 266, t1 333: 0.80.\n")
+def test_the_earliest_times_that_keep_not_clearly_less_than_the_best_are_named():
+    ways = video.ROWS["train"]
+    kept = {"t0 266, t1 333": (0.7, 1.0), "t0 200, t1 266": (0.9, 0.9)}
+    lines = video.summarize(rows_of(kept, ways), ways)
+    about = {"model": "a", "command": "c", "frames": 8, "finished": "all", "guidance": 2.5, "t0": 1, "t1": 2}
+    page = video_report.markdown(lines, {**about, "split": "train"})
+    assert (
+        "Most identity is kept with t0 200, t1 266: 0.90. The earliest times that keep not clearly less are t0 266"
+        in page
+    )
+    assert ": 0.85, by -0.05 (-0.20 to +0.10)." in page
     assert "t0 1, t1 2 where a row does not say others; training prompts." in page and "was meant to" not in page
 
 
@@ -130,7 +121,7 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
     assert "another split" in capsys.readouterr().err
     monkeypatch.setitem(video.ROWS, "train", {name: video.ROWS["train"][name] for name in (*few, "t0 266, t1 333")})
     assert main([*words, "--split", "train", "--out", str(tmp_path / "times")]) == 0
-    assert "Most identity is kept with t0 266, t1 333" in capsys.readouterr().out
+    assert "The earliest times that keep not clearly less are t0 266, t1 333" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -186,15 +186,17 @@ def png(text=None, size=(4, 4)):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "neither a run.json nor a PNG"),
-        (b"\x80\x04\x95 pickle", "neither a run.json nor a PNG"),
+        (b"", "neither a record, such as run.json, nor a PNG"),
+        (b"\x80\x04\x95 pickle", "neither a record, such as run.json, nor a PNG"),
         (b"[1, 2]", "no request"),
         (b'{"request": 3}', "no request"),
-        (b"[" * 100_000, "neither a run.json nor a PNG"),
+        (b"[" * 100_000, "neither a record, such as run.json, nor a PNG"),
+        (b'{"request": {"prompt": "x", "seed": NaN}}', "has NaN in it, which is no number"),
+        (b'{"request": {"prompt": "x"}, "seconds": -Infinity}', "has -Infinity in it"),
         (b" " * (replay.MAX_RECORD + 1), "larger than 1 MB"),
         (png(), "holds no run"),
         (png()[:20], "damaged"),
-        (png(text="not json"), "neither a run.json nor a PNG"),
+        (png(text="not json"), "neither a record, such as run.json, nor a PNG"),
         (b"\x89PNG" + b"\0" * replay.MAX_PICTURE, "larger than 32 MB"),
     ],
 )
