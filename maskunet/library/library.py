@@ -57,8 +57,8 @@ class Library:
             a folder of such folders, each under its model's name; or what the Hugging Face cache has of OWNER/NAME.
         device: "cuda", "cuda:1", "mps", "cpu", or None for the best one here.
         specs: the models to choose from.
-        for_page: of the embedded ones "auto" takes the one that pages begin with, whose masks do something. Commands keep
-            the first, of which all figures in the documents are.
+        for_page: of the embedded ones "auto" takes the one that pages begin with, whose masks do something. Commands take
+            the first, as most figures in the documents are of it.
         trained: folder of what the user trained, by the model's name: generators, or folders of trainings, by name.
         models: a folder of files and folders of the user's, each a model; with its folders loras and embeddings.
         aside: where the embedded models are computed, if not on `device`; for a device that is only lent.

@@ -82,7 +82,7 @@ def _both(found: Mapping[str, Any]) -> str:
 def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
     optimized, held_out = found["optimized"], found["held_out"]
     lines = [line for line in found[budget] if line["group"] == group]
-    inside = ", ".join(GROUPS.get(group, ()))
+    inside = ", ".join(lines[0]["tasks"]) if group in GROUPS else ""
     head = [
         "entrant", "correct", "95 %", "any of N correct", "against plain", "95 %", "fixed / broken", "p", "Holm's p",
         optimized, held_out,
