@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -20,19 +21,24 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for what doctor found, or 2 for what the user can set right."""
+    """Run a command; returns the exit code: 0, 1 for what doctor found, 2 for what the user can set right, or a signal's."""
     prepare()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     parser = _parser()
     parsed = vars(parser.parse_args(argv))
     spec = SPECS[parsed.pop("COMMAND")]
     try:
-        return spec.run(with_parts(from_words(spec.options, parsed))) or 0
+        code = spec.run(with_parts(from_words(spec.options, parsed))) or 0
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("Stopped.\n")
         return 130
+    except BrokenPipeError:  # whoever reads has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return 141
     except Exception as error:
         from maskunet.failures import foreseen
 

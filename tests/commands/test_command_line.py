@@ -74,6 +74,14 @@ def python(*words, **environment):
     )
 
 
+def test_a_reader_that_has_read_enough_is_no_error():
+    words = [sys.executable, "-m", "maskunet", "methods"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        listing.stdout.close()  # long before it writes
+        assert listing.stderr.read() == ""
+    assert listing.returncode == 141
+
+
 def test_generate_writes_the_run_and_says_what_came_out(judge, tmp_path, capsys):
     code = generate(tmp_path / "a", *QUICK, "--method=maskunet_free", "--preset=paper", "--seed=7")
     assert code == 0
