@@ -78,11 +78,33 @@ def test_differences_are_paired_and_the_bars_are_told_as_they_are():
         "t1": 2,
         "split": "test",
     }
-    assert ": 0.90 and +0.60, reached." in video_report.markdown(lines, about)
+    assert ": 0.90 and +0.60, reached." in video_report.markdown(lines, [], about)
     worse = video.summarize(rows_of({"plain": (1.0, 0.8), "independent seeds": (1.0, 0.6)}))
-    assert ": 0.90 and +0.10, not reached." in video_report.markdown(worse, about)
+    assert ": 0.90 and +0.10, not reached." in video_report.markdown(worse, [], about)
     with pytest.raises(ValueError, match="No prompt has a video of every row yet"):
         video.summarize([row for row in rows_of({}) if row["row"] != "no motion"])
+
+
+def test_what_is_kept_is_told_by_task_pair_by_pair():
+    rows = rows_of({"plain": (1.0, 0.8), "independent seeds": (0.4, 0.2)})
+    rows += [{**row, "task": "colors", "identity": 1.0} for row in rows] + [{**rows[0], "seed": 9, "task": "colors"}]
+    two, colors = video.by_task(rows)
+    assert (two["task"], colors["task"]) == ("two", "colors") and two["difference"]["n"] == colors["difference"][
+        "n"
+    ] == 2
+    assert two["difference"]["value"] == pytest.approx(0.6) and colors["difference"]["value"] == 0
+    about = {
+        "model": "a",
+        "command": "c",
+        "frames": 8,
+        "finished": "all",
+        "guidance": 2.5,
+        "t0": 1,
+        "t1": 2,
+        "split": "test",
+    }
+    page = video_report.markdown(video.summarize(rows_of({})), [two], about)
+    assert "| two | 0.90 (0.80 to 1.00) | 0.30 (0.20 to 0.40) | +0.60 (+0.60 to +0.60) | 2 |" in page
 
 
 def test_the_earliest_times_that_keep_not_clearly_less_than_the_best_are_named():
@@ -90,7 +112,7 @@ def test_the_earliest_times_that_keep_not_clearly_less_than_the_best_are_named()
     kept = {"t0 266, t1 333": (0.7, 1.0), "t0 200, t1 266": (0.9, 0.9)}
     lines = video.summarize(rows_of(kept, ways), ways)
     about = {"model": "a", "command": "c", "frames": 8, "finished": "all", "guidance": 2.5, "t0": 1, "t1": 2}
-    page = video_report.markdown(lines, {**about, "split": "train"})
+    page = video_report.markdown(lines, [], {**about, "split": "train"})
     assert (
         "Most identity is kept with t0 200, t1 266: 0.90. The earliest times that keep not clearly less are t0 266"
         in page

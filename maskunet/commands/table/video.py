@@ -35,8 +35,8 @@ def run(options: Options) -> None:
         made = video.make(loaded, asked, motion, pairs, ways, done, should_stop)
         follow(journal.kept(made, path), key, keys & set(map(key, done)), unit="video", total=len(keys), shown=True)
     rows = [row for row in journal.read(path, about, "table") if key(row) in keys]
-    lines = video.summarize(rows, ways)
+    lines, tasks = video.summarize(rows, ways), video.by_task(rows)
     finished = "all of them" if len(rows) == len(keys) else f"stopped before all {len(pairs)} were made"
     about |= {"finished": finished, **made_by(options)}
-    video_report.save(options.out, lines, about)
-    sys.stdout.write(video_report.markdown(lines, about))
+    video_report.save(options.out, lines, tasks, about)
+    sys.stdout.write(video_report.markdown(lines, tasks, about))

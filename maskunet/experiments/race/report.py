@@ -101,7 +101,13 @@ def compared(
         for name, rows in picked.items():
             mine = [row for row in rows if row["task"] in tasks]
             spent = _mean_cost(prompts[name], cost)
-            line = {"group": group, "tasks": tasks, "entrant": name, "kind": kinds[name], **_alone(mine, optimized, held_out)}
+            line = {
+                "group": group,
+                "tasks": tasks,
+                "entrant": name,
+                "kind": kinds[name],
+                **_alone(mine, optimized, held_out),
+            }
             line["over_budget"] = spent > TOO_LONG * per_prompt
             line["against"] = {
                 other: paired(mine, [row for row in picked[other] if row["task"] in tasks], optimized, held_out)

@@ -225,6 +225,26 @@ def summarize(rows: Sequence[Mapping[str, Any]], ways: Iterable[str] = WAYS) -> 
     return lines
 
 
+def by_task(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Identity of plain videos and of independent seeds, and the paired difference, task by task.
+
+    Where a prompt names every color and shape, independent seeds keep them too; what a video keeps shows where it does not.
+    """
+    found = {
+        name: {(row["task"], row["prompt"], row["seed"]): row["identity"] for row in rows if row["row"] == name}
+        for name in (PLAIN, INDEPENDENT)
+    }
+    both = [key for key in found[PLAIN] if key in found[INDEPENDENT]]
+    tables = {task: [key for key in both if key[0] == task] for task in dict.fromkeys(task for task, *_ in both)}
+    return [
+        {
+            "task": task, **{name: _share([found[name][key] for key in keys]) for name in found},
+            "difference": _share([found[PLAIN][key] - found[INDEPENDENT][key] for key in keys]),
+        }
+        for task, keys in tables.items()
+    ]  # fmt: skip
+
+
 def _share(values: Sequence[float | None]) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     if not known:

@@ -16,15 +16,19 @@ HEAD = (
 )  # fmt: skip
 
 
-def save(out: Path, lines: Lines, about: Mapping[str, Any]) -> None:
+def save(out: Path, lines: Lines, tasks: Lines, about: Mapping[str, Any]) -> None:
     """Write video.json and video.md."""
-    record = {"about": {**about, "title": TITLE}, "summary": list(lines)}
+    record = {"about": {**about, "title": TITLE}, "summary": list(lines), "by_task": list(tasks)}
     whole.write(out / "video.json", f"{json.dumps(record, indent=1, ensure_ascii=False)}\n")
-    whole.write(out / "video.md", markdown(lines, about))
+    whole.write(out / "video.md", markdown(lines, tasks, about))
 
 
-def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
-    """The table, what it was made of, and a plain verdict."""
+def markdown(lines: Lines, tasks: Lines, about: Mapping[str, Any]) -> str:
+    """The table, what it was made of, and a plain verdict.
+
+    Args:
+        lines: of `video.summarize`. tasks: of `video.by_task`.
+    """
     plain, training = next(line for line in lines if line["row"] == PLAIN), about["split"] == "train"
     where = " where a row does not say others; training prompts" if training else ""
     return "\n\n".join([
@@ -40,6 +44,9 @@ def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
         "percent of the picture. **Appearance**: how much the color around their middle changes from frame to frame, "
         "of 255 levels. **Right**: share of frames that show what is asked.",
         _chosen(lines) if training else _verdict(plain),
+        "Identity by task. Where a prompt names every color and shape, independent seeds keep them too; what a video keeps shows "
+        "where it leaves them open.",
+        markdown_table(("task", PLAIN, INDEPENDENT, "difference", "n"), map(_of_task, tasks)),
     ]) + "\n"  # fmt: skip
 
 
@@ -61,6 +68,11 @@ def _chosen(lines: Lines) -> str:
         f"Most identity is kept with {best['row']}: {best['identity']['value']:.2f}. The earliest times that keep not clearly "
         f"less are {first['row']}: {first['identity']['value']:.2f}, by {_with(first['against'][MOST], '+.2f')}."
     )
+
+
+def _of_task(line: Mapping[str, Any]) -> list[str]:
+    identities = [_with(line[name], ".2f") for name in (PLAIN, INDEPENDENT)]
+    return [line["task"], *identities, _with(line["difference"], "+.2f"), str(line["difference"]["n"])]
 
 
 def _cells(line: Mapping[str, Any]) -> list[str]:
