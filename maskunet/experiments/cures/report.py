@@ -28,7 +28,8 @@ NOTES = (
     "bootstrap over prompts, each the mean of its trainings. Correct is what the checker says, spoiled what the "
     "inspector says; nothing here was trained on either. Unseen pairs are prompts with a color and a shape that no "
     "training picture shows together. The Fréchet distance is to clean renders, on the checker's states; prompts of "
-    "tasks are not the renders' captions, so only its change says something."
+    "tasks are not the renders' captions, so only its change says something. Its interval is of resamples, in which pictures "
+    "repeat; with few pictures it lies off, and may leave out the value itself."
 )
 
 
