@@ -54,9 +54,7 @@ def run(options: Options) -> None:
     from maskunet.evaluation import extractors, features
     from maskunet.experiments.cures import entrants, make, report
     from maskunet.experiments.tables.world import renders
-    from maskunet.experiments.tabletop import train_unet
     from maskunet.machine import versions
-    from maskunet.models import SPECS as MODELS
 
     study, chosen = _study(options), [entrants.ENTRANTS[name] for name in dict.fromkeys(options.entrants)]
     make_folder(options.out)
@@ -70,10 +68,19 @@ def run(options: Options) -> None:
     about = {
         "command": command_line("cure", options), "model": study.loaded.model.name, "updates": study.steps,
         "left_out": [entrant.title for entrant in begun if entrant not in ready], "versions": versions(),
-        "corpus": train_unet.shares(options.weights or MODELS[options.model].folder), **study.shared,
+        "corpus": _corpus(study.loaded.model.name, options.weights), **study.shared,
     }  # fmt: skip
     report.save(options.out, lines, about)
     sys.stdout.write(report.markdown(lines, about))
+
+
+def _corpus(model: str, weights: Path | None) -> dict[str, float]:
+    """What was spoiled in what the base learned from, if that lies beside its weights."""
+    from maskunet.experiments.tabletop import train_unet
+    from maskunet.models import SPECS
+
+    place = weights or (SPECS[model].folder if model in SPECS else None)
+    return {} if place is None else train_unet.shares(place)
 
 
 def _study(options: Options) -> "Study":

@@ -169,7 +169,7 @@ def test_random_masks_need_those_that_they_are_a_control_of(study):
 
 
 def test_the_command_writes_the_page_and_the_numbers(tmp_path, small, capsys):
-    words = ["cure", "--model", "tabletop", "--device", "cpu", "--choosing", "1", "--n", "1", "--out", str(tmp_path)]
+    words = ["cure", "--model", "auto", "--device", "cpu", "--choosing", "1", "--n", "1", "--out", str(tmp_path)]
     assert main([*words, "--entrants", "plain"]) == 0
     assert "What mends tabletop?" in capsys.readouterr().out
     assert "plain" in (tmp_path / "cures.csv").read_text() and (tmp_path / "cures.json").exists()

@@ -118,6 +118,10 @@ def test_the_earliest_times_that_keep_not_clearly_less_than_the_best_are_named()
         in page
     )
     assert ": 0.85, by -0.05 (-0.20 to +0.10)." in page
+    still = video.summarize(rows_of({**kept, "independent seeds": (1.0, 1.0)}, ways), ways)
+    assert "not clearly less are t0 200, t1 266: 0.90, by -0.10" in video_report.markdown(
+        [line for line in still if line["row"] != "t0 266, t1 333"], [], {**about, "split": "train"}
+    )
     assert "t0 1, t1 2 where a row does not say others; training prompts." in page and "was meant to" not in page
 
 

@@ -63,7 +63,9 @@ def _chosen(lines: Lines) -> str:
     """The earliest times that keep not clearly less than the best do."""
     times = [line for line in lines if line["row"] not in (PLAIN, INDEPENDENT)]
     best = max(times, key=lambda line: line["identity"]["value"])
-    first = next(line for line in times if line["against"][MOST]["high"] >= 0)
+    first = next(
+        (line for line in times if line["against"][MOST]["high"] >= 0), best
+    )  # where a still picture keeps more
     return (
         f"Most identity is kept with {best['row']}: {best['identity']['value']:.2f}. The earliest times that keep not clearly "
         f"less are {first['row']}: {first['identity']['value']:.2f}, by {_with(first['against'][MOST], '+.2f')}."
