@@ -11,6 +11,7 @@ import numpy as np
 from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.experiments import removal
 from maskunet.experiments.markdown import markdown_table
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS, method_of
@@ -18,6 +19,7 @@ from maskunet.methods.base import MethodSpec
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request, StepEvent
 from maskunet.records.disk import whole
+from maskunet.records.table import csv_text
 from maskunet.rewards.base import required
 from maskunet.tabletop.checker import Checker
 from maskunet.tabletop.inspector import Inspector
@@ -48,8 +50,8 @@ def evaluate(
         methods: to choose from, by name.
 
     Yields:
-        One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls; and what it
-        looks like (`inspector.KINDS`), if an inspector is there.
+        One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls; what it looks like
+        (`inspector.KINDS`), if an inspector is there; and where masks removed weights (`removal.columns`).
 
     Raises:
         ValueError: an unknown task, method, preset or setting, or no rewards.
@@ -88,12 +90,13 @@ def judge(
     case: Case, seed: int, events: Iterator, checker: Checker, inspector: Inspector | None = None
 ) -> dict[str, Any]:
     """Run a method's events to the end and judge the final image."""
-    ratios, final = {}, None  # by step: of the mask the solver went on with
+    kept, final = {}, None  # by step: of the mask the solver went on with
     for event in events:
-        if event.keep_ratio and event.best:
-            ratios[event.step] = sum(event.keep_ratio.values()) / len(event.keep_ratio)
+        if event.best:
+            kept[event.step] = event.keep_ratio or kept.get(event.step, {})  # the final event has none
         final = event if event.final else final
     picture = from_uint8(final.image)
+    ratios = [sum(sites.values()) / len(sites) for sites in kept.values() if sites]
     return {
         "task": case.task,
         "prompt": case.prompt,
@@ -102,7 +105,8 @@ def judge(
         **({"looks": inspector.kinds(picture)[0]} if inspector else {}),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
-        "keep_ratio": sum(ratios.values()) / len(ratios) if ratios else 1.0,
+        "keep_ratio": sum(ratios) / len(ratios) if ratios else 1.0,
+        **removal.columns(kept),
         "seconds": final.seconds,
         "unet_calls": final.unet_calls,
     }
@@ -231,8 +235,15 @@ def record(folder: Path) -> dict[str, Any]:
 
 
 def save(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table)."""
-    lines = summarize(rows)
+    """Write evaluation.json (what was run, summary, every row) and evaluation.md (the table).
+
+    With masks also removed.csv and a second table: where and when they removed weights.
+    """
+    lines, removed = summarize(rows), removal.summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
     whole.write(folder / "evaluation.json", text)
-    whole.write(folder / "evaluation.md", table(lines) + "\n")
+    whole.write(
+        folder / "evaluation.md", "\n\n".join([table(lines), *([removal.table(removed)] if removed else [])]) + "\n"
+    )
+    if removed:
+        whole.write(folder / "removed.csv", csv_text(removed))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskunet.commands.registry import main
-from maskunet.experiments import judges
+from maskunet.experiments import judges, removal
 from maskunet.experiments.cures import make, report
 from maskunet.experiments.cures.entrants import ENTRANTS, PLAIN
 from maskunet.experiments.cures.make import FIXED, SCALES, Study, best, subjects
@@ -26,6 +26,7 @@ def row(number, *, correct, looks="clean", split="test", rate=0.01, training=0, 
     return {
         "number": number, "correct": correct, "looks": looks, "held_out": number % 2 == 0, "split": split, "rate": rate,
         "training": training, "guidance": guidance, "features": states, "keep_ratio": 0.9, "seconds": 1.0,
+        "task": ("single", "two")[number % 2],
     }  # fmt: skip
 
 
@@ -62,6 +63,19 @@ def test_a_planted_cure_is_found_each_at_its_own_best_guidance(monkeypatch):
     assert light["unseen_prompts"] == 20 and light["removed"] == pytest.approx(0.1)
     assert light["frechet_change"] > 0 and plain["frechet_change"] == 0
     assert "+0.50" in report.verdict([plain, light]) and "more right than plain" in report.verdict([plain, light])
+
+
+def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
+    rows = planted()
+    there = removal.columns({0: {"up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q": 0.9}})
+    rows["light"] = [{**each, **there, "correct": each["correct"] and each["task"] == "two"} for each in rows["light"]]
+    lines = lines_of(rows, monkeypatch)
+    assert lines[1]["tasks"] == {"single": 0.0, "two": 0.75}
+    report.save(tmp_path, lines, {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": {}})
+    page, sheet_of = (tmp_path / "cures.md").read_text(), (tmp_path / "cures.csv").read_text()
+    assert "| masks, light | 0.00 | 0.75 |" in page and "| nothing but guidance | 0.25 | 0.25 |" in page
+    assert "| step 1 | 10.0% |" in page and "| block1 self q | 10.0% |" in page
+    assert "tasks" not in sheet_of and "block1" not in sheet_of
 
 
 def test_no_effect_is_called_none(monkeypatch):

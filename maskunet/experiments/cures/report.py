@@ -9,6 +9,7 @@ import numpy as np
 
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.evaluation.metrics.frechet import frechet_distance
+from maskunet.experiments import removal
 from maskunet.experiments.cures.entrants import PLAIN, Entrant
 from maskunet.experiments.cures.make import FIXED, Study, best, training
 from maskunet.experiments.markdown import markdown_table
@@ -18,6 +19,7 @@ from maskunet.tabletop.spoiling import CAPTIONS, CLEAN, PICTURES
 from maskunet.training import checkpoint
 
 MASKS = "light"  # what the others that learn are held against
+APART = ("tasks", "where")  # of a line, what has a table of its own
 RESAMPLES = 200
 FEWEST = 40  # pictures whose features have a spread worth comparing
 NOTES = (
@@ -35,6 +37,8 @@ NOTES = (
 
 def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) -> list[dict[str, Any]]:
     """One line per entrant with pictures and guidance scale, its own best first.
+
+    A line's `tasks` has the share correct by task, its `where` the lines of `removal.summarize`; the rest are figures.
 
     Args:
         reference: features (N, D) of clean renders.
@@ -58,7 +62,8 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
                 masks = rows.get(MASKS, []) if entrant.recipe and entrant.name != MASKS else []
                 masks = _at(masks, _best_scale(masks) if own["best"] else guidance)
                 figures = {**_figures(mine, plain, reference), **_over_masks(mine, masks)}
-                lines.append({**_about(study, entrant, mine), **own, **figures})
+                apart = dict(zip(APART, (_by_task(mine), removal.summarize(mine)), strict=True))
+                lines.append({**_about(study, entrant, mine), **own, **figures, **apart})
     return lines
 
 
@@ -108,6 +113,12 @@ def _figures(
         "seconds": float(np.mean([row["seconds"] for row in mine])),
         **_frechet(mine, plain, reference),
     }  # fmt: skip
+
+
+def _by_task(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The share correct of each task, over the trainings."""
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    return {task: float(np.mean([_right(row) for row in rows if row["task"] == task])) for task in tasks}
 
 
 def _right(row: Mapping[str, Any]) -> float:
@@ -225,8 +236,31 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     return "\n".join([
         f"# What mends {about['model']}?", "", *_corpus(about["corpus"]), verdict(lines), "",
         f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.", "",
-        *_left_out(about["left_out"]), table(lines), "", NOTES, "",
+        *_left_out(about["left_out"]), table(lines), "", NOTES, "", *_tasks(lines), *_where(lines),
     ])  # fmt: skip
+
+
+def _tasks(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each gets right and what it loses, task by task."""
+    best_ones = [line for line in lines if line["best"]]
+    if not best_ones:
+        return []
+    names = list(best_ones[0]["tasks"])
+    rows = [[line["title"], *(f"{line['tasks'].get(name, np.nan):.2f}" for name in names)] for line in best_ones]
+    head = ["entrant", *(name.replace("_", " ") for name in names)]
+    return ["## By task", "", "Share correct, each at its own best guidance.", "", markdown_table(head, rows), ""]
+
+
+def _where(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which weights go, of those with masks."""
+    masked = [line for line in lines if line["best"] and line["where"]]
+    if not masked:
+        return []
+    shares = [{each["where"]: f"{each['removed']:.1%}" for each in line["where"]} for line in masked]
+    rows = [[place, *(share.get(place, "") for share in shares)] for place in shares[0]]
+    told = "Share of the weights removed, each at its own best guidance: by denoising step, then by kind of site."
+    head = ["", *(line["title"] for line in masked)]
+    return ["## When and where masks remove weights", "", told, "", markdown_table(head, rows), ""]
 
 
 def _corpus(shares: Mapping[str, float]) -> list[str]:
@@ -254,5 +288,6 @@ def _left_out(titles: Sequence[str]) -> list[str]:
 def save(folder: Path, lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write cures.json, cures.csv and cures.md."""
     whole.write(folder / "cures.json", json.dumps({"about": about, "lines": lines}, indent=1) + "\n")
-    whole.write(folder / "cures.csv", csv_text(lines))
+    flat = [{name: value for name, value in line.items() if name not in APART} for line in lines]
+    whole.write(folder / "cures.csv", csv_text(flat))
     whole.write(folder / "cures.md", markdown(lines, about))
