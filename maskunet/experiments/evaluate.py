@@ -90,13 +90,13 @@ def judge(
     case: Case, seed: int, events: Iterator, checker: Checker, inspector: Inspector | None = None
 ) -> dict[str, Any]:
     """Run a method's events to the end and judge the final image."""
-    kept, final = {}, None  # by step: of the mask the solver went on with
+    chosen, final = {}, None  # by step: of the mask the solver went on with
     for event in events:
-        if event.best:
-            kept[event.step] = event.keep_ratio or kept.get(event.step, {})  # the final event has none
+        if event.best and not event.final:
+            chosen[event.step] = event
         final = event if event.final else final
     picture = from_uint8(final.image)
-    ratios = [sum(sites.values()) / len(sites) for sites in kept.values() if sites]
+    kept = [event.kept for event in chosen.values() if event.kept is not None]
     return {
         "task": case.task,
         "prompt": case.prompt,
@@ -105,8 +105,8 @@ def judge(
         **({"looks": inspector.kinds(picture)[0]} if inspector else {}),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
-        "keep_ratio": sum(ratios) / len(ratios) if ratios else 1.0,
-        **removal.columns(kept),
+        "keep_ratio": sum(kept) / len(kept) if kept else 1.0,
+        **removal.columns(chosen),
         "seconds": final.seconds,
         "unet_calls": final.unet_calls,
     }

@@ -7,31 +7,30 @@ import numpy as np
 
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.experiments.markdown import markdown_table
+from maskunet.records import StepEvent
 from maskunet.records.site_stats import name_of
 
 BY_STEP, BY_SITE = "removed_by_step", "removed_by_site"
 DIGITS = 4  # of a share on disk
 
 
-def columns(kept: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+def columns(chosen: Mapping[int, StepEvent]) -> dict[str, Any]:
     """What a picture's row says of it.
 
     Args:
-        kept: by step the share of weights kept of each site, in [0, 1]; a site that is not there has no mask then.
+        chosen: by step the event of the mask that the solver went on with; one without masks removes nothing.
 
     Returns:
-        `BY_STEP`: the mean share removed over the sites, by step; `BY_SITE`: over the steps, by the site's name. Nothing
-        where no step had a mask.
+        `BY_STEP`: the share removed of all masked sites' weights, in [0, 1], step by step; `BY_SITE`: a site's mean over
+        the steps, by its name. Nothing where no step had a mask.
     """
-    sites = list(dict.fromkeys(site for step in kept.values() for site in step))
+    events = [chosen[step] for step in sorted(chosen)]
+    sites = dict.fromkeys(site for event in events for site in event.keep_ratio)
     if not sites:
         return {}
-    shares = 1 - np.array([[kept[step].get(site, 1.0) for site in sites] for step in sorted(kept)])
-    by_step, by_site = np.round(shares.mean(1), DIGITS), np.round(shares.mean(0), DIGITS)
-    return {
-        BY_STEP: by_step.tolist(),
-        BY_SITE: {name_of(site): share for site, share in zip(sites, by_site.tolist(), strict=True)},
-    }
+    by_step = [0.0 if event.kept is None else round(1 - event.kept, DIGITS) for event in events]
+    by_site = {site: 1 - float(np.mean([event.keep_ratio.get(site, 1.0) for event in events])) for site in sites}
+    return {BY_STEP: by_step, BY_SITE: {name_of(site): round(share, DIGITS) for site, share in by_site.items()}}
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

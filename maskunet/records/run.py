@@ -26,7 +26,8 @@ class StepEvent:
         rewards: each reward by name, and "total", their weighted sum; empty if none was computed.
         base_rewards: the same of what the unmasked picture looked like at this step.
         loss: what was minimized, or None.
-        keep_ratio: share of weights kept per site name, in [0, 1]; empty without masks.
+        keep_ratio: share of weights kept per site name, in [0, 1]; empty without masks. kept: share of all these sites'
+            weights together, so that a large site counts for more; None without masks.
         seconds: since the method began.
         unet_calls: U-Net evaluations so far, both halves of a guided one as one.
         peak_bytes: peak accelerator memory so far, or None on a CPU.
@@ -49,6 +50,7 @@ class StepEvent:
     base_rewards: Mapping[str, float] = field(default_factory=dict)
     loss: float | None = None
     keep_ratio: Mapping[str, float] = field(default_factory=dict)
+    kept: float | None = None
     seconds: float = 0.0
     unet_calls: int = 0
     peak_bytes: int | None = None
@@ -61,12 +63,11 @@ class StepEvent:
 
     def row(self) -> dict[str, Any]:
         """The event's numbers as one flat row of steps.csv."""
-        ratios = list(self.keep_ratio.values())
         return {
             "step": self.step, "timestep": self.timestep, "update": self.update,
             **{f"reward_{name}": _finite(value) for name, value in self.rewards.items()},
             **{f"base_reward_{name}": _finite(value) for name, value in self.base_rewards.items()},
-            "loss": _finite(self.loss), "keep_ratio": sum(ratios) / len(ratios) if ratios else None,
+            "loss": _finite(self.loss), "keep_ratio": self.kept,
             "best": self.best, "final": self.final,
             "seconds": round(self.seconds, 4), "unet_calls": self.unet_calls,
         }  # fmt: skip
@@ -92,7 +93,8 @@ class Run:
         base_rewards, rewards: of base.png and result.png, by name, with "total".
         base_verdict, verdict: whether base.png and result.png show the prompt, where that can be told: "right", True,
             False or None; "saw", the things in words; "spoiled", how, or "". Empty of other models.
-        keep_ratio: mean share of weights kept over all sites and steps; 1.0 without masks.
+        keep_ratio: share of the masked sites' weights kept, mean over steps; a large site counts for more. 1.0 without
+            masks.
         base_seconds, seconds: wall time of the base image and of the result.
         rows: `StepEvent.row` of every event of the method.
         base_image, result_image: (H, W, 3) uint8; base_image is None if none was made.

@@ -212,5 +212,4 @@ def _keep_ratio(stats: SiteStats | None, best: StepEvent) -> float:
     """Share of all the sites' weights that were kept, mean over steps; a large site counts for more."""
     if stats is not None:
         return 1 - float(stats.removed.sum() / (stats.weights.sum() * len(stats.timesteps)))
-    ratios = list(best.keep_ratio.values())  # stopped within the first step
-    return sum(ratios) / len(ratios) if ratios else 1.0
+    return 1.0 if best.kept is None else best.kept  # stopped within the first step

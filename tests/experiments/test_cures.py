@@ -13,6 +13,7 @@ from maskunet.experiments.cures.entrants import ENTRANTS, PLAIN
 from maskunet.experiments.cures.make import FIXED, SCALES, Study, best, subjects
 from maskunet.experiments.tables import world
 from maskunet.library import networks
+from maskunet.records import StepEvent
 from maskunet.tabletop.spoiling import PRESETS
 from maskunet.tabletop.tasks import TASKS
 from maskunet.training import sheet, sources
@@ -67,7 +68,8 @@ def test_a_planted_cure_is_found_each_at_its_own_best_guidance(monkeypatch):
 
 def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
     rows = planted()
-    there = removal.columns({0: {"up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q": 0.9}})
+    site = "up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+    there = removal.columns({0: StepEvent(step=0, steps=1, timestep=1, keep_ratio={site: 0.9}, kept=0.9)})
     rows["light"] = [{**each, **there, "correct": each["correct"] and each["task"] == "two"} for each in rows["light"]]
     lines = lines_of(rows, monkeypatch)
     assert lines[1]["tasks"] == {"single": 0.0, "two": 0.75}

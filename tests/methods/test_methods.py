@@ -16,6 +16,7 @@ from maskunet.masks.masked_unet import MaskedLinear, MaskedUNet
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.methods.base import mask_generator, to_uint8
+from maskunet.methods.base.report import Reporter
 from maskunet.methods.maskunet_free.method import OFFICIAL, PAPER
 from maskunet.records import Request
 from maskunet.records.disk.hub import MissingWeights
@@ -121,6 +122,17 @@ def test_a_random_mask_removes_the_share_it_was_asked_to(tiny_sd15):
     weights = sum(s.weights for s in sites) * 4
     kept = sum(e.keep_ratio[s.name] * s.weights for e in run(tiny_sd15, "random_mask", settings)[:4] for s in sites)
     assert abs(kept / weights - 0.75) < 5 * math.sqrt(0.75 * 0.25 / weights)
+
+
+def test_an_event_says_what_share_of_all_weights_is_kept_in_which_a_large_site_counts_for_more(tiny_sd15):
+    largest = max(find_sites(tiny_sd15.unet), key=lambda site: site.weights)
+    report = Reporter(tiny_sd15, 1, Request(prompt="a red cube"))
+    assert report(0, 1).kept is None
+    kept = {site.name: float(site.name != largest.name) for site in find_sites(tiny_sd15.unet)}
+    weights = sum(site.weights for site in find_sites(tiny_sd15.unet))
+    event = report(0, 1, kept=kept)
+    assert event.kept == pytest.approx(1 - largest.weights / weights) == event.row()["keep_ratio"]
+    assert event.kept < np.mean(list(event.keep_ratio.values())) - 1e-3
 
 
 def drawn(count, generator):

@@ -88,11 +88,11 @@ def test_a_row_is_plain_json_even_with_a_reward_that_is_not_a_number():
     event = StepEvent(
         step=2, steps=4, timestep=500, update=1, updates=3, loss=math.inf,
         rewards={"image_reward": math.nan, "total": 1.5},
-        keep_ratio={"a": 0.5, "b": 1.0}, image=np.zeros((2, 2, 3), np.uint8),
+        keep_ratio={"a": 0.5, "b": 1.0}, kept=0.9, image=np.zeros((2, 2, 3), np.uint8),
     )  # fmt: skip
     row = json.loads(json.dumps(event.row(), allow_nan=False))
     assert row["reward_image_reward"] is None
     assert row["loss"] is None
     assert row["reward_total"] == 1.5
-    assert row["keep_ratio"] == 0.75
+    assert row["keep_ratio"] == 0.9
     assert (row["step"], row["timestep"], row["update"]) == (2, 500, 1)

@@ -32,6 +32,7 @@ class Reporter:
         self.step, self.timestep = 0, 0  # of the newest event
         self.said = ""
         self._collector: Collector | None = None
+        self._sizes: dict[str, int] = {}  # weights of each site
 
     def __call__(
         self,
@@ -71,6 +72,7 @@ class Reporter:
             image=None if image is None else to_uint8(image)[0],
             rewards=numbers(rewards or {}),
             keep_ratio=dict(kept),
+            kept=self._together(kept),
             stats=stats,
             masks=self._packed(used) if used and self.keep_masks else None,
             seconds=time.perf_counter() - self.began,
@@ -101,6 +103,14 @@ class Reporter:
             sites = [site for site in find_sites(self.model.unet) if site.name in used]
             self._collector = Collector(self.model.unet, sites)
         return self._collector(int(timestep), used, logits)
+
+    def _together(self, kept: Mapping[str, float]) -> float | None:
+        """The share of all these sites' weights together; None if there are none."""
+        if not kept:
+            return None
+        self._sizes = self._sizes or {site.name: site.weights for site in find_sites(self.model.unet)}
+        sizes = [self._sizes[name] for name in kept]
+        return sum(share * size for share, size in zip(kept.values(), sizes, strict=True)) / sum(sizes)
 
     def _packed(self, used: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         """The masks of every site in bits; one that was left out keeps all of its weights."""
