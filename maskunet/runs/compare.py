@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,7 +64,8 @@ def compare(
     record = recorder(run_id, filled(request, spec, model), spec, settings, weights, model, rewards)
     with UpBlocks(model.unet, watched=record.request.previews) as blocks:
         if with_base:
-            plain = replace(methods["plain"], presets={"same": _shared(methods["plain"], settings)})
+            alike = methods["plain"].settings("", methods["plain"].taking_over(settings))
+            plain = replace(methods["plain"], presets={"same": alike})
             record.base_settings = plain.settings()
             known = {} if bases is None else bases
             with closing(_base(model, rewards, record, plain, known, blocks, spec.needs_rewards)) as events:
@@ -134,13 +135,6 @@ def null_mask(model: DiffusionModel, request: Request, plain: MethodSpec) -> Ite
         under_ones = yield from picture(replace(model, unet=unet))
     alone = yield from picture(model)
     yield float(np.abs(alone - under_ones).max())
-
-
-def _shared(plain: MethodSpec, settings: Any) -> Any:
-    """Plain's settings with the method's values, so that the masks are the only difference."""
-    default = plain.settings()
-    shared = {f.name for f in fields(default)} & {f.name for f in fields(settings)}
-    return replace(default, **{name: getattr(settings, name) for name in shared})
 
 
 def _base(

@@ -112,10 +112,11 @@ class _Work:
         studio = self._studio
         if not studio._library.is_loaded(self.request.model, self.request.added):
             studio._queue.publish(job, "loading")
-        needs = method_of(self.request.method, studio._methods).needs_rewards
-        loaded = studio._library.load(self.request.model, with_rewards=needs, added=self.request.added)
+        spec = method_of(self.request.method, studio._methods)
+        loaded = studio._library.load(self.request.model, with_rewards=spec.needs_rewards, added=self.request.added)
         job.worked, videos = time.monotonic(), []
-        plain = replace(self.request, method="plain", preset="", settings={})
+        alike = studio._methods["plain"].taking_over(spec.settings(self.request.preset, self.request.settings))
+        plain = replace(self.request, method="plain", preset="", settings=alike)
         for request in [plain, self.request][self.request.method == "plain" :]:
             with closing(make(loaded.model, loaded.rewards, request, self.motion)) as events:
                 for item in events:

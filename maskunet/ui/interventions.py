@@ -113,7 +113,7 @@ def decides(request: Request) -> str:
     """What a picture follows from, as a text."""
     return repr((
         request.prompt, request.negative_prompt, request.seed, request.model, request.method, request.steps,
-        request.guidance, sorted(request.settings.items()),
+        request.guidance, request.added, sorted(request.settings.items()),
     ))  # fmt: skip
 
 

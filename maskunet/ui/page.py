@@ -3,13 +3,12 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from maskunet.records import JobEvent, MaskSet, Run
+from maskunet.records import JobEvent, MaskSet, Request, Run
 from maskunet.runs import run_folder
 from maskunet.ui import (
     column,
@@ -176,13 +175,20 @@ class Page:
         """Name, one sentence, and the machine in chips."""
         return header(self.studio.status(), story.BUTTON)
 
+    def request(self, values: controls.Values) -> Request:
+        """What the form says.
+
+        Raises:
+            ValueError: a value is out of range.
+        """
+        known = values.preset in self.presets.get(values.method, ())
+        return controls.request(values if known else values._replace(preset=""))  # the method changed a moment ago
+
     def start(self, visitor: gr.Request, *values: Any) -> tuple[Any, ...]:
         """Queue what the controls say; the job's id goes to the browser, so that a reload finds it."""
         *fields, owner = values
         owner = remembered.owner(owner)
-        asked = controls.request(controls.Values(*fields))
-        if asked.preset not in self.presets.get(asked.method, ()):
-            asked = replace(asked, preset="")  # the method changed a moment ago: its default
+        asked = self.request(controls.Values(*fields))
         job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
         started = '<div class="status">…</div>'
         return remembered.job(job_id, asked), owner, {}, started, gr.Button(interactive=False)

@@ -49,6 +49,19 @@ def test_the_plain_and_the_masked_video_are_made_and_left_as_files(studio, libra
     assert np.array_equal(np.asarray(again), np.asarray(one))
 
 
+@pytest.mark.parametrize("second_order", [True, False])
+def test_plain_is_sampled_by_the_solver_of_the_method_beside_it(studio, second_order):
+    asked = replace(ASKED, settings={"second_order": second_order, "guidance_until": 0.5, "removed": 0.0})
+    job = studio.videos.start(asked, MOTION)
+    *_, last = studio.events(job)
+    assert last.phase == "done", last.message
+    plain, masked = (Image.open(each) for each in studio.videos.animations(job))
+    for frame in range(MOTION.frames):
+        plain.seek(frame)
+        masked.seek(frame)
+        assert np.array_equal(np.asarray(plain.convert("RGB")), np.asarray(masked.convert("RGB")))
+
+
 def test_plain_is_made_once_and_old_files_make_room(studio, monkeypatch):
     monkeypatch.setattr(videos, "KEPT", 1)
     jobs = []

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from gradio_client import Client
@@ -12,11 +13,24 @@ from PIL import Image
 
 from maskunet.records import Request
 from maskunet.records.grid import GridPlan
+from maskunet.ui import controls
 from maskunet.ui.html import grid as views
+from maskunet.ui.page import Page
+from maskunet.ui.tabs import grid
 from tests.support.serving import needs_browser, reload
 
 ROOT = Path(__file__).parents[2]
 EVIL = '<img src=x onerror="alert(1)">'
+
+
+def test_a_preset_of_the_method_that_was_chosen_before_gives_way_to_the_new_ones_default():
+    page = SimpleNamespace(presets={"plain": ("second_order", "first_order")})
+    page.request = lambda values: Page.request(page, values)
+    form = {"prompt": "a cube", "negative": "", "seed": "1", "model": "tiny", "method": "plain"}
+    axes = ("seed", "1,2", "", "", "", "")
+    for preset, wanted in (("official", ""), ("first_order", "first_order")):
+        made = grid.asked(page, *axes, *controls.Values(**form, preset=preset))
+        assert (made.request.method, made.request.preset) == ("plain", wanted)
 
 
 @needs_browser

@@ -1,15 +1,16 @@
 """The Intervene tab without a browser: what a click means, what is undone, what is read out."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from maskunet.records import Card
+from maskunet.records import Card, Request
 from maskunet.records.causal_map import CausalMap
 from maskunet.records.selection import Network, parse
 from maskunet.ui.html import intervene as views
-from maskunet.ui.interventions import MOST_TRIED, Session, Wish, clicked, directions
+from maskunet.ui.interventions import MOST_TRIED, Session, Wish, clicked, decides, directions
 from maskunet.ui.tabs import intervene
 
 SITES = tuple(
@@ -103,6 +104,15 @@ def test_what_was_tried_is_listed_once_and_found_again():
     html = views.tried(session.tried, session.run)
     assert html.count("<button") == MOST_TRIED and html.count("aria-current") == 1
     assert "reward +0.50" in html and "Without head28" in html
+
+
+def test_the_same_parts_out_of_a_model_with_something_on_it_are_another_picture():
+    asked = Request(prompt="a red cube", method="knock_out", settings={"what": "up1"})
+    others = (
+        {"loras": ("shiny:0.5",)}, {"embeddings": ("mine",)}, {"loras": ("shiny",), "lora_masks": "base"}, {"seed": 7},
+    )  # fmt: skip
+    keys = {decides(asked), *(decides(replace(asked, **other)) for other in others)}
+    assert len(keys) == 1 + len(others) and decides(replace(asked, previews=False)) == decides(asked)
 
 
 def test_the_pair_has_rewards_and_verdicts_and_every_text_is_only_text():

@@ -108,8 +108,10 @@ def make(
 
 
 def _request(way: Way, asked: Request, like: Mapping[str, Any] | None) -> Request:
+    """The way's request; all are sampled by the same solver."""
     request = entrant(way.method).request(asked)
-    return replace(request, settings={"removed": 1 - like["keep_ratio"]}) if like else request
+    removed = {"removed": 1 - like["keep_ratio"]} if like else {}
+    return replace(request, settings={**request.settings, "second_order": True, **removed})
 
 
 def _made(loaded: Loaded, way: Way, request: Request, motion: Motion, should_stop: Callable[[], str]) -> Video | None:

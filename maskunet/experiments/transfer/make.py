@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from maskunet import seeds
 from maskunet.experiments.evaluate import drawn
-from maskunet.experiments.race.entrants import Entrant
 from maskunet.experiments.trained import offer
 from maskunet.library.library import Loaded
 from maskunet.masks import algebra, held
@@ -20,6 +19,7 @@ from maskunet.methods import SPECS
 from maskunet.records import Request, held_mask
 from maskunet.records.held_mask import HeldMask
 from maskunet.runs import mask_sources
+from maskunet.runs.entrant import Entrant
 from maskunet.tabletop.tasks import TASKS, Case, cases
 
 BATCH = 7  # pictures under one mask that share U-Net calls, always the same ones
@@ -189,7 +189,8 @@ def _made(study: Study, base: str, source: Entrant, number: int, variant: str) -
     if variant == "seed":
         seed = seeds.of_prompt(seed, 1)
     asked = source.request(_request(study, base, case, seed))
-    asked = replace(asked, keep_masks=True, statistics=False, settings=source.named())
+    same = {"second_order": True}  # as those pictures are sampled that are made under the mask
+    asked = replace(asked, keep_masks=True, statistics=False, settings={**source.named(), **same})
     settings = source.spec.settings(asked.preset, asked.settings)
     with closing(source.spec.run(loaded.model, loaded.rewards, asked, settings)) as events:
         return mask_sources.of_events(loaded.model, events, asked, settings)

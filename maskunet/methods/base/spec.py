@@ -1,7 +1,7 @@
 """What every method is: its SPEC, its settings from preset and overrides, and the trained file it may use."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,6 +79,11 @@ class MethodSpec:
             ValueError: no such preset or setting, or a value out of the range in its metadata.
         """
         return plugins.chosen(self.presets, self.name, preset, overrides)
+
+    def taking_over(self, settings: Any) -> dict[str, Any]:
+        """Which of another method's settings this one has too, such as its solver, so that nothing else differs."""
+        mine = {each.name for each in fields(self.settings())}
+        return {each.name: getattr(settings, each.name) for each in fields(settings) if each.name in mine}
 
 
 def trained_part(files: Mapping[str, Path], name: str, what: str, train: str) -> tuple[str, Path]:

@@ -108,7 +108,7 @@ class Compare(Part):
 
         def check(visitor: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
             *fields, owner = values
-            asked = controls.request(controls.Values(*fields))
+            asked = page.request(controls.Values(*fields))
             job = page.studio.null_mask(asked, owner=remembered.owner(owner), address=visitor.client.host)
             for event in answered(page.studio, job):
                 over = event.phase in ("done", "stopped", "failed")

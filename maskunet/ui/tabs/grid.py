@@ -60,7 +60,7 @@ class GridTab(Part):
         asked = [*fields, *c.inputs()]
         shown = [self.start, self.stop, self.status, self.cells, self.row, *self.files]
         c.method.change(self.offer, c.method, [which for which, _ in self.axes], **QUICK)
-        changes = [*(each.change for each in fields), c.method.change, c.model.change, c.steps.change]
+        changes = [*(each.change for each in fields), c.method.change, c.preset.change, c.model.change, c.steps.change]
         gr.on(changes, self.tell, asked, self.plan, trigger_mode="always_last", **QUICK)
         begun = self.start.click(self.begin, [*asked, page.owner], [self.job, page.owner], **QUEUED)
         begun.success(self.follow, self.job, shown, **QUEUED)
@@ -76,7 +76,7 @@ class GridTab(Part):
     def tell(self, *values: Any) -> str:
         """What the grid takes, or why it cannot be made."""
         try:
-            return views.plan(self.studio.plan(asked(*values)))
+            return views.plan(self.studio.plan(asked(self.page, *values)))
         except ValueError as error:
             return f'<p class="status failed">{escape(sentence(error))}</p>'
 
@@ -84,7 +84,7 @@ class GridTab(Part):
         """Queue what the fields say; the job's id goes to the browser, so that a reload finds it."""
         *fields, owner = values
         owner = remembered.owner(owner)
-        return self.studio.start(asked(*fields), owner=owner, address=visitor.client.host), owner
+        return self.studio.start(asked(self.page, *fields), owner=owner, address=visitor.client.host), owner
 
     def follow(self, job: str | None) -> Iterator[tuple[Any, ...]]:
         """Show the newest grid from now to its end; also after a reload, also when it is over."""
@@ -177,7 +177,7 @@ def choices(page: "Page", method: str) -> list[tuple[str, str]]:
     return [(grid_words.NOTHING, ""), *((name, name) for name in names)]
 
 
-def asked(*values: Any) -> GridRequest:
+def asked(page: "Page", *values: Any) -> GridRequest:
     """The grid that the fields hold: names and values of three axes, then those of the form.
 
     Raises:
@@ -188,7 +188,7 @@ def asked(*values: Any) -> GridRequest:
     given = controls.Values(*form)
     if "prompt" in dict(axes):
         given = given._replace(prompt="-")
-    return GridRequest(request=controls.request(given), axes=axes)
+    return GridRequest(request=page.request(given), axes=axes)
 
 
 def offered(studio: Studio) -> bool:

@@ -64,9 +64,7 @@ class VideoTab(Part):
         """Queue what the fields say; the job's id goes to the browser, so that a reload finds it."""
         *form, owner = values
         owner, moves = remembered.owner(owner), motion(*form[:4])
-        asked = controls.request(controls.Values(*form[4:]))
-        if asked.preset not in self.page.presets.get(asked.method, ()):  # the method changed a moment ago
-            asked = controls.request(controls.Values(*form[4:])._replace(preset=""))
+        asked = self.page.request(controls.Values(*form[4:]))
         return self.studio.start(asked, moves, owner=owner, address=visitor.client.host), owner
 
     def follow(self, job: str | None) -> Iterator[tuple[Any, ...]]:
