@@ -31,7 +31,7 @@ def draw(found: Mapping[str, Any]) -> Figure:
     """Draw the curves; each ends, with its 95 % interval, where the entrant's budget ends.
 
     Args:
-        found: race.json, or what `maskunet.race.report.report` returns.
+        found: race.json, or what `maskunet.experiments.race.report.report` returns.
 
     Raises:
         ValueError: nobody has run.

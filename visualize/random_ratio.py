@@ -30,7 +30,7 @@ def draw(study: Mapping[str, Any]) -> Figure:
     """Draw one line per kind of mask, with bands for the 95 % intervals.
 
     Args:
-        study: study.json, or what `maskunet.study.summarize` returns.
+        study: study.json, or what `maskunet.experiments.study.summarize` returns.
 
     Raises:
         ValueError: the study has no masked pictures.

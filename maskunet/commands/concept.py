@@ -63,7 +63,8 @@ def run(options: Options) -> None:
     """Make a concept mask, list those that there are, or study them all.
 
     Raises:
-        ValueError: an unknown concept, or one that no picture shows; says what to do.
+        ValueError: an unknown concept, one that hardly any picture shows, or one whose first round harms what must
+            stay; says what to do.
     """
     {"make": _make, "list": _list, "study": _study}[options.action](options)
 
@@ -90,6 +91,7 @@ def _make(options: Options) -> None:
             f"{len(last.removed):,} weights gone: {options.concept} seen in {last.seen:.0%} of the pictures; what must "
             f"stay wins {wins}\n"
         )
+    make.check(concept, making, last)
     sys.stderr.write(f"{make.ENDS[last.end]}\n")
     mask = make.held_mask(model, concept, making, last, {"command": command_line("concept", options)})
     held_mask.save(mask, path)

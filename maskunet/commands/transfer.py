@@ -66,9 +66,9 @@ def run(options: Options) -> None:
 
 def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
     from maskunet.experiments import judges
-    from maskunet.experiments.race.entrants import entrant
     from maskunet.experiments.transfer import make
     from maskunet.records import Request
+    from maskunet.runs.entrant import entrant
 
     sources = [entrant(name) for name in options.sources]
     if len(options.models) > 2:

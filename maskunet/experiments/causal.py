@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from maskunet.diffusion import denoise
 from maskunet.evaluation.intervals import bootstrap, sign_test
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
 from maskunet.masks.selection import heads_of
@@ -202,7 +202,7 @@ def table(found: Mapping[str, Any]) -> str:
     part = "head of a matrix" if any(parse(x["what"])[0].heads for x in found["cells"]) else "matrix"
     blocks = [(f"one {part} of `{x['what']}`", f"{x['n']} x {x['places']}", *_told(x)) for x in found["blocks"]]
     cells = sorted(found["cells"], key=lambda cell: -cell["distance"])
-    rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), f"{x['p']:.3f}") for x in cells]
+    rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), p_value(x["p"])) for x in cells]
     return (
         f"Plain pictures: {plain['n']}, correct {plain['correct']}.\n\n{markdown_table(head, blocks)}\n\n"
         f"{markdown_table([*head, 'p'], rows)}"

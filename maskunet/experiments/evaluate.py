@@ -12,7 +12,7 @@ from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
 from maskunet.experiments import removal
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
@@ -208,7 +208,7 @@ def paired_line(name: str, found: Mapping[str, Any]) -> str:
     return (
         f"Against {name}, {found['n']} pairs: total reward {found['reward']:+.3f} "
         f"(95 % {found['low']:+.3f} to {found['high']:+.3f}); correct {found['fixed']} more, {found['broken']} "
-        f"fewer, sign test p = {found['p']:.3f}."
+        f"fewer, sign test {p_value(found['p'], named=True)}."
     )
 
 

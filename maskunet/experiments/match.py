@@ -10,7 +10,7 @@ from typing import Any
 
 from maskunet.evaluation.intervals import bootstrap, holm, wilson
 from maskunet.experiments.evaluate import judge
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.race.report import complete, paired
 from maskunet.library.library import Loaded
 from maskunet.records import Request
@@ -114,7 +114,7 @@ def tables(found: Mapping[str, Any]) -> str:
         (
             f"{x['entrant']} − {x['against']}", f"{x['total']:+.3f}", f"{x['total_low']:+.3f} to {x['total_high']:+.3f}",
             f"{x['correct']:+.3f}", f"{x['correct_low']:+.3f} to {x['correct_high']:+.3f}",
-            f"{x['fixed']} / {x['broken']}", f"{x['p']:.3f}", f"{x['p_holm']:.3f}",
+            f"{x['fixed']} / {x['broken']}", p_value(x["p"]), p_value(x["p_holm"]),
         )
         for x in found["pairs"]
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from torch import nn
 
 from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.evaluate import judge, paired
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.library.library import Loaded
 from maskunet.masks.mask import window_width
 from maskunet.masks.sites import find_sites
@@ -212,7 +212,7 @@ def table(found: Mapping[str, Any]) -> str:
             f"{x['win_rate']:.3f}", f"{x['win_low']:.3f} to {x['win_high']:.3f}",
             f"{x['reward']:+.3f}", f"{x['reward_low']:+.3f} to {x['reward_high']:+.3f}",
             f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}",
-            f"{x['fixed']}", f"{x['broken']}", f"{x['p']:.3f}",
+            f"{x['fixed']}", f"{x['broken']}", p_value(x["p"]),
         )
         for x in found["summary"]
     ]  # fmt: skip

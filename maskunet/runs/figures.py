@@ -1,4 +1,4 @@
-"""python -m maskunet figures: every plot of a finished run as files, and the numbers behind each."""
+"""Every plot of a finished run as files, and the numbers behind each."""
 
 import shutil
 from collections.abc import Iterator

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from maskunet.tabletop import on_disk
 from maskunet.tabletop.scenes import COLORS, SHAPES, SIZES, TEXTURES, Thing
 
-STRIDE = 4
 THRESHOLD = 0.4  # of the heat; chosen on training renders
 GROUPS = {"shape": SHAPES, "color": tuple(COLORS), "texture": TEXTURES, "size": tuple(SIZES)}
 

@@ -1,7 +1,7 @@
 """Every label and message of the Video tab."""
 
 TITLE = "Video"
-FRAMES, RIGHT, DOWN, MASKS = "Frames", "Right, % a frame", "Down, % a frame", "Masks"
+FRAMES, RIGHT, DOWN, MASKS = "Frames", "Right, % per frame", "Down, % per frame", "Masks"
 MASKS_PER = (("of frame 1", "video"), ("of each frame", "frame"))
 MAKE, STOP = "Make video", "Stop and keep"
 EMPTY = "A few frames of the prompt, plain and masked, from the same noise."
@@ -21,8 +21,8 @@ PHASES = {
 MAKING = ("Plain video", "Masked video")
 FIGURES = {
     "moved": "Motion, right and down, a frame",
-    "consistency": "Correlation of neighboring frames; a still has 1",
-    "same_as_first": "Frames with frame 1's things, by the checker",
+    "consistency": "Correlation of neighboring frames; 1 for a still picture",
+    "same_as_first": "Frames with frame 1’s things, by the checker",
     "right_frames": "Frames that show the prompt",
     "removed": "Weights removed",
     "seconds": "Time",
@@ -31,4 +31,4 @@ FIGURES = {
 
 def asked(right: float, down: float) -> str:
     """The motion that was asked for."""
-    return f"Asked: {right:+.1%} right, {down:+.1%} down a frame."
+    return f"Requested per frame: {right:+.1%} right, {down:+.1%} down."

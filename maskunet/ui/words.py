@@ -91,7 +91,9 @@ INTERVALS, NOT_MEASURED = "Brackets are 95 % intervals.", "not measured"
 HOW_MEASURED = "How to read these"
 # The Train tab.
 TRAIN = "Train"
-TRAIN_INTRO = "A short training on this computer, on rendered scenes or your own pictures. Making pictures comes first."
+TRAIN_INTRO = (
+    "A short training on this computer, on rendered scenes or your own pictures. Pictures take priority over training."
+)
 RECIPE, TRAINING_NAME = "Recipe", "Name"
 OWN_PICTURES = "Your pictures: 3 to 10 of one thing"
 TRAIN_SETTINGS = {

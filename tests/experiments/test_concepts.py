@@ -10,7 +10,18 @@ import pytest
 import torch
 
 from maskunet.commands.registry import main
-from maskunet.experiments.concepts import attribution, concept, listed, make, relations, report, study, subjects, taught
+from maskunet.experiments.concepts import (
+    attribution,
+    concept,
+    figures,
+    listed,
+    make,
+    relations,
+    report,
+    study,
+    subjects,
+    taught,
+)
 from maskunet.experiments.concepts.concept import ATTRIBUTES, TabletopConcept, judges, worded
 from maskunet.experiments.concepts.study import Study
 from maskunet.library.library import Loaded
@@ -20,6 +31,7 @@ from maskunet.records import Request, held_mask
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop.scenes import Thing
 from maskunet.tabletop.tasks import Case
+from maskunet.training import checkpoint
 from tests.support import tiny_library
 from tests.support.tiny_benchmarks import write_clip
 
@@ -132,6 +144,19 @@ def test_what_shows_a_concept_names_it_and_what_stays_is_something_else(one):
     assert len({*subjects.showing(one, 32)}) == len({*subjects.others(one, 32)}) == 32
 
 
+def test_more_pictures_than_prompts_take_other_noise():
+    for found, few in ((subjects.others(RED, 200), subjects.others(RED, 32)), (subjects.showing(RED, 200), [])):
+        assert len({*found}) == len({(each.prompt, each.seed) for each in found}) == 200 and {*few} <= {*found}
+    assert sum("count" in dict(each.words) for each in subjects.others(RED, 200)) == 50
+
+
+@pytest.mark.parametrize("name", ["small", "binding"])
+def test_a_concept_that_no_prompt_names_cannot_be_judged(name):
+    one = TabletopConcept(name=name, attribute="size" if name == "small" else "relation")
+    with pytest.raises(ValueError, match=f"No prompt names “{name}”"):
+        subjects.showing(one, 1)
+
+
 def test_the_checkers_word_on_a_picture():
     red = Thing("cube", "red", "striped")
     words = {"texture": "striped", "color": "red", "shape": "cube"}
@@ -196,6 +221,35 @@ def test_a_study_that_is_stopped_after_every_step_makes_each_picture_once(asked,
         [*study.run(replace(asked, steps=3))]
     (random,) = asked.out.glob("masks/random_*.safetensors")
     assert len(held_mask.load(random).at(0)) == len(held_mask.load(asked.mask("red")).at(0))
+
+
+def test_a_study_is_stopped_within_a_loras_training_and_goes_on_there(asked, monkeypatch):
+    monkeypatch.setattr(make, "_look", _planted_look)
+    for name, value in {"PICTURES": 2, "BATCH": 2, "STEPS": 3}.items():
+        monkeypatch.setattr(taught, name, value)
+    only = [(study.Arm(kind="lora", concept="red", group="showing"), subjects.showing(RED, 1))]
+    monkeypatch.setattr(study, "work", lambda asked: only)
+    assert "erase red: " in [*study.run(asked, lambda: "stop")][-1]  # its mask comes first
+    for step in (1, 2, 3):
+        assert [*study.run(asked, lambda: "stop")] == [f"LoRA without red: step {step} of 3"]
+        state = torch.load(asked.lora("red") / checkpoint.STATE, weights_only=True)
+        assert state["step"] == step and not asked.rows()  # no picture of a LoRA that is half taught
+    assert [*study.run(asked)] == ["lora red showing: 1 pictures"]
+
+
+def test_where_no_mask_was_found_the_pictures_are_the_bases_and_no_mask_is_offered(asked):
+    empty = held.of_model(asked.loaded.model, {0: np.empty(0, np.uint32)}, {"made": "concept", "end": "kept"})
+    asked.mask("red").parent.mkdir()
+    for name in ("red", "striped"):
+        held_mask.save(empty, asked.mask(name))
+    some, before = subjects.showing(RED, 2), dict(asked.loaded.model.trained["mask"])
+    kinds = {"base": "", "erase": "red", "dose": "red", "pair": "red+striped", "random": ""}
+    seen = {}
+    for kind, name in kinds.items():
+        arm = study.Arm(kind=kind, concept=name, group="showing", dose=0.0 if kind == "random" else 1.0)
+        seen[kind] = study._how(asked, arm)
+        assert [row["kind"] for row in study.pictures(asked, arm, some)] == [kind, kind]
+    assert {method for method, _, _ in seen.values()} == {"plain"} and asked.loaded.model.trained["mask"] == before
 
 
 def test_a_lora_is_taught_the_rivals_pictures_under_the_concepts_prompts(tiny_sd15):
@@ -265,7 +319,7 @@ def test_a_planted_erasure_meets_the_bars(lines_of, asked):
     assert line["shown_ratio_low"] < 0.125 < line["shown_ratio_high"]
     report.save(replace(asked, concepts=[RED], pairs=[]), planted_rows(28), {"command": "x", "model": "tiny"})
     page = (asked.out / "concepts.md").read_text()
-    assert page.split("\n")[2].startswith("**1 of 1 colors, shapes and textures meet all bars**: red.")
+    assert page.split("\n")[2].startswith("**1 of 1 colors, shapes and textures meets all bars**: red.")
     assert json.loads((asked.out / "concepts.json").read_text())["lines"][0]["passes"]
 
 
@@ -307,6 +361,49 @@ def test_a_random_mask_that_does_the_same_or_is_not_there_yet_fails(lines_of):
     assert "random mask changes it too" in report.lacks(lines_of(same)[0])
     with pytest.raises(ValueError, match="no pictures of a mask yet"):
         lines_of([row for row in rows if row["kind"] == "base"])
+
+
+def test_a_random_picture_counts_once_though_a_larger_mask_came_later(lines_of):
+    rows = planted_rows(28)
+    larger = [{**row, "dose": 2e6, "seen": []} for row in rows if row["kind"] == "random"]
+    for some in (rows + larger, larger + rows):  # of each picture the fewest weights, not fewer than the mask's
+        (line,) = lines_of(some)
+        assert line["random_shown_n"] == 32 and line["random_shown"] == 1 and line["passes"]
+    smaller = [{**row, "dose": 1.0} for row in larger]  # no control of as many weights
+    assert lines_of(rows + smaller)[0]["random_shown_n"] == 32
+    half = [row for row in rows + larger if row["kind"] != "random" or row["seed"] < 16]
+    (line,) = lines_of(half)
+    assert line["random_shown_n"] == 16 and report.lacks(line) == "not all of the random mask's pictures yet"
+
+
+def test_the_verdict_counts_in_english(lines_of):
+    (line,) = lines_of(planted_rows(28))
+    one, none = (report.verdict([each]) for each in (line, {**line, "attribute": "count"}))
+    assert one.startswith(
+        "**1 of 1 colors, shapes and textures meets all bars**: red. 1 is erased to at most a quarter. "
+    )
+    assert "With all of each mask on, 1 meets them: red." in one
+    assert (
+        none.startswith("**0 of 0 colors, shapes and textures meet all bars**. 0 are erased ") and "0 meet them" in none
+    )
+    two = report.verdict([line, {**line, "concept": "blue"}])
+    assert "2 of 2 colors, shapes and textures meet all bars" in two and "2 are erased" in two and "2 meet them" in two
+
+
+def test_a_concept_without_a_mask_is_said_to_have_none(lines_of, asked):
+    empty = held.of_model(asked.loaded.model, {0: np.empty(0, np.uint32)}, {"made": "concept", "end": "kept"})
+    held_mask.save(empty, asked.mask("red"))
+    (line,) = lines_of(planted_rows(erased=0))
+    assert line["weights"] == 0 and not line["passes"] and "red (no mask found)" in report.verdict([line])
+
+
+def test_where_the_base_shows_nothing_there_is_no_ratio():
+    rows = [planted("erase", [], seed=seed) for seed in range(4)]
+    base = {figures.picture(row): row for row in rows}
+    found = figures.paired("x", rows, base, lambda row: bool(row["seen"]))
+    assert {key for key, value in found.items() if value is None} == {"x_ratio", "x_ratio_low", "x_ratio_high"}
+    assert (found["x_n"], found["x_base"], found["x"], found["x_p"]) == (4, 0, 0, 1)
+    assert figures.paired("x", rows, {}, bool) == {}
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +450,27 @@ def test_a_concept_of_ones_own_on_any_base(command, tmp_path, judge):
     assert code == 0 and said.out.startswith("mine: ")
     code, said = command("make", "red", *QUICK, "--name", "mine")
     assert code == 2 and "There is a mask “mine” of folder already" in said.err
+
+
+@pytest.mark.parametrize(
+    ("seen", "wins", "said"),
+    [
+        ([0.1, 0.1], [1.0, 1.0], "The rewards see “red” in 1 of 10 pictures of the base, which counts as gone already"),
+        ([1.0, 1.0], [1.0, 0.5], "The first round already takes too much of what must stay"),
+    ],
+)
+def test_a_mask_that_removes_nothing_is_refused_and_not_kept(command, tmp_path, monkeypatch, seen, wins, said):
+    def look(model, rewards, concept, making, number, removed):
+        total = sum(a * b for a, b in held.shapes(model.unet).values())
+        told = make.Round(number=number, removed=removed, seen=seen[number], margin=0.0, wins={"own": wins[number]})
+        return torch.arange(float(total)), told
+
+    monkeypatch.setattr(make, "_look", look)
+    code, told = command("make", "red", "--set", "rounds=1", "--set", "showing=10", "--name", "mine")
+    assert code == 2 and said in told.err and "there is no mask to keep" in told.err and not told.out
+    assert not any(end in told.err for end in make.ENDS.values()) and not (tmp_path / "trained").exists()
+    seen[0] = wins[1] = 1.0  # the name is free still
+    assert command("make", "red", "--set", "rounds=1", "--set", "showing=10", "--name", "mine")[0] == 0
 
 
 @pytest.mark.parametrize(

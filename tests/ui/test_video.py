@@ -33,7 +33,7 @@ def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_
     tab.wait_for_selector("#video-files button:visible")
     assert tab.locator("#video figure img").count() == 2
     assert tab.locator("#video thead th").all_inner_texts() == ["Unmasked", "Random mask"]
-    assert "Asked: -5.0% right, +2.0% down" in tab.locator("#video .said").inner_text()
+    assert "Requested per frame: -5.0% right, +2.0% down" in tab.locator("#video .said").inner_text()
     assert "--right=-0.05 --down=0.02 --mask-per=frame" in tab.locator("#video-command").inner_text().replace("\n", "")
     with tab.expect_download() as download:
         tab.get_by_text("GIF", exact=True).click()

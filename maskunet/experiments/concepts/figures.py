@@ -31,7 +31,18 @@ def figures(attribute: str, rows: Sequence[Row], base: Mapping) -> dict[str, Any
     return {key: value for name, (own, judge) in asked.items() for key, value in paired(name, own, base, judge).items()}
 
 
-def paired(name: str, rows: Sequence[Row], base: Mapping, judge: Judge) -> dict[str, Any]:
+def paired(name: str, rows: Sequence[Row], base: Mapping[Picture, Row], judge: Judge) -> dict[str, Any]:
+    """How often pictures pass a judge, over how often the base's do of the same prompts and noise.
+
+    Args:
+        name: of the share, with which the keys begin. rows: a row per picture; those that the base lacks are left out.
+
+    Returns:
+        Nothing without pictures, or these nine: NAME_n, pictures, at least 1; NAME_base and NAME, shares in [0, 1];
+        NAME_low and NAME_high, Wilson's 95 % interval of NAME, in [0, 1]; NAME_ratio = NAME / NAME_base, not negative,
+        with NAME_ratio_low and NAME_ratio_high, its 95 % interval by the paired bootstrap, all three None where no
+        picture of the base passes; NAME_p, of the two-sided sign test over pictures that change, in [0, 1].
+    """
     pairs = [(judge(row), judge(base[picture(row)])) for row in rows if picture(row) in base]
     if not pairs:
         return {}

@@ -77,6 +77,8 @@ class Round:
 def make(model: DiffusionModel, rewards: WeightedRewards, concept: Concept, making: Making) -> Iterator[Round]:
     """Rounds until the concept is gone, too much else goes, or the rounds are over; the last one's weights are the mask.
 
+    There may be none: see `check`.
+
     Raises:
         ValueError: no picture of the base model shows the concept.
     """
@@ -103,6 +105,28 @@ def make(model: DiffusionModel, rewards: WeightedRewards, concept: Concept, maki
         before.append(now)
         count = max(1, round(making.share * len(scores)))
         removed = np.concatenate((removed, scores.topk(count).indices.cpu().numpy().astype(np.uint32)))
+
+
+def check(concept: Concept, making: Making, last: Round) -> None:
+    """See that a last round is a mask at all.
+
+    Raises:
+        ValueError: it removes nothing, as the base hardly shows the concept or the first round took too much of what
+            must stay; says which of them, and what to do.
+    """
+    if len(last.removed):
+        return
+    if last.end == "gone":
+        raise ValueError(
+            f"The rewards see “{concept.name}” in {round(last.seen * making.showing)} of {making.showing} pictures of "
+            f"the base, which counts as gone already (gone is {making.gone:g}): there is no mask to keep. Set gone "
+            "lower and showing higher, or take prompts that show it more often."
+        )
+    raise ValueError(
+        "The first round already takes too much of what must stay, whose captions win less than "
+        f"{making.kept:g} of what they won before (kept), and was taken back: there is no mask to keep. "
+        "Set share lower, for smaller steps, or staying higher, for a surer look."
+    )
 
 
 def _look(

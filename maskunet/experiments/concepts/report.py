@@ -9,7 +9,7 @@ from maskunet.experiments.concepts.concept import TabletopConcept
 from maskunet.experiments.concepts.figures import ERASED, KEPT, OTHERS, Row, figures, paired, picture
 from maskunet.experiments.concepts.study import Study, chosen_dose
 from maskunet.experiments.concepts.subjects import shows, things
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.records import held_mask
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -33,9 +33,10 @@ NOTES = (
     "of the concept's own prompts whose picture has it anywhere; **rest** the share whose picture has one thing with all "
     "else that the prompt names; **others** the share of right pictures of prompts without the concept. Each is over the "
     "base's share, of the same prompts and noise; intervals are 95 %, by the paired bootstrap over pictures. **Random** is "
-    "what as many weights chosen by chance as the largest mask removes do to the concept. A mask meets the bars where its shown is at most "
-    f"{ERASED:g}, its rest at least {KEPT:g}, its others at least {OTHERS:.2f}, and the random mask's change is not "
-    "significant by the sign test."
+    "what weights chosen by chance do to the concept, as many as the largest mask of the study removes; a picture "
+    "that was made for several numbers of weights counts once, with the smallest that is not below the concept's own "
+    f"mask's. A mask meets the bars where its shown is at most {ERASED:g}, its rest at least {KEPT:g}, its others at "
+    f"least {OTHERS:.2f}, and the random mask's change is not significant by the sign test."
 )
 
 
@@ -63,13 +64,11 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
         dose, judged = 1.0, whole_mask
     mask = held_mask.load(study.mask(concept.name))
     removed = round(dose * len(mask.at(0)))
-    random = [row for row in rows if row["kind"] == "random" and row["dose"] >= removed]
-    random = [{**row, "group": "showing"} for row in random if row["words"].get(concept.attribute) == concept.name]
     line = {
         "concept": concept.name, "attribute": concept.attribute, "dose": dose,
         "removed": removed / mask.total, "weights": removed, "end": mask.recipe["end"],
         **figures(concept.attribute, judged, base),
-        **_named("random", figures(concept.attribute, random, base)),
+        **_named("random", figures(concept.attribute, _random(concept, rows, removed), base)),
         **_rivals(concept.attribute, mine, base),
         "collateral": collateral([row for row in judged if row["group"] == "others"], base),
         "dose_1": figures(concept.attribute, whole_mask, base),
@@ -78,6 +77,18 @@ def _line(study: Study, concept: TabletopConcept, rows: Sequence[Row], base: Map
         own = [row for row in mine if row["kind"] == "dose" and row["dose"] == each]
         line[f"dose_{each:g}"] = figures(concept.attribute, own, base)
     return {**line, "passes": passes(line)}
+
+
+def _random(concept: TabletopConcept, rows: Sequence[Row], removed: int) -> list[Row]:
+    """The control of a mask: the concept's pictures, each once, with at least as many weights gone by chance.
+
+    A study that grows may get a larger mask, and makes its random pictures again, with as many weights. Of a picture's
+    rows the one with the fewest weights is nearest to the mask; to count all would feign more pictures.
+    """
+    asking = [row for row in rows if row["kind"] == "random" and row["words"].get(concept.attribute) == concept.name]
+    enough = sorted((row for row in asking if row["dose"] >= removed), key=lambda row: row["dose"], reverse=True)
+    fewest = {picture(row): row for row in enough}
+    return [{**row, "group": "showing"} for row in fewest.values()]
 
 
 def collateral(rows: Sequence[Row], base: Mapping) -> dict[str, float | None]:
@@ -144,15 +155,19 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
     full = [line["concept"] for line in main if not lacks({**line, **line["dose_1"]})]
     failed = "; ".join(f"{line['concept']} ({why})" for line in lines if (why := lacks(line)))
     return (
-        f"**{len(met)} of {len(main)} colors, shapes and textures meet all bars**"
-        f"{': ' + ', '.join(met) if met else ''}. {len(gone)} are erased to at most a quarter. "
-        f"With all of each mask on, {len(full)} meet them{': ' + ', '.join(full) if full else ''}. "
+        f"**{len(met)} of {len(main)} colors, shapes and textures {'meets' if len(met) == 1 else 'meet'} all bars**"
+        f"{': ' + ', '.join(met) if met else ''}. "
+        f"{len(gone)} {'is' if len(gone) == 1 else 'are'} erased to at most a quarter. "
+        f"With all of each mask on, {len(full)} {'meets' if len(full) == 1 else 'meet'} them"
+        f"{': ' + ', '.join(full) if full else ''}. "
         f"What fails at the chosen dose: {failed or 'nothing'}."
     )
 
 
 def lacks(line: Mapping[str, Any]) -> str:
     """Which bars a line misses, in words; empty if none."""
+    if not line["weights"]:
+        return "no mask found"
     missed = {
         "still shown": line["shown_ratio"] is None or line["shown_ratio"] > ERASED,
         "the rest suffers": line["rest_ratio"] is None or line["rest_ratio"] < KEPT,
@@ -251,7 +266,7 @@ def _amplified(found: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(head, [
         [
             x["concept"], f"{x['removed']:.2%}", f"{x['shown_n']}", f"{x['shown_base']:.2f}",
-            f"{x['shown']:.2f} ({x['shown_low']:.2f} to {x['shown_high']:.2f})", f"p = {x['shown_p']:.3f}",
+            f"{x['shown']:.2f} ({x['shown_low']:.2f} to {x['shown_high']:.2f})", p_value(x["shown_p"], named=True),
             ratio(x, "rest"), ratio(x, "others"),
         ]
         for x in found

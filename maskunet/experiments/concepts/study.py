@@ -4,6 +4,7 @@ The most telling pictures come first: of the base, of each mask, of as many rand
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -123,10 +124,13 @@ def run(study: Study, should_stop: Callable[[], str] = str) -> Iterator[str]:
                 yield from _made(study, concept, direction)  # not stopped half way: it would begin anew
                 if should_stop():
                     return
-            if missing and arm.kind == "lora" and not (study.lora(concept.name) / checkpoint.PART).exists():
-                yield from taught.teach(study.loaded.model, concept, study.lora(concept.name), steps=study.steps)
-                if should_stop():
-                    return
+            if missing and arm.kind == "lora" and not taught.finished(study.lora(concept.name)):
+                teaching = taught.teach(study.loaded.model, concept, study.lora(concept.name), steps=study.steps)
+                with closing(teaching) as lines:  # which saves, so that the next run goes on there
+                    for line in lines:
+                        yield line
+                        if should_stop():
+                            return
         for some in missing:
             rows = [row for row in pictures(study, arm, some) if _key(row) not in done]
             for row in journal.kept(rows, study.file):
@@ -241,14 +245,19 @@ SEEN = ("shape", "color", "texture", "size")
 
 
 def _how(study: Study, arm: Arm) -> tuple[str, dict[str, Any], str]:
-    """The method, its settings and the negative prompt."""
+    """The method, its settings and the negative prompt.
+
+    Where no mask was found the base makes the pictures: a mask that removes nothing is not offered to a model.
+    """
     if arm.kind in ("base", "negative", "lora"):
         return "plain", {}, arm.concept if arm.kind == "negative" else ""
     if arm.kind == "random":
-        return "held_mask", {"mask": _random(study, int(arm.dose))}, ""
+        return ("held_mask", {"mask": _random(study, int(arm.dose))}, "") if arm.dose else ("plain", {}, "")
     path = study.mask(arm.concept, arm.kind if arm.kind in ("pair", "amplify") else "erase")
     if not path.exists():
         kept.save(algebra.union(*(kept.load(study.mask(name)) for name in arm.concept.split("+"))), path)
+    if not len(kept.load(path).at(0)):
+        return "plain", {}, ""
     offer(study.loaded.model, "mask", path.stem, path)
     return "held_mask", {"mask": path.stem, "dose": arm.dose}, ""
 

@@ -57,22 +57,43 @@ TRAINING = [words for words in PLACES if words not in JUDGING]
 
 
 def showing(concept: Concept, n: int, among: Sequence[Named] = JUDGING) -> list[Subject]:
-    """`n` pictures whose prompts name the concept; the first are those of a smaller n."""
+    """`n` pictures whose prompts name the concept; the first are those of a smaller n.
+
+    Raises:
+        ValueError: no prompt names it; says what they name.
+    """
     kind = "count" if concept.attribute == "count" else "texture"
     fitting = [words for words in among if dict(words).get(concept.attribute) == concept.name and kind in dict(words)]
-    return [*islice((Subject(words, number) for number in count() for words in fitting), n)]
+    if not fitting:
+        raise ValueError(
+            f"No prompt names “{concept.name:.40}”: those that judge masks name a texture, color and shape, or a "
+            "number, color and shape. Take a concept that is one of these."
+        )
+    return _pictures(fitting, n)
+
+
+def _pictures(prompts: Sequence[Named], n: int) -> list[Subject]:
+    """`n` pictures of these prompts, of which there is one at least; once all had theirs, with other noise again."""
+    return [*islice((Subject(words, number) for number in count() for words in prompts), n)]
 
 
 def opened(concept: Concept, n: int) -> list[Subject]:
-    """`n` pictures whose prompts leave the concept's attribute open; their words have it, to look for."""
+    """`n` pictures whose prompts leave the concept's attribute open; their words have it, to look for.
+
+    Raises:
+        ValueError: as of `showing`.
+    """
     return [replace(each, opened=concept.attribute) for each in showing(concept, n)]
 
 
 def others(concept: Concept, n: int, among: Sequence[Named] = JUDGING) -> list[Subject]:
-    """`n` pictures whose prompts do not name it, a quarter of them with a number of things."""
+    """`n` pictures whose prompts do not name it, n // 4 of them with a number of things.
+
+    Those of a smaller n are among them.
+    """
     free = [words for words in among if concept.name not in dict(words).values()]
     counted, textured = ([w for w in free if (kind in dict(w))] for kind in ("count", "texture"))
-    return [Subject(words, 0) for words in (*textured[: n - n // 4], *counted[: n // 4])]
+    return _pictures(textured, n - n // 4) + _pictures(counted, n // 4)
 
 
 def shows(seen: Sequence[Thing], words: Words, attribute: str) -> bool:

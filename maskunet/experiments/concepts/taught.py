@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from maskunet.experiments.concepts.concept import Concept
 from maskunet.methods import SPECS as METHODS
@@ -67,7 +68,7 @@ def lessons(model: DiffusionModel, concept: Concept, count: int, steps: int) -> 
 
 
 def teach(model: DiffusionModel, concept: Concept, folder: Path, *, steps: int) -> Iterator[str]:
-    """Train the LoRA of a concept, or what is left of it; tells in a line how far it is.
+    """Train the LoRA of a concept, or what is left of it; tells in a line how far it is. Closing it saves and stops.
 
     Args:
         steps: of the pictures that it learns.
@@ -79,3 +80,12 @@ def teach(model: DiffusionModel, concept: Concept, folder: Path, *, steps: int) 
     with closing(loop.train(model, recipe, settings, pairs, folder, about=about, resume=begun)) as events:
         for event in events:
             yield f"LoRA without {concept.name}: step {event.step} of {event.steps}"
+
+
+def finished(folder: Path) -> bool:
+    """Whether a LoRA was taught to the end, not stopped half way."""
+    try:
+        state = torch.load(folder / checkpoint.STATE, weights_only=True, map_location="cpu")
+    except Exception:  # none, which then begins, or a damaged one, which `teach` refuses in a sentence
+        return False
+    return state["step"] >= STEPS

@@ -83,7 +83,7 @@ def _at(rows: Sequence[Mapping[str, Any]], guidance: float) -> list[Mapping[str,
 
 
 def _about(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Who it is, and what it costs; seconds of training are those of the whole training with its checkpoints."""
+    """Who it is, on how many trainings and prompts its figures rest, and how large its file is."""
     trained = [training(study, entrant, r, t) for r, t in sorted({(row["rate"], row["training"]) for row in rows})]
     files = [folder / checkpoint.PART for folder in trained if entrant.recipe]
     return {
@@ -185,7 +185,7 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
     for line in lines:
         if not line["best"]:
             continue
-        share = f"{line['correct']:.2f} of {line['prompts']} held-out prompts right, {line['spoiled']:.2f} spoiled"
+        share = f"{line['correct']:.0%} of {line['prompts']} held-out prompts right, {line['spoiled']:.0%} spoiled"
         if line["entrant"] == PLAIN.name:
             told.append(f"- **Plain** pictures at their best guidance, {line['guidance']:g}: {share}.")
             continue
@@ -195,7 +195,7 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
             f"- **{line['title'][0].upper()}{line['title'][1:]}** at {line['guidance']:g}: {share}. Against plain, right "
             f"{_number(line, 'gain', '+.2f')}, {says}; spoiled {_number(line, 'spoiled_change', '+.2f')}."
             + (
-                f" Against masks, right {_number(line, 'over_masks', '+.2f')}."
+                f" Against light masks, right {_number(line, 'over_masks', '+.2f')}."
                 if line["over_masks"] is not None
                 else ""
             )
@@ -242,7 +242,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
 
 def _tasks(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """What each gets right and what it loses, task by task."""
-    best_ones = [line for line in lines if line["best"]]
+    best_ones = [line for line in lines if line["best"] and line["tasks"]]
     if not best_ones:
         return []
     names = list(best_ones[0]["tasks"])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.race import shown
 from maskunet.experiments.race.budget import Rows
 from maskunet.experiments.race.report import GROUPS
@@ -114,8 +114,8 @@ def _gain(found: Mapping[str, Any]) -> list[str]:
         f"{found['correct']:+.3f}",
         interval,
         f"{found['fixed']} / {found['broken']}",
-        f"{found['p']:.3f}",
-        f"{found['p_holm']:.3f}",
+        p_value(found["p"]),
+        p_value(found["p_holm"]),
     ]
 
 
@@ -127,7 +127,7 @@ def _others(lines: Sequence[Mapping[str, Any]]) -> list[str]:
             if other != "plain":
                 said.append(
                     f"- {line['entrant']} against {other}: correct {x['correct']:+.3f} ({x['correct_low']:+.3f} to "
-                    f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, p = {x['p']:.3f}, "
-                    f"Holm's {x['p_holm']:.3f}"
+                    f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, {p_value(x['p'], named=True)}, "
+                    f"Holm's {p_value(x['p_holm'])}"
                 )
     return ["", *said] if said else []

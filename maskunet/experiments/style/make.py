@@ -129,13 +129,13 @@ def make(study: Study, done: set[tuple], should_stop: Callable[[], str] = str) -
             if not wanted:
                 continue
             loaded = loaded or under(study, reading)
-            yield from _pictures(study, loaded, reading, entrant, wanted)
+            yield from _pictures(loaded, reading, entrant, wanted)
             if should_stop():
                 return
 
 
 def _pictures(
-    study: Study, loaded: Loaded, reading: str, entrant: Entrant, wanted: Sequence[tuple[Case, int]]
+    loaded: Loaded, reading: str, entrant: Entrant, wanted: Sequence[tuple[Case, int]]
 ) -> Iterator[dict[str, Any]]:
     request = Request(
         prompt="-", model=loaded.model.name, method=entrant.spec.name, preset=entrant.preset, previews=False,

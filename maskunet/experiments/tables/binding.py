@@ -1,7 +1,7 @@
 """Tables 2 and 3, semantic binding: the same prompts and noise under every method, judged by the checker.
 
 They train nothing. On tabletop each of the paper's tasks has a twin; what stands in the paper is in
-`maskunet.benchmarks`, with how its figures were made.
+`maskunet.evaluation.benchmarks`, with how its figures were made.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.tables.binding import PLAIN, BindingTable
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -67,7 +67,7 @@ def _cells(line: Mapping[str, Any], titles: Sequence[str]) -> list[str]:
         against = [
             f"{gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})",
             f"{gain['fixed']} / {gain['broken']}",
-            f"{gain['p']:.3f}",
+            p_value(gain["p"]),
         ]
     values = [f"{share['value']:.2f} ({share['low']:.2f} to {share['high']:.2f})" for share in shares]
     return [f"`{line['row']}`", *values, *against, f"{line['calls']:.0f}", f"{line['seconds']:.1f}"]

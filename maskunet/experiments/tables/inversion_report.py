@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.experiments.counted import told
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.tables.inversion import ROWS
 from maskunet.records.disk import whole
 
@@ -74,5 +74,5 @@ def _bar(what: str, value: float, bar: float) -> str:
 def _cells(line: Mapping[str, Any]) -> list[str]:
     shares = [told(line[kind]) for kind in ("subject", "textured", "other", "swallowed")]
     gain = line["against_token"]
-    against = [told(gain, "+"), f"{gain['p']:.3f}"] if gain else ["", ""]
+    against = [told(gain, "+"), p_value(gain["p"])] if gain else ["", ""]
     return [ROWS[line["row"]].title, *shares, *against, f"{line['removed']:.3f}" if line["removed"] else ""]

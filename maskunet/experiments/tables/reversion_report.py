@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.experiments.counted import told
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.tables.reversion import EXEMPLARS, ROWS, TOKEN_ROW
 from maskunet.records.disk import whole
 
@@ -88,4 +88,4 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
 
 
 def _change(found: Mapping[str, float] | None) -> tuple[str, str]:
-    return (told(found, "+"), f"{found['p']:.3f}") if found else ("", "")
+    return (told(found, "+"), p_value(found["p"])) if found else ("", "")

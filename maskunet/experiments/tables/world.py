@@ -94,6 +94,7 @@ def _captions(seed: int, n: int) -> list[Prompt]:
 
 
 def renders() -> features.Pictures:
+    """`REFERENCE` clean renders of scenes that no model trained on, to measure a distance to; always the same."""
     from maskunet.tabletop.data import training_scenes
     from maskunet.tabletop.render import render
 

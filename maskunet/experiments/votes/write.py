@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.votes.report import ALL
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -176,7 +176,7 @@ def _number(value: float | None) -> str:
 
 
 def _chance(p: float | None) -> str:
-    return "none" if p is None else f"{p:.3f}" if p >= 0.001 else "< .001"
+    return "none" if p is None else p_value(p)
 
 
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:

@@ -94,7 +94,7 @@ def curves(found: Mapping[str, Any], titles: Titles) -> str:
     return f'<div class="switch">{switch}</div>{plots.legend(names)}<div class="shown">{drawn}</div>'
 
 
-def share(found: Mapping[str, Any], titles: Titles) -> str:
+def share(found: Mapping[str, Any]) -> str:
     """The curve of the share correct alone."""
     return _panel(found, table(found), "correct", race_words.SHARE, plots.percent)
 

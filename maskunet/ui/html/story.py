@@ -64,7 +64,7 @@ def _slides(shelf: Mapping[str, Run], titles: Mapping[str, str]) -> Iterator[Sli
             yield Slide(title, f"{said} {_facts(run)}", _pair(run, titles))
     raced = race.read()
     if raced is not None:
-        yield Slide(race_words.TITLE, race.verdict(raced, titles), race.share(raced, titles))
+        yield Slide(race_words.TITLE, race.verdict(raced, titles), race.share(raced))
 
 
 def _first(shelf: Mapping[str, Run], methods: tuple[str, ...]) -> Run | None:
