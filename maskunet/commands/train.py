@@ -61,8 +61,7 @@ def run(options: Options) -> None:
     settings = chosen(spec.presets, spec.name, options.preset, changes)
     library = Library(options.model, options.weights, machine.device_of(options.device), **options.added)
     model, rewards = library.load_to_train(library.default, spec.needs_rewards)
-    size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
-    pairs, about = sources.find(options.data, size, options.latents, own_pictures=spec.own_pictures)
+    pairs, about = sources.find(options.data, model.pixels, options.latents, own_pictures=spec.own_pictures)
     if machine.place()[0] == 0:
         sys.stderr.writelines(f"{note}\n" for note in pairs.notes)
     events = loop.train(

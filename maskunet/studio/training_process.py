@@ -70,15 +70,13 @@ def work(
 
     library = Library(place.model, place.weights, place.device, models=place.models)
     model, rewards = library.load_to_train(name, spec.needs_rewards)
-    size = model.latent_shape[-1] * 2 ** (len(model.vae.config.block_out_channels) - 1)
-    pairs, about = sources.find(str(pictures or DATA), size, own_pictures=spec.own_pictures)
+    pairs, about = sources.find(str(pictures or DATA), model.pixels, own_pictures=spec.own_pictures)
     feed = Feed(pairs, settings.seed)
-    # Those that the loop's sheets show.
-    captions = tuple(spec.shown(settings) if spec.shown else (feed(number).caption for number in range(4)))
-    asked = [spec.before(settings, text) for text in captions] if spec.before else list(captions)
+    captions = loop.shown(spec, settings, feed)
+    asked = [spec.before(settings, text) for text in captions] if spec.before else captions
     picture = sheet.draw(model, UNet(model.unet), asked)
     notes = tuple(pairs.notes) if spec.own_pictures else ()
-    yield BaseSamples(sheet=picture, captions=captions, held_out=len(pairs) - len(feed), notes=notes)
+    yield BaseSamples(sheet=picture, captions=tuple(captions), held_out=len(pairs) - len(feed), notes=notes)
     with closing(loop.train(model, spec, settings, pairs, out, about=about, rewards=rewards)) as events:
         for event in events:
             yield event

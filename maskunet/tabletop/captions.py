@@ -44,7 +44,12 @@ def phrase(thing: Thing, named: Mention, article: bool = True) -> str:
     """A noun phrase such as "a small striped red cube"; attributes in the order of English."""
     words = [getattr(thing, name) for name in ("size", "texture", "color") if name in named]
     text = " ".join([*words, thing.shape])
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}" if article else text
+    return with_article(text) if article else text
+
+
+def with_article(text: str) -> str:
+    """“a red cube”, “an orange cube”."""
+    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
 def plan(scene: Scene, rng: np.random.Generator) -> dict:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskunet.tabletop.captions import NUMBERS, RELATION_WORDS
+from maskunet.tabletop.captions import NUMBERS, RELATION_WORDS, with_article
 from maskunet.tabletop.scenes import COLORS, HELD_OUT, RELATIONS, SHAPES, TEXTURES, Thing
 
 NEAR = 0.3  # world units; closer than this along an axis is neither left nor right, front nor behind
@@ -85,8 +85,7 @@ def _pick(rng: np.random.Generator, choices, count: int = 1) -> list[str]:
 
 
 def _a(*words: str) -> str:
-    text = " ".join(words)
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+    return with_article(" ".join(words))
 
 
 def _single(rng) -> Case:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from maskunet.tabletop import checker, inspector
-from maskunet.tabletop.captions import NUMBERS, phrase
+from maskunet.tabletop.captions import NUMBERS, phrase, with_article
 from maskunet.tabletop.place import CHECKER, INSPECTOR
 from maskunet.tabletop.reading import read
 from maskunet.tabletop.scenes import OPPOSITE, Thing
@@ -47,7 +47,7 @@ def told(things: Sequence[Thing], case: Case | None) -> str:
     asked = {name for thing in case.things for name in thing} if case is not None else set()
     named = tuple(name for name in ("size", "texture", "color") if name in asked | {"color"})
     counted = Counter(phrase(thing, named, article=False) for thing in things)
-    words = [f"{NUMBERS.get(n, n)} {text}s" if n > 1 else _a(text) for text, n in counted.items()]
+    words = [f"{NUMBERS.get(n, n)} {text}s" if n > 1 else with_article(text) for text, n in counted.items()]
     placed = _placed(things, case, named) if case is not None and case.relation else ""
     return placed or ", ".join(words) or "nothing"
 
@@ -61,7 +61,3 @@ def _placed(things: Sequence[Thing], case: Case, named: tuple[str, ...]) -> str:
     either = (case.relation, OPPOSITE[case.relation])
     relation = next((r for r in (*either, *OPPOSITE) if stands(r, first, second)), "beside")
     return f"{phrase(first, named)} {relation} {phrase(second, named)}"
-
-
-def _a(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"

@@ -61,7 +61,7 @@ def train(
     try:
         accelerator = _accelerator(model, settings, out)
         feed = Feed(pairs, settings.seed)
-        shown = list(spec.shown(settings)) if spec.shown else [feed(number).caption for number in range(SHOWN)]
+        prompts = shown(spec, settings, feed)
         if spec.prepare:
             _ready(out, identity, resume, accelerator.is_main_process)
             made = yield from spec.prepare(model, settings, feed, rewards, out.parent / SHARED)
@@ -70,7 +70,7 @@ def train(
         held_out = feed.held_out() if accelerator.is_main_process else []
         objective = spec.objective(model, settings, held_out, rewards)
         with spec.build(model, settings) as recipe:
-            run = _Training(accelerator, model, recipe, objective, settings, feed, shown, out, identity)
+            run = _Training(accelerator, model, recipe, objective, settings, feed, prompts, out, identity)
             run.begin(resume)
             try:
                 yield from run.steps(minutes)
@@ -78,6 +78,11 @@ def train(
                 run.end()
     finally:
         AcceleratorState._reset_state()  # else the next training in this process must have this precision
+
+
+def shown(spec: RecipeSpec, settings: Settings, feed: Feed) -> list[str]:
+    """Prompts of the sample sheets: the recipe's own, or the first captions of its pictures."""
+    return list(spec.shown(settings)) if spec.shown else [feed(number).caption for number in range(SHOWN)]
 
 
 def _ready(out: Path, identity: dict[str, Any], resume: bool, main: bool) -> None:

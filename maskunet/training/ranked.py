@@ -137,16 +137,17 @@ def _prompts(feed: Feed, count: int) -> list[str]:
 def _key(sampling: GuidedSampling, settings: Any, prompts: Sequence[str], rewards: WeightedRewards) -> str:
     """A name that changes with whatever the pictures or their scores depend on.
 
-    A reward is told from another by what it says of one picture of noise.
+    A reward is told from another by its file, one without a file by what it says of one picture of noise.
     """
     model = sampling.model
     noise = torch.rand((1, 3, model.pixels, model.pixels), generator=torch.Generator().manual_seed(0))
+    others = WeightedRewards({name: part for name, part in rewards.parts.items() if name not in rewards.hashes})
     with torch.no_grad():
-        said = rewards(noise.to(model.device, model.dtype), [prompts[0]])
+        said = others(noise.to(model.device, model.dtype), [prompts[0]])
     made_by = {
         "model": dict(model.weights), "type": str(model.dtype), "prompts": prompts, "pictures": settings.pictures,
         "guidance": sampling.scale, "steps": settings.sampling_steps, "seed": settings.seed,
-        "rewards": {name: round(float(said[name]), 3) for name in rewards.weights},
+        "rewards": {**rewards.hashes, **{name: round(float(said[name]), 3) for name in others.weights}},
     }  # fmt: skip
     return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 

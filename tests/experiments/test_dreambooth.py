@@ -1,12 +1,13 @@
 """The table of DreamBooth: every row on the same pictures, equal steps and equal seconds, and what a report says."""
 
+import csv
 import json
 
 import pytest
 
 from maskunet.experiments.dreambooth import make, prompts, report
 from maskunet.experiments.dreambooth.prompts import ALONE, BESIDE, CLASS, DRIFT
-from maskunet.experiments.dreambooth.rows import FIRST, FREE, ROWS, SECONDS, STEPS
+from maskunet.experiments.dreambooth.rows import FIRST, FREE, MASKS, RANDOM, ROWS, SECONDS, STEPS
 from maskunet.tabletop.subjects import SUBJECTS
 from maskunet.training import checkpoint, loop
 
@@ -39,6 +40,69 @@ def test_every_row_is_made_once_and_a_stop_loses_nothing(tiny_sd15, tmp_path, mo
     assert (word["token"], word["instance_prompt"]) == ("sks", "a sks cylinder")
     assert len([*(tmp_path / "trainings" / loop.SHARED).iterdir()]) == 1  # class pictures serve all rows
     assert "all weights, class pictures: step 4 of 4" in told
+
+
+def alone(monkeypatch, *names, count=1):
+    """These rows alone, in this order, each asked for so many pictures of the subject."""
+    by_name, asked = {row.name: row for row in ROWS}, prompts.asked(SUBJECTS["hat"], count)
+    monkeypatch.setattr(make, "ROWS", [by_name[name] for name in names])
+    monkeypatch.setattr(make, "asked", lambda subject, _: [one for one in asked if one.group == ALONE])
+
+
+def write_log(out, name, lines):
+    """A training's log: its seconds, and the share that its masks remove, where that was measured."""
+    (out / "trainings" / name).mkdir(parents=True)
+    with (out / "trainings" / name / checkpoint.LOG).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("step", "seconds", "figures"))
+        writer.writeheader()
+        for step, (seconds, removed) in enumerate(lines, 1):
+            figures = json.dumps({"removed": removed} if removed else {})
+            writer.writerow({"step": step, "seconds": seconds, "figures": figures})
+
+
+@pytest.mark.parametrize("at", ["all weights, class pictures: step 1 of 4", "all weights, class pictures: step 4 of 4"])
+def test_a_training_that_was_stopped_at_its_first_or_last_step_still_says_what_a_step_costs(
+    tiny_sd15, tmp_path, monkeypatch, at
+):
+    alone(monkeypatch, FIRST, "masks-free")
+    told = []
+    assert not [*make.make(tiny_sd15, PLAN, tmp_path, [], told.append, lambda: "stop" if told[-1] == at else "")]
+    assert told[-1] == at
+    made = {(row["row"], row["budget"]): row for row in make.make(tiny_sd15, PLAN, tmp_path, [], told.append)}
+    assert [*made] == [(FIRST, STEPS), ("masks-free", STEPS), ("masks-free", SECONDS)]
+    assert made[FIRST, STEPS]["steps"] == 4 and all(row["seconds"] > 0 for row in made.values())
+
+
+def test_a_step_costs_the_same_after_stops_sheets_and_other_programs(tmp_path):
+    write_log(tmp_path, FIRST, [(0.5, 0), (1.0, 0), (1.5, 0), (2.0, 0)])
+    # A sheet after step 1 takes 6.5 s, step 3 is the first after a stop, step 4 waits for other programs; step 5 is
+    # of equal seconds.
+    write_log(tmp_path, "masks", [(0.5, 0), (7.5, 0), (0.5, 0), (3.0, 0), (3.1, 0)])
+    write_log(tmp_path, "lora", [(0.5, 0), (7.5, 0), (0.75, 0), (1.25, 0)])
+    paces = [make._pace(PLAN, name, tmp_path) for name in (FIRST, "masks", "lora", FREE)]
+    assert paces == pytest.approx([0.5, 0.5, 0.5, 0.0])
+
+
+def test_the_sheet_of_a_row_is_of_its_first_pictures_after_a_stop_too(tiny_sd15, tmp_path, monkeypatch):
+    alone(monkeypatch, "nothing", count=4)
+    monkeypatch.setattr(make, "fitting", lambda model: 2)
+    first = []
+    made = make.make(tiny_sd15, PLAN, tmp_path, [], str, lambda: "stop" if len(first) == 2 else "")
+    for row in made:
+        first.append(row)
+    sheet = (tmp_path / "shown" / "nothing.png").read_bytes()
+    rest = [*make.make(tiny_sd15, PLAN, tmp_path, first, str)]
+    assert (len(first), len(rest)) == (2, 2)
+    assert (tmp_path / "shown" / "nothing.png").read_bytes() == sheet
+
+
+def test_random_masks_remove_what_the_masks_did_after_equal_steps(tiny_sd15, tmp_path, monkeypatch):
+    alone(monkeypatch, RANDOM, MASKS)
+    write_log(tmp_path, MASKS, [(1, 0), (2, 0.1), (3, 0), (4, 0.2), (5, 0), (6, 0.3)])
+    asked, real = [], make.together
+    monkeypatch.setattr(make, "together", lambda *given: asked.extend(given[3]) or real(*given))
+    assert next(make.make(tiny_sd15, PLAN, tmp_path, [], str))["row"] == RANDOM
+    assert asked[0].settings == {"removed": 0.2}
 
 
 def test_the_pictures_of_a_plan_are_in_all_groups_and_name_what_must_be_right():

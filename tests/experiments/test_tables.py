@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,6 +119,18 @@ def test_along_a_training_each_checkpoint_is_a_point():
     assert upper.lines[0].get_xydata().tolist() == [[50, 0.5], [100, 1.0], [200, 2.0]]
     points = np.array([c.lines[0].get_xydata()[0] for c in lower.containers])
     assert points == pytest.approx(np.array([[50, -5], [100, -10], [200, -20]]))
+
+
+def test_the_step_where_a_training_was_stopped_is_no_point(tmp_path):
+    light = next(row for row in SPECS["figure_9b"].rows if row.each_checkpoint)
+    folder = tmp_path / "trainings" / f"{light.name}-0"
+    folder.mkdir(parents=True)
+    for step in (50, 100, 137, 150, 220):  # the last one is the trained file itself, whatever its step
+        (folder / f"trained-{step}.safetensors").touch()
+    world = SimpleNamespace(preset="tabletop", changes={light.name: {"every": 50}})
+    budget = make.Budget(steps=220, pictures=4, seeds=[0], changes={})
+    names = [name for name, _ in make._parts(light, world, budget, 0, tmp_path)]
+    assert names == ["light-0", "light-0-step-50", "light-0-step-100", "light-0-step-150"]
 
 
 def test_captions_of_a_seed_are_always_the_same_and_of_others_not():

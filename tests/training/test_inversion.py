@@ -137,6 +137,20 @@ def test_held_out_pictures_are_measured_against_the_first_word(model):
     assert moved["held_out_loss_change"] != change["held_out_loss_change"]
 
 
+@pytest.mark.parametrize(
+    ("token", "text", "known"),
+    [
+        ("<mine>", "a photo of <MINE> and a <mine>", r"a photo of a\1 and a a\1"),
+        ("Sks", "a sks, not asks", r"a a\1, not asks"),
+        ("<a.b+>", "my <A.B+> and <axb>", r"my a\1 and <axb>"),
+    ],
+)
+def test_the_base_model_reads_a_known_word_wherever_the_new_one_is_read(token, text, known):
+    settings = replace(SPEC.presets["tabletop"], token=token, begin=r"a\1")
+    assert SPEC.before(settings, text) == known
+    assert SPEC.before(replace(settings, begin=""), text) == known.replace(r"a\1", "thing")
+
+
 class Captioned(Four):
     """Pictures of which some have captions of their own."""
 

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from maskunet.records.disk import whole
 from maskunet.records.training import TrainEvent
 from maskunet.rewards.base import WeightedRewards
+from maskunet.studio import training_process
 from maskunet.training import checkpoint, loop, sheet
 from maskunet.training.data import Feed, Folder, Pair
 from maskunet.training.own_pictures import Worded
@@ -329,6 +331,28 @@ def test_a_sheet_takes_the_steps_that_a_few_step_model_is_made_for(tiny_sd15, mo
     for steps in (2, 50):
         sheet.draw(replace(tiny_sd15, steps=steps), predictor, ["a cube"])
     assert len(seen) == 2 + sheet.STEPS
+
+
+class Noted(Four):
+    """As the source of a folder gives them."""
+
+    notes = ()
+
+
+@pytest.mark.parametrize("name", ["full", "dreambooth"])
+def test_the_lab_shows_the_base_model_and_the_training_on_the_same_prompts(tiny_sd15, tmp_path, monkeypatch, name):
+    asked, spec = [], SPECS[name]
+    loaded = SimpleNamespace(load_to_train=lambda *given: (tiny_sd15, None))
+    monkeypatch.setattr("maskunet.library.library.Library", lambda *given, **more: loaded)
+    monkeypatch.setattr("maskunet.training.sources.find", lambda *given, **more: (Noted(), {}))
+    monkeypatch.setattr(loop, "SHOWN", 3)
+    drawn = sheet.draw
+    monkeypatch.setattr(sheet, "draw", lambda *given: asked.append(given[2]) or drawn(*given))
+    chosen = settings(spec, steps=1)
+    base, *_ = training_process.work(training_process.Place(), "tiny", spec, chosen, tmp_path / "out", lambda: False)
+    expected = loop.shown(spec, chosen, Feed(Four(), chosen.seed))
+    assert len(expected) == (3 if spec.shown is None else 4)
+    assert asked == [expected, expected] and base.captions == tuple(expected)
 
 
 def test_the_learning_rates_course():

@@ -148,6 +148,26 @@ def test_pictures_serve_every_recipe_and_are_made_anew_for_others(tiny_sd15, tmp
     assert len(count) == 6
 
 
+class Constant:
+    """A reward from a file, which ranks by the same score whatever the file is."""
+
+    def __init__(self, digest, more=0.0):
+        self.sha256, self.more = digest, more
+
+    def __call__(self, image, prompts):
+        return image[:, 0].mean((1, 2)) + self.more
+
+
+def test_rewards_of_other_files_make_the_pictures_anew_whatever_they_say_of_noise(tiny_sd15, tmp_path):
+    def folders(reward):
+        list(prepared(tiny_sd15, tmp_path, rewards=WeightedRewards({"image_reward": (reward, 1.0)})))
+        return {path.name for path in tmp_path.iterdir()}
+
+    first = folders(Constant("one"))
+    assert folders(Constant("one", more=0.01)) == first  # as another device rounds it
+    assert len(folders(Constant("other"))) == 2
+
+
 def test_the_pictures_are_the_base_models_plain_ones_and_the_best_is_best(tiny_sd15, tmp_path):
     found = made(prepared(tiny_sd15, tmp_path, seed=5))
     from maskunet import seeds

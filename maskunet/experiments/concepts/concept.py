@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from maskunet.tabletop.captions import NUMBERS
+from maskunet.tabletop.captions import NUMBERS, with_article
 from maskunet.tabletop.scenes import COLORS, HELD_OUT, SHAPES, SIZES, TEXTURES
 
 ATTRIBUTES = {
@@ -75,7 +75,7 @@ def worded(words: Words) -> str:
     text = " ".join(words[name] for name in ORDER if name in words)
     if "count" in words:
         return f"{words['count']} {text}s"
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+    return with_article(text)
 
 
 def rivals(words: Words, attribute: str) -> tuple[str, ...]:

@@ -5,15 +5,17 @@ A row that trains is measured twice: after as many steps as the first one, and a
 
 import csv
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from maskunet.experiments.dreambooth.prompts import ALONE, BESIDE, NAME, Asked, Judges, asked
-from maskunet.experiments.dreambooth.rows import FIRST, NAMED, RANDOM, ROWS, SECONDS, STEPS, WORD, WORDS, Row
+from maskunet.experiments.dreambooth.rows import FIRST, MASKS, NAMED, RANDOM, ROWS, SECONDS, STEPS, WORD, WORDS, Row
 from maskunet.experiments.trained import offer, user
 from maskunet.methods import method_of
 from maskunet.methods.base.batches import fitting, together
@@ -22,7 +24,6 @@ from maskunet.models.base.dressed import dressed
 from maskunet.plugins import chosen
 from maskunet.records import Request
 from maskunet.records.added import Added
-from maskunet.records.disk import whole
 from maskunet.records.training import TrainEvent
 from maskunet.rewards.base import WeightedRewards
 from maskunet.tabletop import checker, spotter
@@ -33,7 +34,7 @@ from maskunet.training.recipes import SPECS as RECIPES
 
 UNSCORED = WeightedRewards({})
 PHOTOS = 5
-PACE = "pace.json"  # seconds per step of a training, as long as this process had a core
+QUICK = 0.1  # this share of the steps takes less than the pace; sheets and other programs only make steps longer
 NEAR = 0.05  # numbers of steps that differ by less are the same
 
 
@@ -86,9 +87,12 @@ def make(
             arm = _trained(model, plan, row, budget, out, tell, should_stop)
             if should_stop():
                 return
-            mine = [one for one in wanted if _asks(row, one) and (row.name, budget, one.group, one.seed) not in known]
-            for number, found in enumerate(_pictures(model, plan, arm, mine, judges, out)):
-                tell(f"{row.title}, equal {budget}: picture {number + 1} of {len(mine)}")
+            mine = [one for one in wanted if _asks(row, one)]
+            left = [one for one in mine if (row.name, budget, one.group, one.seed) not in known]
+            # Later pictures on it would be of other prompts than the other rows' sheets.
+            sheet = out / "shown" / f"{row.name}.png" if budget == STEPS and left[:1] == mine[:1] else None
+            for number, found in enumerate(_pictures(model, plan, arm, left, judges, out, sheet)):
+                tell(f"{row.title}, equal {budget}: picture {number + 1} of {len(left)}")
                 yield found
                 if should_stop():
                     return
@@ -119,14 +123,12 @@ def _trained(
     settings = _settings(plan, row)
     steps = settings.steps
     if budget == SECONDS:
-        first = json.loads((out / "trainings" / FIRST / PACE).read_text())
-        fair = round(first["steps"] * first["seconds"] / json.loads((folder / PACE).read_text())["seconds"])
+        fair = round(_length(plan, FIRST) * _pace(plan, FIRST, out) / _pace(plan, row.name, out))
         steps = steps if abs(fair - steps) <= NEAR * steps else max(fair, settings.every)
     if _reached(folder) < steps:
         _train(model, row, replace(settings, steps=steps), folder, _photos(plan.subject, out), tell, should_stop)
     step, part = max((each for each in checkpoint.parts(folder) if each[0] <= steps), default=(0, None))
-    pace = json.loads((folder / PACE).read_text())["seconds"] if (folder / PACE).exists() else 0.0
-    return Arm(row, budget, part, step, step * pace)
+    return Arm(row, budget, part, step, step * _pace(plan, row.name, out))
 
 
 def _reached(folder: Path) -> int:
@@ -145,29 +147,44 @@ def _settings(plan: Plan, row: Row) -> Any:
     )  # fmt: skip
 
 
+def _length(plan: Plan, name: str) -> int:
+    """Steps of a row's training under the budget of equal steps."""
+    return _settings(plan, next(row for row in ROWS if row.name == name)).steps
+
+
+def _log(plan: Plan, name: str, out: Path) -> list[dict[str, str]]:
+    """The lines of a training's log up to equal steps, which one for equal seconds goes beyond; none without a log."""
+    path, most = out / "trainings" / name / checkpoint.LOG, _length(plan, name)
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [line for line in csv.DictReader(file) if int(line["step"]) <= most]
+
+
+def _pace(plan: Plan, name: str, out: Path) -> float:
+    """Seconds of a step of a row's training, as long as it had the machine to itself; 0 before the first step."""
+    told = [0.0, *(float(line["seconds"]) for line in _log(plan, name, out))]
+    spent = [after - before if after > before else after for before, after in pairwise(told)]  # resumed, it tells anew
+    return float(np.quantile(spent, QUICK)) if spent else 0.0
+
+
 def _train(
     model: DiffusionModel, row: Row, settings: Any, folder: Path, pictures: Path, tell: Callable[[str], Any],
     should_stop: Callable[[], str],
 ) -> None:  # fmt: skip
-    """Train, or go on, and write down what a step costs."""
+    """Train, or go on."""
     pairs, about = sources.find(str(pictures), model.pixels, own_pictures=True)
     events = loop.train(
         model, RECIPES[row.recipe], settings, pairs, folder, about=about, resume=(folder / checkpoint.STATE).exists()
     )
-    spent, mark, steps = 0.0, time.process_time(), 0
     with closing(events):
         for event in events:
             if isinstance(event, TrainEvent):
-                if not event.checkpoint:  # what a step costs, not what its samples do
-                    spent, steps = spent + time.process_time() - mark, steps + 1
                 tell(f"{row.title}: step {event.step} of {event.steps}")
             else:
                 tell(f"{row.title}: {event.done} of {event.total} {event.what}")
             if should_stop():
                 return
-            mark = time.process_time()
-    if not (folder / PACE).exists():
-        whole.write(folder / PACE, json.dumps({"steps": settings.steps, "seconds": spent / max(1, steps)}))
 
 
 def _photos(name: str, out: Path) -> Path:
@@ -185,9 +202,10 @@ def _photos(name: str, out: Path) -> Path:
 
 
 def _pictures(
-    model: DiffusionModel, plan: Plan, arm: Arm, wanted: Sequence[Asked], judges: Judges, out: Path
+    model: DiffusionModel, plan: Plan, arm: Arm, wanted: Sequence[Asked], judges: Judges, out: Path, sheet: Path | None
 ) -> Iterator[dict[str, Any]]:
-    method, preset, settings = "plain", "", {}
+    """Make and judge an arm's pictures; the first ones made at once are shown on the sheet, where it is asked for."""
+    method, settings = "plain", {}
     if arm.part is not None:
         name, recipe = f"{arm.row.name}-{arm.steps}", RECIPES[arm.row.recipe]
         offer(model, recipe.makes, name, arm.part)
@@ -195,9 +213,9 @@ def _pictures(
         if recipe.word:
             model = dressed(model, Added(embeddings=((name, NAME),)), {"loras": {}, "embeddings": {name: arm.part}}, [])
     elif arm.row.name == RANDOM:
-        method, settings = "random_mask", {"removed": _removed(out)}
+        method, settings = "random_mask", {"removed": _removed(plan, out)}
     spec = method_of(method)
-    values, size = spec.settings(preset, settings), fitting(model)
+    values, size = spec.settings(overrides=settings), fitting(model)
     for start in range(0, len(wanted), size):
         some = wanted[start : start + size]
         requests = [
@@ -210,8 +228,8 @@ def _pictures(
         images = {
             number: event.image for number, event in together(spec, model, UNSCORED, requests, values) if event.final
         }
-        if arm.budget == STEPS and not start:
-            _keep(out / "shown" / f"{arm.row.name}.png", [*images.values()])
+        if sheet and not start:
+            _keep(sheet, [*images.values()])
         for one, request, found in zip(
             some, requests, judges(some, [images[i] for i in range(len(some))]), strict=True
         ):
@@ -226,15 +244,13 @@ def _called(name: str, row: Row) -> str:
     return {WORDS: f"a {subject.words}", WORD: f"a {subject.word}", NAMED: f"a {NAME} {subject.word}"}[row.called]
 
 
-def _removed(out: Path) -> float:
-    """The share of weights that the trained masks remove."""
-    with (out / "trainings" / "masks" / checkpoint.LOG).open(newline="", encoding="utf-8") as file:
-        figures = [json.loads(line["figures"]) for line in csv.DictReader(file)]
+def _removed(plan: Plan, out: Path) -> float:
+    """The share of weights that the masks remove after equal steps."""
+    figures = [json.loads(line["figures"]) for line in _log(plan, MASKS, out)]
     return next(each["removed"] for each in reversed(figures) if each)
 
 
 def _keep(path: Path, pictures: Sequence[Any]) -> None:
-    import numpy as np
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

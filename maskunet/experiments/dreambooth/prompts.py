@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from maskunet.encoders.pixels import from_uint8
 from maskunet.tabletop import checker, spotter
+from maskunet.tabletop.captions import with_article
 from maskunet.tabletop.reading import read
 from maskunet.tabletop.scenes import SHAPES, Thing
 from maskunet.tabletop.subjects import STACKS, Subject
@@ -48,18 +49,14 @@ def asked(subject: Subject, count: int) -> list[Asked]:
         wanted.append((ALONE, FRAMES[i % len(FRAMES)], None))
     for i in range(count):
         other = others[5 * i % len(others)]
-        frame = JOINED[i % len(JOINED)].format("{}", _a(f"{other['color']} {other['shape']}"))
+        frame = JOINED[i % len(JOINED)].format("{}", with_article(f"{other['color']} {other['shape']}"))
         wanted.append((BESIDE, frame, Case(BESIDE, frame, (other,))))
     for i in range(count):
         words = f"{CLASS_COLORS[i // 2 % len(CLASS_COLORS)]} {subject.word}" if i % 2 else subject.word
-        wanted.append((CLASS, _a(words), read(_a(words))))
+        wanted.append((CLASS, with_article(words), read(with_article(words))))
     for task in TASKS:
         wanted += [(DRIFT, case.prompt, case) for case in cases(task, max(1, count // 5))]
     return [Asked(group, frame, FIRST_SEED + i, case) for i, (group, frame, case) in enumerate(wanted)]
-
-
-def _a(words: str) -> str:
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 class Judges:
@@ -70,7 +67,7 @@ class Judges:
 
     def __call__(self, asked: Sequence[Asked], images: Sequence[np.ndarray]) -> list[dict[str, bool]]:
         """Of each picture, (H, W, 3) uint8: "subject", is it there; "right", is everything else that is asked for."""
-        pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+        pictures = from_uint8(np.stack(images))
         seen = self._eye.see(pictures)
         there = [self._is_there(things) for things in seen]
         if self._name in STACKS:

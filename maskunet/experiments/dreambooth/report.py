@@ -106,7 +106,8 @@ def markdown(lines: Rows, prior: Mapping[str, float] | None, about: Mapping[str,
         f"Made by `{about['command']}` ({about['finished']}). Five renders of the subject are learned under the name "
         f"“a {NAME} {SUBJECTS[about['subject']].word}”. Whether it is there says the {_judge(about['subject'])}; the rest says "
         "the checker. n counts the prompts of the subject. Shares have Wilson's 95 % intervals, changes against the base "
-        "model the bootstrap's, paired by prompt and noise. Seconds are of one core.",
+        "model the bootstrap's, paired by prompt and noise. Seconds are steps times what the quickest "
+        "tenth of them took at most, so that neither samples nor other programs count.",
         markdown_table(head, [_cells(line) for line in lines]),
     ]
     if prior:

@@ -26,14 +26,14 @@ class Row:
     called: str = NAMED
 
 
-FIRST, FREE = "weights", "weights-free"
+FIRST, FREE, MASKS = "weights", "weights-free", "masks"
 ROWS = (  # in the order in which they are made
     Row(name=FIRST, title="all weights, class pictures", recipe="dreambooth"),
     Row(name="nothing", title="base model, the rare name"),
     Row(name=WORD, title="base model, the class word alone", called=WORD),
     Row(name=WORDS, title="base model, the subject in known words", called=WORDS),
     Row(name=FREE, title="all weights, no class pictures", recipe="dreambooth", prior=False),
-    Row(name="masks", title="masks, class pictures", recipe="dreambooth_masks"),
+    Row(name=MASKS, title="masks, class pictures", recipe="dreambooth_masks"),
     Row(name="masks-free", title="masks, no class pictures", recipe="dreambooth_masks", prior=False),
     Row(name="masks-word", title="masks and a word, class pictures", recipe="dreambooth_masks_word"),
     Row(name=RANDOM, title="random masks that remove as much as the masks"),

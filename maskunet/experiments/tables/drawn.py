@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from maskunet.encoders.pixels import from_uint8
 from maskunet.methods import SPECS as METHODS
 from maskunet.models.base import DiffusionModel
 from maskunet.models.base.dressed import dressed
@@ -55,7 +55,7 @@ def together(
     for which, event in METHODS[method].run.together(model, WeightedRewards({}), requests, settings):
         events[which].append(event)
     for mine in events:
-        yield torch.from_numpy(mine[-1].image).permute(2, 0, 1)[None].float() / 255, removed(mine)
+        yield from_uint8(mine[-1].image), removed(mine)
 
 
 def removed(events: Sequence[StepEvent]) -> float:

@@ -69,7 +69,7 @@ def make(
             yield from _train(row, world, budget, seed, out, should_stop)
             if should_stop():
                 return
-            for name, part in _parts(row, seed, out):
+            for name, part in _parts(row, world, budget, seed, out):
                 yield from _sample(row, world, budget, seed, out / "pictures" / name, part, share, should_stop)
                 if should_stop():
                     return
@@ -108,7 +108,7 @@ def _settings(row: Row, world: World, budget: Budget, seed: int) -> Any:
     return chosen(recipe.presets, recipe.name, world.preset, changes)
 
 
-def _parts(row: Row, seed: int, out: Path) -> list[tuple[str, Path | None]]:
+def _parts(row: Row, world: World, budget: Budget, seed: int, out: Path) -> list[tuple[str, Path | None]]:
     """The row's pictures' folder and the trained file, and those of its checkpoints where they are asked for."""
     name = f"{row.name}-{seed}"
     if not row.recipe:
@@ -117,7 +117,9 @@ def _parts(row: Row, seed: int, out: Path) -> list[tuple[str, Path | None]]:
     parts = [(name, folder / checkpoint.PART)]
     if row.each_checkpoint:
         *earlier, _ = checkpoint.parts(folder)  # the last one is the row's own
-        parts += [(f"{name}-step-{step}", path) for step, path in earlier]
+        every = _settings(row, world, budget, seed).every
+        # A training that was stopped keeps its part of that step too, of which there are no figures.
+        parts += [(f"{name}-step-{step}", path) for step, path in earlier if step % every == 0]
     return parts
 
 
@@ -168,7 +170,7 @@ def measure(spec: TableSpec, world: World, budget: Budget, out: Path) -> Iterato
     records = []
     for seed in budget.seeds:
         for row in spec.rows:
-            for name, _ in _parts(row, seed, out):
+            for name, _ in _parts(row, world, budget, seed, out):
                 yield f"{name}: features"
                 pictures = _pictures(out / "pictures" / name)
                 *_, last = features.extract(pictures, world.extractor, extractors.cache_place())

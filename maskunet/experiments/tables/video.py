@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from maskunet import seeds
+from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import bootstrap
 from maskunet.library.library import Loaded
 from maskunet.records import Request
@@ -144,7 +145,7 @@ def judged(video: Video, case: Case, checker: Any) -> dict[str, Any]:
         appearance: standard deviation over the frames of their mean color, of 255 levels; None as `motion`.
         things: how many it sees in the first frame.
     """
-    images = torch.from_numpy(video.frames).permute(0, 3, 1, 2).float() / 255
+    images = from_uint8(video.frames)
     seen = checker.see(images)
     kinds = [Counter(_kind(thing) for thing in things) for things in seen]
     tracks = list(_tracks(seen, kinds))

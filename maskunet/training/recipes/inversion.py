@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskunet.encoders.text_states import TextStates
 from maskunet.models.base import DiffusionModel
+from maskunet.models.base.embedding import Words
 from maskunet.models.base.new_word import NewWord, check_new
 from maskunet.plugins import setting
 from maskunet.records.disk import trained_file
@@ -102,8 +103,8 @@ def objective(
 
 
 def before(settings: WordSettings, text: str) -> str:
-    """The text with a word that the base model knows in place of the new one."""
-    return text.replace(settings.token, settings.begin or "thing")
+    """The text with a word that the base model knows in place of the new one, in capitals or not."""
+    return Words({settings.token: ()}).pattern.sub(lambda _: settings.begin or "thing", text)
 
 
 class Inverted(UNet):
