@@ -62,7 +62,7 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
                 masks = rows.get(MASKS, []) if entrant.recipe and entrant.name != MASKS else []
                 masks = _at(masks, _best_scale(masks) if own["best"] else guidance)
                 figures = {**_figures(mine, plain, reference), **_over_masks(mine, masks)}
-                apart = dict(zip(APART, (_by_task(mine), removal.summarize(mine)), strict=True))
+                apart = {"tasks": _by_task(mine), "where": removal.summarize(mine)}
                 lines.append({**_about(study, entrant, mine), **own, **figures, **apart})
     return lines
 
