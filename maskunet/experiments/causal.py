@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from maskunet.diffusion import denoise
 from maskunet.evaluation.intervals import bootstrap, sign_test
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import figure, markdown_table, p_value
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
 from maskunet.masks.selection import heads_of
@@ -210,8 +210,5 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def _told(line: Mapping[str, Any]) -> tuple[str, ...]:
-    distance, correct, total = (
-        f"{line[name]:{form}} ({line[f'{name}_low']:{form}} to {line[f'{name}_high']:{form}})"
-        for name, form in (("distance", ".1f"), ("correct", "+.2f"), ("total", "+.2f"))
-    )
-    return distance, correct, f"{line['fixed']}, {line['broken']}", total
+    changes = f"{line['fixed']}, {line['broken']}"
+    return figure(line, "distance", ".1f"), figure(line, "correct", "+.2f"), changes, figure(line, "total", "+.2f")

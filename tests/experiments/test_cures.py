@@ -73,11 +73,13 @@ def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
     rows["light"] = [{**each, **there, "correct": each["correct"] and each["task"] == "two"} for each in rows["light"]]
     lines = lines_of(rows, monkeypatch)
     assert lines[1]["tasks"] == {"single": 0.0, "two": 0.75}
+    assert [each["correct"] for each in lines[1]["by_training"]] == [0.375] * 3 and not lines[0]["by_training"]
     report.save(tmp_path, lines, {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": {}})
     page, sheet_of = (tmp_path / "cures.md").read_text(), (tmp_path / "cures.csv").read_text()
     assert "| masks, light | 0.00 | 0.75 |" in page and "| nothing but guidance | 0.25 | 0.25 |" in page
     assert "| step 1 | 10.0% |" in page and "| block1 self q | 10.0% |" in page
-    assert "tasks" not in sheet_of and "block1" not in sheet_of
+    assert "| masks, light | 0.38, 0.00 | 0.38, 0.00 | 0.38, 0.00 |" in page
+    assert "tasks" not in sheet_of and "block1" not in sheet_of and "by_training" not in sheet_of
 
 
 def test_no_effect_is_called_none(monkeypatch):

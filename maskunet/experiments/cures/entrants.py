@@ -39,7 +39,7 @@ ENTRANTS = {
     entrant.name: entrant
     for entrant in (
         PLAIN,
-        _masks("light", "masks, light", 3e-3, 1e-2, 3e-2),
+        _masks("light", "masks, light", 1e-3, 3e-3, 1e-2, 3e-2),
         Entrant(
             name="random",
             title="random masks, as many as light's",

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from maskunet.evaluation.intervals import bootstrap
+from maskunet.evaluation.intervals import columns
 from maskunet.evaluation.metrics.frechet import frechet_distance
 from maskunet.experiments import removal
 from maskunet.experiments.cures.entrants import PLAIN, Entrant
 from maskunet.experiments.cures.make import FIXED, Study, best, training
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import figure, markdown_table
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
 from maskunet.tabletop.spoiling import CAPTIONS, CLEAN, PICTURES
 from maskunet.training import checkpoint
 
 MASKS = "light"  # what the others that learn are held against
-APART = ("tasks", "where")  # of a line, what has a table of its own
+APART = ("tasks", "where", "by_training")  # of a line, what has a table of its own
 RESAMPLES = 200
 FEWEST = 40  # pictures whose features have a spread worth comparing
 NOTES = (
@@ -38,7 +38,8 @@ NOTES = (
 def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) -> list[dict[str, Any]]:
     """One line per entrant with pictures and guidance scale, its own best first.
 
-    A line's `tasks` has the share correct by task, its `where` the lines of `removal.summarize`; the rest are figures.
+    A line's `tasks` has the share correct by task, its `by_training` the shares correct and spoiled of each training, its
+    `where` the lines of `removal.summarize`; the rest are figures.
 
     Args:
         reference: features (N, D) of clean renders.
@@ -62,7 +63,8 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
                 masks = rows.get(MASKS, []) if entrant.recipe and entrant.name != MASKS else []
                 masks = _at(masks, _best_scale(masks) if own["best"] else guidance)
                 figures = {**_figures(mine, plain, reference), **_over_masks(mine, masks)}
-                apart = {"tasks": _by_task(mine), "where": removal.summarize(mine)}
+                trainings = _by_training(mine) if entrant.recipe else []
+                apart = {"tasks": _by_task(mine), "by_training": trainings, "where": removal.summarize(mine)}
                 lines.append({**_about(study, entrant, mine), **own, **figures, **apart})
     return lines
 
@@ -70,7 +72,7 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
 def _over_masks(mine: Sequence[Mapping[str, Any]], masks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """How many more are right than under `light` masks: each at its own best guidance, or both at the same."""
     right, theirs = _mean_by_prompt(mine, _right), _mean_by_prompt(masks, _right)
-    return _with_interval("over_masks", [right[n] - theirs[n] for n in sorted(right.keys() & theirs.keys())])
+    return columns("over_masks", [right[n] - theirs[n] for n in sorted(right.keys() & theirs.keys())])
 
 
 def _best_scale(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -101,14 +103,14 @@ def _figures(
     right, spoiled = _mean_by_prompt(mine, _right), _mean_by_prompt(mine, _spoiled)
     right_plain, spoiled_plain = _mean_by_prompt(plain, _right), _mean_by_prompt(plain, _spoiled)
     return {
-        **_with_interval("correct", [right[n] for n in both]),
-        **_with_interval("gain", [right[n] - right_plain[n] for n in both]),
+        **columns("correct", [right[n] for n in both]),
+        **columns("gain", [right[n] - right_plain[n] for n in both]),
         "mended": sum(max(right[n] - right_plain[n], 0) for n in both),
         "broken": sum(max(right_plain[n] - right[n], 0) for n in both),
-        **_with_interval("unseen", [right[n] for n in unseen]), "unseen_prompts": len(unseen),
-        **_with_interval("unseen_gain", [right[n] - right_plain[n] for n in unseen]),
-        **_with_interval("spoiled", [spoiled[n] for n in both]),
-        **_with_interval("spoiled_change", [spoiled[n] - spoiled_plain[n] for n in both]),
+        **columns("unseen", [right[n] for n in unseen]), "unseen_prompts": len(unseen),
+        **columns("unseen_gain", [right[n] - right_plain[n] for n in unseen]),
+        **columns("spoiled", [spoiled[n] for n in both]),
+        **columns("spoiled_change", [spoiled[n] - spoiled_plain[n] for n in both]),
         "removed": float(np.mean([1 - row["keep_ratio"] for row in mine])),
         "seconds": float(np.mean([row["seconds"] for row in mine])),
         **_frechet(mine, plain, reference),
@@ -119,6 +121,19 @@ def _by_task(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The share correct of each task, over the trainings."""
     tasks = dict.fromkeys(row["task"] for row in rows)
     return {task: float(np.mean([_right(row) for row in rows if row["task"] == task])) for task in tasks}
+
+
+def _by_training(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """The shares of each training, which tell how much hangs on its seed."""
+    found = []
+    for seed in sorted({row["training"] for row in rows}):
+        mine = [row for row in rows if row["training"] == seed]
+        shares = {
+            "correct": np.mean([_right(row) for row in mine]),
+            "spoiled": np.mean([_spoiled(row) for row in mine]),
+        }
+        found.append({"seed": seed, "pictures": len(mine), **{name: float(share) for name, share in shares.items()}})
+    return found
 
 
 def _right(row: Mapping[str, Any]) -> float:
@@ -135,11 +150,6 @@ def _mean_by_prompt(rows: Sequence[Mapping[str, Any]], value) -> dict[int, float
     for row in rows:
         found.setdefault(row["number"], []).append(value(row))
     return {number: sum(values) / len(values) for number, values in found.items()}
-
-
-def _with_interval(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    low, high = bootstrap(values) if values else (None, None)
-    return {name: float(np.mean(values)) if values else None, f"{name}_low": low, f"{name}_high": high}
 
 
 def _frechet(
@@ -193,9 +203,9 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
         says = "more right than plain" if low > 0 else "fewer right than plain" if high < 0 else "no clear difference"
         told.append(
             f"- **{line['title'][0].upper()}{line['title'][1:]}** at {line['guidance']:g}: {share}. Against plain, right "
-            f"{_number(line, 'gain', '+.2f')}, {says}; spoiled {_number(line, 'spoiled_change', '+.2f')}."
+            f"{figure(line, 'gain', '+.2f')}, {says}; spoiled {figure(line, 'spoiled_change', '+.2f')}."
             + (
-                f" Against light masks, right {_number(line, 'over_masks', '+.2f')}."
+                f" Against light masks, right {figure(line, 'over_masks', '+.2f')}."
                 if line["over_masks"] is not None
                 else ""
             )
@@ -216,19 +226,13 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
     plain = line["entrant"] == PLAIN.name and line["best"]
     return [
         line["title"], f"{line['guidance']:g}{' (best)' if line['best'] else ''}", str(line["trainings"] if line["rate"] else ""),
-        _number(line, "correct", ".3f"), "" if plain else _number(line, "gain", "+.3f"),
+        figure(line, "correct", ".3f"), "" if plain else figure(line, "gain", "+.3f"),
         "" if plain else f"{line['mended']:.0f}, {line['broken']:.0f}",
-        f"{_number(line, 'unseen', '.3f')}, n {line['unseen_prompts']}", _number(line, "spoiled", ".3f"),
-        "" if plain else _number(line, "frechet_change", "+.1f", " %"), f"{line['removed']:.1%}",
+        f"{figure(line, 'unseen', '.3f')}, n {line['unseen_prompts']}", figure(line, "spoiled", ".3f"),
+        "" if plain else figure(line, "frechet_change", "+.1f", " %"), f"{line['removed']:.1%}",
         f"{line['rate']:g}" if line["rate"] else "", f"{line['bytes'] / 1e6:.2f} MB" if line["bytes"] else "",
         f"{line['seconds']:.2f}",
     ]  # fmt: skip
-
-
-def _number(line: Mapping[str, Any], name: str, how: str, unit: str = "") -> str:
-    if line[name] is None:
-        return ""
-    return f"{line[name]:{how}}{unit} ({line[f'{name}_low']:{how}} to {line[f'{name}_high']:{how}})"
 
 
 def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
@@ -236,7 +240,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     return "\n".join([
         f"# What mends {about['model']}?", "", *_corpus(about["corpus"]), verdict(lines), "",
         f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.", "",
-        *_left_out(about["left_out"]), table(lines), "", NOTES, "", *_tasks(lines), *_where(lines),
+        *_left_out(about["left_out"]), table(lines), "", NOTES, "", *_tasks(lines), *_trainings(lines), *_where(lines),
     ])  # fmt: skip
 
 
@@ -249,6 +253,21 @@ def _tasks(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [[line["title"], *(f"{line['tasks'].get(name, np.nan):.2f}" for name in names)] for line in best_ones]
     head = ["entrant", *(name.replace("_", " ") for name in names)]
     return ["## By task", "", "Share correct, each at its own best guidance.", "", markdown_table(head, rows), ""]
+
+
+def _trainings(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far the trainings of an entrant lie apart."""
+    several = [line for line in lines if line["best"] and len(line["by_training"]) > 1]
+    if not several:
+        return []
+    seeds = list(dict.fromkeys(each["seed"] for line in several for each in line["by_training"]))
+    rows = []
+    for line in several:
+        shares = {each["seed"]: f"{each['correct']:.2f}, {each['spoiled']:.2f}" for each in line["by_training"]}
+        rows.append([line["title"], *(shares.get(seed, "") for seed in seeds)])
+    told = "Shares correct and spoiled, each at its own best guidance."
+    head = ["entrant", *(f"seed {seed}" for seed in seeds)]
+    return ["## By training", "", told, "", markdown_table(head, rows), ""]
 
 
 def _where(lines: Sequence[Mapping[str, Any]]) -> list[str]:

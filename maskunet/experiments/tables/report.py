@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.evaluation.intervals import student
-from maskunet.experiments.markdown import markdown_table
+from maskunet.evaluation.intervals import columns, student
+from maskunet.experiments.markdown import figure, markdown_table
 from maskunet.experiments.tables.specs.base import TableSpec
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -32,23 +32,21 @@ def summarize(spec: TableSpec, records: Sequence[Mapping[str, Any]]) -> list[dic
                 "row": row.name, "title": row.title, "step": step or mine[0].get("trained_steps", 0),
                 "last": step is None, "seeds": len(mine),
                 "n": mine[0]["n"], "n_reference": mine[0]["n_reference"],
-                **_with_interval("frechet", [r["frechet"] for r in mine]),
-                **_with_interval("real", [r["real"] for r in mine]),
-                **_with_interval("change", change),
-                **_with_interval("kernel", [r["kernel"] for r in mine]),
-                **_with_interval("kernel_change", kernel),
-                **_with_interval("agreement", [r["agreement"] for r in mine]),
+                **_columns("frechet", [r["frechet"] for r in mine]),
+                **_columns("real", [r["real"] for r in mine]),
+                **_columns("change", change),
+                **_columns("kernel", [r["kernel"] for r in mine]),
+                **_columns("kernel_change", kernel),
+                **_columns("agreement", [r["agreement"] for r in mine]),
                 "removed": _mean([r["removed"] for r in mine if "removed" in r]),
-                **_with_interval("held_out", [r["held_out_loss_change"] for r in mine if "held_out_loss_change" in r]),
+                **_columns("held_out", [r["held_out_loss_change"] for r in mine if "held_out_loss_change" in r]),
                 "paper": dict(row.paper),
             })  # fmt: skip
     return lines
 
 
-def _with_interval(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    known = [value for value in values if value is not None]
-    low, high = student(known) if len(known) > 1 else (None, None)
-    return {name: _mean(known), f"{name}_low": low, f"{name}_high": high}
+def _columns(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    return columns(name, [value for value in values if value is not None], student)
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -70,26 +68,18 @@ def markdown(spec: TableSpec, lines: Sequence[Mapping[str, Any]], about: Mapping
 
 
 def _cells(line: Mapping[str, Any], papers: Sequence[str], plain: bool) -> list[str]:
-    change = "" if plain else _number(line, "change", "+.1f", " %")
+    change = "" if plain else figure(line, "change", "+.1f", " %")
     removed = "" if line["removed"] is None else f"{line['removed']:.2%}"
     kernel = {key: None if value is None else 1000 * value for key, value in line.items() if key.startswith("kernel")}
     return [
-        line["title"], str(line["step"] or ""), removed, _number(line, "held_out", "+.2f", " %"),
-        _number(line, "frechet", ".3f"), change,
-        _number(kernel, "kernel", ".2f"), _number(line, "agreement", ".3f"), *(_paper(line, title) for title in papers),
+        line["title"], str(line["step"] or ""), removed, figure(line, "held_out", "+.2f", " %"),
+        figure(line, "frechet", ".3f"), change,
+        figure(kernel, "kernel", ".2f"), figure(line, "agreement", ".3f"), *(_paper(line, title) for title in papers),
     ]  # fmt: skip
 
 
 def _paper(line: Mapping[str, Any], title: str) -> str:
     return f"{line['paper'][title]:.2f}" if title in line["paper"] and line["last"] else ""
-
-
-def _number(line: Mapping[str, Any], name: str, form: str, unit: str = "") -> str:
-    low, high = line[f"{name}_low"], line[f"{name}_high"]
-    if line[name] is None:
-        return ""
-    interval = "" if low is None else f" ({low:{form}} to {high:{form}})"
-    return f"{line[name]:{form}}{unit}{interval}"
 
 
 def _of_what(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
@@ -105,7 +95,7 @@ def _of_what(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         text += f" With fewer than {ENOUGH:,} pictures the distance itself is too large; compare rows only."
     if first["real"] is not None:
         text += (
-            f" Of the same number of real pictures against the other real ones it is {_number(first, 'real', '.3f')}."
+            f" Of the same number of real pictures against the other real ones it is {figure(first, 'real', '.3f')}."
         )
     return text
 

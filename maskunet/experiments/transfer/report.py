@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
-from maskunet.experiments.markdown import markdown_table
+from maskunet.evaluation.intervals import bootstrap, columns, sign_test, wilson
+from maskunet.experiments.markdown import figure, markdown_table
 from maskunet.experiments.transfer.make import CONDITIONS
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -58,9 +58,9 @@ def _line(found: Mapping[int, Rows], plain: Mapping[int, Mapping[str, Any]], own
         "prompts": len(both), "pictures": sum(len(found[t]) for t in both),
         "removed": float(np.mean([1 - row["keep_ratio"] for t in both for row in found[t]])),
         "reward": float(np.mean(list(reward.values()))),
-        **_interval("gain", [reward[t] - _reward(plain[t]) for t in both]),
+        **columns("gain", [reward[t] - _reward(plain[t]) for t in both]),
         "correct": float(np.mean(list(right.values()))),
-        **_interval("correct_gain", [right[t] - _right(plain[t]) for t in both]),
+        **columns("correct_gain", [right[t] - _right(plain[t]) for t in both]),
         "mended": sum(max(right[t] - _right(plain[t]), 0) for t in both),
         "broken": sum(max(_right(plain[t]) - right[t], 0) for t in both),
     }  # fmt: skip
@@ -70,8 +70,8 @@ def _line(found: Mapping[int, Rows], plain: Mapping[int, Mapping[str, Any]], own
     else:
         line["correct_low"], line["correct_high"] = bootstrap(list(right.values()))
     shared = [t for t in both if t in own]
-    line |= _interval("own_gain", [reward[t] - _mean(own[t], _reward) for t in shared])
-    return line | _interval("own_correct", [right[t] - _mean(own[t], _right) for t in shared])
+    line |= columns("own_gain", [reward[t] - _mean(own[t], _reward) for t in shared])
+    return line | columns("own_correct", [right[t] - _mean(own[t], _right) for t in shared])
 
 
 def _reward(row: Mapping[str, Any]) -> float:
@@ -84,11 +84,6 @@ def _right(row: Mapping[str, Any]) -> float:
 
 def _mean(rows: Rows, value: Any) -> float:
     return sum(map(value, rows)) / len(rows)
-
-
-def _interval(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    low, high = bootstrap(values) if values else (None, None)
-    return {name: float(np.mean(values)) if values else None, f"{name}_low": low, f"{name}_high": high}
 
 
 def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -113,16 +108,14 @@ def _judged(at: Mapping[str, Mapping[str, Any]]) -> str:
     if own["gain_low"] <= 0 <= own["gain_high"]:
         says += ", and its own change the reward by nothing measurable"
     rest = [
-        f"{CONDITIONS[name]} {_number(at[name], 'gain', '+.2f')}"
-        for name in at
-        if name not in ("plain", "own", "other")
+        f"{CONDITIONS[name]} {figure(at[name], 'gain', '+.2f')}" for name in at if name not in ("plain", "own", "other")
     ]
     right = ", ".join(
         f"{CONDITIONS[name]} {at[name]['correct']:.2f}" for name in ("plain", "own", "other") if name in at
     )
     return (
-        f"{says}. Reward against plain: its own {_number(own, 'gain', '+.2f')}, another prompt's "
-        f"{_number(other, 'gain', '+.2f')}; the difference {_number(other, 'own_gain', '+.2f')}. "
+        f"{says}. Reward against plain: its own {figure(own, 'gain', '+.2f')}, another prompt's "
+        f"{figure(other, 'gain', '+.2f')}; the difference {figure(other, 'own_gain', '+.2f')}. "
         f"{'Also ' + '; '.join(rest) + '. ' if rest else ''}Share correct by mask: {right}."
     )
 
@@ -150,17 +143,11 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
     plain, own = line["condition"] == "plain", line["condition"] == "own"
     return [
         line["base"], line["source"], CONDITIONS[line["condition"]], f"{line['pictures']}", f"{line['removed']:.2%}",
-        f"{line['reward']:.2f}", "" if plain else _number(line, "gain", "+.2f"), "" if own else _number(line, "own_gain", "+.2f"),
-        _number(line, "correct", ".2f"), "" if plain else _number(line, "correct_gain", "+.2f"),
+        f"{line['reward']:.2f}", "" if plain else figure(line, "gain", "+.2f"), "" if own else figure(line, "own_gain", "+.2f"),
+        figure(line, "correct", ".2f"), "" if plain else figure(line, "correct_gain", "+.2f"),
         "" if plain else f"{line['mended']:.3g}, {line['broken']:.3g}",
         f"{line['p']:.2f}" if not plain and "p" in line else "",
     ]  # fmt: skip
-
-
-def _number(line: Mapping[str, Any], name: str, how: str) -> str:
-    if line[name] is None:
-        return ""
-    return f"{line[name]:{how}} ({line[f'{name}_low']:{how}} to {line[f'{name}_high']:{how}})"
 
 
 def matrix(rows: Rows) -> list[dict[str, Any]]:
