@@ -1,8 +1,9 @@
 """Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def evaluate(
     split: str = "test",
     batch: int = 1,
     methods: Mapping[str, MethodSpec] = SPECS,
+    done: Container[tuple[str, int]] = (),
+    should_stop: Callable[[], str] = str,
 ) -> Iterator[dict[str, Any]]:
     """Make and judge n images per task.
 
@@ -48,6 +51,7 @@ def evaluate(
         batch: images of a task that share U-Net calls, where the method allows it; 0 for as many as fit. Above 1 they
             differ by rounding from those made alone.
         methods: to choose from, by name.
+        done: what `key` says of the rows that there are; they are not made again. should_stop: asked after each batch.
 
     Yields:
         One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls; what it looks like
@@ -60,14 +64,32 @@ def evaluate(
     spec = method_of(request.method, methods)
     settings = spec.settings(request.preset, request.settings)
     size = (batch or fitting(loaded.model)) if spec.shares(settings) else 1
-    for task in TASKS if tasks == "all" else tasks.split(","):
-        asked = [
-            (case, replace(request, prompt=case.prompt, seed=seeds.of_case(seed, i), previews=False))
-            for i, case in enumerate(cases(task.strip(), n, seed, split))
-        ]
-        for start in range(0, len(asked), size):
-            for row, _ in drawn(loaded, spec, asked[start : start + size], settings):
-                yield row
+    for _, asked in groupby(subjects(tasks, n, seed, split), lambda each: each[0].task):
+        pictures = [(case, replace(request, prompt=case.prompt, seed=noise, previews=False)) for case, noise in asked]
+        for start in range(0, len(pictures), size):
+            some = pictures[start : start + size]  # always the same ones, so that a later run rounds alike
+            if all((case.task, one.seed) in done for case, one in some):
+                continue
+            for row, _ in drawn(loaded, spec, some, settings):
+                if key(row) not in done:
+                    yield row
+            if should_stop():
+                return
+
+
+def subjects(tasks: str, n: int, seed: int, split: str) -> list[tuple[Case, int]]:
+    """The prompts of an evaluation with the seeds of their noise, task by task; more prompts begin with the same ones.
+
+    Raises:
+        ValueError: an unknown task.
+    """
+    names = TASKS if tasks == "all" else dict.fromkeys(task.strip() for task in tasks.split(","))
+    return [(case, seeds.of_case(seed, i)) for task in names for i, case in enumerate(cases(task, n, seed, split))]
+
+
+def key(row: Mapping[str, Any]) -> tuple[str, int]:
+    """Which picture of an evaluation a row is of."""
+    return row["task"], row["seed"]
 
 
 def drawn(
