@@ -198,7 +198,7 @@ def _results(options: "Options") -> None:
 def _features(options: "Options") -> None:
     from maskunet.experiments.tabletop import measure_features
 
-    measure_features.make(options.folder / "features", Path("examples") / "features" / "tabletop.npz", n=options.n)
+    measure_features.make(options.folder / "features", Path("examples") / "features", n=options.n)
 
 
 def _install(options: "Options") -> None:

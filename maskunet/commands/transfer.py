@@ -19,12 +19,15 @@ from maskunet.commands.base import (
 
 if TYPE_CHECKING:
     from maskunet.experiments.transfer.make import Study
+    from maskunet.library.library import Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
     models: tuple[str, ...] = option(
-        ("tabletop", "tabletop_web"), "base models, with commas; masks are carried between two", read=comma_separated
+        ("tabletop", "tabletop_web"),
+        "base models, with commas, or NAME=FOLDER for other weights of one; masks are carried between two",
+        read=comma_separated,
     )
     sources: tuple[str, ...] = option(
         ("maskunet_free/improved", "maskunet_trained:light"),
@@ -65,7 +68,6 @@ def run(options: Options) -> None:
 
 
 def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
-    from maskunet.experiments import judges
     from maskunet.experiments.transfer import make
     from maskunet.records import Request
     from maskunet.runs.entrant import entrant
@@ -73,7 +75,7 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
     sources = [entrant(name) for name in options.sources]
     if len(options.models) > 2:
         raise ValueError("Masks are carried between two bases; give --models one or two.")
-    found = {name: judges.load(name, device=options.device) for name in options.models}
+    found = {base: _base(base, options.device) for base in options.models}
     for loaded, _ in found.values():
         for source in sources:  # a part that is not there is told before any picture is made
             source.spec.parts(loaded.model, source.spec.settings(source.preset, source.named()))
@@ -84,6 +86,14 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
         asked=Request(prompt="-", steps=options.steps or some.steps),
     )  # fmt: skip
     return study, {name: identity for name, (_, identity) in found.items()}
+
+
+def _base(given: str, device: str | None) -> "tuple[Loaded, dict[str, Any]]":
+    """A base model by its name, or NAME=FOLDER: with the weights of a Stable Diffusion folder."""
+    from maskunet.experiments import judges
+
+    name, _, folder = given.partition("=")
+    return judges.load(name, Path(folder) if folder else None, device)
 
 
 SPEC = CommandSpec(

@@ -18,8 +18,8 @@ class SetCard:
     Attributes:
         key: what a request calls it, and `title`, what a person reads.
         n: its pictures.
-        extractor: the name of the one its features were precomputed with; empty for a folder of
-            pictures, which goes through the extractor that is asked for.
+        extractor: the name of the one its features were precomputed with, and `file`, where they are; empty for a
+            folder of pictures, which goes through the extractor that is asked for.
         reason: why it cannot be chosen, one sentence, or empty.
     """
 
@@ -27,6 +27,7 @@ class SetCard:
     title: str
     n: int = 0
     extractor: str = ""
+    file: str = ""
     reason: str = ""
 
 

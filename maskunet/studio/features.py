@@ -181,7 +181,7 @@ class FeatureStudio:
                 yield SetCard(key=path.name, title=path.stem, reason=reason), None
                 continue
             for name, n, extractor in sets:
-                card = SetCard(key=f"{path.stem}/{name}", title=name, n=n, extractor=extractor)
+                card = SetCard(key=f"{path.stem}/{name}", title=name, n=n, extractor=extractor, file=path.stem)
                 yield card, Source(title=name, path=path, name=name)
 
     def _folders(self) -> Iterator[tuple[SetCard, Source | None]]:

@@ -1,6 +1,7 @@
 """Whether masks are made for their prompt: planted effects come out, and a study goes on where it was stopped."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,6 +89,7 @@ def planted(gains, n=20):
             "base": "tabletop", "source": "" if condition == "plain" else "m", "condition": condition, "target": target,
             "mask": mask, "task": ("two", "colors")[target % 2], "prompt": str(target), "keep_ratio": 0.9,
             "rewards": {"total": reward}, "correct": condition == "own" or target < 5,
+            "looks": "blurred" if condition == "plain" and target < 5 else "clean",
         }  # fmt: skip
 
     rows = [row("plain", t, -1, 0.0) for t in range(n)]
@@ -115,6 +117,7 @@ def test_a_planted_effect_is_found(gains, said, tmp_path):
         assert line["own_gain"] == pytest.approx(gain - gains["own"], abs=0.02)
     assert lines["other"]["pictures"] == 20 * 19 and lines["other"]["prompts"] == 20
     assert (lines["own"]["correct"], lines["plain"]["correct"], lines["own"]["mended"]) == (1, 0.25, 15)
+    assert (lines["own"]["spoiled"], lines["plain"]["spoiled"]) == (0, 0.25)
     assert lines["own"]["p"] < 0.001 and "p" not in lines["other"]
     text = report.save(tmp_path, rows, {"command": "python -m maskunet transfer"})
     assert said in text and text.index(said) < text.index("| base |")
@@ -144,6 +147,16 @@ def test_every_mistake_is_told_before_anything_is_made(words, sentence, tmp_path
     except SystemExit as end:
         code = end.code
     assert code == 2 and sentence in capsys.readouterr().err and not (tmp_path / "x").exists()
+
+
+def test_a_base_may_have_other_weights(monkeypatch):
+    from maskunet.experiments import judges
+
+    asked = []
+    monkeypatch.setattr(judges, "load", lambda *given: asked.append(given))
+    for base in ("tabletop", "tabletop_web=seed2/model"):
+        transfer._base(base, "cpu")
+    assert asked == [("tabletop", None, "cpu"), ("tabletop_web", Path("seed2/model"), "cpu")]
 
 
 def test_the_command_makes_what_is_missing_and_tells_the_verdict(study, tmp_path, monkeypatch, capsys):

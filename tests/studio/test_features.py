@@ -64,6 +64,7 @@ def test_precomputed_sets_come_first_then_folders_each_unusable_one_with_its_rea
         ("toy/made", "made", 20, "corners"),
         ("folder:photos", "photos", 41, ""),
     ]
+    assert [c.file for c in (real, made, photos)] == ["toy", "toy", ""]
     assert not real.reason + made.reason + photos.reason
     assert bare.reason.startswith("The folder “bare” holds no pictures")
 

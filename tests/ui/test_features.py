@@ -223,6 +223,13 @@ def test_only_usable_sets_are_offered_and_folders_bring_their_fields():
     assert [part.visible for part in tab(BARE).offer()[:3]] == [True, False, False]
 
 
+def test_the_first_file_s_sets_are_chosen_and_those_of_others_are_offered():
+    mine, other = (replace(REAL, key=f"{file}/real", file=file, title=file) for file in ("01-web", "02-clean"))
+    broken = replace(BARE, key="00-broken.npz")
+    sets = tab(broken, mine, other, VAL).offer()[3]
+    assert sets.value == ["01-web/real"] and len(sets.choices) == 3
+
+
 def test_the_perplexity_is_one_that_the_chosen_sets_allow():
     reference, perplexity = tab(REAL, VAL).fit(["a/real", "folder:val"], "folder:val", 50, 40)
     assert (reference.value, perplexity.info, perplexity.value) == ("folder:val", "1 to 49 for 150 pictures.", 40)

@@ -1,9 +1,11 @@
-"""The precomputed feature sets: renders, and the shipped model's pictures with and without masks."""
+"""The precomputed feature sets: renders, and the embedded models' pictures with and without masks."""
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,37 +20,63 @@ from maskunet.tabletop.tasks import Case
 
 log = logging.getLogger(__name__)
 
-METHODS = (("plain", ""), ("random_mask", "start"), ("maskunet_free", "official"))
+
+@dataclass(frozen=True, slots=True)
+class SetSpec:
+    """A set's name and how its pictures are made."""
+
+    name: str
+    method: str
+    preset: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+REMOVED = 0.165  # the share that the embedded trained masks remove on tabletop_web
+FILES = {  # by file, in the order of the page's list: the base model and its sets
+    "01-tabletop_web": ("tabletop_web", (
+        SetSpec("spoiled base", "plain", settings={"second_order": True}),
+        SetSpec("spoiled base, random masks", "random_mask", "start", {"removed": REMOVED, "second_order": True}),
+        SetSpec("spoiled base, trained masks", "maskunet_trained", "shared", {"second_order": True}),
+    )),
+    "02-tabletop": ("tabletop", (
+        SetSpec("tabletop", "plain"),
+        SetSpec("tabletop, random masks", "random_mask", "start"),
+        SetSpec("tabletop, official masks", "maskunet_free", "official"),
+    )),
+}  # fmt: skip
 FIRST_SHARD = 9_010  # with those after it: scenes that no training, report or card has used
 SEED = 2  # of the prompts and the pictures; the card's is 1
 KEPT_BITS = 0xFC  # of a thumbnail's bytes: the lowest two are noise to the eye and half of the file
 
 
 def make(folder: Path, out: Path, n: int) -> None:
-    """Make the pictures of n test prompts per task by every method, and as many renders; write `out`.
+    """Make the pictures of n test prompts per task, and as many renders; write the files into the folder `out`.
 
     Every picture is kept in `folder` under its model's weights, so that a broken-off step goes on where it
-    was. About 18 seconds for each prompt on a CPU.
+    was. About 20 seconds for each prompt on a CPU.
     """
     from maskunet.library import networks
     from maskunet.library.library import Library
     from maskunet.tabletop.tasks import TASKS, cases
 
-    loaded = Library("tabletop", device="cpu").load("tabletop")
     asked = [(case, i) for task in TASKS for i, case in enumerate(cases(task, n, SEED))]
-    extractor = networks.extractor("tabletop", device="cpu")
-    sets = made(loaded.model, loaded.rewards, asked, extractor, folder)
-    write([renders(len(asked), extractor), *sets], out)
+    extractor, library = networks.extractor("tabletop", device="cpu"), Library("tabletop_web", device="cpu")
+    first = [renders(len(asked), extractor)]
+    for file, (model, specs) in FILES.items():
+        loaded = library.load(model)
+        write([*first, *made(loaded.model, loaded.rewards, specs, asked, extractor, folder)], out / f"{file}.npz")
+        first = []
 
 
 def made(
     model: DiffusionModel,
     rewards: WeightedRewards,
+    specs: Sequence[SetSpec],
     asked: Sequence[tuple[Case, int]],
     extractor: features.FeatureExtractor,
     folder: Path,
 ) -> Iterator[FeatureSet]:
-    """One set per method, of the same prompts and seeds.
+    """One set per spec, of the same prompts and seeds.
 
     Args:
         asked: cases with their numbers within their task, as `maskunet.evaluate` counts them.
@@ -57,20 +85,22 @@ def made(
     from PIL import Image
 
     weights = hashlib.sha256(repr(sorted(model.weights.items())).encode()).hexdigest()[:12]
-    for method, preset in METHODS:
-        name = f"{method} {preset}".strip()
-        kept = folder / weights / name.replace(" ", "-")
+    for spec in specs:
+        kept = folder / weights / spec.name.replace(",", "").replace(" ", "-")
         paths = []
         for number, (case, i) in enumerate(asked):
             seed = seeds.of_case(SEED, i)
             paths.append(kept / f"{case.task}-{seed}.png")
             if not paths[-1].exists():
-                request = Request(prompt=case.prompt, seed=seed, method=method, preset=preset, previews=False)
+                request = Request(
+                    prompt=case.prompt, seed=seed, method=spec.method, preset=spec.preset, settings=spec.settings,
+                    previews=False,
+                )  # fmt: skip
                 with whole.file(paths[-1]) as fresh:
                     Image.fromarray(_picture(model, rewards, request)).save(fresh)
-            log.info("%s: %d of %d", name, number + 1, len(asked))
+            log.info("%s: %d of %d", spec.name, number + 1, len(asked))
         pictures = features.Pictures(
-            name=name,
+            name=spec.name,
             files=tuple(path.name for path in paths),
             sources=tuple(paths),
             captions=tuple(case.prompt for case, _ in asked),
@@ -83,7 +113,7 @@ def _picture(model: DiffusionModel, rewards: WeightedRewards, request: Request) 
     from maskunet.methods import SPECS
 
     spec = SPECS[request.method]
-    *_, last = spec.run(model, rewards, request, spec.settings(request.preset))
+    *_, last = spec.run(model, rewards, request, spec.settings(request.preset, request.settings))
     return last.image
 
 
@@ -97,7 +127,7 @@ def renders(count: int, extractor: features.FeatureExtractor) -> FeatureSet:
     scenes = [scene for shard in shards for scene in training_scenes(shard)][:count]
     rng = np.random.default_rng(SEED)
     pictures = features.Pictures(
-        name="renders",
+        name="clean renders",
         files=tuple(f"scene-{FIRST_SHARD}-{i:04d}" for i in range(count)),
         sources=tuple(render(scenes).permute(0, 2, 3, 1).numpy()),
         captions=tuple(caption(scene, rng) for scene in scenes),

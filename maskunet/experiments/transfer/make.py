@@ -44,7 +44,7 @@ class Study:
     """What all pictures share.
 
     Attributes:
-        bases: each base model with rewards and checker, by name; masks are carried between the first two.
+        bases: each base model with rewards and checker, by what it is called; masks are carried between the first two.
         sources: the methods whose masks are tried.
         subjects: prompts with the seed of their noise.
         asked: steps and guidance. seed: of the subjects, and of what is shuffled.
@@ -59,7 +59,8 @@ class Study:
 
     def file(self, base: str, source: str, number: int, variant: str) -> Path:
         """Where a mask is."""
-        return self.out / "masks" / base / re.sub(r"\W+", "_", source) / f"{number}-{variant}.safetensors"
+        base, source = (re.sub(r"\W+", "_", name) for name in (base, source))
+        return self.out / "masks" / base / source / f"{number}-{variant}.safetensors"
 
     def other(self, base: str) -> str:
         """The base whose masks are carried over to this one, or empty."""
@@ -164,7 +165,13 @@ def _pictures(
 def _request(study: Study, base: str, case: Case, seed: int) -> Request:
     guidance = study.asked.guidance or study.bases[base].model.guidance
     return replace(
-        study.asked, prompt=case.prompt, seed=seed, model=base, guidance=guidance, previews=False, statistics=True
+        study.asked,
+        prompt=case.prompt,
+        seed=seed,
+        model=study.bases[base].model.name,
+        guidance=guidance,
+        previews=False,
+        statistics=True,
     )
 
 

@@ -12,6 +12,7 @@ from maskunet.experiments.markdown import figure, markdown_table
 from maskunet.experiments.transfer.make import CONDITIONS
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
+from maskunet.tabletop.spoiling import CLEAN
 
 Rows = Sequence[Mapping[str, Any]]
 NOTES = (
@@ -19,7 +20,7 @@ NOTES = (
     "another prompt's mask each prompt counts once, with the mean over all others' masks. Gains are against the plain "
     "picture, and “against own” against the picture under the prompt's own mask, both paired by prompt; intervals are "
     "95 %, by the bootstrap over prompts, Wilson's for shares. The reward is the weighted sum of both, and correct is what the "
-    "checker says, which no mask was made for. Masks change from step to step, and are used at the steps they were made at."
+    "checker says, which no mask was made for; spoiled is what the inspector says. Masks change from step to step, and are used at the steps they were made at."
 )
 
 
@@ -64,6 +65,8 @@ def _line(found: Mapping[int, Rows], plain: Mapping[int, Mapping[str, Any]], own
         "mended": sum(max(right[t] - _right(plain[t]), 0) for t in both),
         "broken": sum(max(_right(plain[t]) - right[t], 0) for t in both),
     }  # fmt: skip
+    looked_at = all("looks" in row for t in both for row in found[t])
+    line["spoiled"] = float(np.mean([_mean(found[t], _spoiled) for t in both])) if looked_at else None
     if all(len(found[t]) == 1 for t in both):
         line["correct_low"], line["correct_high"] = wilson(round(sum(right.values())), len(both))
         line["p"] = sign_test(round(line["mended"]), round(line["broken"]))
@@ -80,6 +83,10 @@ def _reward(row: Mapping[str, Any]) -> float:
 
 def _right(row: Mapping[str, Any]) -> float:
     return float(row["correct"])
+
+
+def _spoiled(row: Mapping[str, Any]) -> float:
+    return float(row["looks"] != CLEAN)
 
 
 def _mean(rows: Rows, value: Any) -> float:
@@ -135,6 +142,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         "more correct",
         "mended, broken",
         "p",
+        "spoiled",
     ]
     return markdown_table(head, [_cells(line) for line in lines])
 
@@ -146,7 +154,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
         f"{line['reward']:.2f}", "" if plain else figure(line, "gain", "+.2f"), "" if own else figure(line, "own_gain", "+.2f"),
         figure(line, "correct", ".2f"), "" if plain else figure(line, "correct_gain", "+.2f"),
         "" if plain else f"{line['mended']:.3g}, {line['broken']:.3g}",
-        f"{line['p']:.2f}" if not plain and "p" in line else "",
+        f"{line['p']:.2f}" if not plain and "p" in line else "", "" if line["spoiled"] is None else f"{line['spoiled']:.2f}",
     ]  # fmt: skip
 
 

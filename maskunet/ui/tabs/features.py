@@ -66,10 +66,10 @@ class Features(Part):
         self.stop.click(self.end, None, None, **QUICK)
 
     def offer(self) -> tuple[Any, ...]:
-        """The sets there are now, all precomputed ones chosen; what cannot be used is said."""
+        """The sets there are now, the first precomputed ones chosen; what cannot be used is said."""
         cards = self.studio.sets()
         usable = [card for card in cards if not card.reason]
-        chosen = [card.key for card in usable if card.extractor] or [card.key for card in usable[:2]]
+        chosen = [card.key for card in first_ones(cards)] or [card.key for card in usable[:2]]
         refused = "".join(f'<p class="hint">{escape(card.reason)}</p>' for card in cards if card.reason)
         folders = any(not card.extractor for card in usable)
         return (
@@ -104,8 +104,7 @@ class Features(Part):
 
     def open(self, times: int, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Draw what came with the project when the tab is opened for the first time; folders may take an hour."""
-        cards = [card for card in self.studio.sets() if card.extractor and not card.reason]
-        cards = [card for card in cards if card.extractor == cards[0].extractor]
+        cards = first_ones(self.studio.sets())
         if times != 1 or not cards:
             yield (gr.skip(),) * 5
             return
@@ -191,6 +190,12 @@ def build(page: "Page", tab: gr.Tab) -> Features:
 def kinds() -> list[str]:
     """The embeddings that are installed; any number of pictures would do to ask for them."""
     return [kind for kind in embedding.KINDS if not embedding.obstacle(kind, 1000)]
+
+
+def first_ones(cards: list[SetCard]) -> list[SetCard]:
+    """The precomputed sets of the first file: those of the base model with which the page opens."""
+    usable = [card for card in cards if card.extractor and not card.reason]
+    return [card for card in usable if card.file == usable[0].file]
 
 
 def choices(cards: list[SetCard]) -> list[tuple[str, str]]:
