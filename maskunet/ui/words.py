@@ -76,7 +76,7 @@ EMPTY_FEATURES = (
 )
 NOTHING_DRAWN = "Choose sets and press “Draw”. Every point is a picture; similar pictures lie close together."
 NOTHING_CHOSEN = "Click a point or drag around several; arrow keys and Enter do it too."
-COCO = "Folders of your own, such as COCO’s photographs: start with --images DIR."
+COCO = "Own folders, such as COCO: start with --images DIR."
 FEW = 500  # pictures of a set below which its measures say little
 MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
 CHOSEN = {  # said in the browser, which fills in what stands in braces
@@ -191,7 +191,7 @@ def run(prompt: str, seed: int | str, method: str) -> str:
 
 def a_set(title: str, n: int) -> str:
     """A set of pictures in a list."""
-    return f"{title} (n = {n:,})"
+    return f"{title} ({n:,})"
 
 
 def plane(how: str, network: str) -> str:

@@ -65,7 +65,7 @@ def test_a_broken_off_step_goes_on_and_other_weights_begin_anew(tiny_sd15, quick
 
 def test_renders_are_as_many_as_asked_with_true_captions():
     one = measure_features.renders(3, Corners())
-    assert one.name == "clean renders" and len(one.files) == len(set(one.files)) == 3
+    assert one.name == "renders" and len(one.files) == len(set(one.files)) == 3
     assert all(one.captions)
     assert np.array_equal(one.features, measure_features.renders(3, Corners()).features)
 

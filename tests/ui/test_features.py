@@ -217,7 +217,7 @@ BARE = SetCard(key="folder:bare", title="bare", reason="It <holds> nothing.")
 def test_only_usable_sets_are_offered_and_folders_bring_their_fields():
     empty, form, shown, sets, folders, refused = tab(REAL, VAL, BARE).offer()
     assert [part.visible for part in (empty, form, shown, folders)] == [False, True, True, True]
-    assert sets.choices == [("real (n = 100)", "a/real"), ("val (n = 5,000)", "folder:val")]
+    assert sets.choices == [("real (100)", "a/real"), ("val (5,000)", "folder:val")]
     assert sets.value == ["a/real"] and "It &lt;holds&gt; nothing." in refused
     assert not tab(REAL).offer()[4].visible
     assert [part.visible for part in tab(BARE).offer()[:3]] == [True, False, False]

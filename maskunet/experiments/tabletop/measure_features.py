@@ -34,14 +34,13 @@ class SetSpec:
 REMOVED = 0.165  # the share that the embedded trained masks remove on tabletop_web
 FILES = {  # by file, in the order of the page's list: the base model and its sets
     "01-tabletop_web": ("tabletop_web", (
-        SetSpec("spoiled base", "plain", settings={"second_order": True}),
-        SetSpec("spoiled base, random masks", "random_mask", "start", {"removed": REMOVED, "second_order": True}),
-        SetSpec("spoiled base, trained masks", "maskunet_trained", "shared", {"second_order": True}),
+        SetSpec("spoiled", "plain", settings={"second_order": True}),
+        SetSpec("spoiled, random masks", "random_mask", "start", {"removed": REMOVED, "second_order": True}),
+        SetSpec("spoiled, trained masks", "maskunet_trained", "shared", {"second_order": True}),
     )),
     "02-tabletop": ("tabletop", (
         SetSpec("tabletop", "plain"),
-        SetSpec("tabletop, random masks", "random_mask", "start"),
-        SetSpec("tabletop, official masks", "maskunet_free", "official"),
+        SetSpec("tabletop, official", "maskunet_free", "official"),
     )),
 }  # fmt: skip
 FIRST_SHARD = 9_010  # with those after it: scenes that no training, report or card has used
@@ -127,7 +126,7 @@ def renders(count: int, extractor: features.FeatureExtractor) -> FeatureSet:
     scenes = [scene for shard in shards for scene in training_scenes(shard)][:count]
     rng = np.random.default_rng(SEED)
     pictures = features.Pictures(
-        name="clean renders",
+        name="renders",
         files=tuple(f"scene-{FIRST_SHARD}-{i:04d}" for i in range(count)),
         sources=tuple(render(scenes).permute(0, 2, 3, 1).numpy()),
         captions=tuple(caption(scene, rng) for scene in scenes),
