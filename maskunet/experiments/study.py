@@ -76,7 +76,7 @@ def subjects(tasks: str, *, n: int, seeds: int, seed: int = 1, split: str = "tes
     Raises:
         ValueError: no such task.
     """
-    names = list(TASKS) if tasks == "all" else [task.strip() for task in tasks.split(",")]
+    names = list(TASKS) if tasks == "all" else dict.fromkeys(task.strip() for task in tasks.split(","))
     by_number = zip(*(cases(task, n, seed, split) for task in names), strict=True)
     drawn = [(i, case) for i, together in enumerate(by_number) for case in together]
     return [(case, of_case(seed + k, i)) for k in range(seeds) for i, case in drawn]

@@ -187,7 +187,7 @@ class _Training:
     def end(self) -> None:
         """Keep what was reached since the last checkpoint, and let go of the accelerator."""
         if self.whole and self.step > self.saved:
-            self._checkpoint()
+            self._checkpoint(competes=False)  # that a training was stopped here must not change which part it keeps
         for tracker in self.accelerator.trackers:
             tracker.finish()
         self.accelerator.free_memory()
@@ -256,8 +256,12 @@ class _Training:
             noise=torch.stack(noise).to(device), t=torch.tensor(t).to(device), draws=draws, encode=self.recipe.encode,
         )  # fmt: skip
 
-    def _checkpoint(self) -> dict[str, Any]:
-        """Measure, draw samples, and save everything; what the event then carries."""
+    def _checkpoint(self, competes: bool = True) -> dict[str, Any]:
+        """Measure, draw samples, and save everything; what the event then carries.
+
+        Args:
+            competes: whether its trained part is kept if it is the best so far.
+        """
         self.saved = self.step
         if not self.accelerator.is_main_process:
             return {}
@@ -265,7 +269,7 @@ class _Training:
         with self._averaged():
             self.module.eval()
             figures, picture = self._measure()
-            better = self._better(figures)
+            better = self._better(figures) if competes else self._none_kept
             self.kept = self.step if better else self.kept
             state = {
                 "trained": trained,
@@ -294,9 +298,14 @@ class _Training:
         if not self.objective.best:
             return True
         value = figures[self.objective.best]
-        better = value > self.best or not (self.out / checkpoint.PART).exists()
+        better = value > self.best or self._none_kept
         self.best = max(value, self.best)
         return better
+
+    @property
+    def _none_kept(self) -> bool:
+        """Whether the newest part is kept for want of another one, or of a figure to choose by."""
+        return not (self.objective.best and (self.out / checkpoint.PART).exists())
 
     def _averaged(self) -> Any:
         return checkpoint.swapped(self.trained, self.average) if self.average else _nothing()

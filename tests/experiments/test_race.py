@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from maskunet import seeds
 from maskunet.commands.registry import main
 from maskunet.experiments.race import budget, entrants, make, pictures, report, shown, write
 from maskunet.experiments.study import subjects
@@ -123,6 +124,8 @@ def test_all_entrants_have_the_same_seeds_and_the_first_is_the_prompts_own(tmp_p
     assert len(set(fast.made)) == len(fast.made) == 4 * 6
     firsts = [r["seed"] for r in rows if r["place"] == 0 and r["entrant"] == "plain"]
     assert firsts == [seed for _, seed in subjects("two,counting", n=2, seeds=1)]
+    tried = [s for r in rows if (r["entrant"], r["number"]) == ("plain", 0) for s in seeds.of_candidates(r["seed"], 8)]
+    assert len(set(tried)) == len(tried)  # no picture begins from a noise that a method tried for the one before
 
 
 def test_pictures_are_kept_of_each_tasks_first_prompts_only(tmp_path):

@@ -74,6 +74,7 @@ def test_a_larger_study_begins_with_a_smaller_one_and_goes_through_all_tasks():
     assert small == [pair for pair in large if pair[1] in (100_000, 100_001)]
     assert [case.task for case, _ in large[: len(TASKS)]] == list(TASKS)
     assert len({(case.task, seed) for case, seed in large}) == len(large) == 7 * 3 * 4
+    assert study.subjects("two, counting,two", n=2, seeds=1) == study.subjects("two,counting", n=2, seeds=1)
 
 
 def test_the_plain_picture_is_made_once_and_shared_by_all_ratios(tiny_sd15):

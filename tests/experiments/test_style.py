@@ -62,6 +62,13 @@ def test_every_arm_has_every_prompt_once_with_the_same_noise(study):
     assert [row["lora"] for row in make.make(study, left)] == ["base"] * 6
 
 
+def test_masks_are_drawn_at_the_guidance_scale_that_is_named(study, monkeypatch):
+    asked = []
+    monkeypatch.setattr(make, "drawn", lambda loaded, spec, each, settings: asked.extend(each) or [])
+    list(make.make(replace(study, masks=[entrant(f"{MASKS}@4")]), set()))
+    assert {(one.method, one.guidance) for _, one in asked} == {("plain", None), (MASKS, 4.0)}
+
+
 def test_the_interaction_is_what_both_do_beyond_the_sum(tmp_path):
     shares = {
         ("", "plain"): 0.1,

@@ -1,6 +1,7 @@
 """Learning from a reward: whose states are judged, what is learned, and which checkpoint is kept."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -110,6 +111,23 @@ def test_a_resumed_training_still_knows_the_best(tiny_sd15, tmp_path):
     assert kept[0] == kept[1]
     kept = [json.loads((tmp_path / name / checkpoint.ABOUT).read_text())["kept"] for name in ("whole", "half")]
     assert kept[0] == kept[1] > 0
+
+
+def test_a_stop_between_checkpoints_does_not_change_which_part_is_kept(tiny_sd15, tmp_path):
+    shared = {"every": 6, "learning_rate": 2e-2, "pairs": Many()}
+    run(tiny_sd15, SPEC, tmp_path / "whole", steps=12, **shared)
+    chosen = settings(SPEC, steps=12, every=6, learning_rate=2e-2)
+    events = loop.train(tiny_sd15, SPEC, chosen, Many(), tmp_path / "parts", about=ABOUT, rewards=REWARDS)
+    with pytest.MonkeyPatch.context() as patched, closing(events):
+        for event in events:
+            if event.step == 9:  # what the exam says there is better than all before
+                patched.setattr(loop._Training, "_measure", lambda self: ({"hpsv2_change": 99.0}, None))
+                patched.setattr(loop.sheet, "save", lambda picture, path: None)
+                break
+    assert json.loads((tmp_path / "parts" / checkpoint.ABOUT).read_text())["kept"] == 6
+    run(tiny_sd15, SPEC, tmp_path / "parts", steps=12, resume=True, **shared)
+    kept = [(tmp_path / name / checkpoint.PART).read_bytes() for name in ("whole", "parts")]
+    assert kept[0] == kept[1]
 
 
 def test_the_file_says_what_it_learned_from(tiny_sd15, tmp_path):

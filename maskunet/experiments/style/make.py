@@ -137,10 +137,7 @@ def make(study: Study, done: set[tuple], should_stop: Callable[[], str] = str) -
 def _pictures(
     loaded: Loaded, reading: str, entrant: Entrant, wanted: Sequence[tuple[Case, int]]
 ) -> Iterator[dict[str, Any]]:
-    request = Request(
-        prompt="-", model=loaded.model.name, method=entrant.spec.name, preset=entrant.preset, previews=False,
-        settings=entrant.named(),
-    )  # fmt: skip
+    request = replace(entrant.request(Request(prompt="-", model=loaded.model.name)), settings=entrant.named())
     asked = [(case, replace(request, prompt=case.prompt, seed=seed)) for case, seed in wanted]
     settings = entrant.spec.settings(entrant.preset, entrant.named())
     for row, image in drawn(loaded, entrant.spec, asked, settings):
