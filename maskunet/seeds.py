@@ -37,6 +37,15 @@ def of_prompt(seed: int, index: int, image: int = 0) -> int:
     return _hashed(seed, index, image)
 
 
+def of_place(seed: int, place: int) -> int:
+    """For a race's further pictures of a prompt, 0 to 2^32 - 1, hashed; none is a candidate of one before.
+
+    Args:
+        seed: of the prompt's first picture, whose place is 0. place: which picture it is.
+    """
+    return _hashed(seed, place, 0, 2) if place else seed
+
+
 def of_frames(seed: int) -> int:
     """For the noise of a video's further frames, 0 to 2^32 - 1, hashed. Args: seed: of its first frame."""
     return _hashed(seed, 0, 0, 1)

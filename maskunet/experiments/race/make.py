@@ -61,7 +61,7 @@ def make(
             while not pictures or purse.affords_more(turn):
                 if should_stop():
                     return
-                its_seed = seeds.of_prompt(seed, len(pictures)) if pictures else seed  # no method's own candidates
+                its_seed = seeds.of_place(seed, len(pictures))
                 request = replace(each.request(asked), prompt=case.prompt, seed=its_seed)
                 events = list(each.spec.run(loaded.model, loaded.rewards, request, settings[each.name]))
                 row = judge(case, its_seed, iter(events), loaded.checker)
