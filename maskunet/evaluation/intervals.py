@@ -1,6 +1,6 @@
 """Intervals: Wilson's for a share, the bootstrap's for a mean or median, Student's for a few repetitions; p-values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
@@ -40,6 +40,26 @@ def bootstrap(values: Sequence[float], seed: int = 0, of: Callable[..., np.ndarr
     blocks = (min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows))
     found = np.concatenate([of(data[rng.integers(0, data.size, (n, data.size))], 1) for n in blocks])
     low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def clustered(values: Sequence[float], of: Sequence[Hashable], seed: int = 0) -> tuple[float, float]:
+    """As `bootstrap`, where some values belong together, such as pictures of one prompt: these are drawn together.
+
+    Args:
+        of: what each value belongs to.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    groups: dict[Hashable, list[float]] = {}
+    for value, name in zip(values, of, strict=True):
+        groups.setdefault(name, []).append(value)
+    if not groups:
+        raise ValueError("An interval needs at least one value.")
+    sums, counts = (np.array([number(each) for each in groups.values()], float) for number in (sum, len))
+    drawn = np.random.default_rng(seed).integers(0, len(groups), (RESAMPLES, len(groups)))
+    low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
     return float(low), float(high)
 
 

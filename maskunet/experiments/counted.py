@@ -1,30 +1,50 @@
-"""Shares and paired changes with their 95 % intervals, as tables hold and print them."""
+"""Shares and paired changes with their 95 % intervals, as tables hold and print them.
 
-from collections.abc import Mapping, Sequence
+Pictures of one prompt are no independent trials: where they repeat, prompts are resampled, and counted in the sign test.
+"""
 
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from collections.abc import Hashable, Mapping, Sequence
+
+from maskunet.evaluation.intervals import clustered, sign_test, wilson
 
 
-def share(found: Sequence[bool | None]) -> dict[str, float]:
-    """How many of those that are known, with Wilson's interval.
+def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str, float]:
+    """How many of those that are known: Wilson's interval, or the bootstrap's over prompts where these repeat.
+
+    Args:
+        of: which prompt each one is of; each of its own if left out.
 
     Raises:
         ValueError: none is known.
     """
-    known = [value for value in found if value is not None]
-    low, high = wilson(sum(known), len(known))
-    return {"value": sum(known) / len(known), "low": low, "high": high, "n": len(known)}
+    known = [(v, prompt) for v, prompt in zip(found, of or range(len(found)), strict=True) if v is not None]
+    values, prompts = [value for value, _ in known], [prompt for _, prompt in known]
+    alone = len(set(prompts)) == len(values)
+    low, high = wilson(sum(values), len(values)) if alone else clustered(values, prompts)
+    return {"value": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
 
 
-def change(now: Sequence[bool], before: Sequence[bool]) -> dict[str, float]:
-    """The mean difference of pairs with the bootstrap's interval, how many were fixed and broken, the sign test's p."""
-    gains = [int(a) - int(b) for a, b in zip(now, before, strict=True)]
-    low, high = bootstrap(gains)
-    fixed, broken = gains.count(1), gains.count(-1)
+def change(now: Sequence[bool], before: Sequence[bool], of: Sequence[Hashable] = ()) -> dict[str, float]:
+    """The mean difference of pairs with the bootstrap's interval, how many prompts were fixed and broken, the sign test's p.
+
+    Args:
+        of: as in `share`.
+    """
+    gains, prompts = [int(a) - int(b) for a, b in zip(now, before, strict=True)], of or range(len(now))
+    low, high = clustered(gains, prompts)
+    by_prompt: dict[Hashable, int] = {}
+    for gain, prompt in zip(gains, prompts, strict=True):
+        by_prompt[prompt] = by_prompt.get(prompt, 0) + gain
+    fixed, broken = sum(gain > 0 for gain in by_prompt.values()), sum(gain < 0 for gain in by_prompt.values())
     return {
         "value": sum(gains) / len(gains), "low": low, "high": high, "fixed": fixed, "broken": broken,
         "p": sign_test(fixed, broken),
     }  # fmt: skip
+
+
+def differs(found: Mapping[str, float]) -> bool:
+    """Whether a change can be told from none, by its interval and by the sign test."""
+    return not found["low"] <= 0 <= found["high"] and found["p"] < 0.05
 
 
 def told(found: Mapping[str, float], sign: str = "") -> str:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from maskunet.evaluation.intervals import bootstrap, holm, sign_test, wilson
+from maskunet.evaluation.intervals import bootstrap, clustered, columns, holm, sign_test, student, wilson
 from maskunet.experiments.evaluate import load, paired, paired_line, save, summarize
 
 
@@ -26,6 +26,24 @@ def test_the_bootstrap_of_a_median_is_about_the_median():
     values = [1.0] * 9 + [1000.0]
     assert bootstrap(values, of=np.median) == (1.0, 1.0)
     assert bootstrap(values)[1] > 100
+
+
+def test_values_that_belong_together_are_no_more_than_one():
+    rng = np.random.default_rng(1)
+    prompts = rng.normal(0.0, 1.0, 20)
+    values, of = np.repeat(prompts, 5), np.repeat(np.arange(20), 5)
+    alone = bootstrap(prompts)
+    assert clustered(values, of) == pytest.approx(alone, abs=0.05)
+    assert np.ptp(bootstrap(values)) < 0.6 * np.ptp(alone)
+    assert clustered([1.0, 0.0, 0.0], ["a", "b", "b"])[0] == 0.0
+    with pytest.raises(ValueError, match="at least one"):
+        clustered([], [])
+
+
+def test_a_mean_is_written_with_its_interval_if_there_are_enough_values():
+    assert columns("x", [1.0, 2.0, 3.0])["x"] == 2.0
+    assert columns("x", [1.0], student) == {"x": 1.0, "x_low": None, "x_high": None}
+    assert columns("x", []) == {"x": None, "x_low": None, "x_high": None}
 
 
 def test_the_sign_test_is_exact():

@@ -68,10 +68,11 @@ def test_what_is_seen_is_told_apart(relation, seen, related, entities):
 
 def test_the_entropy_is_zero_for_one_color_and_three_bits_for_eight():
     every = [[color] for color in ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")]
-    assert reversion.entropy(every)["value"] == pytest.approx(3)
-    assert reversion.entropy([["red", "red"]] * 5) == {"value": 0, "low": 0, "high": 0, "n": 5}
-    half = reversion.entropy([["red", "blue"]] * 5)
+    assert reversion.entropy(every, range(8))["value"] == pytest.approx(3)
+    assert reversion.entropy([["red", "red"]] * 5, range(5)) == {"value": 0, "low": 0, "high": 0, "n": 5}
+    half = reversion.entropy([["red", "blue"]] * 5, range(5))
     assert (half["value"], half["low"], half["high"]) == (1, 1, 1)
+    assert reversion.entropy([["red"], ["blue"]], [7, 7])["low"] == 1  # both are drawn, or none
 
 
 def rows(count=10, token=8, relations=("same color",), trainings=2):
@@ -97,9 +98,9 @@ def test_rows_are_summed_up_and_compared_pair_by_pair():
     assert (lines["token"]["related"]["value"], lines["token"]["related"]["n"]) == (0.8, 20)
     assert lines["and"]["against_and"] is lines["token"]["against_token"] is None
     gain = lines["token"]["against_and"]
-    assert (gain["value"], gain["fixed"], gain["broken"]) == (pytest.approx(0.6), 12, 0)
+    assert (gain["value"], gain["fixed"], gain["broken"]) == (pytest.approx(0.6), 6, 0)  # prompts, of two trainings each
     lost = lines["token_random"]["against_token"]
-    assert (lost["value"], lost["fixed"], lost["broken"]) == (pytest.approx(-0.4), 0, 8)
+    assert (lost["value"], lost["fixed"], lost["broken"]) == (pytest.approx(-0.4), 0, 4)
     assert lines["unsteered"]["against_token"]["value"] == lines["token_masks"]["against_token"]["value"] == 0
     assert lines["token"]["entities_against_and"]["value"] == 0
 
@@ -124,15 +125,15 @@ ABOUT = {
 @pytest.mark.parametrize(
     ("token", "said"),
     [
-        (8, "More often than by chance the token shows: same color. Bars, for same color: relation +0.60 above “and”, met (+0.15)"),
-        (2, "No token can be told to show its relation more often than “and” does (20 pictures each). Bars, for same color: relation +0.00 above “and”, missed (+0.15)"),
+        (16, "More often than by chance the token shows: same color. Bars, for same color: relation +0.70 above “and”, met (+0.15)"),
+        (2, "No token can be told to show its relation more often than “and” does (40 pictures each). Bars, for same color: relation +0.00 above “and”, missed (+0.15)"),
     ],
 )  # fmt: skip
 def test_the_report_begins_with_the_verdict(tmp_path, token, said):
-    reversion_report.save(tmp_path, reversion.summarize(rows(token=token)), ABOUT)
+    reversion_report.save(tmp_path, reversion.summarize(rows(20, token)), ABOUT)
     text = (tmp_path / "reversion.md").read_text()
     assert said in text.split("\n\n")[1] and "both things +0.00, met (-0.10)" in text
-    assert "that token, random masks (same color)" in text.split("\n\n")[1]
+    assert ("that token, random masks (same color)" in text.split("\n\n")[1]) == (token == 16)  # 12 prompts, or 2
     assert (tmp_path / "reversion.json").exists() and text.count("\n| same color |") == len(reversion.ROWS)
 
 

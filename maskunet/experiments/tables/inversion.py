@@ -254,9 +254,6 @@ def _together(
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line per row of the table: shares with their 95 % intervals, and against the token without masks.
 
-    Wilson's intervals for shares; of several trainings over one prompt they treat pictures as independent, as do the
-    bootstrap and the sign test for the paired differences.
-
     Raises:
         ValueError: a row has no picture.
     """
@@ -266,7 +263,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "row": name,
-            **{kind: share([row[kind] for row in by_row[name].values()]) for kind in ("subject", "textured", "other", "swallowed")},
+            **{kind: _share(by_row[name], kind) for kind in ("subject", "textured", "other", "swallowed")},
             "against_token": _against(by_row[name], by_row["token"]) if ROWS[name].asked == "token" and name != "token" else None,
             "removed": float(np.mean([row["removed"] for row in by_row[name].values()])),
         }
@@ -274,6 +271,12 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _share(mine: Mapping[Any, Mapping[str, Any]], kind: str) -> dict[str, float]:
+    return share([row[kind] for row in mine.values()], [number for _, number in mine])
+
+
 def _against(mine: Mapping[Any, Mapping[str, Any]], token: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:
     both = [key for key in mine if key in token]
-    return change([mine[key]["subject"] for key in both], [token[key]["subject"] for key in both])
+    return change(
+        [mine[key]["subject"] for key in both], [token[key]["subject"] for key in both], [number for _, number in both]
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.experiments.counted import told
+from maskunet.experiments.counted import differs, told
 from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.tables.inversion import ROWS
 from maskunet.records.disk import whole
@@ -46,7 +46,8 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         f"“{about['begin']}”: {_trainings(about['trainings'])} of {about['steps']} steps. {token['subject']['n']} pictures of the token, "
         f"{token['other']['n']} of them with another thing; guidance {about['guidance']:g}. The checker looks for the subject's "
         "color and shape, and for its texture apart. Swallowed: no subject, and two things of the other one's color. In parentheses "
-        "95 % intervals: Wilson's, of the paired difference the bootstrap's; p is the sign test's.",
+        "95 % intervals, of several trainings the bootstrap's over prompts, as of the paired difference, else Wilson's; p is the sign "
+        "test's over prompts.",
         markdown_table(HEAD, [_cells(line) for line in lines]),
         f"Share of the gap in loss between the class word and the words that the token closes on fresh renders, training by "
         f"training: {'; '.join(gaps)}. Its intervals resample renders.",
@@ -61,7 +62,7 @@ def _trainings(count: int) -> str:
 def _verdict(lines: Sequence[Mapping[str, Any]]) -> str:
     """Which masks, if any, changed how often the subject is there."""
     masked = [line for line in lines if line["against_token"]]
-    changed = [line for line in masked if line["against_token"]["low"] > 0 or line["against_token"]["high"] < 0]
+    changed = [line for line in masked if differs(line["against_token"])]
     if not changed:
         return "no row of them differs from the token alone."
     return f"{' and '.join(ROWS[line['row']].title for line in changed)} differ from the token alone."

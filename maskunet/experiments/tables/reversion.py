@@ -204,8 +204,6 @@ def _looked(
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line per relation and row over the pictures that all rows have: shares, entropy, and paired changes.
 
-    Of several trainings over the same prompts and noise the intervals treat pictures as independent.
-
     Raises:
         ValueError: no relation has a picture of every row.
     """
@@ -231,30 +229,32 @@ def _line(relation: str, name: str, of: Mapping[str, Sequence[Mapping[str, Any]]
     mine = list({key(row): row for row in of[name]}.values())  # of several trainings "and" has the same pictures
     related = {other: [row["related"] for row in found] for other, found in of.items()}
     entities = {other: [row["entities"] for row in found] for other, found in of.items()}
+    prompts, own = [row["number"] for row in of[name]], [row["number"] for row in mine]
     masked = name in drawn.METHODS_OF
     return {
         "relation": relation,
         "row": name,
-        "related": share([row["related"] for row in mine]),
-        "entities": share([row["entities"] for row in mine]),
-        "entropy": entropy([row["colors"] for row in mine]),
-        "against_and": None if name == AND else change(related[name], related[AND]),
-        "entities_against_and": None if name == AND else change(entities[name], entities[AND]),
-        "against_token": change(related[name], related[TOKEN_ROW]) if masked or name == "unsteered" else None,
+        "related": share([row["related"] for row in mine], own),
+        "entities": share([row["entities"] for row in mine], own),
+        "entropy": entropy([row["colors"] for row in mine], own),
+        "against_and": None if name == AND else change(related[name], related[AND], prompts),
+        "entities_against_and": None if name == AND else change(entities[name], entities[AND], prompts),
+        "against_token": change(related[name], related[TOKEN_ROW], prompts) if masked or name == "unsteered" else None,
         "removed": float(np.mean([row["removed"] for row in mine])),
     }
 
 
-def entropy(colors: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Of the colors of all things in some pictures, in bits, 3 at most; percentiles of a bootstrap over pictures."""
-    counts = np.array([[mine.count(color) for color in COLORS] for mine in colors], float)
+def entropy(colors: Sequence[Sequence[str]], of: Sequence[int]) -> dict[str, float]:
+    """Of the colors of all things in some pictures, in bits, 3 at most; percentiles of a bootstrap over their prompts."""
+    each = np.array([[mine.count(color) for color in COLORS] for mine in colors], float)
+    counts = np.array([each[np.array(of) == prompt].sum(0) for prompt in dict.fromkeys(of)])
     which = np.random.default_rng(0).integers(0, len(counts), (RESAMPLES // 10, len(counts)))
     low, high = np.quantile(_bits(counts[which].sum(1)), (0.025, 0.975))
     return {
         "value": float(_bits(counts.sum(0, keepdims=True))[0]),
         "low": float(low),
         "high": float(high),
-        "n": len(counts),
+        "n": len(each),
     }
 
 

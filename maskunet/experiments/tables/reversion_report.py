@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.experiments.counted import told
+from maskunet.experiments.counted import differs, told
 from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.tables.reversion import EXEMPLARS, ROWS, TOKEN_ROW
 from maskunet.records.disk import whole
@@ -37,7 +37,8 @@ def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
         f"three pairs of shapes, beginning as “and”: {_trainings(about['trainings'])} of {about['steps']} steps with each steering. "
         f"{n} pictures of each row ask for the three other pairs, with the same noise; guidance {about['guidance']:g}. The checker "
         "looks for both things, and for two such in the relation. Bits: entropy of the colors of all things, 3 at most. In "
-        "parentheses 95 % intervals: Wilson's, the bootstrap's for entropy and for paired differences; p is the sign test's.",
+        "parentheses 95 % intervals, of several trainings the bootstrap's over prompts, as for entropy and paired differences, else "
+        "Wilson's; p is the sign test's over prompts.",
         markdown_table(HEAD, [_cells(line) for line in lines]),
     ]) + "\n"  # fmt: skip
 
@@ -45,12 +46,14 @@ def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
 def verdict(lines: Lines) -> str:
     """Sentences: which words stand for their relations, whether the bars are met, what steering and masks change."""
     tokens = [line for line in lines if line["row"] == TOKEN_ROW]
-    learned = [line["relation"] for line in tokens if line["against_and"]["low"] > 0]
+    learned = [line["relation"] for line in tokens if differs(line["against_and"]) and line["against_and"]["value"] > 0]
     n = tokens[0]["related"]["n"]
     said = f"More often than by chance the token shows: {', '.join(learned)}."
     if not learned:
         said = f"No token can be told to show its relation more often than “and” does ({n} pictures each)."
-    worse = [line["relation"] for line in tokens if line["entities_against_and"]["high"] < 0]
+    worse = [
+        line["relation"] for line in tokens if differs(found := line["entities_against_and"]) and found["value"] < 0
+    ]
     said += f" It loses things at: {', '.join(worse)}." if worse else ""
     barred = next((line for line in tokens if line["relation"] == BARRED), None)
     if barred:
@@ -66,7 +69,7 @@ def _changes(lines: Lines) -> str:
     moved = [
         f"{ROWS[line['row']].title} ({line['relation']})"
         for line in lines
-        if (other := line["against_token"]) and (other["low"] > 0 or other["high"] < 0)
+        if line["against_token"] and differs(line["against_token"])
     ]
     rest = "No change by steering or by masks can be told."
     return f"Other than the token alone: {', '.join(moved)}." if moved else rest

@@ -14,7 +14,7 @@ import torch
 
 from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
-from maskunet.evaluation.intervals import bootstrap
+from maskunet.evaluation.intervals import clustered
 from maskunet.library.library import Loaded
 from maskunet.records import Request
 from maskunet.records.video import Motion, Video
@@ -211,16 +211,17 @@ def summarize(rows: Sequence[Mapping[str, Any]], ways: Iterable[str] = WAYS) -> 
     most = max(by_way, key=lambda name: sum(by_way[name][key]["identity"] for key in common))
     lines = []
     for name in by_way:
-        mine = [by_way[name][key] for key in common]
+        mine, prompts = [by_way[name][key] for key in common], [prompt for prompt, _ in common]
         against = {
             what: _share(
-                [row["identity"] - by_way[other][key]["identity"] for row, key in zip(mine, common, strict=True)]
+                [row["identity"] - by_way[other][key]["identity"] for row, key in zip(mine, common, strict=True)],
+                prompts,
             )
             for what, other in ((INDEPENDENT, INDEPENDENT), (PLAIN, PLAIN), (MOST, most))
         }
         lines.append(
             {
-                "row": name, **{figure: _share([row[figure] for row in mine]) for figure in FIGURES}, "against": against,
+                "row": name, **{figure: _share([row[figure] for row in mine], prompts) for figure in FIGURES}, "against": against,
                 "asked": mine[0]["asked"], "removed": 1 - _mean([row["keep_ratio"] for row in mine]),
                 "seconds": _mean([row["seconds"] for row in mine]), "calls": _mean([row["unet_calls"] for row in mine]),
             }
@@ -241,16 +242,18 @@ def by_task(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     tables = {task: [key for key in both if key[0] == task] for task in dict.fromkeys(task for task, *_ in both)}
     return [
         {
-            "task": task, **{name: _share([found[name][key] for key in keys]) for name in found},
-            "difference": _share([found[PLAIN][key] - found[INDEPENDENT][key] for key in keys]),
+            "task": task, **{name: _share([found[name][key] for key in keys], [key[1] for key in keys]) for name in found},
+            "difference": _share([found[PLAIN][key] - found[INDEPENDENT][key] for key in keys], [key[1] for key in keys]),
         }
         for task, keys in tables.items()
     ]  # fmt: skip
 
 
-def _share(values: Sequence[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
+def _share(values: Sequence[float | None], prompts: Sequence[str]) -> dict[str, Any]:
+    """The mean of those that are known, with the bootstrap's interval over prompts."""
+    known = [(value, prompt) for value, prompt in zip(values, prompts, strict=True) if value is not None]
     if not known:
         return {"value": None, "low": None, "high": None, "n": 0}
-    low, high = bootstrap(known)
-    return {"value": _mean(known), "low": low, "high": high, "n": len(known)}
+    found, of = zip(*known, strict=True)
+    low, high = clustered(found, of)
+    return {"value": _mean(found), "low": low, "high": high, "n": len(found)}

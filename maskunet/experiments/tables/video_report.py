@@ -36,7 +36,7 @@ def markdown(lines: Lines, tasks: Lines, about: Mapping[str, Any]) -> str:
         f"Made with `{about['command']}`. {plain['identity']['n']} videos of {about['frames']} frames in each row "
         f"({about['finished']}), of the same prompts and noise; guidance {about['guidance']:g}, t0 {about['t0']}, t1 "
         f"{about['t1']}{where}. The checker, which no method optimizes, reads every frame. In parentheses 95 % intervals, by the "
-        "bootstrap over videos; differences are paired.",
+        "bootstrap over prompts; differences are paired.",
         markdown_table(HEAD, map(_cells, lines)),
         "**Identity**: share of the frames after the first whose things have the first frame's colors and shapes. "
         "**Motion**: the slope of things that are alone of their kind, where the checker finds them in four frames or "

@@ -1,0 +1,28 @@
+"""Pictures of one prompt count as one trial, in intervals and in the sign test."""
+
+import pytest
+
+from maskunet.evaluation.intervals import wilson
+from maskunet.experiments.counted import change, differs, share
+
+
+def test_a_share_of_pictures_of_their_own_prompts_has_wilsons_interval():
+    found = share([True, False, None, True])
+    assert (found["value"], found["n"]) == (pytest.approx(2 / 3), 3) and (found["low"], found["high"]) == wilson(2, 3)
+    assert share([True, False, True], of=[1, 2, 3]) == share([True, False, True])
+    with pytest.raises(ValueError, match="at least one"):
+        share([None])
+
+
+def test_repeated_prompts_widen_the_interval_and_do_not_move_the_share():
+    values, of = [True] * 6 + [False] * 14, [0] * 6 + [1] * 14
+    repeated, alone = share(values, of), share(values)
+    assert repeated["value"] == alone["value"] == 0.3 and repeated["n"] == 20
+    assert (repeated["low"], repeated["high"]) == (0.0, 1.0)
+
+
+def test_the_same_gain_of_one_prompt_thrice_is_one_gain():
+    now, before, of = [True] * 6 + [False] * 6, [False] * 12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    once, thrice = change(now, before), change(now, before, of)
+    assert (thrice["value"], thrice["fixed"], thrice["broken"], thrice["p"]) == (0.5, 2, 0, 0.5)
+    assert once["fixed"] == 6 and differs(once) and not differs(thrice)
