@@ -78,14 +78,15 @@ def student(values: Sequence[float]) -> tuple[float, float]:
     return float(data.mean() - half), float(data.mean() + half)
 
 
-FEWEST = {bootstrap: 1, student: 2}  # values that an interval needs
-
-
 def columns(
-    name: str, values: Sequence[float], interval: Callable[..., tuple[float, float]] = bootstrap
+    name: str, values: Sequence[float], interval: Callable[..., tuple[float, float]] = bootstrap, fewest: int = 1
 ) -> dict[str, float | None]:
-    """The mean with its interval as columns of a table: `name`, `name`_low, `name`_high; None where there are too few."""
-    low, high = interval(values) if len(values) >= FEWEST[interval] else (None, None)
+    """The mean with its interval as columns of a table: `name`, `name`_low, `name`_high; None where there are too few.
+
+    Args:
+        fewest: values that the interval needs.
+    """
+    low, high = interval(values) if len(values) >= fewest else (None, None)
     return {name: float(np.mean(values)) if values else None, f"{name}_low": low, f"{name}_high": high}
 
 

@@ -42,7 +42,7 @@ def test_values_that_belong_together_are_no_more_than_one():
 
 def test_a_mean_is_written_with_its_interval_if_there_are_enough_values():
     assert columns("x", [1.0, 2.0, 3.0])["x"] == 2.0
-    assert columns("x", [1.0], student) == {"x": 1.0, "x_low": None, "x_high": None}
+    assert columns("x", [1.0], student, fewest=2) == {"x": 1.0, "x_low": None, "x_high": None}
     assert columns("x", []) == {"x": None, "x_low": None, "x_high": None}
 
 

@@ -27,7 +27,7 @@ def row(number, *, correct, looks="clean", split="test", rate=0.01, training=0, 
     return {
         "number": number, "correct": correct, "looks": looks, "held_out": number % 2 == 0, "split": split, "rate": rate,
         "training": training, "guidance": guidance, "features": states, "keep_ratio": 0.9, "seconds": 1.0,
-        "task": ("single", "two")[number % 2],
+        "task": ("single", "two")[number % 2], "prompt": f"prompt {number}" if number > 3 else f"{split} {number}",
     }  # fmt: skip
 
 
@@ -48,7 +48,8 @@ def planted(trainings=3):
 
 def lines_of(rows, monkeypatch):
     monkeypatch.setattr(report, "_about", lambda study, entrant, mine: {
-        "entrant": entrant.name, "title": entrant.title, "rate": entrant.rates[0], "trainings": 3, "prompts": 40, "bytes": 0,
+        "entrant": entrant.name, "title": entrant.title, "rate": entrant.rates[0], "trainings": 3, "pictures": 40, "prompts": 20,
+        "bytes": 0,
     })  # fmt: skip
     reference = np.random.default_rng(1).normal(0, 1, (200, 4))
     return report.summarize(study_of(rows), [PLAIN, LIGHT], reference)
@@ -62,6 +63,7 @@ def test_a_planted_cure_is_found_each_at_its_own_best_guidance(monkeypatch):
     assert (light["mended"], light["broken"]) == pytest.approx((20, 0))
     assert (plain["spoiled"], light["spoiled_change"]) == pytest.approx((0.5, -0.5))
     assert light["unseen_prompts"] == 20 and light["removed"] == pytest.approx(0.1)
+    assert light["new_pictures"] == 40 and light["new_gain"] == pytest.approx(0.5)
     assert light["frechet_change"] > 0 and plain["frechet_change"] == 0
     assert "+0.50" in report.verdict([plain, light]) and "more right than plain" in report.verdict([plain, light])
 
@@ -80,6 +82,15 @@ def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
     assert "| step 1 | 10.0% |" in page and "| block1 self q | 10.0% |" in page
     assert "| masks, light | 0.38, 0.00 | 0.38, 0.00 | 0.38, 0.00 |" in page
     assert "tasks" not in sheet_of and "block1" not in sheet_of and "by_training" not in sheet_of
+
+
+def test_pictures_of_one_prompt_count_as_one_in_the_interval(monkeypatch):
+    apart = lines_of(planted(), monkeypatch)[1]
+    rows = {name: [{**each, "prompt": f"{each['number'] // 10}"} for each in mine] for name, mine in planted().items()}
+    rows["plain"] = [{**each, "prompt": "0"} if each["split"] == "train" else each for each in rows["plain"]]
+    together = lines_of(rows, monkeypatch)[1]
+    assert together["gain"] == apart["gain"] and together["new_pictures"] == 30
+    assert together["gain_high"] - together["gain_low"] > 2 * (apart["gain_high"] - apart["gain_low"])
 
 
 def test_no_effect_is_called_none(monkeypatch):

@@ -98,7 +98,11 @@ def test_rows_are_summed_up_and_compared_pair_by_pair():
     assert (lines["token"]["related"]["value"], lines["token"]["related"]["n"]) == (0.8, 20)
     assert lines["and"]["against_and"] is lines["token"]["against_token"] is None
     gain = lines["token"]["against_and"]
-    assert (gain["value"], gain["fixed"], gain["broken"]) == (pytest.approx(0.6), 6, 0)  # prompts, of two trainings each
+    assert (gain["value"], gain["fixed"], gain["broken"]) == (
+        pytest.approx(0.6),
+        6,
+        0,
+    )  # prompts, of two trainings each
     lost = lines["token_random"]["against_token"]
     assert (lost["value"], lost["fixed"], lost["broken"]) == (pytest.approx(-0.4), 0, 4)
     assert lines["unsteered"]["against_token"]["value"] == lines["token_masks"]["against_token"]["value"] == 0

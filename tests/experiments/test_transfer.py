@@ -170,3 +170,9 @@ def test_the_command_makes_what_is_missing_and_tells_the_verdict(study, tmp_path
     assert (tmp_path / "rows.jsonl").read_text() == before
     assert main(["transfer", "--n=1", "--seed=2", f"--out={tmp_path}"]) == 2
     assert "another seed" in capsys.readouterr().err
+
+
+def test_a_prompt_of_the_same_words_is_no_other_prompt():
+    rows = [{**row, "prompt": "a cube"} if row["target"] < 2 else row for row in planted({"own": 0.7, "other": 0.1})]
+    lines = {line["condition"]: line for line in report.summarize(rows)}
+    assert lines["other"]["pictures"] == 20 * 19 - 2

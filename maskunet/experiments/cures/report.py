@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskunet.evaluation.intervals import Z, columns
+from maskunet.evaluation.intervals import Z, clustered, columns
 from maskunet.evaluation.metrics.frechet import frechet_distance
 from maskunet.experiments import removal
 from maskunet.experiments.cures.entrants import PLAIN, Entrant
@@ -25,9 +26,9 @@ FEWEST = 40  # pictures whose features have a spread worth comparing
 NOTES = (
     "Every entrant that learns was trained on the same clean pictures for as many updates. Its learning rate and its "
     "guidance scale are those with most correct pictures of training prompts, found with one training; the held-out "
-    "prompts were made once, after that, from the same noise for all. Shares are means over the trainings. Gains are "
-    "against plain pictures at plain's own best guidance, paired by prompt and noise; intervals are 95 %, by the "
-    "bootstrap over prompts, each the mean of its trainings. Correct is what the checker says, spoiled what the "
+    "pictures were made once, after that, from the same new noise for all. Their prompts repeat, and short ones are "
+    "training prompts too. Random masks remove as much as light's do at the same guidance scale. Shares are means over the trainings. Gains are against plain pictures at plain's own best "
+    "guidance, paired by prompt and noise; intervals are 95 %, by the bootstrap over prompts. Correct is what the checker says, spoiled what the "
     "inspector says; nothing here was trained on either. Unseen pairs are prompts with a color and a shape that no "
     "training picture shows together. The Fréchet distance is to clean renders, on the checker's states; prompts of "
     "tasks are not the renders' captions, so only its change says something; its interval is 1.96 standard deviations of 200 "
@@ -54,6 +55,7 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
             "Everything is compared with held-out plain pictures, and there are none yet. Add plain to --entrants, and "
             "give the command again until it has made them."
         )
+    seen = {row["prompt"] for row in rows[PLAIN.name] if row["split"] == "train"}
     lines = []
     for entrant in entrants:
         scale = _best_scale(rows[entrant.name])
@@ -62,7 +64,7 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
                 own = {"guidance": guidance, "best": guidance == scale}
                 masks = rows.get(MASKS, []) if entrant.recipe and entrant.name != MASKS else []
                 masks = _at(masks, _best_scale(masks) if own["best"] else guidance)
-                figures = {**_figures(mine, plain, reference), **_over_masks(mine, masks)}
+                figures = {**_figures(mine, plain, seen, reference), **_over_masks(mine, masks)}
                 trainings = _by_training(mine) if entrant.recipe else []
                 apart = {"tasks": _by_task(mine), "by_training": trainings, "where": removal.summarize(mine)}
                 lines.append({**_about(study, entrant, mine), **own, **figures, **apart})
@@ -71,8 +73,8 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
 
 def _over_masks(mine: Sequence[Mapping[str, Any]], masks: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """How many more are right than under `light` masks: each at its own best guidance, or both at the same."""
-    right, theirs = _mean_by_prompt(mine, _right), _mean_by_prompt(masks, _right)
-    return columns("over_masks", [right[n] - theirs[n] for n in sorted(right.keys() & theirs.keys())])
+    right, theirs = _mean_by_number(mine, _right), _mean_by_number(masks, _right)
+    return _over_prompts("over_masks", {n: right[n] - theirs[n] for n in right.keys() & theirs.keys()}, mine)
 
 
 def _best_scale(rows: Sequence[Mapping[str, Any]]) -> float:
@@ -90,27 +92,31 @@ def _about(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) ->
     files = [folder / checkpoint.PART for folder in trained if entrant.recipe]
     return {
         "entrant": entrant.name, "title": entrant.title, "rate": rows[0]["rate"] if entrant.recipe else None,
-        "trainings": len(trained), "prompts": len({row["number"] for row in rows}),
+        "trainings": len(trained), "pictures": len({row["number"] for row in rows}),
+        "prompts": len({row["prompt"] for row in rows}),
         "bytes": files[0].stat().st_size if files else 0,
     }  # fmt: skip
 
 
 def _figures(
-    mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]], reference: np.ndarray
+    mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]], seen: set[str], reference: np.ndarray
 ) -> dict[str, Any]:
     both = sorted({row["number"] for row in mine} & {row["number"] for row in plain})
     unseen = [n for n in both if n in {row["number"] for row in plain if row["held_out"]}]
-    right, spoiled = _mean_by_prompt(mine, _right), _mean_by_prompt(mine, _spoiled)
-    right_plain, spoiled_plain = _mean_by_prompt(plain, _right), _mean_by_prompt(plain, _spoiled)
+    new = [n for n in both if n in {row["number"] for row in plain if row["prompt"] not in seen}]
+    right, spoiled = _mean_by_number(mine, _right), _mean_by_number(mine, _spoiled)
+    right_plain, spoiled_plain = _mean_by_number(plain, _right), _mean_by_number(plain, _spoiled)
+    columns = partial(_over_prompts, rows=plain)
     return {
-        **columns("correct", [right[n] for n in both]),
-        **columns("gain", [right[n] - right_plain[n] for n in both]),
+        **columns("correct", {n: right[n] for n in both}),
+        **columns("gain", {n: right[n] - right_plain[n] for n in both}),
+        **columns("new_gain", {n: right[n] - right_plain[n] for n in new}), "new_pictures": len(new),
         "mended": sum(max(right[n] - right_plain[n], 0) for n in both),
         "broken": sum(max(right_plain[n] - right[n], 0) for n in both),
-        **columns("unseen", [right[n] for n in unseen]), "unseen_prompts": len(unseen),
-        **columns("unseen_gain", [right[n] - right_plain[n] for n in unseen]),
-        **columns("spoiled", [spoiled[n] for n in both]),
-        **columns("spoiled_change", [spoiled[n] - spoiled_plain[n] for n in both]),
+        **columns("unseen", {n: right[n] for n in unseen}), "unseen_prompts": len(unseen),
+        **columns("unseen_gain", {n: right[n] - right_plain[n] for n in unseen}),
+        **columns("spoiled", {n: spoiled[n] for n in both}),
+        **columns("spoiled_change", {n: spoiled[n] - spoiled_plain[n] for n in both}),
         "removed": float(np.mean([1 - row["keep_ratio"] for row in mine])),
         "seconds": float(np.mean([row["seconds"] for row in mine])),
         **_frechet(mine, plain, reference),
@@ -144,7 +150,15 @@ def _spoiled(row: Mapping[str, Any]) -> float:
     return float(row["looks"] != CLEAN)
 
 
-def _mean_by_prompt(rows: Sequence[Mapping[str, Any]], value) -> dict[int, float]:
+def _over_prompts(name: str, values: Mapping[int, float], rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The mean of pictures' values with its interval over prompts, as one prompt may have pictures from several noises."""
+    prompts = {row["number"]: row["prompt"] for row in rows}
+    numbers = sorted(values)
+    interval = partial(clustered, of=[prompts[number] for number in numbers])
+    return columns(name, [values[number] for number in numbers], interval)
+
+
+def _mean_by_number(rows: Sequence[Mapping[str, Any]], value) -> dict[int, float]:
     """Over the trainings."""
     found: dict[int, list[float]] = {}
     for row in rows:
@@ -195,7 +209,7 @@ def verdict(lines: Sequence[Mapping[str, Any]]) -> str:
     for line in lines:
         if not line["best"]:
             continue
-        share = f"{line['correct']:.0%} of {line['prompts']} held-out prompts right, {line['spoiled']:.0%} spoiled"
+        share = f"{line['correct']:.0%} of {line['pictures']} held-out pictures right, {line['spoiled']:.0%} spoiled"
         if line["entrant"] == PLAIN.name:
             told.append(f"- **Plain** pictures at their best guidance, {line['guidance']:g}: {share}.")
             continue
@@ -239,9 +253,25 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     """The page: the verdict first."""
     return "\n".join([
         f"# What mends {about['model']}?", "", *_corpus(about["corpus"]), verdict(lines), "",
-        f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.", "",
+        f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.{_repeats(lines)}", "",
         *_left_out(about["left_out"]), table(lines), "", NOTES, "", *_tasks(lines), *_trainings(lines), *_where(lines),
     ])  # fmt: skip
+
+
+def _repeats(lines: Sequence[Mapping[str, Any]]) -> str:
+    """How many prompts the held-out pictures are of, and what is gained where these are no training prompts."""
+    if not lines:
+        return ""
+    most = max(lines, key=lambda line: line["pictures"])
+    gains = [
+        f"{line['title']} {figure(line, 'new_gain', '+.2f')}"
+        for line in lines
+        if line["best"] and line["entrant"] != PLAIN.name and line["new_pictures"]
+    ]
+    told = f" The {most['pictures']} held-out pictures are of {most['prompts']} prompts."
+    if not gains:
+        return told
+    return f"{told} Of the {most['new_pictures']} whose prompts are no training prompts, more are right by: {'; '.join(gains)}."
 
 
 def _tasks(lines: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -46,7 +46,7 @@ def summarize(spec: TableSpec, records: Sequence[Mapping[str, Any]]) -> list[dic
 
 
 def _columns(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
-    return columns(name, [value for value in values if value is not None], student)
+    return columns(name, [value for value in values if value is not None], student, fewest=2)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -31,6 +31,7 @@ def summarize(rows: Rows) -> list[dict[str, Any]]:
         rows: of `make.make`.
     """
     plain = {(row["base"], row["target"]): row for row in rows if row["condition"] == "plain"}
+    rows = [row for row in rows if not _of_the_same_words(row, plain)]
     groups = dict.fromkeys((row["base"], row["source"]) for row in rows if row["source"])
     lines = []
     for base, source in groups:
@@ -42,6 +43,12 @@ def summarize(rows: Rows) -> list[dict[str, Any]]:
             if found := _by_target(mine, condition):
                 lines.append({"base": base, "source": source, "condition": condition, **_line(found, before, own)})
     return lines
+
+
+def _of_the_same_words(row: Mapping[str, Any], plain: Mapping[tuple[str, int], Mapping[str, Any]]) -> bool:
+    """Whether another prompt's mask is of a prompt with the same words after all; short ones repeat."""
+    other = plain.get((row["base"], row["mask"]))
+    return row["condition"] == "other" and other is not None and other["prompt"] == row["prompt"]
 
 
 def _by_target(rows: Rows, condition: str) -> dict[int, list[Mapping[str, Any]]]:
