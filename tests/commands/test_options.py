@@ -81,8 +81,8 @@ def test_a_setting_that_is_a_text_stays_as_it_was_written():
         name: str = plugins.setting("", "of a training")
         rate: float = plugins.setting(1.0, "of learning")
 
-    for text in ("3", "1.10", "1e3", "true", "-0.50", "007", '"3"'):
-        given = dict([key_value(f"name={text}"), key_value("rate=1e-3")])
+    for text in ("3", "1.10", "1e3", "true", "-0.50", "007", ".50", '"3"'):
+        given = dict([key_value(f"name={text}"), key_value(f"rate={'.001' if text == '3' else '1e-3'}")])
         settings = plugins.chosen({"only": Settings()}, "x", overrides=given)
         assert (settings.name, settings.rate) == (text.strip('"'), 0.001)
         assert json.loads(json.dumps(given))["rate"] == 0.001

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,11 +54,16 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return names
 
 
+SHORT = re.compile(r"[+-]?\.\d+")  # a number such as .003, which JSON writes 0.003
+
+
 def key_value(text: str) -> tuple[str, Any]:
-    """KEY=VALUE, a value that is JSON as what it says and any other as a text."""
+    """KEY=VALUE, a value that is a number or JSON as what it says and any other as a text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"“{text}” is not KEY=VALUE")
+    if SHORT.fullmatch(value):
+        return name, _Written(value)
     try:
         return name, json.loads(value, parse_float=_Written)
     except ValueError:
