@@ -54,6 +54,16 @@ def test_a_grid_is_made_opened_downloaded_and_found_after_a_reload(lab, tab):
     with tab.expect_download() as download:
         tab.get_by_text("Download sheet (.png)").click()
     assert Image.open(download.value.path()).width > 150
+    before = tab.locator("#grid button img").evaluate_all("images => images.map((image) => image.src)")
+    tab.locator("#prompt textarea").fill("a blue sphere")
+    tab.locator("#make-grid").click()
+    # The table is the same, and all of its pictures are of the new prompt.
+    tab.wait_for_function(
+        "(before) => { const now = [...document.querySelectorAll('#grid button img')].map((image) => image.src);"
+        " return now.length === 4 && !now.some((src) => before.includes(src)); }",
+        arg=before,
+    )
+    tab.wait_for_selector("#grid-files button:visible")
     reload(tab)
     tab.wait_for_selector("#generate")
     tab.get_by_role("tab", name="Grid").click()

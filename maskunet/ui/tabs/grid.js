@@ -18,12 +18,21 @@ const fill = (button, cell) => {
   button.append(under);
 };
 
-// What was told before may have to be told again: a table that is drawn anew is empty.
+const empty = (button) => {
+  button.disabled = true;
+  button.title = '';
+  button.setAttribute('aria-label', button.dataset.label);
+  button.replaceChildren();
+};
+
+// What was told before may have to be told again: a table that is drawn anew is empty. Another grid's table with the
+// same labels is not drawn anew: gradio leaves a text that it has drawn already, and with it the old pictures.
 const show = () => {
   const told = props.value || {};
-  if (told.job !== job) { job = told.job; known = new Map(); }
+  const buttons = element.querySelectorAll('button[data-cell]');
+  if (told.job !== job) { job = told.job; known = new Map(); buttons.forEach(empty); }
   for (const cell of told.cells || []) known.set(cell.n, cell);
-  for (const button of element.querySelectorAll('button[data-cell]')) {
+  for (const button of buttons) {
     const cell = known.get(Number(button.dataset.cell));
     if (cell && !button.childElementCount) fill(button, cell);
   }
