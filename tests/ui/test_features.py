@@ -313,6 +313,7 @@ def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium
             "COCO" in page.locator("#coco").inner_text() and "hover" not in page.locator("#stage").inner_text().lower()
         )
         page.wait_for_selector("#stop-drawing", state="hidden")
+        page.locator(".drawn > svg").hover()  # whose points are known from now on, until the next drawing
         page.get_by_label("PCA", exact=True).check()
         page.locator("#draw").click()
         page.wait_for_function("document.querySelector('#plot-embedding h4').textContent.startsWith('PCA')")

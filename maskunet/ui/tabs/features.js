@@ -2,10 +2,11 @@
 const REACH = 12;  // in the drawing's units
 const LISTED = 120;
 let known = null;  // the drawing at hand, its points, sets and words
+watch('value', () => { known = null; });  // another drawing, which gradio writes into the elements of the one before
 
 const drawing = () => {
   const box = element.querySelector('.cloud');
-  if (box && known?.box !== box) {
+  if (box && !known) {
     const svg = box.querySelector('svg');
     const points = [...svg.querySelectorAll('g')].flatMap((group) => [...group.children].map((mark, i) => {
       const [x, y] = mark.getAttribute('d').match(/-?[\d.]+/g).map(Number);
