@@ -61,6 +61,7 @@ class Session:
 
     Attributes:
         run: the one that is shown. seed: its noise's, which stays where the form says any.
+        clicks: the number of the newest click on the board that counts.
     """
 
     wishes: tuple[Wish, ...] = (Wish(),)
@@ -68,6 +69,7 @@ class Session:
     tried: tuple[Tried, ...] = ()
     run: str = ""
     seed: int | None = None
+    clicks: int = 0
 
     @property
     def wish(self) -> Wish:
@@ -117,24 +119,33 @@ def decides(request: Request) -> str:
     ))  # fmt: skip
 
 
-def clicked(network: Network, steps: int, what: str, clicks: Any) -> str:
-    """The selection after clicks on parts, each as the place that it names.
+def clicked(network: Network, steps: int, session: Session, clicks: Any) -> Session:
+    """The session after clicks on parts, each a number, which grows, and the place that it names.
+
+    A browser sends a click again until it has seen an answer; one that counts already changes nothing.
 
     Raises:
         ValueError: something else was sent, or a part that is not there.
     """
     if not isinstance(clicks, list) or len(clicks) > MOST_CLICKS:
         raise ValueError(words.AGAIN)
-    places: Sequence[Place] = parse(what)
+    places: Sequence[Place] = parse(session.wish.what)
+    newest = session.clicks
     for click in clicks:
-        named = parse(click) if isinstance(click, str) else ()
-        if len(named) != 1:
+        number, what = click if isinstance(click, list) and len(click) == 2 else (None, None)
+        named = parse(what) if isinstance(what, str) else ()
+        if not isinstance(number, int) or len(named) != 1:
             raise ValueError(words.AGAIN)
+        if number <= newest:
+            continue
         (place,) = named
         kept((place,), network.sites, network.heads, steps)
         state = Board(network, places, steps, None).state(place)
         places = simplified([*places, replace(place, kept=NEXT[state])])
-    return write(places)
+        newest = number
+    if newest == session.clicks:
+        return session
+    return replace(session.wished(Wish(what=write(places))), clicks=newest)
 
 
 def directions(concepts: Sequence[Card]) -> Mapping[str, list[str]]:

@@ -23,8 +23,12 @@ NETWORK = Network(sites=SITES, heads=(2,) * len(SITES))
 V = "block1.layer0.cross.v"
 
 
-def click(what, *clicks):
-    return clicked(NETWORK, 15, what, list(clicks))
+def numbered(*places):
+    return [[number, place] for number, place in enumerate(places, 1)]
+
+
+def click(what, *places):
+    return clicked(NETWORK, 15, Session((Wish(what=what),)), numbered(*places)).wish.what
 
 
 def run(run_id="0" * 12, total=1.0, **more):
@@ -62,11 +66,26 @@ def test_a_click_beyond_the_last_step_or_head_means_those_there_are():
 
 
 @pytest.mark.parametrize(
-    "clicks", [None, "q", [1], ["q; v"], [V] * 51, ["block7"], [""], ["q" * 10_000], [[V]], ["nothing"]]
-)
+    "clicks",
+    [
+        None, "q", [1], [V], [[V]], [[V, 1]], [["1", V]], [[1.0, V]], [[1, V, V]], [[1, [V]]], numbered(*[V] * 51),
+        *(numbered(what) for what in ("q; v", "block7", "", "q" * 10_000, "nothing")),
+    ],
+)  # fmt: skip
 def test_clicks_that_no_board_sends_are_refused(clicks):
     with pytest.raises(ValueError):
-        clicked(NETWORK, 15, "", clicks)
+        clicked(NETWORK, 15, Session(), clicks)
+
+
+def test_a_click_that_is_sent_again_with_the_next_one_counts_once():
+    first, second, third = f"{V}@1-5", f"{V}@6-10", f"{V}@11-15"
+    clicks = numbered(first, second, third)
+    session = Session()
+    for sent in (clicks[:1], clicks[:2], clicks[:1], clicks[2:]):
+        session = clicked(NETWORK, 15, session, sent)
+    assert session.wish.what == click("", first, second, third)
+    undone = session.moved(-1)
+    assert clicked(NETWORK, 15, undone, clicks) == undone
 
 
 def test_every_part_is_a_button_that_says_what_it_is_how_it_is_and_what_it_does():

@@ -723,6 +723,28 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     tab.wait_for_function("document.querySelector('#method input').value.startsWith('Knock out')", timeout=SOON)
 
 
+@needs_browser
+def test_of_two_quick_clicks_on_a_slow_line_each_counts_once(visit):
+    tab = visit()
+    tab.get_by_role("tab", name="Intervene").click()
+    one, two = (f"block1.layer0.cross.v@{steps}" for steps in ("1-2", "3-4"))
+    line = []
+
+    def hold(route):
+        line.append(route) if '"clicks"' in (route.request.post_data or "") else route.continue_()
+
+    tab.route("**/queue/join*", hold)
+    for what in (one, two):
+        with tab.expect_request("**/queue/join*"):
+            tab.locator(f'.board [data-what="{what}"]').click()
+    line[0].continue_()
+    tab.wait_for_function("(what) => document.querySelector('#what textarea').value === what", arg=one)
+    line[1].continue_()  # both clicks, the first of which counts by now
+    tab.wait_for_function("(what) => document.querySelector('#what textarea').value !== what", arg=one)
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v@1-4"
+    tab.locator("#knocked img").nth(1).wait_for()
+
+
 def in_one_screen(tab):
     """Both pictures of the Intervene tab and what stands under them."""
     parts = [*tab.locator("#knocked img").all(), *tab.locator("#knocked figcaption").all()]

@@ -1,7 +1,9 @@
 // The board: a click, or Enter on what the arrow keys reach, asks for the next state of a part. Clicks that come before
-// the answer travel together, so that none is lost; one without an answer was refused.
+// the answer travel together, so that none is lost, and each has a number, so that none counts twice; one without an
+// answer was refused.
 const SOON = 2000;
 let pending = [];
+let number = Math.floor(performance.now());  // greater than any before, also if this board is not the page's first
 let asked = 0;
 let last = '';
 const parts = () => [...element.querySelectorAll('.board button')];
@@ -29,7 +31,8 @@ element.addEventListener('click', (event) => {
   part.classList.add('asked');
   if (Date.now() - asked > SOON) pending = [];
   asked = Date.now();
-  pending.push(part.dataset.what);
+  number += 1;
+  pending.push([number, part.dataset.what]);
   trigger('select', { clicks: pending });
 });
 

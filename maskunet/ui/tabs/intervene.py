@@ -77,8 +77,8 @@ class Intervene(Part):
         """Take out, halve or bring back the part that was clicked."""
         *fields, owner, session = values
         asked, clicks = self.request(fields, Wish()), picked(event).get("clicks")
-        what = clicked(self.page.studio.network(asked.model), asked.steps, session.wish.what, clicks)
-        yield from self.made(visitor, fields, owner, session.wished(Wish(what=what)))
+        after = clicked(self.page.studio.network(asked.model), asked.steps, session, clicks)
+        yield from self.made(visitor, fields, owner, after)
 
     def typed(self, visitor: gr.Request, what: str | None, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Take out what the text says."""
