@@ -106,7 +106,7 @@ class Controls:
             _preset(method, asked.get("preset")) if method else gr.skip(),
         ]
         scale = asked.get("guidance", gr.skip())
-        known.append(0 if model and scale == model.guidance else scale)
+        known.append(0 if scale is None or (model and scale == model.guidance) else scale)
         settings = dict(asked.get("settings", {}))
         if method:
             known += self._settings(method, asked, settings)

@@ -20,9 +20,8 @@ LONGEST = 200  # characters of what names a place
 
 
 def fields(request: Request) -> dict[str, Any]:
-    """A request as the page's form takes it, with "settings"."""
-    asked = {name: getattr(request, name) for name in ASKED if getattr(request, name) not in ("", None)}
-    return {**asked, "settings": dict(request.settings), **{name: getattr(request, name) for name in ADDED}}
+    """A request as the page's form takes it, with "settings"; also what is empty, lest the form keeps what it had."""
+    return {name: getattr(request, name) for name in (*ASKED, *ADDED)} | {"settings": dict(request.settings)}
 
 
 def query(request: Request, run_id: str = "") -> str:
@@ -33,6 +32,7 @@ def query(request: Request, run_id: str = "") -> str:
     known |= {name: value if isinstance(value, str) else BETWEEN.join(value) for name, value in added.items() if value}
     if not request.loras:
         known.pop("lora_masks")
+    known = {name: value for name, value in known.items() if value not in ("", None)}
     return "?" + urlencode(known | settings | ({"run": run_id} if run_id else {}))
 
 

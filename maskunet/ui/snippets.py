@@ -36,8 +36,8 @@ def replay(run: Run) -> str:
 
 
 def _known(asked: Request) -> dict:
-    """The arguments of the call; nothing is said of settings, LoRA files and embeddings where there are none."""
+    """The arguments of the call; nothing is said of what is empty."""
     known = {name: list(v) if isinstance(v, tuple) else v for name, v in links.fields(asked).items()}
     if not asked.loras:
         del known["lora_masks"]
-    return {name: value for name, value in known.items() if value not in ({}, [])}
+    return {name: value for name, value in known.items() if value not in ("", None, {}, [])}

@@ -4,8 +4,9 @@ import gradio as gr
 import pytest
 
 from maskunet.plugins import discover
+from maskunet.records import Request
 from maskunet.studio.studio import Studio
-from maskunet.ui import controls, look, page, tabs, words
+from maskunet.ui import controls, links, look, page, tabs, words
 
 NEW = """
 import gradio as gr
@@ -62,15 +63,33 @@ def test_a_link_shows_steps_that_are_not_the_models_own(studio, method, asked, s
     assert controls.steps_shown(asked, model, methods[method]) == shown
 
 
-def test_a_file_that_is_dropped_in_is_a_tab(studio, tmp_path, monkeypatch):
+@pytest.fixture
+def built(studio, monkeypatch):
+    """Builds the page; its titles, and the page itself."""
+
+    def build():
+        pages, draw = [], page.Page.draw
+        monkeypatch.setattr(page.Page, "draw", lambda self, demo: pages.append(self) or draw(self, demo))
+        return titles(page.build(studio, {})), *pages
+
+    return build
+
+
+def test_a_run_that_is_opened_fills_in_the_whole_form_also_with_nothing(built):
+    form = built()[1].c
+    for asked in (Request(prompt="a", model="tiny", method="plain"), Request(prompt="a", model="tiny", method="reno")):
+        filled = form.fill(links.fields(asked))
+        assert gr.skip() not in filled
+        found = [filled[form.filled().index(each)] for each in (form.negative, form.steps, form.guidance)]
+        assert found == ["", 0, 0]
+
+
+def test_a_file_that_is_dropped_in_is_a_tab(built, tmp_path, monkeypatch):
     (tmp_path / "brand_new.py").write_text(NEW)
     monkeypatch.setattr(tabs, "__path__", [*tabs.__path__, str(tmp_path)])
     monkeypatch.setattr(tabs, "SPECS", discover("maskunet.ui.tabs"))
-    pages, draw = [], page.Page.draw
-    monkeypatch.setattr(page.Page, "draw", lambda self, demo: pages.append(self) or draw(self, demo))
-    found = titles(page.build(studio, {}))
+    found, drawn = built()
     assert found.index("Brand new") == found.index("Explore") - 1
-    (drawn,) = pages
     place = 4 + drawn.staged().index(drawn.wired.said)  # after what is on every page
     assert drawn.idle([])[place] == "no run"
 
