@@ -69,6 +69,23 @@ def test_cells_are_all_combinations_panel_by_panel_and_row_by_row():
     assert title(made) == "“a red cube”, tiny, 1 step"
 
 
+def test_settings_of_the_forms_own_method_are_left_out_of_others_and_the_notes_say_so():
+    asked = replace(MASKED, settings={"removed": 0.25})
+    assert [cell.settings for cell in cells(("method", "plain, random_mask"), request=asked).cells] == [
+        {},
+        {"removed": 0.25},
+    ]
+    asked = replace(PLAIN, method="maskunet_trained", settings={"generator": "tiny_reward"})
+    made = cells(("method", "plain, random_mask"), ("removed", ".1"), request=asked)
+    assert [cell.settings for cell in made.cells] == [{}, {"removed": 0.1}]
+    assert made.notes == (
+        "plain has no setting removed: its value changes nothing there.",
+        "plain, random_mask have no setting generator: its value changes nothing there.",
+    )
+    with pytest.raises(ValueError, match="has no setting"):
+        cells(("method", "plain"), request=replace(asked, settings={"colour": 1}))
+
+
 def test_a_trained_part_is_named_as_in_a_race():
     (cell,) = cells(("method", "maskunet_trained:tiny_reward")).cells
     assert cell.settings == {"generator": "tiny_reward"}

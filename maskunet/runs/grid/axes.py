@@ -93,12 +93,13 @@ def grid(
         more = " The command line makes more: python -m maskunet grid." if most < MOST else ""
         raise ValueError(f"This grid has {count:,} cells; allowed are {most:,}. Give fewer values.{more}")
     _check_once(axes)
-    known = {name: {card.name for card in plugins.cards(spec.settings())} for name, spec in specs.items()}
+    own = {name: methods[name] for name in [asked.request.method] if name in methods}  # whose settings are asked for
+    known = {name: {card.name for card in plugins.cards(spec.settings())} for name, spec in (own | specs).items()}
     places = product(*(axis.values for axis in reversed(axes)))
     cells = tuple(_cell(asked.request, dict(zip(reversed(names), place, strict=True)), known) for place in places)
     for method, preset, settings in {(c.method, c.preset, tuple(sorted(c.settings.items()))) for c in cells}:
         specs[method].settings(preset, dict(settings))
-    return Grid(axes, cells, _notes([*names, *asked.request.settings], known))
+    return Grid(axes, cells, _notes([*names, *asked.request.settings], {name: known[name] for name in specs}))
 
 
 def _spec(request: Request, methods: Mapping[str, MethodSpec]) -> MethodSpec:
