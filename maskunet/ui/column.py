@@ -36,7 +36,7 @@ def build(
     return Controls(
         **wish, **go, **choices, **more, changed=changed, takes=gr.State(taking(methods)),
         models={card.name: card for card in models}, methods={card.name: card for card in methods}, titles=titles,
-        missing=studio.setups(),
+        missing=studio.setups(), known_parts=studio.training.trained if studio.training else lambda method, model: (),
     )  # fmt: skip
 
 

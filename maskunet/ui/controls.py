@@ -1,7 +1,7 @@
 """The left column: what its fields hold, how they are filled, and the request that they make; `column` draws it."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from types import MappingProxyType
@@ -55,6 +55,7 @@ class Controls:
         models, methods: the cards that may be chosen. titles: of settings that are weights of rewards, among others.
         examples: the precomputed runs as chips. vocabulary: a small model's words.
         setup: what the model takes that is not here, or the first such one, of `missing`.
+        known_parts: the names of what was trained and can be chosen, by method and model.
     """
 
     prompt: gr.Textbox
@@ -82,6 +83,7 @@ class Controls:
     methods: Mapping[str, Card]
     titles: Mapping[str, str]
     missing: Sequence[Setup]
+    known_parts: Callable[[str, str], Sequence[str]]
 
     def inputs(self) -> list[Any]:
         """The components of `Values`, in their order."""
@@ -119,11 +121,11 @@ class Controls:
         part = str(rest.pop(method.takes, "")) if method.takes else ""
         edited = groups.as_edited(asked.get("prompt", ""), rest, method)
         preset = asked.get("preset") if asked.get("preset") in method.presets else next(iter(method.presets))
-        choices = [(words.FIRST_TRAINED, ""), *([(part, part)] if part else [])]
+        parts = self.known_parts(method.name, asked.get("model", ""))
         form = settings.anew(
             settings.of_method(method, preset, self.titles), {"of": f"{method.name}/{preset}", "set": rest}
         )
-        return [gr.Dropdown(value=part, choices=choices, visible=bool(part)), edited, form]
+        return [parts_to_choose(parts, part), edited, form]
 
     def wire(self) -> Any:
         """What stays inside the column.
@@ -200,6 +202,12 @@ def _preset(method: Card, preset: Any) -> gr.Dropdown:
     return gr.Dropdown(
         choices=list(method.presets), value=preset if preset in method.presets else next(iter(method.presets))
     )
+
+
+def parts_to_choose(names: Iterable[str], chosen: str) -> gr.Dropdown:
+    """What was trained, for `Controls.trained`: also what is `chosen`, which may be gone; empty for the model's first."""
+    choices = [(words.FIRST_TRAINED, ""), *((name, name) for name in dict.fromkeys([*names, chosen]) if name)]
+    return gr.Dropdown(choices=choices, value=chosen, visible=len(choices) > 1)
 
 
 def request(given: Values) -> Request:

@@ -15,12 +15,13 @@ from PIL import Image
 from maskunet.library.library import Library
 from maskunet.methods import SPECS
 from maskunet.plugins import FieldCard
+from maskunet.records import Request
 from maskunet.records.training import BaseSamples, Preparing, RecipeCard, TrainEvent, TrainRequest, TrainState
 from maskunet.studio import cards
 from maskunet.studio.studio import Studio
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
-from maskunet.ui import controls, page, words
+from maskunet.ui import column, controls, links, page, words
 from maskunet.ui.handlers import told
 from maskunet.ui.html import train as views
 from maskunet.ui.tabs import train
@@ -237,6 +238,25 @@ def test_what_was_trained_is_offered_where_a_method_takes_it():
     model, method, preset, trained, tabs = shown.choose(presets)
     assert (model, method, preset.value, trained.value) == ("tabletop", "maskunet_trained", "shared", "mine")
     assert tabs.selected == "compare"
+
+
+@pytest.mark.parametrize("part", ["", "mine", "gone"])
+def test_a_run_that_is_opened_offers_all_that_was_trained_and_chooses_its_part(library, tmp_path, part):
+    studio = Studio(tmp_path / "runs", library=library)
+    studio.training = Fake(state())
+    try:
+        with gr.Blocks():
+            models, methods = studio.cards(), studio.methods()
+            form = column.build(studio, models, methods, {}, {})
+        asked = Request(
+            prompt="a", model="tabletop", method="maskunet_trained", settings={"generator": part} if part else {}
+        )
+        trained = form.fill(links.fields(asked))[form.filled().index(form.trained)]
+    finally:
+        studio.training = None
+        studio.close()
+    assert (trained.value, trained.visible) == (part, True)
+    assert [name for _, name in trained.choices] == ["", "mine", *(["gone"] if part == "gone" else [])]
 
 
 def test_masks_that_learned_with_a_word_are_chosen_and_the_word_is_put_on_the_model():

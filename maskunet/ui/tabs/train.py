@@ -124,11 +124,7 @@ class Train(Part):
     def offer(self, method: str | None, model: str | None, chosen: str | None) -> gr.Dropdown:
         """What was trained here and fits the method, for the controls beside the tabs."""
         names = self.studio.trained(method, model)
-        return gr.Dropdown(
-            choices=[(words.FIRST_TRAINED, ""), *((name, name) for name in names)],
-            value=chosen if chosen in names else "",
-            visible=bool(names),
-        )
+        return controls.parts_to_choose(names, chosen if chosen in names else "")
 
     def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
         """Put the newest training into the controls and go to Compare; `presets` by method."""
@@ -139,8 +135,7 @@ class Train(Part):
         method, model = self._card(request.recipe).method, request.model
         if not method:  # it is put on the model, whatever the method
             return model, gr.skip(), gr.skip(), gr.skip(), gr.Tabs(selected="compare")
-        names = [(name, name) for name in self.studio.trained(method, model)]
-        trained = gr.Dropdown(choices=[(words.FIRST_TRAINED, ""), *names], value=request.name, visible=True)
+        trained = controls.parts_to_choose(self.studio.trained(method, model), request.name)
         preset = gr.Dropdown(choices=presets[method], value=presets[method][0])
         return model, method, preset, trained, gr.Tabs(selected="compare")
 
