@@ -355,9 +355,12 @@ def test_picture_map_and_plots_share_one_screen_and_the_form_comes_back(visit):
 @needs_browser
 def test_a_second_run_is_pinned_beside_the_first_and_a_click_on_it_selects(visit):
     tab = visit(1280, 800)
+    tab.locator(".scrub input").fill("1")
     tab.get_by_label("Pin a second run (B)").click()
     tab.get_by_role("option", name="another cube").click()
     tab.wait_for_selector(".frame.pinned")
+    assert "step 4" in tab.locator(".scrub output").inner_text()
+    assert tab.locator(".scrub input").input_value() == "3"  # where the pictures and the text are
     assert "another cube" in tab.locator(".heats figcaption").nth(1).inner_text()
     tops = "(n) => [...document.querySelectorAll('.heat')[n].querySelectorAll('i')].map((i) => Math.round(i.getBoundingClientRect().top))"
     assert tab.evaluate(tops, 0) == tab.evaluate(tops, 1)

@@ -30,3 +30,10 @@ element.addEventListener('click', (event) => {
     slider.dispatchEvent(new Event('input', { bubbles: true }));
   }, 350);
 });
+
+// Another strip stands at its last step; gradio writes it into the elements of the one before, which may have been moved.
+watch('value', () => {
+  stop();
+  const slider = element.querySelector('.scrub input');
+  if (slider) slider.value = slider.defaultValue;
+});
