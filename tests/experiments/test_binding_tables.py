@@ -13,6 +13,7 @@ from maskunet.experiments.study import subjects
 from maskunet.experiments.tables import binding, binding_report
 from maskunet.library.library import Loaded
 from maskunet.records import Request
+from maskunet.runs.entrant import entrant
 from maskunet.tabletop.tasks import TASKS
 from tests.experiments.test_race import Checker, Stub, tiny_judged  # noqa: F401 a fixture
 
@@ -88,6 +89,11 @@ def test_the_papers_figures_stand_apart_and_its_misprint_is_told(tmp_path):
     assert json.loads((tmp_path / "table_3.json").read_text())["summary"] == lines
 
 
+def test_all_rows_are_sampled_by_the_same_solver():
+    ways = [entrant(name) for name in binding.ROWS]
+    assert {way.spec.settings(way.preset, binding.SOLVER).second_order for way in ways} == {True}
+
+
 def test_what_is_missing_is_made_and_nothing_twice(monkeypatch):
     stubs = {name: Stub(name) for name in ("plain", "syngen")}
     ways = {
@@ -125,7 +131,7 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
     assert table_command(tmp_path) == 0
     assert "| `random_mask` |" in capsys.readouterr().out
     before = (tmp_path / "binding-0.jsonl").read_text()
-    assert len(before.splitlines()) == 1 + 2 * 3
+    assert len(before.splitlines()) == 1 + 2 * 3 and '"second_order": true' in before.splitlines()[0]
     assert table_command(tmp_path) == 0
     assert (tmp_path / "binding-0.jsonl").read_text() == before
     assert main(["table", "3", "--pictures", "1", "--seeds", "1", "--out", str(tmp_path)]) == 0

@@ -30,6 +30,7 @@ def run(options: Options) -> None:
     rank, world = machine.place()
     pairs = subjects(",".join(table.tasks.values()), n=options.pictures, seeds=options.seeds)
     loaded, about = begin(options)
+    about |= binding.SOLVER
     mine = [pair for number, pair in enumerate(pairs) if number // len(table.tasks) % world == rank]
     _make(options, loaded, list(table.rows()), mine, about, rank)
     wanted = {(case.prompt, seed) for case, seed in pairs}  # the folder may have more, of the other table

@@ -9,7 +9,7 @@ from maskunet.evaluation.intervals import bootstrap, sign_test
 from maskunet.experiments.counted import share, told
 from maskunet.experiments.dreambooth.prompts import ALONE, BESIDE, CLASS, DRIFT, NAME
 from maskunet.experiments.dreambooth.rows import FIRST, FREE, ROWS, SECONDS, STEPS
-from maskunet.experiments.markdown import markdown_table
+from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
 from maskunet.tabletop.subjects import SUBJECTS
@@ -113,7 +113,7 @@ def markdown(lines: Rows, prior: Mapping[str, float] | None, about: Mapping[str,
     if prior:
         parts.append(
             f"Class pictures keep the subject out of {prior['less']} of {prior['n']} pictures of the class where it "
-            f"comes without them, and let it into {prior['more']} others (all weights, sign test p = {prior['p']:.3f})."
+            f"comes without them, and let it into {prior['more']} others (all weights, sign test {p_value(prior['p'], named=True)})."
         )
     return "\n\n".join([*parts, PAPER]) + "\n"
 

@@ -19,6 +19,9 @@ from maskunet.tabletop.tasks import Case
 
 OVERALL = "overall"
 PLAIN = "plain"
+SOLVER = {
+    "second_order": True
+}  # of all rows, so that the mask is the difference; published masks are sampled by the first
 # A method with its preset, and what the paper calls it. The random mask is no row of the paper but a control.
 ROWS = {
     PLAIN: "SD 1.5",
@@ -111,7 +114,7 @@ def make(
 
 def _row(loaded: Loaded, asked: Request, way: Entrant, case: Case, seed: int) -> dict[str, Any]:
     request = replace(way.request(asked), prompt=case.prompt, seed=seed)
-    events = way.spec.run(loaded.model, loaded.rewards, request, way.spec.settings(way.preset))
+    events = way.spec.run(loaded.model, loaded.rewards, request, way.spec.settings(way.preset, SOLVER))
     return judge(case, seed, events, loaded.checker) | {"row": way.name}
 
 

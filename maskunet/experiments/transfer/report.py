@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskunet.evaluation.intervals import bootstrap, columns, sign_test, wilson
-from maskunet.experiments.markdown import figure, markdown_table
+from maskunet.experiments.markdown import figure, markdown_table, p_value
 from maskunet.experiments.transfer.make import CONDITIONS
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -161,7 +161,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
         f"{line['reward']:.2f}", "" if plain else figure(line, "gain", "+.2f"), "" if own else figure(line, "own_gain", "+.2f"),
         figure(line, "correct", ".2f"), "" if plain else figure(line, "correct_gain", "+.2f"),
         "" if plain else f"{line['mended']:.3g}, {line['broken']:.3g}",
-        f"{line['p']:.2f}" if not plain and "p" in line else "", "" if line["spoiled"] is None else f"{line['spoiled']:.2f}",
+        p_value(line["p"]) if not plain and "p" in line else "", "" if line["spoiled"] is None else f"{line['spoiled']:.2f}",
     ]  # fmt: skip
 
 
