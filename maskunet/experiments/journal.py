@@ -8,6 +8,8 @@ from typing import Any
 
 from maskunet.records.disk import whole
 
+METHODS = "methods.json"
+
 
 def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     """The rows of an earlier run, or none and a file to which they can be added.
@@ -40,6 +42,26 @@ def read(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]
         other = [name for name in {**before, **about} if before.get(name) != about.get(name)]
         raise ValueError(f"The {what} in this folder was made with another {', '.join(other)}; give another --out.")
     return rows
+
+
+def check_methods(folder: Path, ways: Mapping[str, Any]) -> None:
+    """Write down in methods.json how each method makes its pictures; methods may join later, and none may change.
+
+    Args:
+        ways: by name what decides a method's pictures, in plain values, see `Entrant.way`.
+
+    Raises:
+        ValueError: one made the folder's rows otherwise, such as with another trained part.
+    """
+    path, now = folder / METHODS, json.loads(json.dumps(ways))
+    before = json.loads(path.read_text()) if path.exists() else {}
+    for name in now.keys() & before.keys():
+        other = [part for part in now[name] if now[name][part] != before[name].get(part)]
+        if other:
+            raise ValueError(
+                f"The pictures of {name} in this folder were made with other {' and '.join(other)}; give another --out."
+            )
+    whole.write(path, json.dumps({**before, **now}, indent=1) + "\n")
 
 
 def kept(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Mapping[str, Any]]:

@@ -4,13 +4,15 @@ It is written method/preset:part@guidance, such as maskunet_free/improved, masku
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
+from maskunet.models.base import DiffusionModel
 from maskunet.records import Request
 from maskunet.rewards import JUDGES
+from maskunet.rewards.base import WeightedRewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,10 @@ class Entrant:
         if self.spec.needs_rewards:
             only = {n: w if n == optimized else 0.0 for n, w in weights.items() if n not in JUDGES}
         return self.spec.settings(self.preset, {**only, **self.named()})
+
+    def way(self, model: DiffusionModel, rewards: WeightedRewards, settings: Any) -> dict[str, Any]:
+        """What decides its pictures besides the request, in plain values: settings, and hashes of all weights."""
+        return {"settings": asdict(settings), "weights": dict(self.spec.weights(model, settings, rewards))}
 
     def named(self) -> dict[str, str]:
         """The setting that names the trained file, if one is named."""

@@ -24,3 +24,12 @@ def test_every_row_is_on_disk_before_the_next_one_is_made(tmp_path):
     assert journal.resume(path, about, "study") == [{"n": 1}]
     passing.close()
     assert journal.resume(path, about, "study") == [{"n": 1}]
+
+
+def test_a_method_may_join_a_folder_and_none_may_change(tmp_path):
+    plain, light = {"settings": {"second_order": True}, "weights": {"unet": "1"}}, {"settings": {"generator": "mine"}}
+    journal.check_methods(tmp_path, {"plain": plain, "light": {**light, "weights": {"trained/light": "a"}}})
+    journal.check_methods(tmp_path, {"plain": plain, "other": {"settings": (1, 2), "weights": {}}})
+    journal.check_methods(tmp_path, {"other": {"settings": [1, 2], "weights": {}}})
+    with pytest.raises(ValueError, match="The pictures of light in this folder were made with other weights; give"):
+        journal.check_methods(tmp_path, {"light": {**light, "weights": {"trained/light": "b"}}})
