@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskunet import seeds
 from maskunet.commands.registry import main
@@ -334,6 +335,15 @@ def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):
     pictures.picture_path(tmp_path, "slow", 0).unlink()
     write.save(tmp_path, found, about, rows)
     assert len(json.loads((tmp_path / "race.json").read_text())["shown"]) == before - 1
+
+
+def test_lanes_that_are_too_wide_for_one_webp_are_made_smaller(tmp_path):
+    lanes = [{"entrant": f"e{number}"} for number in range(17)]
+    for lane in lanes:
+        pictures.save_picture(tmp_path, lane["entrant"], 0, np.full((8, 1024, 3), 90, np.uint8))
+    shown.save(tmp_path, [{"number": 0, "lanes": lanes}])
+    with Image.open(tmp_path / "shown" / "0000.webp") as found:
+        assert found.width == 17 * (16_383 // 17)
 
 
 def test_plots_say_what_is_wrong_with_what_they_are_given():

@@ -69,6 +69,32 @@ def test_everything_comes_back(tmp_path):
         assert np.abs(getattr(again.course, side).astype(int) - getattr(course, side)).max() < 8
 
 
+def told_apart(steps, height, width):
+    """Pictures of both sides at every step, each of its own gray."""
+    levels = np.arange(2 * steps, dtype=np.uint8).reshape(2, steps, 1, 1, 1)
+    return np.broadcast_to(levels, (2, steps, height, width, 3)).copy()
+
+
+@pytest.mark.parametrize(("steps", "height", "width"), [(63, 8, 256), (64, 8, 256), (99, 8, 256), (100, 256, 256)])
+def test_the_pictures_of_as_many_steps_as_are_allowed_are_kept(tmp_path, steps, height, width):
+    base, result = told_apart(steps, height, width)
+    course = Course(timesteps=tuple(range(steps)), base=base, result=result, maps={})
+    again = run_folder.read(run_folder.write(make(course=course), tmp_path / "x")).course
+    for side in ("base", "result"):
+        read, wrote = getattr(again, side).astype(int), getattr(course, side)
+        assert read.shape == wrote.shape and np.abs(read - wrote).max() < 3
+
+
+def test_step_pictures_of_an_earlier_file_stand_in_two_rows(tmp_path):
+    base, result = told_apart(70, 8, 16)
+    rows = np.concatenate([np.concatenate(list(side), axis=1) for side in (base, result)])
+    folder = run_folder.write(make(), tmp_path / "x")
+    Image.fromarray(rows).save(folder / run_folder.FRAMES, "webp", quality=90)
+    np.savez_compressed(folder / run_folder.MAPS, timesteps=np.arange(70))
+    found = run_folder.read(folder).course
+    assert np.abs(found.base.astype(int) - base).max() < 3 and np.abs(found.result.astype(int) - result).max() < 3
+
+
 def test_a_run_whose_statistics_are_damaged_can_still_be_seen(tmp_path):
     sites = Sites({1: (6, 4)})
     folder = run_folder.write(make(stats=stats_of(sites, [random_masks(sites, 0.5)])), tmp_path / "x")

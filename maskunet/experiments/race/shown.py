@@ -10,6 +10,7 @@ from PIL import Image
 from maskunet.experiments.race.budget import Rows, chosen
 from maskunet.experiments.race.pictures import picture_path
 from maskunet.experiments.race.report import complete
+from maskunet.records.disk.pictures import WEBP_EDGE
 
 PROMPTS = 3  # of each task
 QUALITY = 90
@@ -49,10 +50,13 @@ def numbers(tasks: Mapping[int, str]) -> list[int]:
 
 
 def save(folder: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
-    """Write shown/NUMBER.webp for each prompt: the lanes' pictures from left to right."""
+    """Write shown/NUMBER.webp for each prompt: the lanes' pictures from left to right, smaller where too wide for a WebP."""
     (folder / "shown").mkdir(exist_ok=True)
     for each in prompts:
-        side_by_side = np.concatenate(_pictures(folder, each), axis=1)
+        lanes = [Image.fromarray(picture) for picture in _pictures(folder, each)]
+        for lane in lanes:
+            lane.thumbnail((WEBP_EDGE // len(lanes), WEBP_EDGE))  # a smaller one stays as it is
+        side_by_side = np.concatenate([np.asarray(lane) for lane in lanes], axis=1)
         Image.fromarray(side_by_side).save(folder / "shown" / f"{each['number']:04d}.webp", quality=QUALITY)
 
 

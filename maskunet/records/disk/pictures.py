@@ -13,6 +13,7 @@ SUFFIXES = (
 )  # fmt: skip
 TEXTS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".md")  # may lie beside pictures
 MAX_PIXELS = 100_000_000  # of one picture
+WEBP_EDGE = 16_383  # pixels along an edge of a WebP, at most
 DAMAGED = "is damaged or no picture"
 WHITE = (255, 255, 255)  # what lies behind transparent parts
 ON_WHITE = "Transparent parts lie on white"
