@@ -1,9 +1,7 @@
 """The studio's part for grids: their cells are made in turns between others' pictures, and kept for the next grid."""
 
-import shutil
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,10 +20,10 @@ from maskunet.runs.grid.cells import CellFolder
 from maskunet.runs.grid.made import MadeGrid, Paces
 from maskunet.runs.grid.make import make
 from maskunet.studio.queue import AGAIN, Job, Queue
+from maskunet.studio.works import Works
 
 CELLS = 100  # of a visitor's grid
 TURN = 10.0  # seconds of work after which others' pictures come first, if any wait
-KEPT = 32  # grids whose cells can be opened
 USUAL = 128  # pixels along the edge of a picture, for the disk's estimate where none is there yet
 ROOM = 256 * 2**20  # bytes of cells on the disk
 GONE = "This grid is not here any more. Make it again: its pictures come from the disk."
@@ -38,6 +36,9 @@ class GridStudio:
         queue: of the studio. limit: seconds of work on one grid; what is made by then is kept.
         paces: how long a step takes, which the studio's other pictures teach too.
         folder: of the runs; cells lie in a hidden folder of it.
+
+    Attributes:
+        works: the grids whose cells can be opened.
     """
 
     def __init__(
@@ -51,9 +52,8 @@ class GridStudio:
         limit: float = 900,
     ):
         self._library, self._methods, self._queue, self._limit = library, methods, queue, limit
-        self._cells, self._files = CellFolder(folder / ".cells"), folder / ".grids"
-        self._paces = paces
-        self._works: OrderedDict[str, _Work] = OrderedDict()
+        self._cells, self._paces = CellFolder(folder / ".cells"), paces
+        self.works: Works[_Work] = Works(folder / ".grids", GONE)
         self._one = threading.Lock()  # draws one sheet at a time, which takes memory
 
     def plan(self, asked: GridRequest) -> GridPlan:
@@ -71,7 +71,7 @@ class GridStudio:
         Raises:
             ValueError: no such grid.
         """
-        return self._plan(self._work(job).made)
+        return self._plan(self.works.of(job).made)
 
     def _plan(self, begun: MadeGrid) -> GridPlan:
         return GridPlan(
@@ -97,10 +97,7 @@ class GridStudio:
         usual = work.made.seconds_left(self._paces)
         job = Job(request=planned.cells[0], work=work.turn, owner=owner, address=address, usual=usual)
         job_id = self._queue.submit(job)
-        self._works[job_id] = work
-        while len(self._works) > KEPT:
-            old, _ = self._works.popitem(last=False)
-            shutil.rmtree(self._files / old, ignore_errors=True)
+        self.works.add(job, work)
         return job_id
 
     def request(self, job: str, number: int) -> Request:
@@ -109,7 +106,7 @@ class GridStudio:
         Raises:
             ValueError: no such grid or cell.
         """
-        cells = self._work(job).made.grid.cells
+        cells = self.works.of(job).made.grid.cells
         if not 0 <= number < len(cells):
             raise ValueError(GONE)
         return cells[number]
@@ -120,7 +117,7 @@ class GridStudio:
         Raises:
             ValueError: no such grid, or its picture is gone.
         """
-        return self._work(job).made.picture(number)
+        return self.works.of(job).made.picture(number)
 
     def files(self, job: str) -> tuple[Path | None, Path, Path]:
         """The sheet, None where it would be too large, the table, and the record of what is made so far.
@@ -128,17 +125,11 @@ class GridStudio:
         Raises:
             ValueError: no such grid, or the disk is full.
         """
-        work, folder = self._work(job), self._files / job
+        work, folder = self.works.of(job), self.works.folder / job
         with self._one:
             work.made.write(folder, work.asked)
         sheet, *others = (folder / name for name in (made.SHEET, made.TABLE, made.RECORD))
         return (sheet if sheet.is_file() else None, *others)
-
-    def _work(self, job: str) -> "_Work":
-        work = self._works.get(job)
-        if work is None:
-            raise ValueError(GONE)
-        return work
 
     def _planned(self, asked: GridRequest) -> Grid:
         planned = grid(asked, self._methods, most=CELLS)

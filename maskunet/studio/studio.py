@@ -240,16 +240,21 @@ class Studio:
         return self._queue.submit(job)
 
     def now(self, job: str) -> JobEvent:
-        """The newest event of a job; for the id of a saved run the run.
+        """The newest event of a job, of a grid or a video as long as it is kept; for the id of a saved run the run.
 
         Raises:
             ValueError: no such job or run.
         """
-        known = self._queue.get(checked(job))
+        known = self._queue.get(checked(job)) or self._forgotten(job)
         if known is not None:
             return self._queue.now(known)
         run = self.run(job)
         return JobEvent(job=job, phase=run.state, rows=run.rows, run=run, message=run.note)
+
+    def _forgotten(self, job: str) -> Job | None:
+        """A grid or a video that is over, and that the queue does not remember."""
+        kinds = (kind for kind in (self.grids, self.videos) if kind is not None)
+        return next((known for kind in kinds if (known := kind.works.job(job))), None)
 
     def events(self, job: str, after: int = 0) -> Iterator[JobEvent]:
         """Follow a job from any moment on; several readers may, each at its own pace.

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -17,8 +16,8 @@ from maskunet.records.video import Motion, Video
 from maskunet.runs.video import folder as files
 from maskunet.runs.video.make import check, make
 from maskunet.studio.queue import Job, Queue
+from maskunet.studio.works import KEPT, Works
 
-KEPT = 32  # videos whose files can be downloaded
 GONE = "This video is not here any more. Make it again: the same form gives the same video."
 
 
@@ -28,14 +27,16 @@ class VideoStudio:
     Args:
         queue: of the studio. limit: seconds of work on one job; what is made by then is kept.
         folder: of the runs; videos lie in a hidden folder of it.
+
+    Attributes:
+        works: the videos whose files can be downloaded.
     """
 
     def __init__(
         self, library: Library, methods: Mapping[str, MethodSpec], queue: Queue, folder: Path, *, limit: float = 900
     ):
         self._library, self._methods, self._queue, self._limit = library, methods, queue, limit
-        self._folder = folder / ".videos"
-        self._works: OrderedDict[str, _Work] = OrderedDict()
+        self.works: Works[_Work] = Works(folder / ".videos", GONE)
 
     def start(self, request: Request, motion: Motion, owner: str = "", address: str = "") -> str:
         """Queue a video, before it the plain one of the same noise, and return the job's id.
@@ -51,12 +52,11 @@ class VideoStudio:
         spec.settings(request.preset, request.settings)
         check(spec, motion)
         work = _Work(request, motion, self)
-        job = self._queue.submit(Job(request=request, work=work.turn, owner=owner, address=address))
-        self._works[job] = work
-        while len(self._works) > KEPT:
-            self._works.popitem(last=False)
+        job = Job(request=request, work=work.turn, owner=owner, address=address)
+        job_id = self._queue.submit(job)
+        self.works.add(job, work)
         self._trim()
-        return job
+        return job_id
 
     def asked(self, job: str) -> tuple[Request, Motion]:
         """What a job was asked for.
@@ -64,7 +64,7 @@ class VideoStudio:
         Raises:
             ValueError: no such video.
         """
-        work = self._work(job)
+        work = self.works.of(job)
         return work.request, work.motion
 
     def animations(self, job: str) -> list[Path]:
@@ -73,7 +73,7 @@ class VideoStudio:
         Raises:
             ValueError: no such video.
         """
-        return [self._folder / job / f"{number}.webp" for number in range(len(self._work(job).made))]
+        return [self.works.folder / job / f"{number}.webp" for number in range(len(self.works.of(job).made))]
 
     def files(self, job: str) -> Mapping[str, Path]:
         """What can be downloaded, by its kind: the videos side by side as "gif", "webp" and, with a coder, "mp4"; their
@@ -82,20 +82,14 @@ class VideoStudio:
         Raises:
             ValueError: no such video.
         """
-        self._work(job)
+        self.works.of(job)
         names = files.GIF, files.WEBP, files.MP4, files.TABLE, files.RECORD
-        found = [self._folder / job / name for name in names]
+        found = [self.works.folder / job / name for name in names]
         return {path.suffix.removeprefix("."): path for path in found if path.is_file()}
-
-    def _work(self, job: str) -> "_Work":
-        work = self._works.get(job)
-        if work is None:
-            raise ValueError(GONE)
-        return work
 
     def _trim(self) -> None:
         """Remove the oldest files, also those of an earlier program."""
-        there = [path for path in self._folder.glob("*") if path.is_dir()]
+        there = [path for path in self.works.folder.glob("*") if path.is_dir()]
         for old in sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -127,7 +121,7 @@ class _Work:
                     else:
                         step = StepEvent(step=item.step, steps=item.steps, timestep=0)
                         studio._queue.publish(job, item.phase, step)
-            files.write_beside(videos, studio._folder / job.id)
+            files.write_beside(videos, studio.works.folder / job.id)
             self.made = [video.numbers() for video in videos]
             studio._queue.publish(job, "frames", job.step, rows=list(self.made))
         return "done", {}

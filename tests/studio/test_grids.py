@@ -52,6 +52,18 @@ def test_a_grid_is_planned_made_and_left_as_files(studio):
     assert again.phase == "done" and {path: path.stat().st_ino for path in cells} == cells  # nothing was made anew
 
 
+def test_a_grid_that_the_queue_has_forgotten_is_told_as_it_ended(studio, monkeypatch):
+    job = studio.grids.start(asked(("seed", "1,2")))
+    *_, last = studio.events(job)
+    monkeypatch.setattr("maskunet.studio.queue.KEEP_ENDED", 0)
+    [*studio.events(studio.start(PLAIN))]
+    [*studio.events(studio.start(PLAIN))]
+    assert studio._queue.get(job) is None
+    assert [*studio.events(job)] == [last] == [studio.now(job)]
+    with pytest.raises(ValueError, match="This run is not here any more"):
+        studio.now("0" * 12)
+
+
 @pytest.mark.parametrize(
     ("axes", "said"),
     [

@@ -12,7 +12,8 @@ from gradio_client import Client
 from PIL import Image
 
 from maskunet.records import Request
-from maskunet.records.grid import GridPlan
+from maskunet.records.grid import GridPlan, GridRequest
+from maskunet.studio.studio import Studio
 from maskunet.ui import controls
 from maskunet.ui.html import grid as views
 from maskunet.ui.page import Page
@@ -31,6 +32,54 @@ def test_a_preset_of_the_method_that_was_chosen_before_gives_way_to_the_new_ones
     for preset, wanted in (("official", ""), ("first_order", "first_order")):
         made = grid.asked(page, *axes, *controls.Values(**form, preset=preset))
         assert (made.request.method, made.request.preset) == ("plain", wanted)
+
+
+PLAIN = Request(prompt="a red cube", model="tiny", method="plain", steps=1)
+
+
+@pytest.fixture
+def followed(library, tmp_path):
+    """The tab over a studio that has made a grid of two cells, and the grid's job."""
+    studio = Studio(tmp_path / "runs", library=library)
+    job = studio.grids.start(GridRequest(request=PLAIN, axes=(("seed", "1,2"),)))
+    [*studio.events(job)]
+    yield grid.GridTab(SimpleNamespace(studio=studio), (), *[None] * 8), job
+    studio.close()
+
+
+def buttons(told):
+    """Whether a grid can be begun, and whether one can be stopped."""
+    return told[0].interactive, told[1].visible
+
+
+def test_a_page_shows_a_grid_that_the_queue_has_forgotten(followed, monkeypatch):
+    tab, job = followed
+    monkeypatch.setattr(tab.page.studio._queue, "get", lambda job: None)
+    *_, last = tab.follow(job)
+    assert buttons(last) == (True, False) and "Done: 2 of 2 pictures." in last[2]
+    assert [cell["src"][:11] for cell in last[3]["cells"]] == ["data:image/"] * 2
+
+
+def test_a_grid_whose_pictures_are_gone_is_shown_without_them(followed):
+    tab, job = followed
+    for path in (tab.page.studio.shelf.folder / ".cells").iterdir():
+        path.unlink()
+    *_, last = tab.follow(job)
+    assert buttons(last) == (True, False)
+    assert {cell["src"]: cell["title"] for cell in last[3]["cells"]} == {
+        "": "A picture of this grid is not here any more. Make the grid again."
+    }
+
+
+def test_the_form_stays_of_use_where_a_grid_cannot_be_followed(followed, monkeypatch):
+    tab, job = followed
+    assert [len(told) for told in tab.follow("0" * 12)] == [8]  # everything as it was
+    monkeypatch.setattr("maskunet.studio.queue.FOLLOWERS", 0)
+    told = []
+    with pytest.raises(ValueError, match="0 pages follow this already"):
+        for moment in tab.follow(job):
+            told.append(moment)
+    assert buttons(told[-1]) == (True, False)
 
 
 @needs_browser

@@ -3,15 +3,19 @@
 import csv
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from gradio_client import Client
 from PIL import Image
 
 from maskunet.records import JobEvent, Request
 from maskunet.records.video import Motion
+from maskunet.studio.studio import Studio
 from maskunet.ui import links
 from maskunet.ui.html import video as views
+from maskunet.ui.tabs import video
 from maskunet.ui.tabs.video import motion
 from tests.support.generated import assert_clear
 from tests.support.serving import needs_browser, reload
@@ -54,6 +58,19 @@ def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_
     reload(tab)
     tab.wait_for_function("document.querySelectorAll('#video figure img').length === 2")
     assert tab.complaints == []
+
+
+def test_a_page_shows_a_video_that_the_queue_has_forgotten(library, tmp_path, monkeypatch):
+    studio = Studio(tmp_path / "runs", library=library)
+    job = studio.videos.start(Request(prompt="a red cube", model="tiny", method="plain", steps=8), Motion(frames=1))
+    [*studio.events(job)]
+    monkeypatch.setattr(studio._queue, "get", lambda job: None)
+    tab = video.VideoTab(SimpleNamespace(studio=studio, titles={}), (), *[None] * 6, (None,) * 5, None)
+    (told,) = tab.follow(job)
+    assert (told[0].interactive, told[1].visible) == (True, False) and "data:image/webp" in told[3]
+    (told,) = tab.follow("0" * 12)
+    assert len(told) == 12 and all(each == gr.skip() for each in told)
+    studio.close()
 
 
 ASKED = {"prompt": "a red cube", "frames": 2, "model": "tiny", "method": "random_mask", "seed": "1"}

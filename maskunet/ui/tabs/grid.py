@@ -96,25 +96,39 @@ class GridTab(Part):
         none, seen, shown = [gr.skip()] * 3, set(), -math.inf
         drawn = gr.HTML({"job": job, "cells": []}, table=views.table(plan))
         yield gr.Button(interactive=False), gr.Button(visible=True), "", drawn, gr.Row(visible=False), *none
-        for event in events:
-            over = event.phase in ("done", "stopped", "failed")
-            if not over and time.monotonic() - shown < PACE:
-                continue
-            new = [line for line in event.rows if over or line["number"] not in seen]
-            seen |= {line["number"] for line in new}
-            shown = time.monotonic()
+        try:
+            for event in events:
+                over = event.phase in ("done", "stopped", "failed")
+                if not over and time.monotonic() - shown < PACE:
+                    continue
+                new = [line for line in event.rows if over or line["number"] not in seen]
+                seen |= {line["number"] for line in new}
+                shown = time.monotonic()
+                yield (
+                    gr.Button(interactive=over),
+                    gr.Button(visible=not over),
+                    views.status(event, len(event.rows), plan.count),
+                    {"job": job, "cells": [self.told(job, line) for line in new]},
+                    gr.Row(visible=bool(over and event.rows)),
+                    *(self.offered(job) if over and event.rows else none),
+                )
+        except ValueError:  # the sentence is told; the form must be of use again
             yield (
-                gr.Button(interactive=over),
-                gr.Button(visible=not over),
-                views.status(event, len(event.rows), plan.count),
-                {"job": job, "cells": [self.told(job, line) for line in new]},
-                gr.Row(visible=bool(over and event.rows)),
-                *(self.offered(job) if over and event.rows else none),
+                gr.Button(interactive=True),
+                gr.Button(visible=False),
+                gr.skip(),
+                {"job": job, "cells": []},
+                gr.skip(),
+                *none,
             )
+            raise
 
     def told(self, job: str, line: Mapping[str, Any]) -> dict[str, Any]:
-        """A cell with its picture."""
-        picture = self.studio.picture(job, line["number"])
+        """A cell with its picture, or where others have taken its place with a sentence that says so."""
+        try:
+            picture = self.studio.picture(job, line["number"])
+        except ValueError as error:
+            picture, line = None, {**line, "note": sentence(error)}
         return views.told(line, "" if picture is None else pictures.uri(picture, THUMBNAIL))
 
     def offered(self, job: str) -> list[gr.DownloadButton]:
