@@ -73,13 +73,15 @@ def on_shelf(models: Path | None, files: Files) -> Files:
     return {kind: {**found.get(kind, {}), **files[kind]} for kind in KINDS}
 
 
-def with_trained(files: Files, folder: Path) -> Files:
+def with_trained(files: Files, folder: Path, model: str) -> Files:
     """And the embeddings that were trained here, by the name of the training, where a file has not that name.
 
     Args:
         folder: of what is trained, see `Library`.
+        model: whose trainings come before others' of the same name.
     """
-    parts = [(path.parent.name, path) for path in sorted(folder.glob("*/*/trained.safetensors"))]
+    paths = sorted(folder.glob("*/*/trained.safetensors"), key=lambda path: (path.parts[-3] == model, path))
+    parts = [(path.parent.name, path) for path in paths]  # of one name the last stays
     mine = trained_file.by_kind(parts).get(trained_file.EMBEDDING, {})
     return {**files, "embeddings": {**mine, **files["embeddings"]}}
 

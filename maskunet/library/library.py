@@ -106,10 +106,9 @@ class Library:
             if self.default == "folder":
                 self._specs["folder"] = own_models.of_its_kind(self.spec("folder"), xl)
 
-    @property
-    def files(self) -> additions.Files:
-        """The LoRA files and embeddings that are here or were trained here by now."""
-        return additions.with_trained(self._files, self.trained)
+    def files(self, name: str) -> additions.Files:
+        """The LoRA files and embeddings that are here or were trained by now; of one name, the model's own training."""
+        return additions.with_trained(self._files, self.trained, name)
 
     def _choose(self, for_page: bool) -> str:
         if self._weights is not None:
@@ -246,15 +245,14 @@ class Library:
         Raises:
             ValueError: says which, and what to do.
         """
-        additions.find(added, self.files)
+        additions.find(added, self.files(self.default))
 
     def _key(self, name: str, added: Added | None) -> tuple:
         """Of a model in memory: its name, what is on it, and when those files were written."""
         added = (self.added if name == self.default else NOTHING) if added is None else added
         self.find_added(added)
-        paths = [
-            self.files[kind][file] for kind, each in zip(additions.KINDS, added[:2], strict=True) for file, _ in each
-        ]
+        files = self.files(name)
+        paths = [files[kind][file] for kind, each in zip(additions.KINDS, added[:2], strict=True) for file, _ in each]
         return name, added, *(path.stat().st_mtime_ns for path in paths)
 
     def _read(self, key: tuple) -> Loaded:
@@ -276,7 +274,7 @@ class Library:
         return self._loaded[key]
 
     def _dressed(self, model: DiffusionModel, added: Added) -> DiffusionModel:
-        return dressed(model, added, self.files, [site.name for site in find_sites(model.unet)])
+        return dressed(model, added, self.files(model.name), [site.name for site in find_sites(model.unet)])
 
     def _rewards(self, name: str) -> WeightedRewards:
         """Those of a model, or none and why; with something on it a model is judged by the same."""

@@ -118,7 +118,7 @@ class Studio:
 
     def additions(self) -> Mapping[str, list[Card]]:
         """The LoRA files ("loras") and embeddings in the folder of models, see `library.additions.cards`."""
-        return additions.cards(self._library.files)
+        return additions.cards(self._library.files(self._library.default))
 
     def setups(self) -> list[Setup]:
         """What the base models with a download take that is not here."""

@@ -1,12 +1,15 @@
 """LoRA files and embeddings of the folder of models, asked for as a page does."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from maskunet.commands.registry import main
 from maskunet.library.library import Library
 from maskunet.records import Request
+from maskunet.records.disk.hub import file_hash
 from maskunet.runs import run_folder
 from maskunet.studio.studio import Studio
 from tests.support import tiny_library, tiny_lora
@@ -72,6 +75,20 @@ def test_a_run_says_what_was_on_the_model_and_the_plain_picture_is_never_the_bas
     assert "--lora=metal.safetensors:0.7" in words and "--embedding='cat.safetensors:<cat-toy>'" in words
     again = studio.shelf.read(run.id)
     assert again.request == run.request and studio.as_made(again.request, again.settings) == run.request
+
+
+def test_of_trainings_of_one_name_a_model_has_its_own(library, tmp_path):
+    specs = {name: replace(library.spec("tiny"), name=name) for name in ("tiny", "zebra")}
+    header = {"maskunet-embedding-1": json.dumps({"model": "-", "weights": {}, "token": "<pet>"})}
+    for seed, name in enumerate(("ant", "tiny", "zebra")):
+        path = tiny_lora.embedding(tmp_path / name / "pet" / "trained.safetensors", seed=seed)
+        save_file(load_file(path), path, metadata=header)
+    here = Library("tiny", device="cpu", specs=specs, trained=tmp_path)
+    added = Request(prompt="a <pet>", embeddings=("pet",)).added
+    for name in specs:
+        model = here.load(name, with_rewards=False, added=added).model
+        assert model.weights["embedding/pet:<pet>"] == file_hash(tmp_path / name / "pet" / "trained.safetensors")
+    assert Studio(tmp_path / "runs", library=here, waits=True).additions()["embeddings"][0].available
 
 
 @pytest.mark.parametrize(("more", "said"), [
