@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from maskunet.records import MaskSet, Run
 from maskunet.records.disk import whole
@@ -170,19 +171,28 @@ class Shelf:
             whole.write(self._list, json.dumps([asdict(one) for one in self._kept]))
 
 
-def first_to_go(kept: Sequence[Kept]) -> Kept:
-    """The oldest run of whoever has most: of the address with most of them, there of the owner with most.
+class Owned(Protocol):
+    """What somebody asked for: in whose browser, and where from."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+Of = TypeVar("Of", bound=Owned)
+
+
+def first_to_go(kept: Sequence[Of], free: Sequence[Of] | None = None) -> Of:
+    """The oldest of whoever has most: of the address with most of them, there of the owner with most.
 
     Owners cost nothing to make up in a browser, and addresses do, so a flood from one address pushes out its own.
-    The newest run is never the one: it is last in its group, and alone in it only where every group has one.
+    The newest of several is never the one: it is last in its group, and alone in it only where every group has one.
 
     Args:
-        kept: at least two, the oldest first.
+        kept: the oldest first.
+        free: those of them that may go, in the same order, at least one; None for all.
     """
-    return _of_most(_of_most(kept, "address"), "owner")[0]
-
-
-def _of_most(kept: Sequence[Kept], whose: str) -> list[Kept]:
-    """The runs of those who have most, several if they have as many."""
-    counts = Counter(getattr(one, whose) for one in kept)
-    return [one for one in kept if counts[getattr(one, whose)] == max(counts.values())]
+    addresses = Counter(one.address for one in kept)
+    owners = Counter((one.address, one.owner) for one in kept)
+    return max(kept if free is None else free, key=lambda one: (addresses[one.address], owners[one.address, one.owner]))

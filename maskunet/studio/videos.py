@@ -88,8 +88,8 @@ class VideoStudio:
         return {path.suffix.removeprefix("."): path for path in found if path.is_file()}
 
     def _trim(self) -> None:
-        """Remove the oldest files, also those of an earlier program."""
-        there = [path for path in self.works.folder.glob("*") if path.is_dir()]
+        """Remove the oldest files of earlier programs."""
+        there = [path for path in self.works.folder.glob("*") if path.is_dir() and not self.works.job(path.name)]
         for old in sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

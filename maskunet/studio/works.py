@@ -1,11 +1,12 @@
 """Work whose files can be had for longer than the queue remembers its job."""
 
 import shutil
-from collections import OrderedDict
+import threading
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from maskunet.studio.queue import Job
+from maskunet.studio.queue import ENDED, Job
+from maskunet.studio.shelf import first_to_go
 
 KEPT = 32  # of a kind
 
@@ -22,14 +23,21 @@ class Works(Generic[Work]):
 
     def __init__(self, folder: Path, gone: str):
         self.folder, self._gone = folder, gone
-        self._works: OrderedDict[str, tuple[Job, Work]] = OrderedDict()
+        self._works: dict[str, tuple[Job, Work]] = {}
+        self._one = threading.Lock()
 
     def add(self, job: Job, work: Work) -> None:
-        """Keep the work on a job, and let go of one where there are too many."""
-        self._works[job.id] = job, work
-        while len(self._works) > KEPT:
-            old, _ = self._works.popitem(last=False)
-            shutil.rmtree(self.folder / old, ignore_errors=True)
+        """Keep the work on a job, and let go of one that is over where there are too many, see `first_to_go`."""
+        with self._one:
+            self._works[job.id] = job, work
+            while len(self._works) > KEPT:
+                jobs = [each for each, _ in self._works.values()]
+                over = [each for each in jobs if each.phase in ENDED]
+                if not over:
+                    return
+                old = first_to_go(jobs, over).id
+                del self._works[old]
+                shutil.rmtree(self.folder / old, ignore_errors=True)
 
     def job(self, job_id: str) -> Job | None:
         """The job, also one that the queue has forgotten."""
@@ -42,6 +50,7 @@ class Works(Generic[Work]):
         Raises:
             ValueError: there is none.
         """
-        if job_id not in self._works:
+        found = self._works.get(job_id)
+        if found is None:
             raise ValueError(self._gone)
-        return self._works[job_id][1]
+        return found[1]
