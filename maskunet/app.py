@@ -43,7 +43,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default=host)
     parser.add_argument("--port", default=port, help="where it listens, from 1 to 65535; by default 7860")
     behind = {"action": "append", "default": [], "metavar": "ADDRESS"}
-    parser.add_argument("--proxy", **behind, help="a reverse proxy that says who asks; see docs/proxies.md")
+    parser.add_argument(
+        "--proxy", **behind, help="a reverse proxy that says who asks; needs --auth or --open; see docs/proxies.md"
+    )
     path = {"default": os.environ.get("GRADIO_ROOT_PATH", ""), "metavar": "/PATH"}
     parser.add_argument("--root-path", **path, help="where visitors find the page behind the proxy")
     parser.add_argument("--share", action="store_true", help="a public link; needs --auth or --open")
@@ -57,9 +59,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     _check_places(parser, args)
     space = "SPACE_ID" in os.environ  # public by its nature
-    args.alone = not (args.share or space) and is_loopback(args.host)
+    args.alone = not (args.share or space or args.proxy) and is_loopback(args.host)
     if not (args.alone or space or args.auth or args.open):
-        reach = "--share" if args.share else f"--host {args.host}"
+        named = f"--proxy {args.proxy[0]}" if args.proxy else f"--host {args.host}"
+        reach = "--share" if args.share else named
         parser.error(f"{reach} lets others reach the page; give --auth NAME:PASSWORD, or --open to all")
     name, _, password = (args.auth or "").partition(":")
     if args.auth is not None and not (name.strip() and len(password) >= PASSWORD):

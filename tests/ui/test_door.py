@@ -30,7 +30,9 @@ def test_by_default_only_this_computer_reaches_the_page():
     assert (args.host, args.share, args.login, args.alone) == ("127.0.0.1", False, None, True)
 
 
-@pytest.mark.parametrize("reach", [["--share"], ["--host=0.0.0.0"], ["--host=::"], ["--host=lab.example"]])
+@pytest.mark.parametrize(
+    "reach", [["--share"], ["--host=0.0.0.0"], ["--host=::"], ["--host=lab.example"], ["--proxy=127.0.0.1"]]
+)
 def test_sharing_demands_a_password_or_a_clear_yes(reach, capsys):
     with pytest.raises(SystemExit):
         app.arguments(reach)
@@ -84,7 +86,7 @@ def test_the_places_that_are_named_can_be(tmp_path, capsys):
             app.arguments([flag])
         assert f"{flag.partition('=')[0]} takes a" in capsys.readouterr().err
     for given, path in (("/lab/", "/lab"), ("/", ""), ("https://a.example/x", "https://a.example/x")):
-        args = app.arguments(["--root-path", given, "--proxy=127.0.0.1", "--proxy=10.0.0.0/8"])
+        args = app.arguments(["--root-path", given, "--proxy=127.0.0.1", "--proxy=10.0.0.0/8", "--open"])
         assert (args.root_path, args.proxy) == (path, ["127.0.0.1", "10.0.0.0/8"])
 
 

@@ -87,6 +87,7 @@ def test_strangers_are_offered_no_tools(monkeypatch):
     assert speaks("127.0.0.1", share=False, login=False) and speaks("localhost", share=False, login=False)
     assert not speaks("0.0.0.0", share=False, login=False)
     assert not speaks("127.0.0.1", share=True, login=False) and not speaks("127.0.0.1", share=False, login=True)
+    assert not speaks("127.0.0.1", share=False, login=False, proxies=["127.0.0.1"])
     monkeypatch.setenv("SPACE_ID", "someone/lab")
     assert not speaks("127.0.0.1", share=False, login=False)
     monkeypatch.delenv("SPACE_ID")

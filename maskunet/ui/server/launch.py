@@ -65,7 +65,7 @@ def launch(
         _frontend=False,  # or gradio asks the page once, and ends the program if a busy computer takes 3 s to answer
         ssr_mode=False,
         enable_monitoring=False,
-        mcp_server=speaks_mcp(host, share=share, login=login is not None),
+        mcp_server=speaks_mcp(host, share=share, login=login is not None, proxies=proxies),
         run_history=False,
         max_file_size="64mb",
         max_threads=CALLS,
@@ -87,14 +87,14 @@ async def _outputs(job: Any) -> list[Any]:
     return [*await asyncio.to_thread(job.result)]
 
 
-def speaks_mcp(host: str, *, share: bool, login: bool) -> bool:
+def speaks_mcp(host: str, *, share: bool, login: bool, proxies: Sequence[str] = ()) -> bool:
     """Whether assistants may call the endpoints as tools (Model Context Protocol): where only this computer reaches them.
 
     Gradio asks itself for the caller, so that all of them have one address and one turn; and it has no login for them.
     It needs the package `mcp`.
     """
     near = host == "localhost" or host.startswith("127.") or host == "::1"
-    return near and not (share or login or "SPACE_ID" in os.environ) and find_spec("mcp") is not None
+    return near and not (share or login or proxies or "SPACE_ID" in os.environ) and find_spec("mcp") is not None
 
 
 def address(host: str, port: int | None, root_path: str = "") -> str:
