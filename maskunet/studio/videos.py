@@ -1,6 +1,5 @@
 """The studio's part for videos: the plain one and the masked one, made through the queue, and their files."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -16,7 +15,7 @@ from maskunet.records.video import Motion, Video
 from maskunet.runs.video import folder as files
 from maskunet.runs.video.make import check, make
 from maskunet.studio.queue import Job, Queue
-from maskunet.studio.works import KEPT, Works
+from maskunet.studio.works import Works
 
 GONE = "This video is not here any more. Make it again: the same form gives the same video."
 
@@ -55,7 +54,6 @@ class VideoStudio:
         job = Job(request=request, work=work.turn, owner=owner, address=address)
         job_id = self._queue.submit(job)
         self.works.add(job, work)
-        self._trim()
         return job_id
 
     def asked(self, job: str) -> tuple[Request, Motion]:
@@ -86,12 +84,6 @@ class VideoStudio:
         names = files.GIF, files.WEBP, files.MP4, files.TABLE, files.RECORD
         found = [self.works.folder / job / name for name in names]
         return {path.suffix.removeprefix("."): path for path in found if path.is_file()}
-
-    def _trim(self) -> None:
-        """Remove the oldest files of earlier programs."""
-        there = [path for path in self.works.folder.glob("*") if path.is_dir() and not self.works.job(path.name)]
-        for old in sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
 
 
 class _Work:

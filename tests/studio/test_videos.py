@@ -64,7 +64,6 @@ def test_plain_is_sampled_by_the_solver_of_the_method_beside_it(studio, second_o
 
 def test_plain_is_made_once_and_old_files_make_room(studio, monkeypatch):
     monkeypatch.setattr("maskunet.studio.works.KEPT", 1)
-    monkeypatch.setattr(videos, "KEPT", 1)
     jobs = []
     for seed in (1, 2, 3):
         jobs.append(studio.videos.start(replace(ASKED, method="plain", seed=seed), MOTION))

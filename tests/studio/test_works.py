@@ -1,5 +1,6 @@
 """Grids and videos that are kept: whoever asks for many displaces none of the others', and no work is lost while it goes on."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,27 @@ def test_work_that_is_not_over_stays_however_much_there_is(kept):
     assert there(kept) == "abcg"
     add(kept, *"hijk", phase="queued", address="2")
     assert there(kept) == "abchijk"
+
+
+def test_of_other_programs_files_the_newest_stay_and_own_ones_are_never_taken_for_them(kept):
+    """Another program may be running over the same folder, and one that ended leaves no more than this behind."""
+    add(kept, "a")
+    for age, name in enumerate("lkjihg"):
+        (kept.folder / name).mkdir()
+        os.utime(kept.folder / name, (1000 - age, 1000 - age))
+    os.utime(kept.folder / "a", (1, 1))
+    add(kept, "b")
+    assert "".join(sorted(path.name for path in kept.folder.iterdir())) == "abijkl"
+    Works(kept.folder, "")  # a program that starts beside this one
+    assert "".join(sorted(path.name for path in kept.folder.iterdir())) == "bjkl"
+
+
+@pytest.mark.parametrize("kind", ["grids", "videos"])
+def test_files_of_earlier_programs_make_room_at_the_start(library, tmp_path, kind):
+    for number in range(40):
+        (tmp_path / "runs" / f".{kind}" / f"{number:012x}").mkdir(parents=True)
+    Studio(tmp_path / "runs", library=library, waits=True)
+    assert len([*(tmp_path / "runs" / f".{kind}").iterdir()]) == works.KEPT == 32
 
 
 @pytest.mark.parametrize("kind", ["grids", "videos"])
