@@ -10,12 +10,12 @@ import torch
 
 from maskunet import machine
 from maskunet.library import additions, checkpoints, own_models
-from maskunet.library.unet_class import unet_class
+from maskunet.library.unet_class import without_weights
 from maskunet.library.weights import load_model, model_folder, reward_folders
 from maskunet.masks.selection import heads_of
 from maskunet.masks.sites import find_sites
 from maskunet.models import SPECS
-from maskunet.models.base import DiffusionModel, ModelSpec, single_file, unet_of_others
+from maskunet.models.base import DiffusionModel, ModelSpec, unet_of_others
 from maskunet.models.base.dressed import dressed
 from maskunet.models.base.folder import beside
 from maskunet.models.base.reading import is_xl
@@ -314,15 +314,9 @@ class Library:
         """Where a model can be masked, from its configuration alone.
 
         Raises:
-            ValueError: its weights are missing, or no up block of its U-Net has attention.
+            ValueError: its weights are missing, its configuration is damaged, or no up block of its U-Net has attention.
         """
-        place, kind = self._folder(name), unet_class()
-        if place.is_file():
-            config = single_file.config_of(single_file.kind_of(place), "unet")
-        else:
-            config = kind.load_config(place / "unet")
-        with torch.device("meta"):
-            unet = kind.from_config(config)
+        unet = without_weights(self._folder(name))
         sites = find_sites(unet)
         return Network(sites=tuple(site.name for site in sites), heads=tuple(heads_of(unet, sites)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maskunet.models import SPECS
 from maskunet.models.base import ModelSpec, scheduler, single_file
-from maskunet.models.base.reading import CONFIG_FILES, is_xl
+from maskunet.models.base.reading import CONFIG_FILES, is_xl, refuse_damaged
 from maskunet.prompts.words import shortened
 from maskunet.records.disk.hub import MissingWeights, snapshot
 
@@ -53,14 +53,17 @@ def spec_of(path: Path, taken: Iterable[str] = ()) -> ModelSpec:
         taken: names that others have.
     """
     name, called = named(path, taken), shortened(path.name, 100)
-    refused, summary, xl = "", "A Stable Diffusion folder in diffusers format.", is_xl(path)
+    refused, summary, xl = "", f"The file {called}.", is_xl(path)
     own = {"steps": scheduler.FEW_STEPS, "guidance": scheduler.NO_GUIDANCE} if scheduler.is_distilled(path) else {}
-    if not path.is_dir():
-        try:
+    try:
+        if path.is_dir():
+            summary = "A Stable Diffusion folder in diffusers format."
+            refuse_damaged(path)
+        else:
             kind = single_file.kind_of(path)
             summary, xl = f"{kind.title}, from the file {called}.", kind.name == "sdxl"
-        except ValueError as error:
-            refused, summary = str(error), f"The file {called}."
+    except ValueError as error:
+        refused = str(error)
     spec = ModelSpec(
         name=name,
         title=shortened(path.stem if path.is_file() else path.name),

@@ -15,6 +15,7 @@ from maskunet.models.base.reading import (
     SECOND_WEIGHTS,
     WEIGHT_FILES,
     config_files,
+    refuse_damaged,
     weight_files,
 )
 from maskunet.records.disk.hub import MissingWeights, rewards_place, snapshot
@@ -37,6 +38,7 @@ def model_folder(spec: ModelSpec, weights: Path | None = None) -> Path:
             return weights
         for folder in (weights / spec.name, weights):
             if is_folder(folder):
+                refuse_damaged(folder)
                 return folder
         raise ValueError(
             f"“{weights.name}” holds no Stable Diffusion model. --weights takes a .safetensors file or a folder in "

@@ -207,6 +207,10 @@ def no_size(folder):
     rewritten(folder, "unet", sample_size=[8, 0])
 
 
+def channels_in_a_list(folder):
+    rewritten(folder, "unet", in_channels=[4])
+
+
 def distilled(folder):
     unet = UNet2DConditionModel.from_pretrained(folder / "unet")
     UNet2DConditionModel.from_config({**unet.config, "time_cond_proj_dim": 8}).save_pretrained(folder / "unet")
@@ -232,6 +236,7 @@ def pointers(folder):
         (unknown_betas, "make no noise schedule, such as beta_schedule “sigmoid”. Known are linear"),
         (broken_scheduler, "scheduler of “my-model” cannot be read"),
         (no_size, r"The sample_size of “my-model” is \[8, 0\]"),
+        (channels_in_a_list, "unet of “my-model” cannot be read"),
         (distilled, "takes? the guidance scale as an input"),
         (no_number, "vae of “my-model” has weights that are no numbers, such as decoder.conv_out.bias"),
         (pointers, "text_encoder of “my-model” is a Git LFS pointer .* git lfs pull"),

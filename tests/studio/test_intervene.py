@@ -15,6 +15,7 @@ from maskunet.records import Request, held_mask
 from maskunet.records.selection import place_of
 from maskunet.records.site_stats import name_of
 from maskunet.studio.studio import REPLACED, Studio
+from tests.support.tiny import tiny_sd_folder
 
 WISH = Request(prompt="a red cube", model="tiny", method="knock_out", settings={"what": "cross.v"}, previews=False)
 
@@ -27,6 +28,29 @@ def test_the_network_read_off_a_configuration_is_that_of_the_loaded_model(librar
     embedded = Library("tabletop", device="cpu").network("tabletop")
     assert len(embedded.sites) == 32 and {*embedded.heads} == {2, 4}
     assert all(str(place_of(name)) == name_of(name) for name in (*network.sites, *embedded.sites))
+
+
+@pytest.mark.parametrize(
+    ("config", "available"),
+    [("{", False), ("[]", False), ("", False), ("[" * 100_000, False), ("\xff", False),
+     ('{"block_out_channels": 5}', True), ('{"up_block_types": ["CrossAttnUpBlock3000"]}', True),
+     ('{"block_out_channels": [8, 16, 32]}', True), ('{"layers_per_block": null}', True)],
+)  # fmt: skip
+def test_a_damaged_configuration_of_an_own_model_is_told_in_a_sentence(tmp_path, config, available):
+    tiny_sd_folder(tmp_path / "mine")
+    (tmp_path / "mine" / "unet" / "config.json").write_bytes(config.encode("latin-1"))
+    here = Library("tabletop", device="cpu", models=tmp_path)
+    said = "The unet of “mine” cannot be read: its config.json is damaged. Download it again."
+    card = next(card for card in here.cards() if card.name == "mine")
+    assert (card.available, card.refused, card.reason) == (available, not available, "" if available else said)
+    with pytest.raises(ValueError) as refused:
+        here.network("mine")
+    assert str(refused.value) == said
+    with pytest.raises(ValueError, match="cannot be read"):
+        here.load("mine", with_rewards=False)
+    if not available:
+        with pytest.raises(ValueError, match=said):
+            Library(weights=tmp_path / "mine", device="cpu").find("mine", with_rewards=False)
 
 
 def test_concepts_are_the_kept_masks_with_a_direction(library, tmp_path):

@@ -24,7 +24,7 @@ def refuse_others(folder: Path) -> None:
     unet, vae, index = config_of(folder, "unet"), config_of(folder, "vae"), index_of(folder)
     called = str(index.get("_class_name", ""))
     what = ""
-    if (channels := unet.get("in_channels", 4)) in CHANNELS:
+    if isinstance(channels := unet.get("in_channels"), int) and channels in CHANNELS:
         what = f"{CHANNELS[channels]}, whose U-Net takes {channels} channels and not 4"
     elif index.get("requires_aesthetics_score") or (is_xl(folder) and not (folder / "text_encoder").is_dir()):
         what = "the refiner of Stable Diffusion XL, which needs its base"

@@ -64,6 +64,21 @@ def read_network(what: str, path: Path, kind: Any, options: Mapping[str, Any]) -
     return module
 
 
+def refuse_damaged(folder: Path) -> None:
+    """Refuse a folder whose U-Net has a configuration that is no JSON, on which all else depends.
+
+    Raises:
+        ValueError: says what to do.
+    """
+    if not config_of(folder, "unet"):
+        raise damaged(folder)
+
+
+def damaged(folder: Path) -> ValueError:
+    """What is told where no U-Net can be made from a folder's configuration."""
+    return ValueError(f"The unet of “{folder.name}” cannot be read: its config.json is damaged. Download it again.")
+
+
 def is_xl(folder: Path) -> bool:
     """Whether a folder's U-Net is one of Stable Diffusion XL; False where its configuration cannot be read."""
     return config_of(folder, "unet").get("addition_embed_type") == "text_time"
