@@ -1,7 +1,7 @@
 """The twin of textual inversion: a word learns a tabletop thing that words can name, and the checker looks for it.
 
 The words themselves are the upper bound, the class word the lower one. Masks are put on at sampling, those of the model's
-own generator, beside random ones that remove as many weights from the same picture.
+own generator, beside random ones that remove as many weights on average over each batch of pictures.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
