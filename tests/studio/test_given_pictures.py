@@ -77,7 +77,7 @@ def _written(path: Path, data: bytes) -> str:
 def test_a_word_is_learned_from_pictures_and_read_at_once(place, tmp_path, temporary, monkeypatch):  # noqa: F811
     monkeypatch.setattr(sheet, "STEPS", 1)
     library = Library(place.model, place.weights, "cpu", trained=tmp_path / "trained")
-    assert "mug" not in library.files["embeddings"]
+    assert "mug" not in library.files("tabletop")["embeddings"]
     spec, out = SPECS["inversion"], tmp_path / "trained" / "tabletop" / "mug"
     chosen = replace(spec.presets["tabletop"], **ASKED.settings)
     folder = given_pictures.kept(photos(tmp_path, 5))
