@@ -93,7 +93,14 @@ class Controls:
     def filled(self) -> list[Any]:
         """The components that `fill` has values for."""
         names = ("prompt", "negative", "seed", "model", "method", "preset", "steps", "guidance")
-        mine = [*(getattr(self, name) for name in names), self.trained, self.edited, self.changed, self.vocabulary]
+        mine = [
+            *(getattr(self, name) for name in names),
+            self.trained,
+            self.edited,
+            self.changed,
+            self.vocabulary,
+            self.setup,
+        ]
         return [*mine, *self.added.filled()]
 
     def fill(self, asked: Mapping[str, Any]) -> list[Any]:
@@ -114,7 +121,8 @@ class Controls:
             known += self._settings(method, asked, settings)
         else:
             known += [gr.skip()] * 3
-        return [*known, chips.vocabulary(model) if model else gr.skip(), *self.added.fill(asked)]
+        of_model = (chips.vocabulary(model), setups.panel(self.missing, model.title)) if model else (gr.skip(),) * 2
+        return [*known, *of_model, *self.added.fill(asked)]
 
     def _settings(self, method: Card, asked: Mapping[str, Any], rest: dict[str, Any]) -> list[Any]:
         """What was trained, the word groups, and the other settings."""

@@ -84,6 +84,13 @@ def test_a_run_that_is_opened_fills_in_the_whole_form_also_with_nothing(built):
         assert found == ["", 0, 0]
 
 
+def test_a_run_that_is_opened_says_what_its_own_model_lacks(built, monkeypatch):
+    form = built()[1].c
+    monkeypatch.setattr("maskunet.ui.html.setup.panel", lambda missing, title: f"what {title} lacks")
+    filled = form.fill(links.fields(Request(prompt="a", model="tiny", method="plain")))
+    assert filled[form.filled().index(form.setup)] == f"what {form.models['tiny'].title} lacks"
+
+
 def test_a_file_that_is_dropped_in_is_a_tab(built, tmp_path, monkeypatch):
     (tmp_path / "brand_new.py").write_text(NEW)
     monkeypatch.setattr(tabs, "__path__", [*tabs.__path__, str(tmp_path)])
