@@ -37,7 +37,7 @@ def run(options: Options) -> None:
     settings = spec.settings(request.preset, request.settings)
     asked = {name: getattr(options, name) for name in ("tasks", "n", "seed", "split")}
     keys = [(case.task, noise) for case, noise in evaluate.subjects(**asked)]
-    earlier = {folder.name: evaluate.load(folder) for folder in options.against}
+    earlier = [(folder.name, evaluate.load(folder)) for folder in options.against]
     # Mistakes so far were told at once; from here on it takes seconds.
     loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     request = filled(request, spec, loaded.model)
@@ -61,7 +61,7 @@ def run(options: Options) -> None:
         return
     evaluate.save(options.out, rows, {**about, **asked, "versions": versions()})
     sys.stdout.write(evaluate.table(evaluate.summarize(rows)) + "\n")
-    for name, before in earlier.items():
+    for name, before in earlier:
         sys.stdout.write(evaluate.paired_line(name, evaluate.paired(rows, before)) + "\n")
 
 

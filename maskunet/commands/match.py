@@ -59,9 +59,7 @@ def run(options: Options) -> None:
     make_folder(options.out)
     file = options.out / "rows.jsonl"
     done = journal.resume(file, about, "match")
-    settings = {each.name: each.spec.settings(each.preset, each.named()) for each in chosen}
-    ways = {each.name: each.way(loaded.model, loaded.rewards, settings[each.name]) for each in chosen}
-    journal.check_methods(options.out, ways)
+    journal.check_methods(options.out, {each.name: each.way(loaded.model, loaded.rewards) for each in chosen})
     asked = Request(prompt="-", model=loaded.model.name, steps=steps, guidance=guidance)
     with resumable() as should_stop:
         made = match.make(loaded, asked, chosen, prompts, done=done, should_stop=should_stop)

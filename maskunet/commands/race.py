@@ -75,9 +75,9 @@ def run(options: Options) -> None:
     names = [each.name for each in chosen]
     if not options.report_only:
         journal.resume(_file(options, rank), about, "race")
-        settings = {each.name: each.settings(options.optimize, loaded.rewards.weights) for each in chosen}
-        ways = {each.name: each.way(loaded.model, loaded.rewards, settings[each.name]) for each in chosen}
-        journal.check_methods(options.out, ways)
+        only = [each.settings(options.optimize, loaded.rewards.weights) for each in chosen]
+        ways = [each.way(loaded.model, loaded.rewards, own) for each, own in zip(chosen, only, strict=True)]
+        journal.check_methods(options.out, dict(zip(names, ways, strict=True)))
         # One prompt of each task is dealt together: every process sees all tasks.
         each_task = len(prompts) // options.prompts
         mine = {number: each for number, each in prompts.items() if number // each_task % world == rank}

@@ -53,22 +53,14 @@ def run(options: Options) -> None:
         shared = {**identity, "lora": file_hash(study.file), "seed": options.seed, "lora_steps": options.lora_steps}
         file = options.out / "rows.jsonl"
         rows = journal.resume(file, shared, "study")
-        journal.check_methods(options.out, _ways(study))
+        model, rewards = study.loaded.model, study.loaded.rewards
+        journal.check_methods(options.out, {x.name: x.way(model, rewards) for x in (study.plain, *study.masks)})
         done = {make.key(row) for row in rows}
         for row in journal.kept(make.make(study, done, should_stop), file):
             rows.append(row)
             line.set_description_str(f"{row['method']}, LoRA {row['lora'] or 'off'}: {len(rows)} pictures")
     about = {"command": command_line("style", options), "versions": versions(), **shared}
     sys.stdout.write(report.save(options.out, report.summarize(rows, PLAIN), about))
-
-
-def _ways(study: "Study") -> dict[str, Any]:
-    """What decides the pictures of each method."""
-    model, rewards = study.loaded.model, study.loaded.rewards
-    return {
-        each.name: each.way(model, rewards, each.spec.settings(each.preset, each.named()))
-        for each in (study.plain, *study.masks)
-    }
 
 
 def _study(options: Options) -> "tuple[Study, dict[str, Any]]":

@@ -55,7 +55,12 @@ def run(options: Options) -> None:
     make_folder(options.out)
     file = options.out / "rows.jsonl"
     rows = journal.resume(file, about, "study")
-    journal.check_methods(options.out, _ways(study))
+    ways = {
+        f"{source.name} on {base}": source.way(loaded.model, loaded.rewards)
+        for base, loaded in study.bases.items()
+        for source in study.sources
+    }
+    journal.check_methods(options.out, ways)
     done = {make.key(row) for row in rows}
     with resumable() as should_stop, bar("picture", make.total(study), initial=len(done)) as line:
         for row in journal.kept(make.make(study, done, should_stop), file):
@@ -87,16 +92,6 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
         asked=Request(prompt="-", steps=options.steps or some.steps),
     )  # fmt: skip
     return study, {name: identity for name, (_, identity) in found.items()}
-
-
-def _ways(study: "Study") -> dict[str, Any]:
-    """What decides the masks, base by base."""
-    ways = {}
-    for base, loaded in study.bases.items():
-        for source in study.sources:
-            settings = source.spec.settings(source.preset, source.named())
-            ways[f"{source.name} on {base}"] = source.way(loaded.model, loaded.rewards, settings)
-    return ways
 
 
 def _base(given: str, device: str | None) -> "tuple[Loaded, dict[str, Any]]":

@@ -50,8 +50,13 @@ class Entrant:
             only = {n: w if n == optimized else 0.0 for n, w in weights.items() if n not in JUDGES}
         return self.spec.settings(self.preset, {**only, **self.named()})
 
-    def way(self, model: DiffusionModel, rewards: WeightedRewards, settings: Any) -> dict[str, Any]:
-        """What decides its pictures besides the request, in plain values: settings, and hashes of all weights."""
+    def way(self, model: DiffusionModel, rewards: WeightedRewards, settings: Any = None) -> dict[str, Any]:
+        """What decides its pictures besides the request, in plain values: settings, and hashes of all weights.
+
+        Args:
+            settings: the method's, such as those of `settings`; its preset's if left out.
+        """
+        settings = settings or self.spec.settings(self.preset, self.named())
         return {"settings": asdict(settings), "weights": dict(self.spec.weights(model, settings, rewards))}
 
     def named(self) -> dict[str, str]:

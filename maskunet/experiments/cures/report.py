@@ -27,11 +27,12 @@ NOTES = (
     "Every entrant that learns was trained on the same clean pictures for as many updates. Its learning rate and its "
     "guidance scale are those with most correct pictures of training prompts, found with one training; the held-out "
     "pictures were made once, after that, from the same new noise for all. Their prompts repeat, and short ones are "
-    "training prompts too. Random masks remove as much as light's do at the same guidance scale. Shares are means over the trainings. Gains are against plain pictures at plain's own best "
-    "guidance, paired by prompt and noise; intervals are 95 %, by the bootstrap over prompts. Correct is what the checker says, spoiled what the "
-    "inspector says; nothing here was trained on either. Unseen pairs are prompts with a color and a shape that no "
-    "training picture shows together. The Fréchet distance is to clean renders, on the checker's states; prompts of "
-    "tasks are not the renders' captions, so only its change says something; its interval is 1.96 standard deviations of 200 "
+    "training prompts too. Random masks remove as much as light's do at the same guidance scale. Shares are means "
+    "over the trainings. Gains are against plain pictures at plain's own best guidance, paired by prompt and noise; "
+    "intervals are 95 %, by the bootstrap over prompts. Correct is what the checker says, spoiled what the inspector "
+    "says; nothing here was trained on either. Unseen pairs are prompts with a color and a shape that no training "
+    "picture shows together. The Fréchet distance is to clean renders, on the checker's states; prompts of tasks are "
+    "not the renders' captions, so only its change says something; its interval is 1.96 standard deviations of 200 "
     "bootstrap resamples."
 )
 

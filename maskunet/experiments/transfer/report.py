@@ -16,11 +16,12 @@ from maskunet.tabletop.spoiling import CLEAN
 
 Rows = Sequence[Mapping[str, Any]]
 NOTES = (
-    "Each prompt is drawn from the same noise without a mask and under every mask. A line is a mean over prompts; under "
-    "another prompt's mask each prompt counts once, with the mean over all others' masks. Gains are against the plain "
-    "picture, and “against own” against the picture under the prompt's own mask, both paired by prompt; intervals are "
-    "95 %, by the bootstrap over prompts, Wilson's for shares. The reward is the weighted sum of both, and correct is what the "
-    "checker says, which no mask was made for; spoiled is what the inspector says. Masks change from step to step, and are used at the steps they were made at."
+    "Each prompt is drawn from the same noise without a mask and under every mask. A line is a mean over prompts; "
+    "under another prompt's mask each prompt counts once, with the mean over all others' masks. Gains are against the "
+    "plain picture, and “against own” against the picture under the prompt's own mask, both paired by prompt; "
+    "intervals are 95 %, by the bootstrap over prompts, Wilson's for shares. The reward is the weighted sum of both, "
+    "and correct is what the checker says, which no mask was made for; spoiled is what the inspector says. Masks "
+    "change from step to step, and are used at the steps they were made at."
 )
 
 
