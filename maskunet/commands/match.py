@@ -20,9 +20,9 @@ METHODS = "method/preset:part@guidance with commas between; plain is added"
 NOTES = (
     "One picture each of the same prompts, seeds and steps. Total is the sum of the rewards that most of these methods "
     "optimize; correct is what the checker says, which nothing optimizes, so its column is the one that counts. "
-    "Differences are paired, prompt by prompt. Intervals are 95 %: Wilson's for shares, the bootstrap's over prompts for "
-    "rewards and differences. p is the sign test's of fixed against broken; Holm's p is for all lines together. A U-Net "
-    "call with a gradient takes about three times as long as one without."
+    "Differences are paired, prompt by prompt. Intervals are 95 %: the bootstrap's over different prompts, Wilson's for "
+    "shares where no prompt comes twice. p is the sign test's of different prompts fixed against broken; Holm's p is for "
+    "all lines together. A U-Net call with a gradient takes about three times as long as one without."
 )
 
 
@@ -80,7 +80,7 @@ def save(options: Options, found: dict, about: dict) -> None:
     from maskunet.records.disk import whole
 
     whole.write(options.out / "match.json", json.dumps({"about": about, **found}, indent=1) + "\n")
-    asked = f"n = {found['n']} prompts, {about['steps']} steps, guidance {about['guidance']:g}"
+    asked = f"n = {found['n']} prompts, {found['different']} different, {about['steps']} steps, guidance {about['guidance']:g}"
     text = f"# One picture each\n\nMade by `{about['command']}` on {about['model']}: {asked}.\n\n"
     whole.write(options.out / "match.md", f"{text}{match.tables(found)}\n\n{NOTES}\n")
 

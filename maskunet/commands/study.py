@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 GRID_SEEDS = 6  # columns of the figure with pictures, at most
 NOTES = (
     "Every masked picture is compared with the plain one of the same prompt, seed, steps and guidance. Intervals "
-    "are 95 %: Wilson's for shares, the bootstrap's over pictures for the difference. They take the pictures as "
-    "independent, which several seeds of one prompt are not quite. p is the sign test's of fixed against broken, "
+    "are 95 %, the bootstrap's over prompts. Fixed and broken count prompts, p is their sign test's, "
     "for each line by itself: among many lines some are small by chance. Correct is what the checker says, which "
     "is no reward; a higher reward alone is no evidence of a better picture."
 )

@@ -43,24 +43,34 @@ def bootstrap(values: Sequence[float], seed: int = 0, of: Callable[..., np.ndarr
     return float(low), float(high)
 
 
-def clustered(values: Sequence[float], of: Sequence[Hashable], seed: int = 0) -> tuple[float, float]:
+def clustered(
+    values: Sequence[float], of: Sequence[Hashable], seed: int = 0, over: Sequence[float] = ()
+) -> tuple[float, float]:
     """As `bootstrap`, where some values belong together, such as pictures of one prompt: these are drawn together.
 
+    Values that all belong to the same are drawn one by one: what their interval is of is that one.
+
     Args:
-        of: what each value belongs to.
+        of: what each value belongs to. over: counts, one beside each value, for the ratio of both sums in place of a mean;
+            a resample with none of them is divided by 1.
 
     Raises:
         ValueError: there are no values.
     """
-    groups: dict[Hashable, list[float]] = {}
-    for value, name in zip(values, of, strict=True):
-        groups.setdefault(name, []).append(value)
+    groups: dict[Hashable, list[tuple[float, float]]] = {}
+    for value, count, name in zip(values, over or [1] * len(values), apart(of), strict=True):
+        groups.setdefault(name, []).append((value, count))
     if not groups:
         raise ValueError("An interval needs at least one value.")
-    sums, counts = (np.array([number(each) for each in groups.values()], float) for number in (sum, len))
+    sums, counts = np.array([np.sum(each, 0) for each in groups.values()], float).T
     drawn = np.random.default_rng(seed).integers(0, len(groups), (RESAMPLES, len(groups)))
-    low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
+    low, high = np.quantile(sums[drawn].sum(1) / np.maximum(counts[drawn].sum(1), 1), (0.025, 0.975))
     return float(low), float(high)
+
+
+def apart(of: Sequence[Hashable]) -> Sequence[Hashable]:
+    """What values belong to; each to itself where all belong to the same, of which they are then independent samples."""
+    return of if len(set(of)) > 1 else range(len(of))
 
 
 def student(values: Sequence[float]) -> tuple[float, float]:

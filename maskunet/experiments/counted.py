@@ -1,15 +1,18 @@
 """Shares and paired changes with their 95 % intervals, as tables hold and print them.
 
 Pictures of one prompt are no independent trials: where they repeat, prompts are resampled, and counted in the sign test.
+Where all are of one prompt its pictures are.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from maskunet.evaluation.intervals import clustered, sign_test, wilson
+from maskunet.evaluation.intervals import apart, clustered, sign_test, wilson
 
 
 def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str, float]:
     """How many of those that are known: Wilson's interval, or the bootstrap's over prompts where these repeat.
+
+    Where all are alike a bootstrap has no width, so Wilson's interval of as many prompts stands there.
 
     Args:
         of: which prompt each one is of; each of its own if left out.
@@ -18,10 +21,12 @@ def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str
         ValueError: none is known.
     """
     known = [(v, prompt) for v, prompt in zip(found, of or range(len(found)), strict=True) if v is not None]
-    values, prompts = [value for value, _ in known], [prompt for _, prompt in known]
-    alone = len(set(prompts)) == len(values)
-    low, high = wilson(sum(values), len(values)) if alone else clustered(values, prompts)
-    return {"value": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
+    if not known:
+        raise ValueError("A share needs at least one picture of which it is known.")
+    values, prompts = [value for value, _ in known], apart([prompt for _, prompt in known])
+    value, n = sum(values) / len(values), len(set(prompts))
+    low, high = wilson(round(value * n), n) if n == len(values) or value in (0, 1) else clustered(values, prompts)
+    return {"value": value, "low": low, "high": high, "n": len(values)}
 
 
 def change(now: Sequence[bool], before: Sequence[bool], of: Sequence[Hashable] = ()) -> dict[str, float]:
@@ -30,7 +35,7 @@ def change(now: Sequence[bool], before: Sequence[bool], of: Sequence[Hashable] =
     Args:
         of: as in `share`.
     """
-    gains, prompts = [int(a) - int(b) for a, b in zip(now, before, strict=True)], of or range(len(now))
+    gains, prompts = [int(a) - int(b) for a, b in zip(now, before, strict=True)], apart(of or range(len(now)))
     low, high = clustered(gains, prompts)
     by_prompt: dict[Hashable, int] = {}
     for gain, prompt in zip(gains, prompts, strict=True):

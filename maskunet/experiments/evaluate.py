@@ -11,8 +11,9 @@ import numpy as np
 
 from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import clustered
 from maskunet.experiments import removal
+from maskunet.experiments.counted import change, share
 from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS, method_of
@@ -135,20 +136,18 @@ def judge(
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One line per task and one over all: n, share correct with its 95 % interval, mean rewards.
+    """One line per task and one over all: n, share correct with its 95 % interval over prompts, mean rewards.
 
     And the share of spoiled pictures, if the rows say what they look like.
     """
     lines = []
     for task in [*dict.fromkeys(row["task"] for row in rows), "all"]:
         mine = [row for row in rows if task in (row["task"], "all")]
-        right = sum(row["correct"] for row in mine)
-        low, high = wilson(right, len(mine))
-        totals = [row["rewards"]["total"] for row in mine]
+        prompts, totals = [row["prompt"] for row in mine], [row["rewards"]["total"] for row in mine]
+        right, reward = share([row["correct"] for row in mine], prompts), clustered(totals, prompts)
         lines.append({
-            "task": task, "n": len(mine), "correct": right / len(mine), "low": low, "high": high,
-            "reward": sum(totals) / len(totals), "reward_low": bootstrap(totals)[0],
-            "reward_high": bootstrap(totals)[1],
+            "task": task, "n": len(mine), "correct": right["value"], "low": right["low"], "high": right["high"],
+            "reward": sum(totals) / len(totals), "reward_low": reward[0], "reward_high": reward[1],
             "keep_ratio": sum(row["keep_ratio"] for row in mine) / len(mine),
             "seconds": sum(row["seconds"] for row in mine) / len(mine),
             **({"spoiled": sum(row["looks"] != CLEAN for row in mine) / len(mine)} if "looks" in mine[0] else {}),
@@ -205,8 +204,9 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     """Compare two evaluations image by image, where prompt and seed are the same.
 
     Returns:
-        n; reward: mean difference of the total reward with its 95 % bootstrap interval; fixed and
-        broken: images only the first, only the second got right, and the sign test's p.
+        n; prompts, of which the images are; reward: mean difference of the total reward with its 95 % bootstrap
+        interval over prompts; fixed and broken: prompts that the first, that the second got right more often, and the
+        sign test's p.
 
     Raises:
         ValueError: no image is in both.
@@ -216,21 +216,22 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     if not pairs:
         raise ValueError("The two evaluations share no prompt and seed; run both with the same --tasks and --seed.")
     differences = [a["rewards"]["total"] - b["rewards"]["total"] for a, b in pairs]
-    fixed = sum(a["correct"] and not b["correct"] for a, b in pairs)
-    broken = sum(b["correct"] and not a["correct"] for a, b in pairs)
-    low, high = bootstrap(differences)
+    prompts = [a["prompt"] for a, _ in pairs]
+    low, high = clustered(differences, prompts)
+    right = change([a["correct"] for a, _ in pairs], [b["correct"] for _, b in pairs], prompts)
     return {
-        "n": len(pairs), "reward": sum(differences) / len(pairs), "low": low, "high": high,
-        "fixed": fixed, "broken": broken, "p": sign_test(fixed, broken),
+        "n": len(pairs), "prompts": len(set(prompts)), "reward": sum(differences) / len(pairs), "low": low, "high": high,
+        **{name: right[name] for name in ("fixed", "broken", "p")},
     }  # fmt: skip
 
 
 def paired_line(name: str, found: Mapping[str, Any]) -> str:
     """What `paired` found, as one sentence."""
+    of = f" of {found['prompts']} prompts" if found["prompts"] < found["n"] else ""
     return (
-        f"Against {name}, {found['n']} pairs: total reward {found['reward']:+.3f} "
-        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}); correct {found['fixed']} more, {found['broken']} "
-        f"fewer, sign test {p_value(found['p'], named=True)}."
+        f"Against {name}, {found['n']} pairs{of}: total reward {found['reward']:+.3f} "
+        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}); prompts right more often {found['fixed']}, less often "
+        f"{found['broken']}, sign test {p_value(found['p'], named=True)}."
     )
 
 

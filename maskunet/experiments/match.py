@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from maskunet.evaluation.intervals import bootstrap, holm, wilson
+from maskunet.evaluation.intervals import clustered, holm
+from maskunet.experiments.counted import share
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.experiments.race.report import complete, paired
@@ -60,8 +61,8 @@ def report(rows: Rows) -> dict[str, Any]:
         rows: as `make` yields them; prompts that not every entrant has finished are left out.
 
     Returns:
-        n; alone: one line per entrant, with 95 % intervals of the share correct (Wilson's) and of the total reward
-        (the bootstrap's); pairs: one line per two, of the later one minus the earlier one, as `race.report.paired`, with
+        n; different: how many of the prompts are; alone: one line per entrant, with 95 % intervals over prompts of the
+        share correct and of the total reward; pairs: one line per two, of the later one minus the earlier one, as `race.report.paired`, with
         `p_holm` for all of them together.
 
     Raises:
@@ -79,6 +80,7 @@ def report(rows: Rows) -> dict[str, Any]:
         line["p_holm"] = p
     return {
         "n": len(by_name[names[0]]),
+        "different": len({row["prompt"] for row in rows}),
         "rewards": rewards,
         "alone": [{"entrant": name, **_alone(by_name[name], rewards)} for name in names],
         "pairs": pairs,
@@ -86,12 +88,12 @@ def report(rows: Rows) -> dict[str, Any]:
 
 
 def _alone(rows: Rows, rewards: Sequence[str]) -> dict[str, float]:
-    n, right = len(rows), sum(row["correct"] for row in rows)
+    n, prompts = len(rows), [row["prompt"] for row in rows]
     totals = [row["rewards"][TOTAL] for row in rows]
-    low, high = wilson(right, n)
-    total_low, total_high = bootstrap(totals)
+    right = share([row["correct"] for row in rows], prompts)
+    total_low, total_high = clustered(totals, prompts)
     return {
-        "correct": right / n, "correct_low": low, "correct_high": high,
+        "correct": right["value"], "correct_low": right["low"], "correct_high": right["high"],
         "total": sum(totals) / n, "total_low": total_low, "total_high": total_high,
         **{name: sum(row["rewards"][name] for row in rows) / n for name in rewards},
         **{cost: sum(row[cost] for row in rows) / n for cost in ("keep_ratio", "unet_calls", "seconds")},

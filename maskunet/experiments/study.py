@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from maskunet.evaluation.intervals import wilson
+from maskunet.experiments.counted import share
 from maskunet.experiments.evaluate import judge, paired
 from maskunet.experiments.markdown import markdown_table, p_value
 from maskunet.library.library import Loaded
@@ -161,7 +161,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         plain: n, correct with low and high, reward. summary: by variant the ratio asked for and
         `measured` (mean over sites and pictures), n, `win_rate` (share whose total reward rises),
         `unchanged` (pictures of exactly the same reward), reward difference, share correct, each with its
-        interval, fixed and broken pictures and the sign test's p.
+        interval over prompts, prompts `fixed` and `broken` and the sign test's p.
 
     Raises:
         ValueError: no picture has been made yet.
@@ -181,12 +181,11 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _line(variant: Variant, mine: list[Mapping], plain: list[Mapping]) -> dict[str, Any]:
     found = paired(mine, plain)
-    wins = sum(row["difference"] > 0 for row in mine)
-    low, high = wilson(wins, len(mine))
+    wins = share([row["difference"] > 0 for row in mine], [row["prompt"] for row in mine])
     return {
         "curve": variant.curve, "kind": variant.kind, "center": variant.center, "removed": variant.removed,
         "measured": 1 - sum(row["keep_ratio"] for row in mine) / len(mine), "n": len(mine),
-        "win_rate": wins / len(mine), "win_low": low, "win_high": high,
+        "win_rate": wins["value"], "win_low": wins["low"], "win_high": wins["high"],
         "unchanged": sum(row["difference"] == 0 for row in mine),
         "reward": found["reward"], "reward_low": found["low"], "reward_high": found["high"],
         **_correct(mine), "fixed": found["fixed"], "broken": found["broken"], "p": found["p"],
@@ -194,9 +193,8 @@ def _line(variant: Variant, mine: list[Mapping], plain: list[Mapping]) -> dict[s
 
 
 def _correct(rows: list[Mapping]) -> dict[str, float]:
-    right = sum(row["correct"] for row in rows)
-    low, high = wilson(right, len(rows))
-    return {"correct": right / len(rows), "correct_low": low, "correct_high": high}
+    right = share([row["correct"] for row in rows], [row["prompt"] for row in rows])
+    return {"correct": right["value"], "correct_low": right["low"], "correct_high": right["high"]}
 
 
 def table(found: Mapping[str, Any]) -> str:

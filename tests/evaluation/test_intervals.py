@@ -22,6 +22,18 @@ def test_the_bootstrap_covers_the_mean_of_normal_samples_about_95_times_in_100()
     assert 88 <= sum(low <= 1.0 <= high for low, high in intervals) <= 100
 
 
+def test_the_interval_of_a_ratio_is_that_of_its_resamples():
+    after, before, of = [1, 0, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0], [0, 0, 1, 1, 2, 2]
+    low, high = clustered(after, of, over=before)
+    assert (low, high) == (0, 1) and clustered(after, of, over=[1] * 6) == clustered(after, of)
+    assert clustered([0, 0], [0, 1], over=[0, 0]) == (0, 0)
+
+
+def test_of_one_group_the_values_are_drawn_one_by_one():
+    values = [1.0, 2.0, 3.0, 7.0]
+    assert clustered(values, ["a"] * 4) == bootstrap(values)
+
+
 def test_the_bootstrap_of_a_median_is_about_the_median():
     values = [1.0] * 9 + [1000.0]
     assert bootstrap(values, of=np.median) == (1.0, 1.0)

@@ -69,6 +69,14 @@ def test_each_task_counts_the_same_in_the_overall():
     assert overall["low"] <= 1 / 3 <= overall["high"]
 
 
+def test_a_prompt_that_comes_twice_counts_once_in_the_test():
+    rows = rows_of(TWO, lambda name, task: [name == "syngen/gentle"] * 4)
+    rows = [{**row, "prompt": f"{row['task']} {row['seed'] // 2}"} for row in rows]
+    line = next(line for line in binding.summarize(TWO, rows) if line["row"] == "syngen/gentle")
+    assert (line["against"]["fixed"], line["against"]["broken"]) == (6, 0)
+    assert (line["tasks"]["shape"]["low"], line["tasks"]["shape"]["high"]) == wilson(2, 2)
+
+
 def test_only_pictures_that_all_methods_have_count():
     rows = rows_of(TWO, lambda name, task: [True, False])
     cut = [row for row in rows if (row["row"], row["seed"]) != ("random_mask", 1)]

@@ -297,6 +297,14 @@ def planted_rows(erased, spared=32):
     return rows
 
 
+def test_pictures_of_one_prompt_are_no_further_trials():
+    rows = [{"prompt": f"p{seed // 4}", "seed": seed, "gone": seed < 8} for seed in range(16)]
+    base = {figures.picture(row): {**row, "gone": False} for row in rows}
+    found = figures.paired("x", rows, base, lambda row: not row["gone"])
+    assert (found["x_n"], found["x"], found["x_ratio"], found["x_p"]) == (16, 0.5, 0.5, 0.5)
+    assert (found["x_low"], found["x_high"]) == (found["x_ratio_low"], found["x_ratio_high"]) == (0, 1)
+
+
 @pytest.fixture
 def lines_of(asked):
     total = sum(a * b for a, b in held.shapes(asked.loaded.model.unet).values())

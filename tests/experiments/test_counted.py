@@ -21,6 +21,19 @@ def test_repeated_prompts_widen_the_interval_and_do_not_move_the_share():
     assert (repeated["low"], repeated["high"]) == (0.0, 1.0)
 
 
+def test_where_all_pictures_are_alike_the_interval_is_that_of_as_many_prompts():
+    found = share([True] * 12, [0, 1, 2, 3] * 3)
+    assert (found["value"], found["n"]) == (1, 12) and (found["low"], found["high"]) == wilson(4, 4)
+    nothing = share([False] * 12, [0, 1, 2, 3] * 3)
+    assert (nothing["low"], nothing["high"]) == wilson(0, 4)
+
+
+def test_of_a_single_prompt_the_pictures_are_the_trials():
+    values = [True, False, True, True]
+    assert share(values, ["a"] * 4) == share(values)
+    assert change([True] * 4, [False] * 4, ["a"] * 4) == change([True] * 4, [False] * 4)
+
+
 def test_the_same_gain_of_one_prompt_thrice_is_one_gain():
     now, before, of = [True] * 6 + [False] * 6, [False] * 12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     once, thrice = change(now, before), change(now, before, of)

@@ -139,7 +139,7 @@ def test_shares_drift_and_leak_are_counted():
     assert shares["subject"]["low"] < 0.5 < 0.8 < shares["subject"]["high"]
     assert lines[FIRST]["drift"][CLASS]["value"] == pytest.approx(-0.1)
     assert lines["nothing"]["drift"][CLASS] is None
-    assert report.prior(every) == {"less": 6, "more": 0, "p": 0.03125, "n": 10}
+    assert report.prior(every) == {"less": 6, "more": 0, "p": 0.03125, "n": 10, "prompts": 1}
 
 
 def test_the_report_says_how_it_was_made_and_that_the_papers_comparison_is_another(tmp_path):

@@ -122,7 +122,7 @@ def test_the_command_writes_its_tables_and_goes_on_with_more_prompts(command, ca
     assert (found["n"], found["about"]["steps"], found["about"]["guidance"]) == (2, 2, 3.0)
     assert "--methods=random_mask" in found["about"]["command"] and "torch" in found["about"]["versions"]
     text = (again.out / "match.md").read_text()
-    assert match.tables(found) in text and "n = 2 prompts, 2 steps, guidance 3" in text
+    assert match.tables(found) in text and "n = 2 prompts, 2 different, 2 steps, guidance 3" in text
     assert match.tables(found) in capsys.readouterr().out
     other = command(*words, "--n=2", "--guidance=2")
     assert (other.code, other.looks) == (2, 0) and "made with another guidance" in capsys.readouterr().err

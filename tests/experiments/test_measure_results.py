@@ -20,8 +20,20 @@ def test_the_page_shows_every_evaluation_and_the_known_pairs(tmp_path):
     text = measure_results.write(tmp_path, "tabletop")
     assert "| official | 3 | 0.667 |" in text and "| plain_first_order | 3 | 0.333 |" in text
     assert "**official**. Against plain_first_order, 3 pairs: total reward +1.000" in text
-    assert "correct 1 more, 0 fewer" in text and "random_mask" not in text
+    assert "prompts right more often 1, less often 0" in text and "random_mask" not in text
     assert (tmp_path / "README.md").read_text() == text
+
+
+def test_pictures_of_one_prompt_count_as_one(tmp_path):
+    for name, correct in (
+        ("improved", [True, True, False, False]),
+        ("plain_second_order", [False, False, False, True]),
+    ):
+        mine = [{**row, "prompt": f"p{i // 2}"} for i, row in enumerate(rows([1.0] * 4, correct))]
+        evaluate.save(tmp_path / name, mine, {})
+    text = measure_results.write(tmp_path, "tabletop")
+    assert "4 pairs of 2 prompts" in text and "prompts right more often 1, less often 1" in text
+    assert "| improved | 4 | 0.500 | 0.000 to 1.000 |" in text
 
 
 def test_an_empty_folder_is_refused(tmp_path):

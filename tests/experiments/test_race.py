@@ -11,6 +11,7 @@ from PIL import Image
 
 from maskunet import seeds
 from maskunet.commands.registry import main
+from maskunet.evaluation.intervals import wilson
 from maskunet.experiments.race import budget, entrants, make, pictures, report, shown, write
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
@@ -178,6 +179,17 @@ def test_paired_differences_and_fixed_and_broken_against_plain():
     assert against["correct_low"] <= 0.25 <= against["correct_high"]
     assert (against["hpsv2"], against["hpsv2_low"], against["hpsv2_high"]) == (1.0, 1.0, 1.0)
     assert (line["n"], line["correct"], line["over_budget"]) == (4, 0.75, False)
+
+
+def test_the_same_prompt_with_other_noise_is_no_further_trial():
+    rows = races("plain", [0] * 6, [0] * 6) + races("other", [1] * 6, [1] * 6)
+    rows = [{**each, "prompt": f"p{each['number'] // 3}"} for each in rows]
+    found = report.report(rows, "image_reward", "hpsv2", 1.0)
+    line = next(x for x in found["equal_time"] if (x["group"], x["entrant"]) == ("all", "other"))
+    assert (found["prompts"], found["different"]) == (line["n"], 2) == (6, 2) and line["different"] == 2
+    against = line["against"]["plain"]
+    assert (against["correct"], against["fixed"], against["broken"], against["p"]) == (1, 2, 0, 0.5)
+    assert (line["correct_low"], line["correct_high"]) == wilson(2, 2)
 
 
 def test_nobody_is_held_against_himself_and_syngen_with_masks_against_syngen():

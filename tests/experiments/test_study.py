@@ -167,6 +167,14 @@ def test_wins_differences_and_correct_pictures_are_counted_with_their_intervals(
     assert "| iid | 10.00% | 10.00% | 10 | 0.700 | 0.397 to 0.892 | +1.200 |" in text
 
 
+def test_several_pictures_of_a_prompt_are_no_further_trials():
+    plain = [{**row(i, "plain", 5.0, False), "prompt": f"p{i // 4}"} for i in range(12)]
+    masked = [{**row(i, "iid", 7.0, True, 0.1, 2.0), "prompt": f"p{i // 4}"} for i in range(12)]
+    (line,) = study.summarize([*plain, *masked])["summary"]
+    assert (line["n"], line["fixed"], line["broken"], line["p"]) == (12, 3, 0, 0.25)
+    assert (line["win_low"], line["win_high"]) == (line["correct_low"], line["correct_high"]) == wilson(3, 3)
+
+
 def test_without_any_picture_there_is_no_summary():
     with pytest.raises(ValueError, match="no pictures yet"):
         study.summarize([])

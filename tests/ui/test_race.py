@@ -165,14 +165,15 @@ def test_the_pictures_are_those_of_the_chosen_and_their_text_is_text(found, fold
 
 
 def test_what_came_out_follows_from_the_intervals():
-    def line(name, low, high, over=False):
-        gain = {"correct_low": low, "correct_high": high}
+    def line(name, low, high, over=False, **holm):
+        gain = {"correct_low": low, "correct_high": high, **holm}
         return {"group": "all", "entrant": name, "over_budget": over, "against": {"plain": gain}}
 
     lines = [
         line("syngen", 0.01, 0.2),
         line("freeu", -0.2, -0.01),
         line("pag", 0.0, 0.2),
+        line("fk_steering", 0.01, 0.2, p_holm=0.06),
         line("best", 0.1, 0.2, True),
     ]
     told = race.verdict({"equal_time": lines, "prompts": 9}, TITLES)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from maskunet.evaluation.intervals import bootstrap, sign_test, wilson
+from maskunet.evaluation.intervals import clustered
 from maskunet.experiments.concepts.subjects import right, shows, things
+from maskunet.experiments.counted import change, share
 
 Row = Mapping[str, Any]  # of a picture
 Picture = tuple[str, int]
@@ -39,32 +38,26 @@ def paired(name: str, rows: Sequence[Row], base: Mapping[Picture, Row], judge: J
 
     Returns:
         Nothing without pictures, or these nine: NAME_n, pictures, at least 1; NAME_base and NAME, shares in [0, 1];
-        NAME_low and NAME_high, Wilson's 95 % interval of NAME, in [0, 1]; NAME_ratio = NAME / NAME_base, not negative,
-        with NAME_ratio_low and NAME_ratio_high, its 95 % interval by the paired bootstrap, all three None where no
-        picture of the base passes; NAME_p, of the two-sided sign test over pictures that change, in [0, 1].
+        NAME_low and NAME_high, the 95 % interval of NAME over prompts, in [0, 1]; NAME_ratio = NAME / NAME_base, not
+        negative, with NAME_ratio_low and NAME_ratio_high, its 95 % interval by the paired bootstrap over prompts, all
+        three None where no picture of the base passes; NAME_p, of the two-sided sign test over prompts that change, in
+        [0, 1].
     """
-    pairs = [(judge(row), judge(base[picture(row)])) for row in rows if picture(row) in base]
-    if not pairs:
+    known = [row for row in rows if picture(row) in base]
+    if not known:
         return {}
-    after, before = np.array(pairs, dtype=float).T
-    low, high = wilson(int(after.sum()), len(after))
-    ratio = after.mean() / before.mean() if before.any() else None
-    spread = (
-        bootstrap(range(len(after)), of=lambda drawn, axis: _ratios(after, before, drawn))
-        if before.any()
-        else (None, None)
-    )
+    after, before, prompts = (
+        [judge(row) for row in known], [judge(base[picture(row)]) for row in known], [row["prompt"] for row in known]
+    )  # fmt: skip
+    found, ratio, spread = share(after, prompts), None, (None, None)
+    if any(before):
+        ratio, spread = sum(after) / sum(before), clustered(after, prompts, over=before)
     return {
-        f"{name}_n": len(after), f"{name}_base": before.mean(), name: after.mean(), f"{name}_low": low, f"{name}_high": high,
+        f"{name}_n": len(known), f"{name}_base": sum(before) / len(known), name: found["value"],
+        f"{name}_low": found["low"], f"{name}_high": found["high"],
         f"{name}_ratio": ratio, f"{name}_ratio_low": spread[0], f"{name}_ratio_high": spread[1],
-        f"{name}_p": sign_test(int(((after == 1) & (before == 0)).sum()), int(((after == 0) & (before == 1)).sum())),
+        f"{name}_p": change(after, before, prompts)["p"],
     }  # fmt: skip
-
-
-def _ratios(after: np.ndarray, before: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """The ratio of each resample; one without any of the base's counts as the largest."""
-    drawn = drawn.astype(int)
-    return after[drawn].mean(1) / np.maximum(before[drawn].mean(1), 1 / len(after))
 
 
 def best_dose(attribute: str, doses: Mapping[float, Sequence[Row]], base: Mapping[Picture, Row]) -> float:

@@ -32,7 +32,7 @@ NOTES = (
     "prompts that made no mask and chose no dose. A prompt names texture, color and shape, or a number, color and shape. **Shown** is the share "
     "of the concept's own prompts whose picture has it anywhere; **rest** the share whose picture has one thing with all "
     "else that the prompt names; **others** the share of right pictures of prompts without the concept. Each is over the "
-    "base's share, of the same prompts and noise; intervals are 95 %, by the paired bootstrap over pictures. **Random** is "
+    "base's share, of the same prompts and noise; intervals are 95 %, by the paired bootstrap over prompts; one without width says only that no picture changed. n counts pictures, of which some share a prompt. **Random** is "
     "what weights chosen by chance do to the concept, as many as the largest mask of the study removes; a picture "
     "that was made for several numbers of weights counts once, with the smallest that is not below the concept's own "
     f"mask's. A mask meets the bars where its shown is at most {ERASED:g}, its rest at least {KEPT:g}, its others at "

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.evaluation.intervals import bootstrap, sign_test
-from maskunet.experiments.counted import share, told
+from maskunet.evaluation.intervals import clustered
+from maskunet.experiments.counted import change, share, told
 from maskunet.experiments.dreambooth.prompts import ALONE, BESIDE, CLASS, DRIFT, NAME
 from maskunet.experiments.dreambooth.rows import FIRST, FREE, ROWS, SECONDS, STEPS
 from maskunet.experiments.markdown import markdown_table, p_value
@@ -49,34 +49,43 @@ def summarize(rows: Rows) -> list[dict[str, Any]]:
 def _shares(rows: Rows) -> dict[str, dict[str, float]]:
     of = {group: [row for row in rows if row["group"] == group] for group in (ALONE, BESIDE, CLASS, DRIFT)}
     counted = {
-        "subject": [row["subject"] for row in of[ALONE] + of[BESIDE]], "other": [row["right"] for row in of[BESIDE]],
-        "both": [row["subject"] and row["right"] for row in of[BESIDE]], "class": [row["right"] for row in of[CLASS]],
-        "leak": [row["subject"] for row in of[CLASS]], "tasks": [row["right"] for row in of[DRIFT]],
+        "subject": (of[ALONE] + of[BESIDE], lambda row: row["subject"]), "other": (of[BESIDE], lambda row: row["right"]),
+        "both": (of[BESIDE], lambda row: row["subject"] and row["right"]), "class": (of[CLASS], lambda row: row["right"]),
+        "leak": (of[CLASS], lambda row: row["subject"]), "tasks": (of[DRIFT], lambda row: row["right"]),
     }  # fmt: skip
-    return {name: share(values) for name, values in counted.items() if values}
+    return {
+        name: share([there(row) for row in some], [row["prompt"] for row in some])
+        for name, (some, there) in counted.items()
+        if some
+    }
 
 
 def _drift(mine: Rows, rows: Rows, group: str) -> dict[str, float] | None:
     """The paired change of what is right against the base model, with its interval; None where nothing is paired."""
     base = {row["seed"]: row["right"] for row in rows if row["row"] == BASE and row["group"] == group}
-    gains = [int(r["right"]) - int(base[r["seed"]]) for r in mine if r["group"] == group and r["seed"] in base]
-    if not gains or mine[0]["row"] == BASE:
+    own = [row for row in mine if row["group"] == group and row["seed"] in base]
+    if not own or mine[0]["row"] == BASE:
         return None
-    low, high = bootstrap(gains)
+    gains = [int(row["right"]) - int(base[row["seed"]]) for row in own]
+    low, high = clustered(gains, [row["prompt"] for row in own])
     return {"value": sum(gains) / len(gains), "low": low, "high": high}
 
 
 def prior(rows: Rows) -> dict[str, float] | None:
-    """Whether the subject comes into fewer class pictures where class pictures are trained on: the sign test."""
+    """Whether the subject comes into fewer class pictures where class pictures are trained on: the sign test over prompts."""
     there = [
-        {r["seed"]: r["subject"] for r in rows if (r["row"], r["budget"], r["group"]) == (name, STEPS, CLASS)}
+        {r["seed"]: r for r in rows if (r["row"], r["budget"], r["group"]) == (name, STEPS, CLASS)}
         for name in (FIRST, FREE)
     ]
     pairs = [(there[0][seed], leaked) for seed, leaked in there[1].items() if seed in there[0]]
     if not pairs:
         return None
-    less, more = sum(b and not a for a, b in pairs), sum(a and not b for a, b in pairs)
-    return {"less": less, "more": more, "p": sign_test(less, more), "n": len(pairs)}
+    kept, free = ([pair[i]["subject"] for pair in pairs] for i in (0, 1))
+    prompts = [with_pictures["prompt"] for with_pictures, _ in pairs]
+    less, more = (sum(b and not a for a, b in zip(*both, strict=True)) for both in ((kept, free), (free, kept)))
+    return {
+        "less": less, "more": more, "p": change(free, kept, prompts)["p"], "n": len(pairs), "prompts": len(set(prompts)),
+    }  # fmt: skip
 
 
 def save(out: Path, rows: Rows, about: Mapping[str, Any]) -> str:
@@ -105,15 +114,17 @@ def markdown(lines: Rows, prior: Mapping[str, float] | None, about: Mapping[str,
         f"# DreamBooth with and without masks: the {about['subject']} of tabletop",
         f"Made by `{about['command']}` ({about['finished']}). Five renders of the subject are learned under the name "
         f"“a {NAME} {SUBJECTS[about['subject']].word}”. Whether it is there says the {_judge(about['subject'])}; the rest says "
-        "the checker. n counts the prompts of the subject. Shares have Wilson's 95 % intervals, changes against the base "
-        "model the bootstrap's, paired by prompt and noise. Seconds are steps times what the quickest "
+        "the checker. n counts the prompts of the subject. Intervals are 95 %: the bootstrap's over prompts, for shares Wilson's "
+        "where no prompt comes twice or all pictures are alike; changes against the base model are paired by prompt and "
+        "noise. Seconds are steps times what the quickest "
         "tenth of them took at most, so that neither samples nor other programs count.",
         markdown_table(head, [_cells(line) for line in lines]),
     ]
     if prior:
         parts.append(
             f"Class pictures keep the subject out of {prior['less']} of {prior['n']} pictures of the class where it "
-            f"comes without them, and let it into {prior['more']} others (all weights, sign test {p_value(prior['p'], named=True)})."
+            f"comes without them, and let it into {prior['more']} others (all weights; {prior['prompts']} prompts, sign test "
+            f"{p_value(prior['p'], named=True)})."
         )
     return "\n\n".join([*parts, PAPER]) + "\n"
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskunet.evaluation.intervals import bootstrap, holm, sign_test, wilson
+from maskunet.evaluation.intervals import clustered, holm
+from maskunet.experiments.counted import change, share
 from maskunet.experiments.race.budget import Rows, chosen, within
 from maskunet.experiments.race.entrants import PLAIN, kind_of
 from maskunet.methods.base import KINDS
@@ -34,7 +35,8 @@ def report(rows: Rows, optimized: str, held_out: str, seconds: float) -> dict[st
         rows: as `race` yields them. optimized, held_out: names of rewards. seconds: the budget per prompt.
 
     Returns:
-        kinds: what entrants may be, in their order; equal_time, equal_calls: `compared` at the budget, and at
+        prompts; different: how many of them are, as short ones come again with other noise; kinds: what entrants may be,
+        in their order; equal_time, equal_calls: `compared` at the budget, and at
         `calls`, the fewest U-Net calls per prompt that an entrant within the time budget made; curves: of `curve`, by entrant.
 
     Raises:
@@ -52,6 +54,7 @@ def report(rows: Rows, optimized: str, held_out: str, seconds: float) -> dict[st
         "seconds": seconds,
         "calls": calls,
         "prompts": len({row["number"] for row in rows}),
+        "different": len({row["prompt"] for row in rows}),
         "kinds": KINDS,
         "equal_time": compared(in_time, "seconds", seconds, optimized, held_out),
         "equal_calls": compared(in_calls, "unet_calls", calls, optimized, held_out),
@@ -135,38 +138,39 @@ def references(name: str, entrants: Sequence[str] | Mapping[str, Any]) -> list[s
 
 
 def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
-    right = sum(row["correct"] for row in rows)
-    low, high = wilson(right, len(rows))
+    right = share([row["correct"] for row in rows], _texts(rows))
     mean = {what: sum(row[what] for row in rows) / len(rows) for what in MEANS}
     return {
         "n": len(rows),
-        "correct": right / len(rows),
-        "correct_low": low,
-        "correct_high": high,
+        "different": len(set(_texts(rows))),
+        "correct": right["value"],
+        "correct_low": right["low"],
+        "correct_high": right["high"],
         **{what: sum(row["rewards"][what] for row in rows) / len(rows) for what in (optimized, held_out)},
         **mean,
     }
 
 
+def _texts(rows: Rows) -> list[str]:
+    return [row["prompt"] for row in rows]
+
+
 def paired(mine: Rows, others: Rows, *rewards: str) -> dict[str, Any]:
-    """The differences from another entrant, prompt by prompt: means with 95 % bootstrap intervals over prompts.
+    """The differences from another entrant, prompt by prompt: means with 95 % bootstrap intervals over different prompts.
 
     Returns:
-        For "correct" and each of `rewards`: the mean difference, with _low and _high; fixed and broken:
-        prompts that only this entrant, only the other one has right, and the sign test's p.
+        For "correct" and each of `rewards`: the mean difference, with _low and _high; fixed and broken: different
+        prompts that this entrant, that the other one has right more often, and the sign test's p.
     """
     index = {row["number"]: row for row in others}
-    pairs = [(row, index[row["number"]]) for row in mine]
-    found: dict[str, Any] = {}
-    values = {"correct": lambda row: float(row["correct"])}
-    values |= {name: lambda row, name=name: row["rewards"][name] for name in rewards}
-    for what, value in values.items():
-        differences = [value(a) - value(b) for a, b in pairs]
-        low, high = bootstrap(differences)
-        found |= {what: sum(differences) / len(pairs), f"{what}_low": low, f"{what}_high": high}
-    fixed = sum(a["correct"] and not b["correct"] for a, b in pairs)
-    broken = sum(b["correct"] and not a["correct"] for a, b in pairs)
-    return {**found, "fixed": fixed, "broken": broken, "p": sign_test(fixed, broken)}
+    pairs, texts = [(row, index[row["number"]]) for row in mine], _texts(mine)
+    right = change([a["correct"] for a, _ in pairs], [b["correct"] for _, b in pairs], texts)
+    found = {"correct": right["value"], "correct_low": right["low"], "correct_high": right["high"]}
+    for name in rewards:
+        differences = [a["rewards"][name] - b["rewards"][name] for a, b in pairs]
+        low, high = clustered(differences, texts)
+        found |= {name: sum(differences) / len(pairs), f"{name}_low": low, f"{name}_high": high}
+    return {**found, **{name: right[name] for name in ("fixed", "broken", "p")}}
 
 
 def curve(rows: Rows, seconds: float, optimized: str, held_out: str) -> list[dict[str, Any]]:
@@ -183,7 +187,7 @@ def curve(rows: Rows, seconds: float, optimized: str, held_out: str) -> list[dic
         picked = [chosen(pictures, optimized) for pictures in within(rows, "seconds", budget)]
         line = _alone(picked, optimized, held_out)
         if line["seconds"] > spent * (1 + 1e-9):
-            low, high = bootstrap([row["rewards"][held_out] for row in picked])
+            low, high = clustered([row["rewards"][held_out] for row in picked], _texts(picked))
             points.append({**line, f"{held_out}_low": low, f"{held_out}_high": high})
             spent = line["seconds"]
     return points

@@ -16,8 +16,8 @@ NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
     "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
     "to the next prompt. Correct is what the checker says, and no method optimizes the held-out reward. Intervals "
-    "are 95 %: Wilson's for shares, the bootstrap's over prompts for differences; p is the sign test's of fixed "
-    "against broken, for each line by itself, and Holm's p the same for all lines of its table together: below .05 "
+    "are 95 %: the bootstrap's over different prompts, Wilson's for shares where no prompt comes twice; p is the sign "
+    "test's of different prompts fixed against broken, for each line by itself, and Holm's p the same for all lines of its table together: below .05 "
     "it is no accident of many lines. Any of N correct is what a perfect choice among an entrant's finished pictures "
     "would get, by the checker. An entrant whose pictures "
     "take more than the budget is marked, and its difference is no comparison at equal cost."
@@ -58,7 +58,8 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         "",
         f"Made by `{about['command']}` on {about['model']} ({about['device']}, {about['processes']} "
         f"process{'es' if about['processes'] > 1 else ''}). Optimized: {optimized}. Held out: {held_out} and the "
-        f"checker. {found['prompts']} of {about['asked']} prompts are finished.",
+        f"checker. {found['prompts']} of {about['asked']} prompts are finished, "
+        f"{found['different']} of them different: short ones come again with other noise.",
         "",
         NOTES + _both(found),
         "",
@@ -88,7 +89,8 @@ def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
         optimized, held_out,
         f"{held_out} against plain", "95 %", "pictures", "s", "calls",
     ]  # fmt: skip
-    name = f"### {group}{f' ({inside})' if inside and inside != group else ''}, n = {lines[0]['n']} prompts"
+    title = f"{group} ({inside})" if inside and inside != group else group
+    name = f"### {title}, n = {lines[0]['n']} prompts, {lines[0]['different']} different"
     rows = [_cells(line, optimized, held_out) for line in lines]
     return [name, "", markdown_table(head, rows), *_others(lines), ""]
 

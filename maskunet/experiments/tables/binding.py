@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
-from maskunet.evaluation.intervals import bootstrap
+from maskunet.evaluation.intervals import clustered
 from maskunet.experiments.counted import change, share
 from maskunet.experiments.evaluate import judge
 from maskunet.library.library import Loaded
@@ -123,9 +123,8 @@ def summarize(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> list[di
 
     Returns:
         For each, `tasks`: by the benchmark's task and for OVERALL the share correct with its 95 % interval
-        (Wilson's; overall the bootstrap's over pictures of the mean over tasks) and n; `against`, the paired
-        difference from plain over all pictures with its bootstrap interval, fixed, broken and the sign test's
-        p; seconds and calls, means; the paper's figures.
+        over prompts (overall of the mean over tasks) and n; `against`, the paired difference from plain over all
+        pictures with its interval, prompts fixed and broken and the sign test's p; seconds and calls, means; the paper's figures.
 
     Raises:
         ValueError: no prompt is finished.
@@ -157,16 +156,18 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:
 
 
 def _shares(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    found, weighted = {}, []
+    found, weighted, prompts = {}, [], []
     for title, task in table.tasks.items():
-        right = [bool(row["correct"]) for row in rows if row["task"] == task]
-        found[title] = share(right)
+        mine = [row for row in rows if row["task"] == task]
+        right = [bool(row["correct"]) for row in mine]
+        found[title] = share(right, [row["prompt"] for row in mine])
         # Each task counts the same in the overall, however many pictures it has.
         weighted += [value * len(rows) / len(right) / len(table.tasks) for value in right]
-    low, high = bootstrap(weighted)
+        prompts += [row["prompt"] for row in mine]
+    low, high = clustered(weighted, prompts)
     found[OVERALL] = {"value": sum(weighted) / len(rows), "low": low, "high": high, "n": len(rows)}
     return found
 
 
 def _against(mine: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    return change([row["correct"] for row in mine], [row["correct"] for row in plain])
+    return change(*([row["correct"] for row in rows] for rows in (mine, plain)), [row["prompt"] for row in mine])

@@ -49,8 +49,8 @@ def markdown(table: BindingTable, lines: Lines, about: Mapping[str, Any]) -> str
         f"# {table.title}, on {about['model']}",
         f"Made with `{about['command']}`. Share correct by the checker, which no method optimizes, of "
         f"{lines[0]['tasks'][titles[0]]['n']} pictures per task ({about['finished']}); guidance {about['guidance']:g}. "
-        "In parentheses 95 % intervals: Wilson's for a task, the bootstrap's for the overall and for the difference "
-        "from plain, which is paired by prompt and noise. p is the sign test's.",
+        "In parentheses 95 % intervals: the bootstrap's over prompts, for a task Wilson's where no prompt comes twice; the "
+        "difference from plain is paired by prompt and noise. p is the sign test's of prompts fixed against broken.",
         markdown_table(head, body),
         f"Twins of the paper's tasks: {twins}.",
         f"## The paper's own figures ({table.source})",

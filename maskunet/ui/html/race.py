@@ -67,12 +67,15 @@ def said(found: Mapping[str, Any], titles: Titles) -> str:
 
 
 def verdict(found: Mapping[str, Any], titles: Titles) -> str:
-    """From the paired 95 % intervals of the share correct over all prompts, at equal time."""
+    """From the paired 95 % intervals of the share correct at equal time, and from Holm's p where the race has it."""
     pairs = [
         (race_words.entrant(line["entrant"], titles), line["against"]["plain"])
         for line in found["equal_time"]
         if line["group"] == "all" and "plain" in line["against"] and not line["over_budget"]
     ]
+    pairs = [
+        (name, gain) for name, gain in pairs if gain.get("p_holm", 0) < 0.05
+    ]  # among many lines some are small by chance
     better = [name for name, gain in pairs if gain["correct_low"] > 0]
     worse = [name for name, gain in pairs if gain["correct_high"] < 0]
     return race_words.verdict(better, worse, found["prompts"])
