@@ -32,6 +32,16 @@ def _entrants(text: str) -> tuple[str, ...]:
     return names
 
 
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        rates = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        rates = ()
+    if not rates or not all(0 < rate <= 1 for rate in rates):
+        raise ArgumentTypeError(f"“{text:.40}” is not learning rates above 0 and at most 1, with commas")
+    return tuple(dict.fromkeys(rates))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
     model: str = option("tabletop_web", "base model")
@@ -39,6 +49,7 @@ class Options(ModelOptions):
     latents: Path | None = option(None, "cached latents of the clean scenes", metavar="DIR")
     clean: int = option(0, "clean pictures, of which a tenth is held out; all 8,000 if left out", low=0, high=8000)
     updates: int = option(250, "of each training", low=1)
+    rates: tuple[float, ...] = option((), "learning rates to choose from; each entrant's own if left out", read=_rates)
     trainings: int = option(3, "of each entrant that learns", low=1)
     n: int = option(60, "held-out prompts per task", low=1)
     choosing: int = option(7, "training prompts per task, to choose learning rate and guidance", low=1)
@@ -97,7 +108,7 @@ def _study(options: Options) -> "Study":
         loaded=loaded, pairs=First(pairs, options.clean) if options.clean else pairs, about=about, identity=identity,
         extractor=networks.extractor("tabletop", device=loaded.model.device.type), preset="tabletop",
         steps=options.updates, training_seeds=options.trainings, prompts=options.n, choosing=options.choosing,
-        out=options.out,
+        out=options.out, rates=options.rates,
     )  # fmt: skip
 
 

@@ -187,6 +187,16 @@ def test_it_trains_chooses_judges_and_goes_on(study, monkeypatch):
         list(make.make(study, [PLAIN]))
 
 
+def test_given_rates_are_those_that_are_chosen_from(study):
+    given = replace(study, rates=(0.02,))
+    assert (given.rates_of(ENTRANTS["light"]), given.rates_of(PLAIN)) == ((0.02,), PLAIN.rates)
+    list(make.make(given, [PLAIN, ENTRANTS["light"]]))
+    assert [folder.name for folder in (study.out / "trainings").iterdir()] == ["light-0.02-0"]
+    assert make.has_chosen(given, ENTRANTS["light"])
+    with pytest.raises(ValueError, match="rates"):
+        list(make.make(study, [ENTRANTS["light"]]))
+
+
 def test_what_is_stopped_keeps_its_pictures(study):
     told = list(make.make(study, [PLAIN], lambda: "stop"))
     assert len(told) == len(study.rows(PLAIN)) == 1
@@ -206,6 +216,13 @@ def test_the_command_writes_the_page_and_the_numbers(tmp_path, small, capsys):
     (tmp_path / "rows" / "light.jsonl").write_text(f"{about}\n")  # stopped before the first picture
     assert main([*words, "--entrants", "plain"]) == 0
     assert "the choice of learning rate and guidance is not finished: masks, light." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rates", ["", "fast", "0", ".003,2", "nan"])
+def test_wrong_rates_are_refused_with_what_is_allowed(tmp_path, capsys, rates):
+    with pytest.raises(SystemExit):
+        main(["cure", "--rates", rates, "--out", str(tmp_path)])
+    assert "is not learning rates above 0 and at most 1, with commas" in capsys.readouterr().err
 
 
 def test_an_entrant_that_is_not_there_is_named(tmp_path, capsys):

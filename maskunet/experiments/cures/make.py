@@ -49,6 +49,7 @@ class Study:
         identity: of models and judges; a folder belongs to one.
         preset: of the recipes. steps: optimizer steps. training_seeds: of each entrant that learns.
         prompts: per task, held out. choosing: per task, training prompts to choose settings on.
+        rates: learning rates to choose from in place of each entrant's own.
     """
 
     loaded: Loaded
@@ -62,14 +63,19 @@ class Study:
     prompts: int
     choosing: int
     out: Path
+    rates: tuple[float, ...] = ()
 
     @property
     def shared(self) -> dict[str, Any]:
         """What the rows of a folder have in common; more seeds or held-out prompts may be added later."""
         return {
             **self.identity, "steps": self.steps, "choosing": self.choosing, "scales": list(SCALES), "data": dict(self.about),
-            "features": self.extractor.weights,
+            "features": self.extractor.weights, **({"rates": list(self.rates)} if self.rates else {}),
         }  # fmt: skip
+
+    def rates_of(self, entrant: Entrant) -> tuple[float, ...]:
+        """The learning rates to choose from."""
+        return self.rates if self.rates and entrant.recipe else entrant.rates
 
     def file(self, entrant: Entrant) -> Path:
         """Where an entrant's rows are."""
@@ -97,7 +103,7 @@ def make(study: Study, entrants: Sequence[Entrant], should_stop: Callable[[], st
 
 
 def _entrant(study: Study, entrant: Entrant, should_stop: Callable[[], str]) -> Iterator[str]:
-    for rate in entrant.rates:
+    for rate in study.rates_of(entrant):
         yield from _train(study, entrant, rate, TUNED_WITH, should_stop)
         for scale in SCALES:
             cell = {"split": "train", "rate": rate, "training": TUNED_WITH, "guidance": scale}
@@ -126,7 +132,7 @@ def best(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 def has_chosen(study: Study, entrant: Entrant) -> bool:
     """Whether there are all the pictures of training prompts from which its settings are chosen."""
     tried = sum(row["split"] == "train" for row in study.rows(entrant))
-    return tried >= len(entrant.rates) * len(SCALES) * len(subjects("train", study.choosing))
+    return tried >= len(study.rates_of(entrant)) * len(SCALES) * len(subjects("train", study.choosing))
 
 
 def training(study: Study, entrant: Entrant, rate: float, seed: int) -> Path:
