@@ -64,7 +64,7 @@ def outcome(studio, keywords):
     return last.phase, last.message
 
 
-@amounts(30, 300)
+@amounts(15, 300)
 def test_sensible_requests_work(studio, model, n):
     before = generated.weights_of(model)
 
@@ -77,7 +77,7 @@ def test_sensible_requests_work(studio, model, n):
 
 
 @pytest.mark.parametrize("kind", ["at_the_edge", "rubbish"])
-@amounts(25, 150)
+@amounts(12, 150)
 def test_any_request_works_or_is_refused_in_a_clear_sentence(studio, model, tmp_path, kind, n):
     before = generated.weights_of(model)
 
@@ -117,7 +117,7 @@ def _short(value):
 
 
 @pytest.mark.parametrize("kind", ["sensible", "rubbish"])
-@amounts(12, 100)
+@amounts(6, 100)
 def test_any_command_works_or_says_in_a_line_what_is_wrong(library, model, tmp_path, monkeypatch, capfd, kind, n):
     before = generated.weights_of(model)
     monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
@@ -177,7 +177,7 @@ def called(ask, values):
 
 
 @pytest.mark.parametrize("kind", ["sensible", "rubbish"])
-@amounts(8, 100)
+@amounts(5, 100)
 def test_any_call_over_http_works_or_gets_a_clear_sentence(ask, model, tmp_path, kind, n):
     before = generated.weights_of(model)
 
@@ -228,7 +228,7 @@ def answers(ask, handler, values, event_data, direct):
     return next((one["success"], one["output"]) for one in told if one["msg"] == "process_completed")
 
 
-@amounts(240, 2000)
+@amounts(120, 2000)
 def test_any_handler_asked_for_anything_answers_or_says_what_is_wrong(ask, handlers, model, tmp_path, n):
     before, refused = generated.weights_of(model), Counter()
 
