@@ -67,7 +67,9 @@ def test_shares_have_an_interval_each_and_the_scale_with_most_correct_is_chosen(
     def rows(loaded, request, **asked):
         assert asked["split"] == "train" and loaded.inspector and loaded.checker
         looks = ["faded", "noisy", "noisy", *[CLEAN] * 7]
-        return [{"correct": i < right[request.guidance], "looks": look} for i, look in enumerate(looks)]
+        return [
+            {"prompt": str(i), "correct": i < right[request.guidance], "looks": look} for i, look in enumerate(looks)
+        ]
 
     monkeypatch.setattr(measure_spoiled, "evaluate", rows)
     monkeypatch.setattr(

@@ -114,7 +114,7 @@ def markdown(lines: Rows, prior: Mapping[str, float] | None, about: Mapping[str,
         f"# DreamBooth with and without masks: the {about['subject']} of tabletop",
         f"Made by `{about['command']}` ({about['finished']}). Five renders of the subject are learned under the name "
         f"“a {NAME} {SUBJECTS[about['subject']].word}”. Whether it is there says the {_judge(about['subject'])}; the rest says "
-        "the checker. n counts the prompts of the subject. Intervals are 95 %: the bootstrap's over prompts, for shares Wilson's "
+        "the checker. n counts the pictures that ask for the subject. Intervals are 95 %: the bootstrap's over prompts, for shares Wilson's "
         "where no prompt comes twice or all pictures are alike; changes against the base model are paired by prompt and "
         "noise. Seconds are steps times what the quickest "
         "tenth of them took at most, so that neither samples nor other programs count.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from maskunet.evaluation.intervals import wilson
+from maskunet.experiments.counted import share, told
 from maskunet.experiments.markdown import markdown_table
 from maskunet.records.disk import whole
 from maskunet.tabletop import checker, data
@@ -47,10 +47,11 @@ def guidance_curve(docs: Path, n: int) -> None:
     for scale in SCALES:
         request = Request(prompt="-", model="tabletop", method="plain", guidance=scale)
         rows = list(evaluate(loaded, request, tasks="all", n=n, seed=GUIDANCE_SEED, split="train"))
-        right = sum(row["correct"] for row in rows)
-        low, high = wilson(right, len(rows))
-        curve.append({"guidance": scale, "n": len(rows), "correct": right / len(rows), "low": low, "high": high})
-        log.info("guidance %g: %.3f (%.3f to %.3f), n = %d", scale, right / len(rows), low, high, len(rows))
+        right = share([row["correct"] for row in rows], [row["prompt"] for row in rows])
+        curve.append(
+            {"guidance": scale, "n": len(rows), "correct": right["value"], "low": right["low"], "high": right["high"]}
+        )
+        log.info("guidance %g: %s, n = %d", scale, told(right), len(rows))
     best = best_scale(curve)
     command = f"python -m maskunet tabletop guidance --n {n}"
     text = json.dumps({"command": command, "best": best, "curve": curve}, indent=1)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskunet import rewards
 from maskunet.evaluation.intervals import wilson
+from maskunet.experiments.counted import share
 from maskunet.experiments.evaluate import evaluate
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.tabletop.measure import GUIDANCE_SEED, best_scale
@@ -143,13 +144,13 @@ def _rewards(n: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
 
 
 def shares(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of judged pictures n, the share correct, and the shares spoiled, at all and by kind, each with its interval."""
-    looks = [row["looks"] for row in rows]
-    counts = {"correct": sum(row["correct"] for row in rows), "spoiled": len(looks) - looks.count(CLEAN)}
-    counts |= {kind: looks.count(kind) for kind in PICTURES}
-    n = len(rows)
-    intervals = {name: wilson(count, n) for name, count in counts.items()}
-    return {"n": n, **{name: count / n for name, count in counts.items()}, "intervals": intervals}
+    """Of judged pictures n, the share correct, and the shares spoiled, at all and by kind, each with its interval over prompts."""
+    asked = {"correct": lambda row: row["correct"], "spoiled": lambda row: row["looks"] != CLEAN}
+    asked |= {kind: lambda row, kind=kind: row["looks"] == kind for kind in PICTURES}
+    prompts = [row["prompt"] for row in rows]
+    found = {name: share([is_so(row) for row in rows], prompts) for name, is_so in asked.items()}
+    intervals = {name: (each["low"], each["high"]) for name, each in found.items()}
+    return {"n": len(rows), **{name: each["value"] for name, each in found.items()}, "intervals": intervals}
 
 
 def _text(found: Mapping[str, Any]) -> str:
