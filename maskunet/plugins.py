@@ -126,9 +126,16 @@ def chosen(presets: Mapping[str, Any], owner: str, preset: str = "", overrides: 
     for key, value in (overrides or {}).items():
         if key not in known:
             raise ValueError(f"{owner} has no setting “{key}”. It has: {', '.join(known)}.")
-        given[key] = _as_text(value) if known[key].kind == "str" else value
+        given[key] = plain(known[key], value)
         check(known[key], given[key])
     return replace(presets[name], **given)
+
+
+def plain(card: FieldCard, value: Any) -> Any:
+    """The value as files hold it: for a text the text, a number of another make, such as NumPy's, as Python's own."""
+    if card.kind == "str":
+        return _as_text(value)
+    return float(value) if isinstance(value, float) else value
 
 
 def _as_text(value: Any) -> Any:

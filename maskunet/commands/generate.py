@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, MethodOptions, UsageError, agree, bar, option
+from maskunet.commands.base import CommandSpec, MethodOptions, UsageError, agree, bar, check_repeats, option
 
 if TYPE_CHECKING:
     from maskunet.models.base import DiffusionModel
     from maskunet.records import Request, Run
 
+# What a repeated run may be told: where it is and goes, and what is put on the model as it was then.
+FREE = ("replay", "out", "weights", "device", "lora", "lora_masks", "embedding", "keep_masks", "yes", "no_base")
 ASK = 0.5e9  # bytes of kept masks above which someone must agree
 
 
@@ -41,6 +43,7 @@ def run(options: Options) -> None:
     if options.replay:
         record = _record(options.replay)
         request = replay.request_of(record)
+        check_repeats(options, FREE, request.model)
         request = replace(request, keep_masks=request.keep_masks or options.keep_masks)
     else:
         more = {"negative_prompt": options.negative_prompt, "keep_masks": options.keep_masks}

@@ -5,11 +5,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, MethodOptions, bar, option
+from maskunet.commands.base import CommandSpec, MethodOptions, bar, check_repeats, option
 
 if TYPE_CHECKING:
     from maskunet.records import Request
     from maskunet.records.video import Motion, Video
+
+# What a repeated video may be told: where it is and goes, and what is put on the model as it was then.
+FREE = ("replay", "out", "weights", "device", "lora", "lora_masks", "embedding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,9 @@ def _asked(options: Options) -> tuple["Request", "Motion", dict[str, Any]]:
     from maskunet.runs.video import folder
 
     if options.replay:
-        return folder.read(options.replay)
+        found = folder.read(options.replay)
+        check_repeats(options, FREE, found[0].model)
+        return found
     given = {each.name: getattr(options, each.name) for each in fields(Motion) if hasattr(options, each.name)}
     motion = Motion(**given, cross_frame=not options.alone)
     return options.request(options.prompt, negative_prompt=options.negative_prompt), motion, {}

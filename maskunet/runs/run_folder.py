@@ -44,8 +44,9 @@ def check_place(folder: Path) -> None:
     """Refuse a folder that holds anything but a run, before hours of work are spent.
 
     Raises:
-        ValueError: `folder` is a file or holds files of another kind.
+        ValueError: `folder` is a file, holds files of another kind, or cannot be replaced.
     """
+    whole.check(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"“{folder.name}” is a file. Give the name of a folder for the run.")
     inside = folder.iterdir() if folder.is_dir() else ()

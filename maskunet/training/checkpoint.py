@@ -24,7 +24,7 @@ MAY_CHANGE = {"constant": ("steps", "epochs", *FREE), "cosine": FREE}
 
 def identity(model: DiffusionModel, spec: RecipeSpec, settings: Settings, about: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed training must share with the one it goes on from."""
-    weights = trained_file.of_unet(model.weights)
+    weights = dict(model.weights)
     return {"recipe": spec.name, "model": model.name, "weights": weights, **about, "settings": asdict(settings)}
 
 
@@ -32,10 +32,14 @@ def claim(out: Path) -> None:
     """Make the folder for a new training, without what a killed one left.
 
     Raises:
-        ValueError: another training is in it.
+        ValueError: another training is in it, or what would be lost.
     """
     if (out / STATE).exists():
         raise ValueError(f"“{out.name}” holds a training. Go on with --resume, or give another folder.")
+    if (out / PART).exists():
+        raise ValueError(f"“{out.name}” holds a trained part already. Give another folder.")
+    if (out / LOG).exists() and not _is_ours(out / LOG):
+        raise ValueError(f"“{out.name}” holds a {LOG} of something else. Give another folder.")
     out.mkdir(parents=True, exist_ok=True)
     whole.tidy(out)
     (out / LOG).unlink(missing_ok=True)
@@ -92,6 +96,10 @@ def load(out: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _agree(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
+    there = before.get("weights", {})
+    if there == trained_file.of_unet(there):  # a training of before all weights were named
+        now = {**now, "weights": trained_file.of_unet(now.get("weights", {}))}
+        before = {**before, "weights": there}
     pairs = {key: (before.get(key), now.get(key)) for key in now if key != "settings"}
     pairs |= {
         key: (before.get("settings", {}).get(key), value)
@@ -103,6 +111,12 @@ def _agree(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None
             raise ValueError(
                 f"“{name}” was trained with another {key}: {there!r}, not {here!r}. Resume with the same one."
             )
+
+
+def _is_ours(log: Path) -> bool:
+    """Whether a log is a training's: one that was killed before its first checkpoint leaves nothing else."""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(200).startswith("step,loss,")
 
 
 def write_log(out: Path, event: TrainEvent) -> None:

@@ -161,7 +161,9 @@ class _Training:
             left = seconds / (self.step - first) * (self.total - self.step)
             if due:
                 self._share_what_is_bad()
-            measured = self._checkpoint() if due else {}
+            # That the minutes were over must not change which part is kept.
+            competes = self.step == self.total or self.step % self.settings.every == 0
+            measured = self._checkpoint(competes) if due else {}
             cut = late and self.step < self.total
             event = TrainEvent(
                 step=self.step, steps=self.total, loss=loss, learning_rate=rate, seconds=seconds,
@@ -299,13 +301,13 @@ class _Training:
             return True
         value = figures[self.objective.best]
         better = value > self.best or self._none_kept
-        self.best = max(value, self.best)
+        self.best = value if value > self.best else self.best  # also where the figure is no number
         return better
 
     @property
     def _none_kept(self) -> bool:
         """Whether the newest part is kept for want of another one, or of a figure to choose by."""
-        return not (self.objective.best and (self.out / checkpoint.PART).exists())
+        return not (self.objective.best and self.kept)
 
     def _averaged(self) -> Any:
         return checkpoint.swapped(self.trained, self.average) if self.average else _nothing()

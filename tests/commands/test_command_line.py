@@ -138,6 +138,18 @@ def test_a_replay_gives_the_same_bytes(judge, tmp_path, source, more):
     assert (first / "result.png").read_bytes() != (tmp_path / "c" / "result.png").read_bytes()
 
 
+@pytest.mark.parametrize("given", [["--seed=5"], ["--method=plain", "--set", "removed=.5"], ["--model=tabletop_web"]])
+def test_a_replay_refuses_what_it_would_not_follow(judge, tmp_path, capsys, given):
+    assert generate(tmp_path / "a", *QUICK, "--no-base") == 0
+    with pytest.raises(SystemExit):
+        generate(tmp_path / "b", "--replay", str(tmp_path / "a" / "run.json"), *given)
+    named = " ".join(dict.fromkeys(word.partition("=")[0] for word in given if word.startswith("--"))).replace(
+        " ", ", "
+    )
+    assert f"--replay makes it as it was; leave out {named}" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
 def test_an_old_run_is_replayed_as_it_was_made_whatever_its_preset_means_now(judge, tmp_path):
     """A run of before: its record does not know the youngest setting, and its preset had other values."""
     asked = ["--method=fk_steering", "--preset=published", "--prompt=a red cube", "--steps=4", "--no-base"]

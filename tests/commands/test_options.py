@@ -40,7 +40,7 @@ def other_value(card, flag):
     if flag.repeat:
         return (flag.read("one=a b"), flag.read("two=c"))
     if card.kind == "tuple":
-        return card.default[:-1] or (*card.default, *card.default) or ("red",)
+        return card.default[:-1] or (*card.default, *card.default) or ((0.5,) if card.name == "rates" else ("red",))
     if flag.metavar == "NAME=VALUES":
         return flag.read("seed=1,2")
     if card.kind == "float" and card.high is not None:
@@ -85,6 +85,7 @@ def test_a_setting_that_is_a_text_stays_as_it_was_written():
         given = dict([key_value(f"name={text}"), key_value(f"rate={'.001' if text == '3' else '1e-3'}")])
         settings = plugins.chosen({"only": Settings()}, "x", overrides=given)
         assert (settings.name, settings.rate) == (text.strip('"'), 0.001)
+        assert (type(settings.name), type(settings.rate)) == (str, float)  # a checkpoint holds no other kinds
         assert json.loads(json.dumps(given))["rate"] == 0.001
 
 

@@ -3,6 +3,7 @@
 import json
 import pickle
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,16 @@ def negative(path):
 
 def no_sites(path):
     rewrite(path, lambda h: about(h, sites=7))
+
+
+def test_a_header_of_more_names_than_tensors_is_refused_before_they_are_multiplied_out(masks):
+    class Many(dict):
+        def __iter__(self):
+            raise AssertionError("nothing is made of them")
+
+    header = {f"999/{site}": {} for site in SITES}
+    with pytest.raises(ValueError, match="not the sites and timesteps"):
+        mask_set._check_header(header, replace(masks, steps=Many.fromkeys(range(10**5))))
 
 
 @pytest.mark.parametrize(

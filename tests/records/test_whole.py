@@ -1,6 +1,7 @@
 """Folders and files are there whole or not at all: an error, a killed program, two programs at once."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from maskunet.experiments import evaluate, picture_folder
 from maskunet.experiments.race import pictures
 from maskunet.records import feature_set
 from maskunet.records.disk import trained_file, untrusted, whole
+from maskunet.runs import run_folder
 from maskunet.training import checkpoint
 from tests.evaluation.test_features import one_set
 from tests.support.killed import every_touch
@@ -42,6 +44,28 @@ def test_an_error_changes_nothing(tmp_path, kind):
         raise OSError("full")
     assert names(tmp_path) == ["a"]
     assert names(place) == [] if kind == "folder" else place.read_text() == "before"
+
+
+def test_a_link_keeps_its_folder_which_gets_what_is_new(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for text in ("draft", "whole"):
+        with whole.folder(tmp_path / "link") as fresh:
+            (fresh / "a").write_text(text)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "a").read_text() == text
+    assert names(tmp_path) == ["link", "real"] and whole.standing(tmp_path / "link") == (tmp_path / "real").resolve()
+
+
+def test_the_folder_that_the_program_runs_in_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in (".", tmp_path, f"../{tmp_path.name}"):
+        with pytest.raises(ValueError, match="where the program runs and cannot be replaced. Give a new one inside it"):
+            run_folder.check_place(Path(place))
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(ValueError, match="“disk” is a disk of its own"), whole.folder(tmp_path / "disk"):
+        pass
+    whole.check(tmp_path / "new")
 
 
 def test_two_programs_may_write_one_file_at_once(tmp_path):

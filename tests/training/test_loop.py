@@ -295,6 +295,48 @@ def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_p
     assert losses(rest) == losses(whole)[1:]
 
 
+def test_minutes_that_are_over_do_not_change_which_part_is_kept(tiny_sd15, tmp_path, monkeypatch):
+    spec, figures = SPECS["mask_generator"], iter([5.0, math.nan, 1.0, 2.0])  # at step 1, where it is cut, 2, 4 and 6
+    monkeypatch.setattr(
+        loop._Training, "_measure", lambda self: ({"figure": next(figures)}, np.zeros((2, 2, 3), np.uint8))
+    )
+    begun = loop._Training.__init__
+
+    def chosen_by_a_figure(self, *given, **more):
+        begun(self, *given, **more)
+        self.objective = SimpleNamespace(best="figure", losses=self.objective.losses, timestep=self.objective.timestep,
+                                         cycle=self.objective.cycle)  # fmt: skip
+
+    monkeypatch.setattr(loop._Training, "__init__", chosen_by_a_figure)
+    chosen = settings(spec, every=2)
+    list(loop.train(tiny_sd15, spec, chosen, Four(), tmp_path, about=ABOUT, minutes=1e-9))
+    run(tiny_sd15, spec, tmp_path, resume=True, every=2)
+    assert json.loads((tmp_path / checkpoint.ABOUT).read_text())["kept"] == 6
+    assert torch.load(tmp_path / checkpoint.STATE, weights_only=True)["best"] == 2.0
+
+
+def test_a_folder_that_holds_something_else_is_refused(tiny_sd15, tmp_path):
+    for name in (checkpoint.PART, checkpoint.LOG):
+        place = tmp_path / name.partition(".")[0]
+        place.mkdir()
+        (place / name).write_text("of something else")
+        with pytest.raises(ValueError, match="Give another folder"):
+            run(tiny_sd15, SPECS["lora"], place)
+        assert (place / name).read_text() == "of something else"
+
+
+def test_another_text_encoder_is_noticed_and_trainings_of_before_go_on(tiny_sd15, tmp_path):
+    spec = SPECS["lora"]
+    run(tiny_sd15, spec, tmp_path, steps=2)
+    other = replace(tiny_sd15, weights={**tiny_sd15.weights, "embedding/mug": "ab"})
+    with pytest.raises(ValueError, match="another weights"):
+        run(other, spec, tmp_path, steps=4, resume=True)
+    about = json.loads((tmp_path / checkpoint.ABOUT).read_text())
+    about["weights"] = {name: digest for name, digest in about["weights"].items() if name.startswith("unet/")}
+    (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about))
+    assert len(run(other, spec, tmp_path, steps=4, resume=True)) == 2
+
+
 def test_a_cosine_is_not_resumed_with_another_length(tiny_sd15, tmp_path):
     spec = SPECS["lora"]
     run(tiny_sd15, spec, tmp_path, course="cosine")

@@ -1,7 +1,7 @@
 """What commands share: options made from a dataclass, the usual options, who agrees, and how progress is told."""
 
 from maskunet.commands.base.agree import agree, answered
-from maskunet.commands.base.options import CommandSpec, Options, UsageError, command_line, option
+from maskunet.commands.base.options import CommandSpec, Options, UsageError, check_repeats, command_line, option
 from maskunet.commands.base.progress import bar, follow, make_folder, resumable
 from maskunet.commands.base.usual import (
     BareModelOptions,
@@ -28,6 +28,7 @@ __all__ = [
     "agree",
     "answered",
     "bar",
+    "check_repeats",
     "comma_separated",
     "command_line",
     "follow",

@@ -211,6 +211,27 @@ def with_parts(options: Options) -> Options:
     return replace(options, **{n: hub_parts.here(v, library.trained, library.default) for n, v in named.items()})
 
 
+def check_repeats(options: Options, free: Collection[str], model: str) -> None:
+    """Refuse what a repeated run would not follow.
+
+    Args:
+        free: the fields that say where and how it is made, and not what. model: which it was made with.
+
+    Raises:
+        UsageError: another option has another value than its default, and `model` than this; names all that have.
+    """
+    usual = {each.name: each.default if each.default is not MISSING else {} for each in fields(options)} | {
+        "model": model
+    }
+    names = [
+        flag.names(card.name)[0]
+        for card, flag in declared(options)
+        if card.name not in free and card.default not in (usual[card.name], "auto")
+    ]
+    if names:
+        raise UsageError(f"--replay makes it as it was; leave out {', '.join(names)}")
+
+
 def command_line(command: str, options: Options, without: Collection[str] = ()) -> str:
     """The command that was given, for a POSIX shell: every option that has a value, folders by their names.
 

@@ -121,17 +121,22 @@ def read_part(
 
 
 def filled(request: Request, spec: MethodSpec, model: DiffusionModel) -> Request:
-    """The request with every `None` and empty name replaced by the value that will be used.
+    """The request with every `None` and empty name replaced by the value that will be used, its settings as files hold them.
 
     Raises:
         ValueError: it asks for LoRA files or embeddings that are not on the model.
     """
     check(request.added, model.added)
+    preset = request.preset or next(iter(spec.presets))
+    known = {card.name: card for card in plugins.cards(spec.presets[preset])} if preset in spec.presets else {}
     return replace(
         request,
+        settings={
+            key: plugins.plain(known[key], value) if key in known else value for key, value in request.settings.items()
+        },
         model=model.name,
         **_added(model),
-        preset=request.preset or next(iter(spec.presets)),
+        preset=preset,
         steps=request.steps or min(model.steps, spec.most_steps or model.steps),
         guidance=model.guidance if request.guidance is None else request.guidance,
     )

@@ -26,13 +26,34 @@ def part(place: Path) -> Iterator[Path]:
 def folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill, which takes the place of `path` at the end; an error changes nothing.
 
+    Where `path` is a link, it takes the place of the folder that the link names.
+
     Raises:
+        ValueError: no other folder can take its place, see `check`.
         OSError: the disk is full, for example.
     """
+    check(path)
+    path = _real(path)
     with _fresh(path, path.parent) as fresh:
         fresh.mkdir()
         yield fresh
         _put_in_place(fresh, path)
+
+
+def check(path: Path) -> None:
+    """Refuse a folder whose place no other can take, before hours of work are spent.
+
+    Raises:
+        ValueError: the program was started in it, or a disk of its own is mounted there.
+    """
+    real = _real(path)
+    if real.is_dir() and (real == _real(Path()) or real.is_mount()):
+        what = "a disk of its own" if real.is_mount() else "where the program runs"
+        raise ValueError(f"The folder “{real.name}” is {what} and cannot be replaced. Give a new one inside it.")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 @contextmanager
@@ -90,6 +111,7 @@ def _settle(earlier: Path) -> None:
 
 def standing(path: Path) -> Path:
     """Where to read a folder: itself, or what was set aside when the program was killed between two names."""
+    path = _real(path)
     earlier = _earlier(path)
     return earlier if earlier.is_dir() and not path.exists() else path
 
