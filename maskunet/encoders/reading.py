@@ -65,8 +65,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"“{path.name}” is no valid JSON ({error}). Correct it or get it again.") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"“{path.name}” is no valid JSON ({error!s:.80}). Correct it or get it again.") from error
     if not isinstance(found, dict):
         raise ValueError(f"“{path.name}” is no JSON object with names and values. Get it again.")
     return found
@@ -90,7 +90,7 @@ def load_frozen(
         exact: parameters whose names begin so are kept in float32.
 
     Raises:
-        ValueError: a key or shape does not fit; says how many and gives one.
+        ValueError: a key or shape does not fit; says how many and gives one. Or a value is no number.
     """
     own = {k: tuple(v.shape) for k, v in network.state_dict().items()}
     given = {k: tuple(v.shape) for k, v in state.items()}
@@ -102,6 +102,8 @@ def load_frozen(
             f"{given.get(key, 'absent')} there and {own.get(key, 'unknown')} here. Check that it is the "
             "right checkpoint."
         )
+    if broken := no_number(state.items()):
+        raise ValueError(f"“{name}” holds values that are no numbers, in `{broken}`. {GET_AGAIN}")
     kinds = {k: torch.float32 if exact and k.startswith(exact) else dtype for k in state}
     network.load_state_dict({k: v.to(device, kinds[k]) for k, v in state.items()}, assign=True)
     if torch.device(device).type == "cpu":

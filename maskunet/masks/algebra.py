@@ -3,8 +3,8 @@
 A weight's rank is its place in the order as a share: the first of four has 1/4, the last 1. The mask at dose a is the
 weights of rank at most a. Each operation is set arithmetic on weights, step by step, and says what order its result has:
 
-    union           by the smaller of both ranks: a weight goes as soon as it goes in one of them
-    intersection    by the larger of both ranks: a weight goes when it has gone in both
+    union           by the smallest of its ranks: a weight goes as soon as it goes in one of them
+    intersection    by the largest of its ranks: a weight goes when it has gone in all
     difference, dose, restriction   as in the first mask
     complement      `held_mask.mixed`, as what a mask keeps has no order
 
@@ -14,7 +14,6 @@ the order of their masks. Dose a of a union without a common weight is the union
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -151,30 +150,28 @@ def _ranks(places: Places) -> np.ndarray:
     return np.arange(1, len(places) + 1) / max(1, len(places))
 
 
-def _pairs(one: Places, other: Places) -> tuple[Places, np.ndarray]:
-    """All weights of both by rank, and whether each comes here for the first time."""
-    places = np.concatenate((one, other))
-    places = places[np.lexsort((places, np.concatenate((_ranks(one), _ranks(other)))))]
-    new = np.zeros(len(places), dtype=bool)
-    new[np.unique(places, return_index=True)[1]] = True
-    return places, new
+def _by_rank(masks: Sequence[Places]) -> Places:
+    """All weights of all of them, each as often as it is in one."""
+    places = np.concatenate(masks)
+    return places[np.lexsort((places, np.concatenate([_ranks(each) for each in masks])))]
 
 
-def _united(one: Places, other: Places) -> Places:
-    places, new = _pairs(one, other)
-    return places[new]
+def _united(*masks: Places) -> Places:
+    places = _by_rank(masks)
+    return places[np.sort(np.unique(places, return_index=True)[1])]  # where each comes for the first time
 
 
-def _shared(one: Places, other: Places) -> Places:
-    places, new = _pairs(one, other)
-    return places[~new]
+def _shared(*masks: Places) -> Places:
+    places = _by_rank(masks)
+    _, back, count = np.unique(places[::-1], return_index=True, return_counts=True)
+    return places[np.sort(len(places) - 1 - back[count == len(masks)])]  # where each comes for the last time
 
 
-def _without(one: Places, other: Places) -> Places:
-    return one[~np.isin(one, other)]
+def _without(one: Places, *others: Places) -> Places:
+    return one[~np.isin(one, np.concatenate(others))]
 
 
-def _together(made: str, masks: Sequence[HeldMask], operation: Callable[[Places, Places], Places]) -> HeldMask:
+def _together(made: str, masks: Sequence[HeldMask], operation: Callable[..., Places]) -> HeldMask:
     """The operation at every timestep that one of the masks has weights for."""
     if len(masks) < 2:
         raise ValueError(f"A {made} needs two masks or more.")
@@ -189,7 +186,7 @@ def _together(made: str, masks: Sequence[HeldMask], operation: Callable[[Places,
     same = [_renumbered(mask, tuple(base.sites)) for mask in masks]
     changing = [mask for mask in same if not mask.static] or same[:1]
     timesteps = sorted({t for mask in changing for t in mask.steps})
-    steps = {t: reduce(operation, [mask.at(t) for mask in same]) for t in timesteps}
+    steps = {t: operation(*[mask.at(t) for mask in same]) for t in timesteps}
     return _made(base, steps, {"made": made, "of": [dict(mask.recipe) for mask in masks]})
 
 

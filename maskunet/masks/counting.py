@@ -94,7 +94,8 @@ def _layout(unet: nn.Module, sites: Sequence[MaskSite]) -> tuple[Tensor, dict[st
 
     The number has room for two bits above: removed at the previous step, and at the first.
     """
-    weights = [unet.get_submodule(site.name).weight.detach().float() for site in sites]
+    layers = [unet.get_submodule(site.name) for site in sites]
+    weights = [getattr(layer, "frozen", layer.weight).detach().float() for layer in layers]
     std = torch.stack([weight.std() for weight in weights])
     kind = torch.int16 if 4 * len(sites) * HISTOGRAM_BINS < 2**15 else torch.int32
     cells = torch.cat(

@@ -33,9 +33,15 @@ class MaskedLinear(nn.Linear):
         self.in_features, self.out_features = original.in_features, original.out_features
         self.register_parameter("weight", original.weight)
         self.register_parameter("bias", original.bias)
+        self._frozen = (original.weight,)  # in a tuple, so that it is no second parameter
         self.train(original.training)
         self.mask: Tensor | None = None
         self.beside = getattr(original, "beside", None)  # of a LoRA that no mask is to touch, see `LinearBeside`
+
+    @property
+    def frozen(self) -> Tensor:
+        """(O, I) the weight without any mask, whatever is folded into `weight`."""
+        return self._frozen[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, ..., I) to (B, N, ..., O); with a mask per sample there must be a token axis N."""
@@ -212,10 +218,11 @@ class MaskedUNet:
                 layer = self._layers[name]
                 layer.mask = None if value is None else value.to(layer.weight.dtype)
             inner = Features(sample, features.time, features.text, features.skips, features.forward_size)
-            made = self._up(index, inner).sample
-            for name in mine:
-                self._layers[name].mask = None  # else what made it would be kept in memory until the next one
-            return made
+            try:  # a recomputation is broken off once it has what the backward pass needs
+                return self._up(index, inner).sample
+            finally:
+                for name in mine:
+                    self._layers[name].mask = None  # else what made it would be kept in memory until the next one
 
         if self.checkpointing and torch.is_grad_enabled():
             sample = checkpoint(block, features.sample, *mine.values(), use_reentrant=False)

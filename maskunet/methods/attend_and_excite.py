@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver
 from maskunet.methods.base.attention import CrossAttentionMaps, gradient_step, map_size
+from maskunet.methods.base.guidance import prompt_half
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
@@ -61,7 +62,7 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
             target = 1 - thresholds[step] if step in thresholds else np.inf
             x_t, loss, moves = excite(x_t, unexcited, float(lengths[step]), target, settings.refinements)
         told = {"loss": loss, "note": "" if step else found.cut}
-        return Prediction(x_t, sampling.plain(x_t, t), [told], moves + 1)
+        return Prediction(x_t, sampling.plain(x_t, t), [told], 1 + moves * prompt_half(sampling.guidance))
 
     yield predict
 

@@ -20,6 +20,7 @@ from maskunet.methods.base import (
     objective,
     start,
 )
+from maskunet.methods.base.guidance import prompt_half
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.records import Request, StepEvent
@@ -50,7 +51,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     pairs, guidance, weights, report, both = start(model, rewards, request, settings)
     judges = rewards.optimizing(weights)
     prompt = text = both.conditional
-    half = 0.5 if guidance.scale > 1 else 1  # what one guidance half counts as
+    half = prompt_half(guidance)
 
     def score(x0: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         image = model.decode(x0, tiny=settings.tiny_decoder)

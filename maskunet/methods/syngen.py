@@ -8,6 +8,7 @@ from torch import Tensor
 
 from maskunet.methods.base import MethodSpec, Predict, Prediction, Sampled, Sampling, Solver
 from maskunet.methods.base.attention import PIECES, CrossAttentionMaps, binding_loss, gradient_step, map_size
+from maskunet.methods.base.guidance import prompt_half
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
 from maskunet.prompts.groups import groups_of
@@ -47,7 +48,7 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
         loss, calls = None, 1
         if step < moves:
             x_t, loss = gradient_step(x_t, unbound, settings.scale)
-            calls += 1
+            calls += prompt_half(sampling.guidance)
         told = {"loss": loss, "note": "" if step else found.cut}
         return Prediction(x_t, sampling.plain(x_t, t), [told], calls)
 

@@ -14,6 +14,7 @@ from maskunet.encoders.text_states import TextStates
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.methods.base import MethodSpec, decoder_part, steps_of
 from maskunet.methods.base.attention import PIECES, CrossAttentionMaps, binding_loss, gradient_step, map_size
+from maskunet.methods.base.guidance import guidance_of, prompt_half
 from maskunet.methods.maskunet_free import method as maskunet_free
 from maskunet.models.base import DiffusionModel
 from maskunet.plugins import setting
@@ -42,24 +43,25 @@ class Settings(maskunet_free.Settings):
 
 def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, settings: Settings) -> Iterator[StepEvent]:
     """Optimize masks on moved latents; one event per update and a final one."""
-    timesteps = [t for t, _ in steps_of(model, request)]
+    timesteps, guidance = [t for t, _ in steps_of(model, request)], guidance_of(model, request, settings)
     # Published code differs: it keeps the first prompt's groups for all later prompts.
     found = locate(groups_of(request.prompt, settings.groups), request.prompt, model.tokenizer)
     size = map_size(model.unet, model.latent_shape[1:])
 
     def move(
         masked: MaskedUNet, step: int, x_t: Tensor, text: TextStates, masks: Mapping[str, Tensor]
-    ) -> tuple[Tensor, int]:
+    ) -> tuple[Tensor, float]:
         if step >= round(settings.moved * len(timesteps)):
             return x_t, 0
         fixed = {name: each.detach() for name, each in masks.items()}
 
         def unbound(x_t: Tensor) -> Tensor:
-            with CrossAttentionMaps(model.unet, size) as maps:
-                masked.decode(masked.encode(x_t, timesteps[step], text.conditional), fixed)
+            masked.decode(masked.encode(x_t, timesteps[step], text.conditional), fixed)
             return binding_loss(maps.mean()[0], found.groups, found.words, settings.pieces)
 
-        return gradient_step(x_t, unbound, settings.scale)[0], 1
+        # On until the gradient is there: with little memory the backward pass computes the attention again.
+        with CrossAttentionMaps(model.unet, size) as maps:
+            return gradient_step(x_t, unbound, settings.scale)[0], prompt_half(guidance)
 
     with closing(maskunet_free.run(model, rewards, request, settings, move)) as events:
         first = next(events)

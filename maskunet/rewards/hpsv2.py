@@ -71,8 +71,11 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype, version: str = 
     small, config = folder / "hpsv2", None
     if not version and (small / "open_clip_config.json").is_file():
         config = read_json(small / "open_clip_config.json").get("model_cfg")
-        if not config:
-            raise ValueError("“open_clip_config.json” has no `model_cfg`, the sizes of the CLIP network.")
+        parts = [config, *(isinstance(config, dict) and [config.get("vision_cfg"), config.get("text_cfg")] or [])]
+        if not all(isinstance(part, dict) for part in parts):
+            raise ValueError(
+                "“open_clip_config.json” has no `model_cfg` with the sizes of the CLIP network's two towers."
+            )
         path = small / "model.safetensors"
     else:
         version = version or next(

@@ -88,7 +88,8 @@ def make_tokenizer(source: Path, vocabulary: int) -> Any:
     from transformers import BertTokenizer
 
     path = source / "vocab.txt"
-    words = path.read_text(encoding="utf-8").rstrip("\n").split("\n") if path.is_file() else []
+    # What is not UTF-8 becomes words that do not fit, and is refused as such.
+    words = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n") if path.is_file() else []
     numbers = {word: number for number, word in enumerate(words)}
     published = vocabulary == FULL_SIZE["vocabulary"]
     placed = all(word in numbers and (not published or numbers[word] == n) for word, n in PUBLISHED_TOKENS.items())

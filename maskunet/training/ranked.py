@@ -140,7 +140,7 @@ def _key(sampling: GuidedSampling, settings: Any, prompts: Sequence[str], reward
     A reward is told from another by its file, one without a file by what it says of one picture of noise.
     """
     model = sampling.model
-    noise = torch.rand((1, 3, model.pixels, model.pixels), generator=torch.Generator().manual_seed(0))
+    noise = torch.rand((1, 3, *model.size), generator=torch.Generator().manual_seed(0))
     others = WeightedRewards({name: part for name, part in rewards.parts.items() if name not in rewards.hashes})
     with torch.no_grad():
         said = others(noise.to(model.device, model.dtype), [prompts[0]])

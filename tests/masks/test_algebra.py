@@ -71,6 +71,15 @@ def same(one, other):
     )
 
 
+@given(MASKS, MASKS, MASKS)
+@EXAMPLES
+def test_the_order_of_several_masks_does_not_matter(a, b, c):
+    for operation in (algebra.union, algebra.intersection):
+        one, other = operation(a, b, c), operation(c, a, b)
+        for t in times(a, b, c):
+            assert np.array_equal(one.at(t), other.at(t))
+
+
 @given(ORDERS, SHARES, SHARES)
 @EXAMPLES
 def test_doses_are_beginnings_and_nested(order, one, other):

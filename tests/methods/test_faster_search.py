@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny
+from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -205,8 +206,13 @@ def test_recomputing_gives_the_same_gradient_through_two_calls_of_the_unet(tiny_
     torch.testing.assert_close(low, plain, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
 @pytest.mark.parametrize("method", ["maskunet_free", "syngen_maskunet"])
-def test_a_run_that_recomputes_is_the_same_run(tiny_sd15, judges, method):
+def test_a_run_that_recomputes_is_the_same_run(tiny_sd15, judges, method, fused, request):
+    if fused:  # as on a GPU
+        before = dict(tiny_sd15.unet.attn_processors)
+        request.addfinalizer(lambda: tiny_sd15.unet.set_attn_processor(before))
+        tiny_sd15.unet.set_attn_processor(AttnProcessor2_0())
     settings = SPECS[method].settings("paper", {"updates": 3})
     plain, low = (run(tiny_sd15, changed(settings, low_memory=low), judges, method=method) for low in (False, True))
     assert [e.loss for e in low] == pytest.approx([e.loss for e in plain], abs=1e-5, nan_ok=True)

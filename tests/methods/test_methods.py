@@ -21,6 +21,7 @@ from maskunet.methods.maskunet_free.method import OFFICIAL, PAPER
 from maskunet.records import Request
 from maskunet.records.disk.hub import MissingWeights
 from maskunet.rewards.base import WeightedRewards
+from tests.support.tiny import tiny_model
 
 # Fewer of what a method does fifty times by default.
 QUICK = {"reno": {"iterations": 3}}
@@ -47,7 +48,7 @@ class Redness:
 
 
 def run(model, name, settings=None, rewards=None, **request):
-    asked = Request(prompt="a red cube", method=name, **{"seed": 3, "steps": 4, **request})
+    asked = Request(method=name, **{"prompt": "a red cube", "seed": 3, "steps": 4, **request})
     chosen = settings or SPECS[name].settings(asked.preset, QUICK.get(name))
     judges = Redness() if rewards is None else rewards
     return list(SPECS[name].run(model, judges, asked, chosen))
@@ -311,6 +312,35 @@ def test_a_reward_that_is_not_a_number_is_said_and_the_run_goes_on(tiny_sd15):
     assert "not a number" in noted[0].note
     assert events[-1].final
     assert math.isfinite(events[-1].rewards["total"])
+
+
+@pytest.mark.parametrize("preset", [PAPER, OFFICIAL], ids=["paper", "official"])
+def test_a_gradient_that_is_not_a_number_moves_no_mask(tiny_sd15, preset):
+    class Steep(Redness):
+        def __call__(self, image, prompts):
+            scores = super().__call__(image, prompts)
+            if self.calls == 2 and image.requires_grad:  # a finite value whose gradient is not
+                moved = image.float() - image.float().detach()
+                scores["total"] = scores["total"] + moved.square().sum((1, 2, 3)).sqrt()
+                scores["image_reward"] = scores["image_reward"] + moved.square().sum((1, 2, 3)).sqrt()
+            return scores
+
+    events = run(tiny_sd15, "maskunet_free", dataclasses.replace(preset, updates=3), Steep())
+    (noted,) = [e for e in events if e.note]
+    assert "The rewards' gradient was not a number at step " in noted.note
+    assert min(e.kept for e in events if e.kept is not None) > 0.5 and events[-1].final
+
+
+def test_masks_that_are_folded_are_counted_on_the_frozen_weights(tmp_path):
+    model = tiny_model(tmp_path / "own")  # nobody has counted its weights yet
+    knocked = run(model, "knock_out", SPECS["knock_out"].settings("", {"what": "block1.cross.v"}))
+    random = run(model, "random_mask")
+    first, second = (next(e.stats for e in events if e.stats) for events in (knocked, random))
+    true = [float(model.unet.get_submodule(name).weight.std()) for name in first.sites]
+    for stats in (first, second):
+        assert stats.std == pytest.approx(true, rel=1e-4)
+    (out,) = {tuple(row > 0) for row in first.histogram[0][first.histogram[0].sum(1) > 0]} or [()]
+    assert sum(out) > 5  # removed weights lie where they were, not all at zero
 
 
 def test_masks_are_collected_only_if_asked_for(tiny_sd15):

@@ -125,12 +125,12 @@ def test_the_model_is_bit_equal_after_a_run_a_stop_and_an_error(tiny_sd15, name)
         ("fk_steering", {"particles": 3, "at_once": 3}, 12, 24),
         ("freeu", {}, 4, 8),
         ("pag", {}, 6, 12),
-        ("syngen", {}, 6, 10),  # 2 of 4 steps are moved, each with a call for the prompt's half alone
+        ("syngen", {}, 5, 10),  # 2 of 4 steps are moved, each with half a call, for the prompt alone
         ("syngen", {"moved": 0.0}, 4, 8),
         # 2 of 4 steps are moved: the first reaches its threshold at once, the second does not.
-        ("attend_and_excite", {"refinements": 1}, 7, 11),
+        ("attend_and_excite", {"refinements": 1}, 6, 11),
         # At each of 4 steps two updates, each with a move of the prompt's half.
-        ("syngen_maskunet", {"early_steps": 0, "updates": 2, "use_updated": False}, 16, 24),
+        ("syngen_maskunet", {"early_steps": 0, "updates": 2, "use_updated": False}, 12, 24),
     ],
 )
 def test_calls_are_those_that_were_made(tiny_sd15, name, settings, calls, samples):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import save_file
 
 from maskunet.library.export import export
 from maskunet.library.library import Library
@@ -14,7 +15,7 @@ from maskunet.masks import fold, held
 from maskunet.masks.masked_unet import MaskedUNet
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
-from maskunet.models.base import from_folder, lora
+from maskunet.models.base import fine_tuned, from_folder, lora
 from maskunet.models.base.dressed import dressed
 from maskunet.models.base.single_file.kinds import UNET
 from maskunet.models.base.single_file.names import originals
@@ -263,6 +264,11 @@ def test_a_whole_fine_tuned_unet_would_take_the_loras_place(model, files):
     on = dressed(model, Added((("kohya", 0.7),)), given, [])
     with pytest.raises(ValueError, match="would take the LoRA's place"):
         drawn(on, "fine_tuned", training="tiny")
+    others = files["kohya"].with_name("dpo.safetensors")
+    save_file({name: value.contiguous() for name, value in model.unet.state_dict().items()}, others)
+    with pytest.raises(ValueError, match="would take the LoRA's place"):
+        fine_tuned.load(others, model.unet, on.weights)
+    assert fine_tuned.load(others, model.unet, model.weights) is not model.unet
 
 
 # What is refused

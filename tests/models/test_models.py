@@ -27,6 +27,7 @@ from maskunet.models import SPECS
 from maskunet.models.base import ModelSpec, from_folder
 from maskunet.records import Request
 from maskunet.records.disk.hub import MissingWeights
+from tests.methods.test_methods import Redness
 from tests.support.tiny import tiny_decoder, tiny_sd_folder
 
 CPU = torch.device("cpu")
@@ -287,8 +288,14 @@ def test_a_schedule_that_ends_in_nothing_but_noise_is_sampled_as_diffusers_does(
 def test_pictures_have_the_size_of_the_configuration(folder, size, shape):
     rewritten(folder, "unet", sample_size=size)
     request = Request(prompt="a red cube", seed=1, steps=1)
-    *_, last = METHODS["plain"].run(load(folder), Zero(), request, METHODS["plain"].settings())
+    model = load(folder)
+    *_, last = METHODS["plain"].run(model, Zero(), request, METHODS["plain"].settings())
     assert last.image.shape == shape
+    if size:
+        *_, last = METHODS["maskunet_free"].run(
+            model, Redness(), request, METHODS["maskunet_free"].settings("improved")
+        )
+        assert last.image.shape == shape
 
 
 @pytest.mark.parametrize(("part", "told"), [("vae", "The decoder (VAE) gave NaN"), ("unet", "The U-Net gave NaN")])

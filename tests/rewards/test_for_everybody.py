@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from maskunet.experiments import judges
 from maskunet.library import download
@@ -163,7 +164,9 @@ def test_a_record_says_which_embedded_rewards_scored_it(tiny_sd15):
     [
         (torch.zeros(1, 1, 8, 8), "a", r"must be \(B, 3, H, W\) of floats in \[0, 1\], not \(1, 1, 8, 8\) of float32"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "a", "not .* of uint8"),
-        (torch.full((1, 3, 8, 8), 255.0), "a", "values up to 255; allowed is 0 to 1"),
+        (torch.full((1, 3, 8, 8), 255.0), "a", "values from 255 to 255; allowed is 0 to 1"),
+        (torch.linspace(-1, 1, 192).view(1, 3, 8, 8), "a", "values from -1 to 1; allowed is 0 to 1"),
+        (torch.full((1, 3, 8, 8), torch.nan), "a", "values from nan to nan; allowed is 0 to 1"),
         (torch.zeros(2, 3, 8, 8), ["a"], "2 pictures and 1 prompts were given"),
         ([], "a", "0 pictures and 0 prompts were given"),
         ([np.zeros((8, 8))], "a", "not ndarray"),
@@ -173,6 +176,30 @@ def test_a_record_says_which_embedded_rewards_scored_it(tiny_sd15):
 def test_what_is_no_picture_is_refused(given, prompts, says, tiny_hpsv2):
     with pytest.raises(ValueError, match=says):
         tiny_hpsv2(given, prompts)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    folder = write_small(tmp_path)
+    file = folder / "hpsv2" / "model.safetensors"
+    tensors = load_file(file)
+    next(iter(tensors.values())).mul_(torch.nan)
+    save_file(tensors, file)
+    with pytest.raises(ValueError, match="“model.safetensors” holds values that are no numbers"):
+        load("hpsv2", folder=folder, device="cpu")
+
+
+def test_a_reward_gives_one_number_for_each_picture():
+    column = WeightedRewards({"mine": (lambda image, prompts: image.mean((1, 2, 3))[:, None], 1.0)})
+    with pytest.raises(ValueError, match=r"The reward mine gave \(2, 1\) for 2 pictures; it must give one number each"):
+        column(torch.zeros(2, 3, 8, 8), ["a", "b"])
+
+
+def test_a_judge_has_its_whole_scale_in_half_precision(judge_folder):
+    exact, half = (
+        load("clip_h", folder=judge_folder, device="cpu", dtype=dtype).reward.scale
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert half == pytest.approx(float(exact), rel=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,11 @@ class Guidance:
         return 0.5 if self.scale > 1 and t not in self.guided else 1.0
 
 
+def prompt_half(guidance: Guidance) -> float:
+    """What a call for the prompt alone counts as, such as one whose gradient moves the latents."""
+    return 0.5 if guidance.scale > 1 else 1.0
+
+
 def guidance_of(model: DiffusionModel, request: Request, settings: Solver) -> Guidance:
     """The request's scale, else the model's, in the settings' interval.
 

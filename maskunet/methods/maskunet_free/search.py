@@ -26,7 +26,7 @@ from maskunet.rewards import SPECS
 from maskunet.rewards.base import Shift, shifted_views, shifts
 
 # (masked U-Net, step, x_t, text states of both guidance halves, masks) -> the latents to go on with, and the U-Net calls it took.
-Move = Callable[[MaskedUNet, int, Tensor, TextStates, Mapping[str, Tensor]], tuple[Tensor, int]]
+Move = Callable[[MaskedUNet, int, Tensor, TextStates, Mapping[str, Tensor]], tuple[Tensor, float]]
 
 
 def stay(masked: MaskedUNet, step: int, x_t: Tensor, *others: object) -> tuple[Tensor, int]:
@@ -55,7 +55,7 @@ class Look(NamedTuple):
 
     Attributes:
         masks: by site name. x0: what they predict, and `image`, decoded. gradients: of the loss by the logits, or none.
-        scored: the rewards by name. told: the loss, their scores and the share of weights that each mask keeps.
+        scored: the rewards by name. told: the loss, the sum of its gradients, their scores and the share of weights that each mask keeps.
     """
 
     masks: dict[str, Tensor]
@@ -124,10 +124,11 @@ class Search:
             if moves:
                 for logits, gradient in zip(self.logits.values(), look.gradients, strict=True):
                     logits.grad = gradient
-            value, told, kept = _read(look)
-            if not math.isfinite(value):
-                note = f"A reward was not a number at step {step + 1}, update {update}; kept the best mask so far."
-            best = not note and (chosen is None or not settings.keep_best or value < lowest)
+            value, slope, told, kept = _read(look)
+            best = math.isfinite(value) and (chosen is None or not settings.keep_best or value < lowest)
+            if not (math.isfinite(value) and math.isfinite(slope)):
+                what = "The rewards' gradient" if math.isfinite(value) else "A reward"
+                note = f"{what} was not a number at step {step + 1}, update {update}; kept the best mask so far."
             if best or chosen is None:
                 chosen, lowest = self._kept(given, look), value
             yield self.report(
@@ -172,8 +173,7 @@ class Search:
             alpha, sigma = torch.tensor(self.model.schedule.alpha_sigma(t)).to(x_t.device).unbind()
         else:
             features, alpha, sigma = last.features, last.alpha, last.sigma
-        edge = self.model.pixels
-        drawn = shifts((1, 3, edge, edge), self.generator, self.settings.views - 1, x_t.device, x_t.dtype)
+        drawn = shifts((1, 3, *self.model.size), self.generator, self.settings.views - 1, x_t.device, x_t.dtype)
         return Given(z_t, features, alpha, sigma, noise, drawn)
 
     def _noise(self) -> dict[str, Tensor]:
@@ -210,7 +210,9 @@ class Search:
         gradients = torch.autograd.grad(loss, list(self.logits.values())) if moves else ()
         masks = {name: each.detach() for name, each in masks.items()}
         kept = (each.float().mean()[None] for each in masks.values())
-        told = torch.cat([each.detach() for each in (loss[None], *scores.values(), *kept)])
+        # A sum is a number where all gradients are; a mask moved by one that is not would remove everything.
+        slope = torch.stack([each.sum() for each in gradients]).sum() if moves else torch.zeros_like(loss)
+        told = torch.cat([each.detach() for each in (loss[None], slope[None], *scores.values(), *kept)])
         return Look(masks, x0.detach(), image.detach(), tuple(scores), told, gradients)
 
     def _kept(self, given: Given, look: Look) -> Chosen:
@@ -220,11 +222,11 @@ class Search:
         return tree_map(torch.clone, found) if replayed else found
 
 
-def _read(look: Look) -> tuple[float, dict[str, float], dict[str, float]]:
-    """The loss, the scores and the kept shares by site as numbers: an update's one wait for the device."""
-    loss, *others = look.told.tolist()
+def _read(look: Look) -> tuple[float, float, dict[str, float], dict[str, float]]:
+    """Loss, sum of gradients, scores, and kept shares by site as numbers: an update's one wait for the device."""
+    loss, slope, *others = look.told.tolist()
     scores, kept = others[: len(look.scored)], others[len(look.scored) :]
-    return loss, dict(zip(look.scored, scores, strict=True)), dict(zip(look.masks, kept, strict=True))
+    return loss, slope, dict(zip(look.scored, scores, strict=True)), dict(zip(look.masks, kept, strict=True))
 
 
 def negative_reward(aim: Tensor, scores: Mapping[str, Tensor], weights: Mapping[str, float], hinge: float) -> Tensor:

@@ -61,7 +61,7 @@ def about(path: Path) -> About:
         for found in (header.shapes, header.types)
     )  # of masks that learned with a word, the word
     names = BOTH if {*shapes} == {*BOTH} else tuple(shapes)[:1]
-    if len(names) != len(shapes) or not all(len(shape) in (1, 2) for shape in shapes.values()):
+    if not shapes or len(names) != len(shapes) or not all(len(shape) in (1, 2) for shape in shapes.values()):
         what = next((what for what, is_it in FOREIGN.items() if is_it(shapes)), "something else").partition(",")[0]
         what = "a whole model" if any(key.startswith(UNET) for key in shapes) else what
         raise ValueError(f"{header.file} is no embedding but {what}.")

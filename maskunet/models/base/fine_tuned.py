@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from maskunet.encoders.reading import no_number
@@ -49,19 +50,24 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
     Raises:
         ValueError: the file is damaged, or was made for another base model.
     """
-    if unet_of_others.is_one(path):
-        return _of_others(path, unet)
-    known = about(path)
+    others = unet_of_others.is_one(path)
+    bare = {name: value for name, value in (weights or {}).items() if not name.startswith(trained_file.LORA)}
+    known = {"kind": "full", "weights": trained_file.of_unet(bare)} if others else about(path)
     if weights is not None:
-        trained_file.check_base(path, known, weights, WHAT)
+        if not others:
+            trained_file.check_base(path, known, weights, WHAT)
         if known["kind"] == "full" and trained_file.of_unet(weights) != known["weights"]:
             raise ValueError(
                 f"The {WHAT} “{path.stem}” is a whole U-Net and would take the LoRA's place. Leave the LoRA out, or take a "
                 "fine-tuned LoRA."
             )
+    if others:
+        return _of_others(path, unet)
     try:
         tuned = _copied(unet)
         {"lora": _merge, "full": _replace}[known["kind"]](tuned, path)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:
         raise ValueError(
             f"The {WHAT} “{path.stem}” does not fit this U-Net: it was made for another one, or it is damaged. "

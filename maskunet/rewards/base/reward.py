@@ -137,7 +137,7 @@ class WeightedRewards:
         of zeros.
 
         Raises:
-            ValueError: not one prompt per picture.
+            ValueError: not one prompt per picture, or a reward that gives something else than a score each.
         """
         if len(image) != len(prompts):
             raise ValueError(
@@ -149,6 +149,10 @@ class WeightedRewards:
         for name, (reward, _) in self._parts.items():
             with nullcontext() if self._optimized[name] or not weighted else torch.no_grad():
                 scores[name] = reward(image, prompts)
+            if scores[name].shape != (len(image),):
+                raise ValueError(
+                    f"The reward {name} gave {tuple(scores[name].shape)} for {len(image)} pictures; it must give one number each."
+                )
         scores["total"] = sum(weight * scores[name] for name, (_, weight) in self._parts.items())
         return scores
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from maskunet.encoders.pixels import from_uint8
 from maskunet.rewards.base.reward import Reward
 
-ABOVE = 2.0  # no picture in [0, 1] has a value beyond it, whatever a resize or a decoder has added
+BELOW, ABOVE = -0.5, 2.0  # no picture in [0, 1] has a value beyond them, whatever a resize or a decoder has added
 
 
 class Scorer:
@@ -73,8 +73,9 @@ def _checked(pictures: Tensor) -> Tensor:
             f"A tensor of pictures must be (B, 3, H, W) of floats in [0, 1], not {tuple(pictures.shape)} of "
             f"{str(pictures.dtype).removeprefix('torch.')}."
         )
-    if float(pictures.detach().max()) > ABOVE:
-        raise ValueError(f"The pictures have values up to {float(pictures.detach().max()):g}; allowed is 0 to 1.")
+    low, high = torch.stack(pictures.detach().aminmax()).tolist()
+    if not (low >= BELOW and high <= ABOVE):  # also where one is no number
+        raise ValueError(f"The pictures have values from {low:g} to {high:g}; allowed is 0 to 1.")
     return pictures
 
 

@@ -29,10 +29,11 @@ class TwoTowers:
     sha256 = ""
 
     def __init__(self, network: nn.Module, tokenizer: Any, device: torch.device, dtype: torch.dtype):
-        self.network, self.tokenizer, self.device, self.dtype = network, tokenizer, device, dtype
+        scale = network.logit_scale.float().exp()  # before the cast: bfloat16 makes 99 of 100
+        self.network, self.tokenizer, self.device, self.dtype = network.to(dtype), tokenizer, device, dtype
         self.size = network.config.vision_config.image_size
         self.length = network.config.text_config.max_position_embeddings
-        self.scale = network.logit_scale.float().exp()
+        self.scale = scale
         self._text = PromptCache(self._encode)
 
     def __call__(self, image: Tensor, prompts: list[str]) -> Tensor:
@@ -72,7 +73,7 @@ def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype, word
     again = f"Get it again: python -m maskunet download {name} --yes"
     if not weights.is_file():  # transformers would look for a pickle
         raise MissingWeights(f"“{WEIGHTS}” of {name} is missing. {again}")
-    network = from_folder(CLIPModel, own, device).to(dtype)
+    network = from_folder(CLIPModel, own, device)
     if not any((own / file).is_file() for file in (WORDS, "tokenizer.json")):
         own = snapshot(words, file=WORDS) if words else None
         if own is None:

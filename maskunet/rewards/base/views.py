@@ -23,7 +23,7 @@ def shifts(
     Args:
         generator: on the CPU.
     """
-    drawn, reach = [], max(1, shape[-1] // 32)
+    drawn, reach = [], max(1, min(shape[-2:]) // 32)
     for _ in range(count):
         moved = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
         order = (torch.arange(n).roll(by).to(device) for n, by in zip(shape[-2:], moved, strict=True))
