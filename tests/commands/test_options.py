@@ -16,6 +16,7 @@ from maskunet.commands.base import CommandSpec, UsageError, command_line, key_va
 from maskunet.commands.base.options import declared
 from maskunet.commands.base.usual import MAX_SEED
 from maskunet.methods import SPECS as METHODS
+from maskunet.runs.command_line import written
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +60,11 @@ def test_no_option_is_forgotten_in_the_line_that_is_written(name, monkeypatch):
     words = shlex.split(command_line(name, options))
     assert words[:4] == ["python", "-m", "maskunet", name]
     assert given(words[3:], monkeypatch) == options
+
+
+def test_only_numbers_lose_a_zero_behind_the_point_in_the_line_that_is_written():
+    line = written("race", {"methods": ("maskunet_trained:v1.0", "plain"), "rates": (1.0, 0.5, 2), "of": ["v2.0"]})
+    assert line == "python -m maskunet race --methods=maskunet_trained:v1.0,plain --rates=1,0.5,2 --of=v2.0"
 
 
 def test_what_is_left_out_has_its_default_and_places_are_not_told(monkeypatch):
