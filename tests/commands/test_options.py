@@ -41,7 +41,7 @@ def other_value(card, flag):
     if flag.repeat:
         return (flag.read("one=a b"), flag.read("two=c"))
     if card.kind == "tuple":
-        return card.default[:-1] or (*card.default, *card.default) or ("red",)
+        return card.default[:-1] or (*card.default, *card.default) or flag.read("0.5,1.0")
     if flag.metavar == "NAME=VALUES":
         return flag.read("seed=1,2")
     if card.kind == "float" and card.high is not None:
