@@ -137,6 +137,18 @@ def test_prompts_come_from_a_file_where_files_may_be_read(tmp_path):
         cells(("prompt", f"@{tmp_path / 'none.txt'}"), may_read=True)
 
 
+@pytest.mark.parametrize(("name", "text"), [("kind", "iid\nfenêtre"), ("prompt", "a cube\na café")])
+def test_a_file_of_values_is_utf_8_with_or_without_a_mark_and_others_are_told(tmp_path, name, text):
+    path = tmp_path / "some.txt"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError) as refused:
+        cells((name, f"@{path}"), request=MASKED, may_read=True)
+    assert str(refused.value) == "Line 2 of “some.txt” is no UTF-8 text. Save the file as UTF-8."
+    path.write_bytes(b"\xef\xbb\xbf" + b"iid\r\nmagnitude\r\n")
+    found = cells((name, f"@{path}"), request=MASKED, may_read=True).cells
+    assert [{**cell.settings, "prompt": cell.prompt}[name] for cell in found] == ["iid", "magnitude"]
+
+
 def test_whatever_is_given_as_an_axis_ends_in_cells_or_in_a_clear_sentence():
     names = st.sampled_from(["seed", "prompt", "steps", "guidance", "method", "removed", "preset", "model", "magic"])
     pieces = st.sampled_from(
