@@ -196,6 +196,10 @@ def test_a_dry_run_asks_nobody_and_its_card_may_be_changed_before_the_upload(hub
     assert said(capsys, *push_light, "--yes")[0] == 0
     pushed = hub.repos["anna/tabletop-light"]["README.md"].decode()
     assert pushed.endswith("My own words.\n") and "OWNER" not in pushed and "hf://anna/tabletop-light" in pushed
+    card.write_bytes("Mes propres mots, né hier.\n".encode("latin-1"))
+    code, told = said(capsys, *push_light, "--dry-run")
+    assert (code, told) == (2, "Line 1 of “README.md” is no UTF-8 text. Save the file as UTF-8.\n")
+    card.write_text(pushed)
     told = said(capsys, *push_light, "--to", "anna/other", "--yes")[1]
     assert "names another place than anna/other" in told and "anna/other" not in hub.repos
     assert (
