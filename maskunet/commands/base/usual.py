@@ -21,7 +21,7 @@ MASKED = "under a LoRA, masks act on the weights with it, merged, or on the base
 EMBEDDING = "an embedding (textual inversion) to read in prompts, under another token if one follows; up to four"
 
 
-def seed_option(default: int = 0, help: str = "") -> Any:  # noqa: A002
+def seed_option(default: int | None = 0, help: str = "") -> Any:  # noqa: A002
     """A seed; for -1 one is drawn, and told at once."""
     about = f"{help}; -1 draws one" if help else "-1 draws one"
     return option(default, about, low=0, high=MAX_SEED, read=_seed)
