@@ -236,6 +236,35 @@ def test_bad_pictures_are_skipped_counted_and_replaced(tmp_path):
     assert feed.examples["damaged picture"] == "1.png" and feed.examples["no caption"] == "2.png"
 
 
+def test_pictures_may_be_links_and_names_may_not_lead_out_of_the_folder(tmp_path):
+    from PIL import Image
+
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "pictures"
+    elsewhere.mkdir()
+    (folder / "more").mkdir(parents=True)
+    for number in range(3):
+        Image.new("RGB", (16, 16), (80 * number, 0, 0)).save(elsewhere / f"{number}.png")
+    (folder / "0.png").symlink_to(elsewhere / "0.png")
+    (folder / "more" / "1.png").symlink_to(elsewhere / "1.png")
+    (folder / "linked").symlink_to(elsewhere)
+    inside = ["0.png", "more/1.png", "linked/2.png", str(folder / "0.png")]
+    outside = [
+        "../elsewhere/0.png",
+        str(elsewhere / "0.png"),
+        "more/../../elsewhere/0.png",
+        "linked/../0.png",
+        "",
+        "..",
+    ]
+    rows = [json.dumps({"file_name": name, "text": name or "none"}) for name in (*inside, *outside)]
+    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    pairs = Folder(folder, 16)
+    assert [pairs(number, 0).image[0, 0, 0] for number in range(4)] == [0, 80, 160, 0]
+    for number in range(4, len(pairs)):
+        with pytest.raises(ValueError, match="^no file name within the folder$"):
+            pairs(number, 0)
+
+
 def test_each_epoch_shows_every_picture_once():
     feed = Feed(Four(), seed=3)
     epochs = [[feed(4 * epoch + place).caption for place in range(4)] for epoch in range(3)]
