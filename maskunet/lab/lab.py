@@ -196,7 +196,8 @@ class Lab(KeptMasks):
         from maskunet.runs.grid.made import MadeGrid
         from maskunet.runs.grid.make import make
 
-        given = tuple((name, values) for name, _, values in (each.partition("=") for each in (x, y, z) if each))
+        axes = (self._here(each).partition("=") for each in (x, y, z) if each)
+        given = tuple((name, values) for name, _, values in axes)
         wanted = GridRequest(request=self._request(prompt, asked), axes=given)
         planned = grid(wanted, self.methods, may_read=True)
         place = tempfile.TemporaryDirectory(prefix="maskunet-grid-") if out is None else None
@@ -253,7 +254,7 @@ class Lab(KeptMasks):
             raise ValueError(f"n is {n}; allowed is 1 or more.")
         chosen = entrant(self._here(method), self.methods)
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
-        request = replace(request, settings={**(settings or {}), **chosen.named()})
+        request = replace(request, settings={**self._here(settings or {}), **chosen.named()})
         judges = {"checker": checker.load(CHECKER), "inspector": inspector.load(INSPECTOR)}
         rows = evaluate.evaluate(
             Loaded(model=self.model, rewards=self.rewards, **judges),

@@ -96,6 +96,11 @@ class BareModelOptions(DeviceOptions):
     model: str = option("auto", f"base model: {MODELS}; auto takes the best one here")
     weights: Path | None = option(None, "a .safetensors file, a Stable Diffusion folder, or OWNER/NAME", metavar="PATH")
 
+    @property
+    def bases(self) -> tuple[tuple[str, Path | None], ...]:
+        """The base models whose trained parts are named, each with its weights."""
+        return ((self.model, self.weights),)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AddedOptions(DeviceOptions):
