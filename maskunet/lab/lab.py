@@ -289,7 +289,7 @@ class Lab(KeptMasks):
             data: "tabletop", or a folder of pictures with captions, or a Parquet file with image and text.
             latents: folder of cached latents of the tabletop scenes.
             minutes: save and end after so long.
-            resume: go on with the training in `out`.
+            resume: go on with the training in `out`; one that has had all its steps has no event.
 
         Raises:
             ValueError: an unknown recipe, preset or setting, or data that cannot be used.
