@@ -94,6 +94,15 @@ def test_a_setting_that_is_a_text_stays_as_it_was_written():
         assert json.loads(json.dumps(given))["rate"] == 0.001
 
 
+@pytest.mark.parametrize("value", ["[" * 200_000, '{"a":' * 200_000, "[" * 990 + "]" * 990, "9" * 5000, "{", "nan["])
+def test_a_value_that_is_no_json_that_can_be_read_is_a_text(value, capsys):
+    name, found = key_value(f"a={value}")
+    assert name == "a" and (found == value or isinstance(found, list))
+    assert registry.main(["generate", "--prompt=x", "--method=plain", "--out=o", f"--set=second_order={value}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("The setting second_order ") and told.count("\n") == 1
+
+
 def test_every_seed_of_a_command_takes_what_a_request_takes():
     assert MAX_SEED == records.MAX_SEED
     kinds = [spec.options for spec in SPECS.values()]

@@ -66,7 +66,7 @@ def key_value(text: str) -> tuple[str, Any]:
         return name, _Written(value)
     try:
         return name, json.loads(value, parse_float=_Written)
-    except ValueError:
+    except (ValueError, RecursionError):  # which is how deep brackets end
         return name, value
 
 
