@@ -208,11 +208,6 @@ class AlternatingFeed:
             self._feeds[which].bad[index] = why
 
     @property
-    def skipped(self) -> Mapping[str, int]:
-        """See `Feed.skipped`."""
-        return self._feeds[0].skipped + self._feeds[1].skipped
-
-    @property
     def examples(self) -> Mapping[str, str]:
         """See `Feed.examples`."""
         return {**self._feeds[1].examples, **self._feeds[0].examples}

@@ -1,5 +1,6 @@
 """The training loop on small models: it learns, it goes on where it was, and it leaves the base alone."""
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -311,6 +312,32 @@ def test_the_loss_on_held_out_pictures_is_compared_with_the_base_models(tiny_sd1
     moved = run(tiny_sd15, spec, tmp_path / "moved", pairs=Many(), learning_rate=1e-2, steps=30, every=30)
     figures = moved[-1].figures
     assert figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0  # one color each is soon learned
+
+
+class WithBad(Many):
+    """Of the forty pictures every third is damaged."""
+
+    def __call__(self, index, draw):
+        if index % 3 == 0:
+            raise ValueError("damaged picture")
+        return super().__call__(index, draw)
+
+
+def test_what_was_left_out_before_a_resumption_still_counts(tiny_sd15, tmp_path):
+    def skipped(name):
+        with (tmp_path / name / checkpoint.LOG).open() as file:
+            return [int(row["skipped"]) for row in csv.DictReader(file)]
+
+    spec, how = SPECS["lora"], {"every": 2, "pairs": WithBad()}
+    whole = run(tiny_sd15, spec, tmp_path / "whole", steps=4, **how)
+    run(tiny_sd15, spec, tmp_path / "half", steps=2, **how)
+    half = run(tiny_sd15, spec, tmp_path / "half", steps=4, resume=True, **how)
+    assert skipped("half") == skipped("whole") and skipped("whole")[0] < skipped("whole")[-1]
+    assert half[-1].skipped == whole[-1].skipped and half[-1].examples == whole[-1].examples
+    state = torch.load(tmp_path / "half" / checkpoint.STATE, weights_only=True)
+    older = {name: value for name, value in state.items() if name not in ("bad", "examples")}
+    torch.save(older, tmp_path / "half" / checkpoint.STATE)
+    assert run(tiny_sd15, spec, tmp_path / "half", steps=5, resume=True, **how)[-1].step == 5
 
 
 def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_path):
