@@ -207,6 +207,30 @@ def places(paths):
     return {f"{file}: {found.group()}" for file, text in texts.items() if (found := MACHINE.search(text))}
 
 
+TEXT_MODE = re.compile("[rwax]t?[+]?|[+]")
+
+
+def says_no_encoding(call):
+    """Whether a call reads or writes a text as the machine's locale has it, which loses or refuses what people write."""
+    if not isinstance(call.func, ast.Attribute | ast.Name) or any(each.arg == "encoding" for each in call.keywords):
+        return False
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
+    if called == "open":
+        modes = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        return not call.args or any(map(TEXT_MODE.fullmatch, modes))
+    return len(call.args) < {"read_text": 1, "write_text": 2}.get(called, 0)
+
+
+def test_every_text_is_read_and_written_in_the_same_encoding_on_every_machine():
+    texts = {name(p): text for p in CODE if re.search(r"(_text|open)\(", text := p.read_text(encoding="utf-8"))}
+    calls = [(file, each) for file, text in texts.items() for each in ast.walk(ast.parse(text))]
+    assert [(file, c.lineno) for file, c in calls if isinstance(c, ast.Call) and says_no_encoding(c)] == []
+    wrong = ("p.read_text()", "p.write_text('x')", "p.open()", "p.open('a')", "open('x', 'w')", "p.open(newline='')")
+    right = ("p.read_text('utf-8')", "p.write_text('x', encoding='utf-8')", "p.open('rb')", "page.open(run)")
+    found = [says_no_encoding(ast.parse(each, mode="eval").body) for each in (*wrong, *right)]
+    assert found == [True] * len(wrong) + [False] * len(right)
+
+
 def test_no_code_and_no_document_names_a_place_on_somebodys_machine():
     paths = written(".py", ".md", ".toml", ".txt", ".css", ".yml")
     assert {ROOT / "app.py", ROOT / "README.md", ROOT / "requirements.txt", *CODE} <= set(paths)

@@ -74,7 +74,7 @@ def machine(device: "torch.device") -> str:
     from maskunet.machine import device_name
 
     about = Path("/proc/cpuinfo")
-    names = about.read_text().splitlines() if about.is_file() else []
+    names = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
     named = (line.partition(":")[2].strip() for line in names if line.startswith("model name"))
     return f"{device_name(device)}; {next(named, platform.processor() or platform.machine())}"
 

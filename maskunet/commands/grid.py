@@ -3,6 +3,7 @@
 import shutil
 import sys
 from argparse import ArgumentTypeError
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maskunet.commands.base import (
     BatchOptions,
     CommandSpec,
+    MethodOptions,
     UsageError,
     agree,
     bar,
@@ -19,9 +21,11 @@ from maskunet.commands.base import (
     resumable,
     seed_option,
 )
+from maskunet.commands.base.usual import METHODS
 
 if TYPE_CHECKING:
     from maskunet.library.library import Library
+    from maskunet.runs.entrant import Entrant
     from maskunet.runs.grid.made import MadeGrid
 
 ASK = 500  # cells above which time and disk are told first, and somebody must agree
@@ -49,7 +53,9 @@ class Options(BatchOptions):
     z: str | None = option(None, "a panel each", metavar="NAME=VALUES", read=axis, trained=True)
     prompt: str | None = option(None, "of all cells, where no axis has it")
     negative_prompt: str = option("", "what to steer away from")
-    seed: int = seed_option()
+    # Without a default, so that one that is given beside an axis is told from none.
+    method: str | None = option(None, f"{METHODS}; {MethodOptions.method} if left out")
+    seed: int | None = seed_option(None, f"{MethodOptions.seed} if left out")
     batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)
     yes: bool = option(False, f"agree to the time and the disk that more than {ASK} cells take")
     out: Path = option(writes="folder", help="folder for cells/, the sheet and the tables")
@@ -67,13 +73,18 @@ def run(options: Options) -> int:
 
     axes = tuple((each.partition("=")[0], each.partition("=")[2]) for each in (options.x, options.y, options.z) if each)
     varied = {name.strip() for name, _ in axes}
-    if (options.prompt is None) == ("prompt" not in varied):
-        raise UsageError(
-            "give --prompt, or prompts on one axis" if options.prompt is None else "--prompt is given twice"
-        )
-    request = options.request(options.prompt or "-", negative_prompt=options.negative_prompt)
+    if options.prompt is None and "prompt" not in varied:
+        raise UsageError("give --prompt, or prompts on one axis")
+    _check_once(options, varied)
+    usual = {name: getattr(MethodOptions, name) for name in ("method", "seed") if getattr(options, name) is None}
+    options = replace(options, **usual)
+    request = options.request(
+        "-" if options.prompt is None else options.prompt, negative_prompt=options.negative_prompt
+    )
     asked = GridRequest(request=request, axes=axes)
-    grid(asked, may_read=True)
+    for axis_ in grid(asked, may_read=True).axes:
+        if axis_.name == "method":
+            _check_entrants(options, axis_.values)
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.library.library import Library
     from maskunet.runs.grid.cells import CellFolder
@@ -87,9 +98,38 @@ def run(options: Options) -> int:
     make_folder(options.out)
     made = MadeGrid(planned, CellFolder(options.out / "cells"), lambda name: library.spec(name).judge)
     _go(options, library, made)
-    lacking = made.write(options.out, asked, command=command_line("grid", options))
+    command = command_line("grid", options, without=usual.keys() & varied)
+    lacking = made.write(options.out, asked, command=command)
     sys.stdout.writelines(f"{line}\n" for line in _the_end(options, made, lacking))
     return 2 if made.lines and made.failed == len(made.lines) else 0
+
+
+def _check_once(options: Options, varied: Collection[str]) -> None:
+    """Refuse an option that says what an axis varies: it would count for no cell.
+
+    `--model` may stand beside an axis of models, as it also says whose `--weights` and `--lora` are.
+    """
+    from maskunet.records.grid import FIELDS
+
+    given = [name for name in FIELDS if name != "model" and getattr(options, name) not in (None, "")]
+    flags = {name: f"--{name.replace('_', '-')}" for name in given} | {name: f"--set {name}" for name in options.set}
+    for flag in (flag for name, flag in flags.items() if name in varied):
+        raise UsageError(f"{flag} is given twice, also on an axis; leave one of them out")
+    if options.preset and "method" in varied:
+        raise UsageError("--preset is of one method, and an axis has methods; write it there, method/preset")
+
+
+def _check_entrants(options: Options, entrants: "Iterable[Entrant]") -> None:
+    """Refuse an option where each method of an axis that could take it says the same thing itself."""
+    from maskunet.plugins import cards
+
+    own = [({card.name for card in cards(each.spec.settings())}, each.named(), each) for each in entrants]
+    if options.guidance is not None and all(each.guidance is not None for *_, each in own):
+        raise UsageError("--guidance is given twice, also with each method of an axis; leave one of them out")
+    for name in options.set:
+        takers = [name in parts for settings, parts, _ in own if name in settings]
+        if takers and all(takers):
+            raise UsageError(f"--set {name} is given twice, also with each method of an axis; leave one of them out")
 
 
 def _go(options: Options, library: "Library", made: "MadeGrid") -> None:

@@ -178,6 +178,11 @@ class Options(SamplingOptions):
     json: bool = option(False, "show, list: as JSON")
     out: Path | None = option(None, "apply: folder for the run", writes="folder")
 
+    @property
+    def bases(self) -> tuple[tuple[str, Path | None], ...]:
+        """A mask that is carried is the other base model's."""
+        return ((self.from_model, None),) if self.from_model else super().bases
+
     def source(self) -> dict[str, Any]:
         """What `make` makes it of."""
         names = (*SOURCES, "removed", "step", "prompt", "seed", "steps", "guidance")

@@ -28,7 +28,7 @@ NOTES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Options(SamplingOptions):
-    methods: str = option("reno,best_of_n/fifty,maskunet_free/fifty", METHODS)
+    methods: str = option("reno,best_of_n/fifty,maskunet_free/fifty", METHODS, trained=True)
     tasks: str = option("all", "task names with commas, or all")
     n: int = option(8, "prompts per task", low=1)
     seed: int = seed_option(1, "which prompts, and their noise")

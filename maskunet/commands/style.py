@@ -20,16 +20,23 @@ from maskunet.commands.base import (
 if TYPE_CHECKING:
     from maskunet.experiments.style.make import Study
 
-PLAIN, MASKS = "plain", ("maskunet_trained:light", "maskunet_free/improved")
+MODEL, PLAIN, MASKS = "tabletop", "plain", ("maskunet_trained:light", "maskunet_free/improved")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOptions):
-    masks: tuple[str, ...] = option(MASKS, "what puts masks on, as in a race, with commas", read=comma_separated)
+    masks: tuple[str, ...] = option(
+        MASKS, "what puts masks on, as in a race, with commas", read=comma_separated, trained=True
+    )
     lora_steps: int = option(100, "optimizer steps of the LoRA", low=1, high=10_000)
     n: int = option(20, "held-out prompts per task", low=1, high=200)
     seed: int = seed_option(5, "of the prompts and their noise")
     out: Path = option(writes="folder", help="folder; give it again to go on")
+
+    @property
+    def bases(self) -> tuple[tuple[str, Path | None], ...]:
+        """The base model whose trained parts are named."""
+        return ((MODEL, None),)
 
 
 def run(options: Options) -> None:
@@ -69,7 +76,7 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
     from maskunet.runs.entrant import entrant
 
     masks = [entrant(name) for name in dict.fromkeys(options.masks) if name != PLAIN]
-    loaded, identity = judges.load("tabletop", device=options.device)
+    loaded, identity = judges.load(MODEL, device=options.device)
     for each in masks:  # a part that is not there is told before anything is made
         each.spec.parts(loaded.model, each.spec.settings(each.preset, each.named()))
     how = {"steps": options.lora_steps, "n": options.n, "seed": options.seed, "out": options.out}

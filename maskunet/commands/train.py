@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from maskunet.records.training import Preparing, TrainEvent
+    from maskunet.training.recipes.base import Settings
 
 RECIPES = ", ".join(plugins.names("maskunet.training.recipes"))
 DATA = "tabletop, or a folder of pictures with captions, or a Parquet file with image and text; some recipes take a folder of your own pictures without captions"
@@ -68,11 +69,14 @@ def run(options: Options) -> None:
         model, spec, settings, pairs, options.out,
         about=about, rewards=rewards, resume=options.resume, minutes=options.minutes or math.inf,
     )  # fmt: skip
-    _follow(events, shown=machine.place()[0] == 0)
+    last, stopped = _follow(events, shown=machine.place()[0] == 0)
+    if machine.place()[0] == 0:
+        said = _the_end(last, stopped) if last or stopped else [_has_had_all(options.out, settings)]
+        sys.stderr.writelines(f"{line}\n" for line in said)
 
 
-def _follow(events: "Iterator[TrainEvent | Preparing]", shown: bool) -> None:
-    """Run the training, tell its progress, and in the end what was left out."""
+def _follow(events: "Iterator[TrainEvent | Preparing]", shown: bool) -> "tuple[TrainEvent | None, str]":
+    """Run the training and tell its progress; returns its last step, if it had any, and why it was stopped, if it was."""
     from contextlib import closing
 
     from maskunet.machine import interruptible
@@ -88,9 +92,18 @@ def _follow(events: "Iterator[TrainEvent | Preparing]", shown: bool) -> None:
                 _stepped(event, line)
             if should_stop():
                 break
-        stopped = should_stop()
-    if shown:
-        sys.stderr.writelines(f"{said}\n" for said in _the_end(event, stopped))
+        return event, should_stop()
+
+
+def _has_had_all(out: Path, settings: "Settings") -> str:
+    """What is told of a training that was resumed and had no step left."""
+    from maskunet.training import checkpoint
+
+    had = checkpoint.last_logged(out) or settings.steps
+    said = f"The training in “{out.name}” has had all its {had:,} steps."
+    if "steps" in checkpoint.MAY_CHANGE[settings.course]:
+        return f"{said} To go on, give more of them: --set steps={2 * had}"
+    return f"{said} Its learning rate, course={settings.course}, ends there; begin a longer one in another folder."
 
 
 def _stepped(event: "TrainEvent", line: "tqdm") -> None:

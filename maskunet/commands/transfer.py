@@ -19,7 +19,6 @@ from maskunet.commands.base import (
 
 if TYPE_CHECKING:
     from maskunet.experiments.transfer.make import Study
-    from maskunet.library.library import Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +32,18 @@ class Options(DeviceOptions):
         ("maskunet_free/improved", "maskunet_trained:light"),
         "whose masks, as in a race, with commas",
         read=comma_separated,
+        trained=True,
     )
     n: int = option(3, "prompts per task; every one gets every one's mask", low=1, high=30)
     steps: int | None = option(None, "denoising steps", low=1, high=100)
     seed: int = seed_option(1, "of the prompts and their noise")
     out: Path = option(writes="folder", help="folder; give it again to go on")
+
+    @property
+    def bases(self) -> tuple[tuple[str, Path | None], ...]:
+        """The base models whose trained parts are named, each with the folder of its weights, if one is given."""
+        given = (model.partition("=") for model in self.models)
+        return tuple((name, Path(folder) if folder else None) for name, _, folder in given)
 
 
 def run(options: Options) -> None:
@@ -74,6 +80,7 @@ def run(options: Options) -> None:
 
 
 def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
+    from maskunet.experiments import judges
     from maskunet.experiments.transfer import make
     from maskunet.records import Request
     from maskunet.runs.entrant import entrant
@@ -81,7 +88,8 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
     sources = [entrant(name) for name in options.sources]
     if len(options.models) > 2:
         raise ValueError("Masks are carried between two bases; give --models one or two.")
-    found = {base: _base(base, options.device) for base in options.models}
+    bases = zip(options.models, options.bases, strict=True)
+    found = {name: judges.load(*base, options.device) for name, base in bases}
     for loaded, _ in found.values():
         for source in sources:  # a part that is not there is told before any picture is made
             source.spec.parts(loaded.model, source.spec.settings(source.preset, source.named()))
@@ -92,14 +100,6 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
         asked=Request(prompt="-", steps=options.steps or some.steps),
     )  # fmt: skip
     return study, {name: identity for name, (_, identity) in found.items()}
-
-
-def _base(given: str, device: str | None) -> "tuple[Loaded, dict[str, Any]]":
-    """A base model by its name, or NAME=FOLDER: with the weights of a Stable Diffusion folder."""
-    from maskunet.experiments import judges
-
-    name, _, folder = given.partition("=")
-    return judges.load(name, Path(folder) if folder else None, device)
 
 
 SPEC = CommandSpec(

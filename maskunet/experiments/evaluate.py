@@ -251,7 +251,7 @@ def record(folder: Path) -> dict[str, Any]:
         ValueError: the folder holds no evaluation.
     """
     try:
-        found = json.loads((folder / "evaluation.json").read_text())
+        found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
         return {name: found[name] for name in ("about", "summary", "rows")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"“{folder.name}” holds no evaluation; it needs an evaluation.json.") from error

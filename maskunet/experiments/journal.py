@@ -32,8 +32,9 @@ def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, An
 
 def read(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
     """The whole rows of a file that another process may be adding to; arguments and errors as in `resume`."""
-    about, text = json.loads(json.dumps(about)), path.read_text()
+    about = json.loads(json.dumps(about))
     try:
+        text = path.read_text(encoding="utf-8")
         first, *rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
         before = first["about"]
     except (ValueError, KeyError, TypeError) as error:
@@ -54,7 +55,7 @@ def check_methods(folder: Path, ways: Mapping[str, Any]) -> None:
         ValueError: one made the folder's rows otherwise, such as with another trained part.
     """
     path, now = folder / METHODS, json.loads(json.dumps(ways))
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name in now.keys() & before.keys():
         other = [part for part in now[name] if now[name][part] != before[name].get(part)]
         if other:
@@ -66,7 +67,7 @@ def check_methods(folder: Path, ways: Mapping[str, Any]) -> None:
 
 def kept(rows: Iterable[Mapping[str, Any]], path: Path) -> Iterator[Mapping[str, Any]]:
     """The same rows, each written down before it is passed on."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row) + "\n")
             file.flush()

@@ -44,6 +44,8 @@ class KeptMasks:
         from maskunet.runs import mask_sources
 
         self._end()
+        if "generator" in source:
+            source["generator"] = self._here(source["generator"])
         return mask_sources.of_words(self.model, **source)
 
     def keep_mask(self, name: str, mask: "HeldMask") -> Path:

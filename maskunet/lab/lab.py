@@ -196,7 +196,8 @@ class Lab(KeptMasks):
         from maskunet.runs.grid.made import MadeGrid
         from maskunet.runs.grid.make import make
 
-        given = tuple((name, values) for name, _, values in (each.partition("=") for each in (x, y, z) if each))
+        axes = (self._here(each).partition("=") for each in (x, y, z) if each)
+        given = tuple((name, values) for name, _, values in axes)
         wanted = GridRequest(request=self._request(prompt, asked), axes=given)
         planned = grid(wanted, self.methods, may_read=True)
         place = tempfile.TemporaryDirectory(prefix="maskunet-grid-") if out is None else None
@@ -253,7 +254,7 @@ class Lab(KeptMasks):
             raise ValueError(f"n is {n}; allowed is 1 or more.")
         chosen = entrant(self._here(method), self.methods)
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
-        request = replace(request, settings={**(settings or {}), **chosen.named()})
+        request = replace(request, settings={**self._here(settings or {}), **chosen.named()})
         judges = {"checker": checker.load(CHECKER), "inspector": inspector.load(INSPECTOR)}
         rows = evaluate.evaluate(
             Loaded(model=self.model, rewards=self.rewards, **judges),
@@ -288,7 +289,7 @@ class Lab(KeptMasks):
             data: "tabletop", or a folder of pictures with captions, or a Parquet file with image and text.
             latents: folder of cached latents of the tabletop scenes.
             minutes: save and end after so long.
-            resume: go on with the training in `out`.
+            resume: go on with the training in `out`; one that has had all its steps has no event.
 
         Raises:
             ValueError: an unknown recipe, preset or setting, or data that cannot be used.

@@ -10,6 +10,7 @@ from typing import Any
 
 from maskunet.library.library import Library
 from maskunet.library.model_card import Part, card, header, license_of
+from maskunet.prompts.rows import text_of
 from maskunet.records.disk import hub_parts, trained_file, whole
 from maskunet.records.disk.hub import file_hash
 from maskunet.records.held_mask import FILE
@@ -97,7 +98,7 @@ def _check(part: Part, repo: str, folder: Path) -> None:
     both = (folder / CARD).is_file() and (folder / FILE).is_file()
     if not both or file_hash(folder / FILE) != file_hash(part.path):
         raise ValueError(f"“{folder.name}” is there and holds something else. Give another --out, or delete it.")
-    text = (folder / CARD).read_text(encoding="utf-8")
+    text = text_of(folder / CARD)  # somebody may have saved it in another way
     filled = re.sub(rf"hf://{NOBODY}/[\w.-]+", f"hf://{repo}", text)
     if f"hf://{repo}" not in filled:
         raise ValueError(

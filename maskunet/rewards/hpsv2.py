@@ -102,7 +102,7 @@ def save(folder: Path, network: nn.Module, config: dict) -> None:
     out = folder / "hpsv2"
     out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in network.state_dict().items()}, out / "model.safetensors")
-    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}, indent=1))
+    (out / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}, indent=1), encoding="utf-8")
 
 
 SPEC = RewardSpec(

@@ -149,7 +149,7 @@ def save(folder: Path, network: ImageRewardNetwork, config: dict, vocabulary: li
     out.mkdir(parents=True, exist_ok=True)
     state = {k: v.half().contiguous() for k, v in to_published(network.state_dict()).items()}
     save_file(state, out / "model.safetensors")
-    (out / "config.json").write_text(json.dumps(config, indent=1))
+    (out / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     (out / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
 
 

@@ -80,5 +80,6 @@ def _given(value: Any) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
-        return ",".join(_text(each).removesuffix(".0") for each in value)
+        # A name may end in .0 too, and is another one without it.
+        return ",".join(_text(each).removesuffix(".0") if isinstance(each, float) else _text(each) for each in value)
     return value.name if isinstance(value, Path) else value if isinstance(value, str) else json.dumps(value)

@@ -21,7 +21,7 @@ from maskunet.methods import SPECS
 from maskunet.methods.base import filled, read_part, trained_part
 from maskunet.methods.random_mask import KINDS
 from maskunet.models.base import DiffusionModel
-from maskunet.records import Request, StepEvent, held_mask, mask_set
+from maskunet.records import Request, StepEvent, held_mask, mask_set, seed_of
 from maskunet.records.disk import whole
 from maskunet.records.held_mask import HeldMask, mixed
 from maskunet.records.selection import parse
@@ -183,15 +183,17 @@ def by_chance(model: DiffusionModel, kind: str, removed: float, seed: int = 0, c
         kind: "iid", each weight by itself as the first step of the method `random_mask` with this seed, where a smaller
             share removes the first of a larger one; "window" of values around `center`, the nearest first;
             "magnitude", of each site the smallest first.
-        removed: share of weights, 0 to 1. center: in standard deviations of each site's weights.
+        removed: share of weights, 0 to 1. seed: see `seed_of`; the recipe has one that is drawn.
+        center: in standard deviations of each site's weights.
 
     Raises:
-        ValueError: an unknown kind, or a share outside 0 to 1.
+        ValueError: an unknown kind, a share outside 0 to 1, or no seed.
     """
     if kind not in KINDS:
         raise ValueError(f"There is no random mask “{kind:.40}”. There are: {', '.join(KINDS)}.")
     if not 0 <= removed <= 1:
         raise ValueError(f"The removed ratio is {removed}; allowed is 0 to 1.")
+    seed = seed_of(seed)
     sites = find_sites(model.unet)
     weights = {site.name: model.unet.get_submodule(site.name).weight.detach() for site in sites}
     scores = {"iid": _chances, "window": _distances, "magnitude": _sizes}[kind](weights, seed, center)

@@ -37,7 +37,7 @@ def make(folder: Path, shards: int, workers: int = 2) -> None:
 def _render_shard(folder: Path, shard: int) -> int:
     torch.set_num_threads(1)
     scenes = training_scenes(shard)
-    (folder / f"{shard:04d}.json").write_text(json.dumps([[asdict(t) for t in s] for s in scenes]))
+    (folder / f"{shard:04d}.json").write_text(json.dumps([[asdict(t) for t in s] for s in scenes]), encoding="utf-8")
     images = render(scenes).numpy()
     with (folder / f"{shard:04d}.tmp").open("wb") as file:
         np.save(file, images)
@@ -49,7 +49,7 @@ def load(folder: Path, first: int, last: int) -> tuple[list[Scene], list[np.ndar
     """Scenes and memory-mapped (1000, 3, 128, 128) uint8 shards, `first` to `last` (excluded)."""
     scenes, images = [], []
     for i in range(first, last):
-        rows = json.loads((folder / f"{i:04d}.json").read_text())
+        rows = json.loads((folder / f"{i:04d}.json").read_text(encoding="utf-8"))
         scenes += [tuple(Thing(**thing) for thing in row) for row in rows]
         images.append(np.load(folder / f"{i:04d}.npy", mmap_mode="r"))
     return scenes, images

@@ -15,6 +15,6 @@ WEB = WEIGHTS / "web"  # the model that learned from spoiled data, and a reward 
 def guidance(file: Path, default: float) -> float:
     """The scale that was chosen for plain pictures on training prompts; `default` where nobody wrote it."""
     try:
-        return float(json.loads(file.read_text())["guidance"])
+        return float(json.loads(file.read_text(encoding="utf-8"))["guidance"])
     except (OSError, ValueError, KeyError, TypeError):
         return default

@@ -138,6 +138,15 @@ def write_log(out: Path, event: TrainEvent) -> None:
         writer.writerow(row)
 
 
+def last_logged(out: Path) -> int:
+    """The last step in the log of a training; 0 if there is none."""
+    path = out / LOG
+    if not path.exists():
+        return 0
+    with path.open(newline="", encoding="utf-8") as file:
+        return max((int(row["step"]) for row in csv.DictReader(file)), default=0)
+
+
 def cut_log(out: Path, step: int) -> None:
     """Forget what came after this step: a training that was killed goes on from its checkpoint."""
     whole.tidy(out)

@@ -6,6 +6,7 @@ stream: so a resumed training has the curve of an unbroken one, and two processe
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,8 @@ class _Training:
         self.average = [p.detach().clone() for p in self.trained] if settings.ema else []
         self.step = self.saved = self.kept = 0  # kept: whose trained part it is
         self.whole = True  # not in the middle of an update
+        self.bad: dict[Any, str] = {}  # what the feed met before a resumption; it tries that again, as it may be mended
+        self.examples: dict[str, str] = {}
         self.total = settings.steps or max(1, settings.epochs * len(feed) // settings.batch)
 
     def begin(self, resume: bool) -> None:
@@ -141,6 +144,7 @@ class _Training:
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.step, self.best, self.kept = state["step"], state["best"], state.get("kept", 0)
+            self.bad, self.examples = state.get("bad", {}), state.get("examples", {})  # older ones kept neither
             self.saved = self.step
         if self.accelerator.is_main_process:
             if resume:
@@ -164,10 +168,10 @@ class _Training:
             # That the minutes were over must not change which part is kept.
             competes = self.step == self.total or self.step % self.settings.every == 0
             measured = self._checkpoint(competes) if due else {}
-            cut = late and self.step < self.total
+            cut, (bad, examples) = late and self.step < self.total, self._left_out()
             event = TrainEvent(
                 step=self.step, steps=self.total, loss=loss, learning_rate=rate, seconds=seconds,
-                seconds_left=left, checkpoint=due, skipped=self.feed.skipped, final=final, examples=self.feed.examples,
+                seconds_left=left, checkpoint=due, skipped=Counter(bad.values()), final=final, examples=examples,
                 note=f"The {minutes:g} minutes were over at step {self.step} of {self.total}." if cut else "",
                 **measured,
             )  # fmt: skip
@@ -179,6 +183,10 @@ class _Training:
         self.accelerator.log(figures, step=event.step)
         if self.accelerator.is_main_process:
             checkpoint.write_log(self.out, event)
+
+    def _left_out(self) -> tuple[dict[Any, str], dict[str, str]]:
+        """Why each pair met so far cannot be used, and what one of them is called, by reason."""
+        return {**self.bad, **self.feed.bad}, {**self.feed.examples, **self.examples}
 
     def _share_what_is_bad(self) -> None:
         from accelerate.utils import gather_object
@@ -280,6 +288,7 @@ class _Training:
                 "step": self.step,
                 "best": self.best,
                 "kept": self.kept,
+                **dict(zip(("bad", "examples"), self._left_out(), strict=True)),
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else {},
             }
             about = {**self.identity, "kept": self.kept}

@@ -30,7 +30,7 @@ class Tabletop:
     def __init__(self, shards: int = 8, latents: Path | None = None):
         self.shards = shards
         self.latents = [np.load(latents / f"{i:04d}.npy", mmap_mode="r") for i in range(shards)] if latents else []
-        self.scale = float((latents / "scale.json").read_text()) if latents else 1.0
+        self.scale = float((latents / "scale.json").read_text(encoding="utf-8")) if latents else 1.0
 
     def __len__(self) -> int:
         return self.shards * data.SHARD

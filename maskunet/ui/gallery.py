@@ -27,4 +27,6 @@ def load(folder: Path = FOLDER) -> dict[str, Run]:
 
 def folder(run_id: str, among: Path = FOLDER) -> Path | None:
     """Where the gallery's run of that id is."""
-    return next((path.parent for path in among.glob("*/run.json") if f'"{run_id}"' in path.read_text()), None)
+    return next(
+        (path.parent for path in among.glob("*/run.json") if f'"{run_id}"' in path.read_text(encoding="utf-8")), None
+    )

@@ -17,4 +17,4 @@ def build() -> gr.HTML:
         f'<button type="button" data-go="1" aria-label="{words.AFTER}">›</button>'
         f'<button type="button" data-go="" aria-label="{words.CLOSE}">×</button></div></dialog>'
     )
-    return gr.HTML(dialog, js_on_load=SCRIPT.read_text())
+    return gr.HTML(dialog, js_on_load=SCRIPT.read_text(encoding="utf-8"))

@@ -15,7 +15,12 @@ SCRIPT = Path(__file__).with_name("settings.js")
 def build(fields: str, **more: Any) -> gr.HTML:
     """The fields of a form of `html.settings`; as an input they are what is changed, for `changed`."""
     return gr.HTML(
-        {}, html_template="${form}", form=fields, js_on_load=SCRIPT.read_text(), apply_default_css=False, **more
+        {},
+        html_template="${form}",
+        form=fields,
+        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        apply_default_css=False,
+        **more,
     )
 
 

@@ -23,6 +23,6 @@ def build(page: "Page") -> gr.HTML:
     def told() -> str:
         return story(page.shelf, page.titles)
 
-    place = gr.HTML("", js_on_load=SCRIPT.read_text(), elem_id="tour")
+    place = gr.HTML("", js_on_load=SCRIPT.read_text(encoding="utf-8"), elem_id="tour")
     place.select(told, None, place, **QUICK)
     return place

@@ -1,7 +1,9 @@
 """python -m maskunet grid: makes what is missing, and tells what many cells take before it makes them."""
 
 import csv
+import json
 import re
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +22,8 @@ def folder(tmp_path_factory):
 def grid(folder, tmp_path):
     def command(*words):
         place = ["--weights", str(folder), "--device", "cpu", "--model", "folder", "--out", str(tmp_path / "out")]
-        return main(["grid", "--steps=1", "--method=plain", *words, *place])
+        usual = ["--steps=1", *([] if any("=method=" in word for word in words) else ["--method=plain"])]
+        return main(["grid", *usual, *words, *place])
 
     return command
 
@@ -34,6 +37,16 @@ def test_it_writes_the_sheet_and_the_tables_and_goes_on(grid, tmp_path, capsys):
     assert before.items() <= {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()}.items()
     assert Image.open(tmp_path / "out" / "grid.png").width > 4 * 64
     assert "8 of 8 cells are there.\nout has grid.png, grid.csv and grid.json." in capsys.readouterr().out
+
+
+def test_the_command_that_a_grid_notes_makes_it_again(grid, tmp_path):
+    guidance = "--guidance=3"  # of the methods that say none themselves
+    assert grid("--x=method=plain@2,random_mask", "--y=seed=1,2", "--prompt=a red cube", guidance) == 0
+    record = json.loads((tmp_path / "out" / "grid.json").read_text())
+    assert [cell["guidance"] for cell in record["cells"]] == [2, 3, 2, 3]
+    _, _, _, name, *words = shlex.split(record["command"])
+    assert name == "grid" and grid(*words) == 0
+    assert json.loads((tmp_path / "out" / "grid.json").read_text())["cells"] == record["cells"]
 
 
 def test_ten_thousand_cells_are_not_made_before_somebody_agrees(grid, tmp_path, capsys, monkeypatch):
@@ -59,7 +72,24 @@ def test_ten_thousand_cells_are_not_made_before_somebody_agrees(grid, tmp_path, 
     ("words", "said"),
     [
         (["--x=seed=1..3"], "give --prompt, or prompts on one axis"),
-        (["--x=prompt=a|b", "--prompt=c"], "--prompt is given twice"),
+        (["--x=prompt=a|b", "--prompt=c"], "--prompt is given twice, also on an axis; leave one of them out"),
+        (["--x=negative_prompt=a|b", "--prompt=c", "--negative-prompt=d"], "--negative-prompt is given twice"),
+        (["--x=seed=1,2", "--prompt=c", "--seed=0"], "--seed is given twice"),
+        (["--x=seed=1,2", "--y=guidance=1,2", "--prompt=c", "--guidance=3"], "--guidance is given twice"),
+        (["--x=steps=1,2", "--prompt=c"], "--steps is given twice"),
+        (["--x=method=plain,random_mask", "--prompt=c", "--method=maskunet_free"], "--method is given twice"),
+        (["--x=preset=a,b", "--prompt=c", "--preset=first_order"], "--preset is given twice"),
+        (["--x=method=plain,random_mask", "--prompt=c", "--preset=first_order"], "write it there, method/preset"),
+        (["--x=second_order=true,false", "--prompt=c", "--set=second_order=true"], "--set second_order is given twice"),
+        (
+            ["--x=method=plain@2,random_mask@3", "--prompt=c", "--guidance=4"],
+            "--guidance is given twice, also with each",
+        ),
+        (
+            ["--x=method=plain,maskunet_trained:a", "--prompt=c", "--set=generator=b"],
+            "--set generator is given twice, also with each method",
+        ),
+        (["--x=seed=1..3", "--prompt="], "The prompt is empty"),
         (["--x=seed", "--prompt=c"], "is not NAME=VALUES, such as seed=1..8"),
         (["--x=model=folder,magic", "--prompt=c"], "There is no model “magic”"),
         (["--x=method=plain,best_of_n/magic", "--prompt=c"], "best_of_n has no preset “magic”"),

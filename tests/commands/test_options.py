@@ -16,6 +16,7 @@ from maskunet.commands.base import CommandSpec, UsageError, command_line, key_va
 from maskunet.commands.base.options import declared
 from maskunet.commands.base.usual import MAX_SEED
 from maskunet.methods import SPECS as METHODS
+from maskunet.runs.command_line import written
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +41,7 @@ def other_value(card, flag):
     if flag.repeat:
         return (flag.read("one=a b"), flag.read("two=c"))
     if card.kind == "tuple":
-        return card.default[:-1] or (*card.default, *card.default) or ((0.5,) if card.name == "rates" else ("red",))
+        return card.default[:-1] or (*card.default, *card.default) or flag.read("0.5,1.0")
     if flag.metavar == "NAME=VALUES":
         return flag.read("seed=1,2")
     if card.kind == "float" and card.high is not None:
@@ -59,6 +60,11 @@ def test_no_option_is_forgotten_in_the_line_that_is_written(name, monkeypatch):
     words = shlex.split(command_line(name, options))
     assert words[:4] == ["python", "-m", "maskunet", name]
     assert given(words[3:], monkeypatch) == options
+
+
+def test_only_numbers_lose_a_zero_behind_the_point_in_the_line_that_is_written():
+    line = written("race", {"methods": ("maskunet_trained:v1.0", "plain"), "rates": (1.0, 0.5, 2), "of": ["v2.0"]})
+    assert line == "python -m maskunet race --methods=maskunet_trained:v1.0,plain --rates=1,0.5,2 --of=v2.0"
 
 
 def test_what_is_left_out_has_its_default_and_places_are_not_told(monkeypatch):
@@ -87,6 +93,15 @@ def test_a_setting_that_is_a_text_stays_as_it_was_written():
         assert (settings.name, settings.rate) == (text.strip('"'), 0.001)
         assert (type(settings.name), type(settings.rate)) == (str, float)  # a checkpoint holds no other kinds
         assert json.loads(json.dumps(given))["rate"] == 0.001
+
+
+@pytest.mark.parametrize("value", ["[" * 200_000, '{"a":' * 200_000, "[" * 990 + "]" * 990, "9" * 5000, "{", "nan["])
+def test_a_value_that_is_no_json_that_can_be_read_is_a_text(value, capsys):
+    name, found = key_value(f"a={value}")
+    assert name == "a" and (found == value or isinstance(found, list))
+    assert registry.main(["generate", "--prompt=x", "--method=plain", "--out=o", f"--set=second_order={value}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("The setting second_order ") and told.count("\n") == 1
 
 
 def test_every_seed_of_a_command_takes_what_a_request_takes():

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save
 
 from maskunet import Lab, apply_masks, remove_masks
-from maskunet.commands.base.options import with_parts
+from maskunet.commands import SPECS as COMMANDS
+from maskunet.commands.base.options import declared, with_parts
 from maskunet.commands.generate import Options
 from maskunet.commands.registry import main
 from maskunet.experiments import evaluate
@@ -71,6 +72,16 @@ def test_python_takes_addresses_where_it_takes_names(hub):
     *_, theirs = lab.events("a red cube", settings={"mask": "hf://ben/red"}, **asked)
     assert (theirs.image == own.image).all() and "ben--red" in lab.masks
     assert lab.mask("hf://ben/red").recipe == lab.mask("erase_red").recipe
+    hub.repos["ben/again"] = hub.repos["ben/red"]
+    grid = lab.grid("a red cube", x="method=held_mask:hf://ben/again", steps=1, seed=1)
+    assert (grid.picture(0) == own.image).all() and grid.lines[0]["x"] == "held_mask:ben--again"
+    hub.repos["ben/soft"] = {"trained.safetensors": GENERATOR.read_bytes()}
+    made = lab.make_mask(generator="hf://ben/soft", prompt="a red cube", steps=1)
+    assert made.recipe["generator"] == "ben--soft"
+    hub.repos["ben/judged"] = hub.repos["ben/red"]
+    with pytest.raises(ValueError, match="No rewards"):  # before which what was given is read
+        lab.evaluate("held_mask", tasks="single", n=1, settings={"mask": "hf://ben/judged"})
+    assert "ben--judged" in lab.masks
 
     class Pipe:
         unet = lab.model.unet
@@ -80,6 +91,45 @@ def test_python_takes_addresses_where_it_takes_names(hub):
     assert hasattr(Pipe.unet, "_maskunet")
     remove_masks(Pipe)
     assert all(torch.equal(value, plain[name]) for name, value in Pipe.unet.state_dict().items())
+
+
+NAMED = {
+    "match": ({"methods": "plain,held_mask:hf://ben/red@2", "model": "tabletop"}, ["tabletop"]),
+    "race": ({"methods": "plain,held_mask:hf://ben/red@2", "model": "tabletop"}, ["tabletop"]),
+    "style": ({"masks": ("plain", "held_mask:hf://ben/red")}, ["tabletop"]),
+    "transfer": ({"sources": ("plain", "held_mask:hf://ben/red")}, ["tabletop", "tabletop_web"]),
+    "grid": ({"x": "method=plain,held_mask:hf://ben/red", "model": "tabletop"}, ["tabletop"]),
+    "mask": (
+        {"action": "combine", "of": ("hf://ben/red",), "model": "tabletop", "from_model": "tabletop_web"},
+        ["tabletop_web"],
+    ),
+    "export": ({"mask": "hf://ben/red", "model": "tabletop", "form": "folder"}, ["tabletop"]),
+}
+
+
+@pytest.mark.parametrize("command", NAMED)
+def test_every_command_that_takes_names_of_trained_parts_takes_addresses(hub, command):
+    """Of every base model that it puts them on."""
+    hub.repos["ben/red"] = {"trained.safetensors": MASK.read_bytes()}
+    given, models = NAMED[command]
+    options = with_parts(COMMANDS[command].options(**given, out=Path("out")))
+    written = repr(given).replace("hf://ben/red", "ben--red")
+    assert repr({name: getattr(options, name) for name in given}) == written
+    assert parts_here() == [
+        f"{each}/ben--red/{file}" for each in models for file in ("hub.json", "trained.safetensors")
+    ]
+
+
+def test_what_names_trained_parts_says_of_which_base_models_they_are():
+    for name, spec in COMMANDS.items():
+        texts = {card.name: flag.trained for card, flag in declared(spec.options) if is_of_parts(card)}
+        assert all(texts.values()), (name, texts)
+        assert not any(flag.trained for _, flag in declared(spec.options)) or hasattr(spec.options, "bases"), name
+
+
+def is_of_parts(card):
+    """Whether an option's words say that methods with their parts may stand there."""
+    return "method/preset:part" in card.help or "as in a race" in card.help
 
 
 def test_the_command_shows_and_refreshes_what_lies_on_the_hub(hub, capsys):
@@ -196,6 +246,10 @@ def test_a_dry_run_asks_nobody_and_its_card_may_be_changed_before_the_upload(hub
     assert said(capsys, *push_light, "--yes")[0] == 0
     pushed = hub.repos["anna/tabletop-light"]["README.md"].decode()
     assert pushed.endswith("My own words.\n") and "OWNER" not in pushed and "hf://anna/tabletop-light" in pushed
+    card.write_bytes("Mes propres mots, né hier.\n".encode("latin-1"))
+    code, told = said(capsys, *push_light, "--dry-run")
+    assert (code, told) == (2, "Line 1 of “README.md” is no UTF-8 text. Save the file as UTF-8.\n")
+    card.write_text(pushed)
     told = said(capsys, *push_light, "--to", "anna/other", "--yes")[1]
     assert "names another place than anna/other" in told and "anna/other" not in hub.repos
     assert (

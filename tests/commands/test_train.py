@@ -81,12 +81,21 @@ def test_what_is_told_before_and_without_a_first_step(capsys):
     ]
 
 
-def test_a_finished_training_goes_on_with_more_steps(train, tmp_path):
+def test_a_finished_training_goes_on_with_more_steps(train, tmp_path, capsys):
     assert train("full", "--preset", "tabletop") == 0
     assert train("full", "--preset", "tabletop") == 2  # not over the old one
+    capsys.readouterr()
+    for steps in (2, 1):
+        assert train("full", "--preset", "tabletop", "--resume", "--set", f"steps={steps}") == 0
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said == "The training in “out” has had all its 2 steps. To go on, give more of them: --set steps=4"
     assert train("full", "--preset", "tabletop", "--resume", "--set", "steps=3") == 0
     rows = list(csv.DictReader((tmp_path / "out" / "log.csv").open()))
     assert [row["step"] for row in rows] == ["1", "2", "3"]
+    cosine = ("lora", "--preset", "tabletop", "--set", "course=cosine")
+    assert train(*cosine, out="other") == 0
+    assert train(*cosine, "--resume", out="other") == 0
+    assert "Its learning rate, course=cosine, ends there; begin a longer one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

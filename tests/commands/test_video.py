@@ -3,10 +3,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from maskunet.commands.registry import main
+from maskunet.records import Request
+from maskunet.records.video import Motion, Video
 from maskunet.runs.video import folder as video_folder
 from tests.support import tiny_library
 
@@ -99,6 +102,16 @@ def test_records_of_strangers_are_checked(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=said):
             video_folder.read(path)
+
+
+def test_a_record_keeps_its_prompt_whatever_the_locale(tmp_path, monkeypatch):
+    monkeypatch.setattr("io.text_encoding", lambda encoding, *_: encoding or "ascii")  # as where it is no UTF-8
+    request = Request(prompt="赤い立方体", method="plain")
+    made = Video(request=request, motion=Motion(frames=2), frames=np.zeros((2, 16, 16, 3), np.uint8))
+    video_folder.write(made, tmp_path / "one")
+    video_folder.write_beside([made, made], tmp_path / "two")
+    for name in ("one", "two"):
+        assert video_folder.read(tmp_path / name / "video.json")[0].prompt == request.prompt
 
 
 def test_a_folder_with_other_files_is_left_alone(video, tmp_path, capsys):

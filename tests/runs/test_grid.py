@@ -137,6 +137,18 @@ def test_prompts_come_from_a_file_where_files_may_be_read(tmp_path):
         cells(("prompt", f"@{tmp_path / 'none.txt'}"), may_read=True)
 
 
+@pytest.mark.parametrize(("name", "text"), [("kind", "iid\nfenêtre"), ("prompt", "a cube\na café")])
+def test_a_file_of_values_is_utf_8_with_or_without_a_mark_and_others_are_told(tmp_path, name, text):
+    path = tmp_path / "some.txt"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError) as refused:
+        cells((name, f"@{path}"), request=MASKED, may_read=True)
+    assert str(refused.value) == "Line 2 of “some.txt” is no UTF-8 text. Save the file as UTF-8."
+    path.write_bytes(b"\xef\xbb\xbf" + b"iid\r\nmagnitude\r\n")
+    found = cells((name, f"@{path}"), request=MASKED, may_read=True).cells
+    assert [{**cell.settings, "prompt": cell.prompt}[name] for cell in found] == ["iid", "magnitude"]
+
+
 def test_whatever_is_given_as_an_axis_ends_in_cells_or_in_a_clear_sentence():
     names = st.sampled_from(["seed", "prompt", "steps", "guidance", "method", "removed", "preset", "model", "magic"])
     pieces = st.sampled_from(
@@ -231,11 +243,22 @@ def test_a_grid_killed_in_the_middle_goes_on_and_makes_nothing_twice(loaded, tmp
     assert there == {whole.lines[numbers[0]]["file"][:-4] for numbers in order[:25]}  # those that are there come first
 
 
-def test_a_stop_keeps_what_is_made_and_a_damaged_cell_is_made_anew(loaded, tmp_path):
+def cut_short(png):
+    """Without the end of its pixels; what stands before them is whole."""
+    return png[: png.index(b"IDAT") + 40]
+
+
+def without_a_number(png):
+    return png.replace(b"unet_calls", b"unet_cells")
+
+
+@pytest.mark.parametrize("damage", [lambda png: b"\x89PNG\r\n", cut_short, without_a_number, lambda png: b""])
+def test_a_stop_keeps_what_is_made_and_a_damaged_cell_is_made_anew(loaded, tmp_path, damage):
     planned, asked = cells(("seed", "1..3")), iter(["", "Stop."])
     some, order = made(planned, tmp_path, loaded, batch=1, should_stop=lambda: next(asked))
     assert order == [[0]] and [*some.lines] == [0]
-    (tmp_path / some.lines[0]["file"]).write_bytes(b"\x89PNG\r\n")
+    path = tmp_path / some.lines[0]["file"]
+    path.write_bytes(damage(path.read_bytes()))
     whole, order = made(planned, tmp_path, loaded)
     assert len(order) == 3 and np.array_equal(whole.picture(0), Image.open(tmp_path / whole.lines[0]["file"]))
 

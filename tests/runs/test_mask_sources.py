@@ -122,6 +122,13 @@ def test_values_choose_the_nearest_or_the_smallest_first(tiny_sd15):
     assert abs(len(small.at(0)) - wanted.sum()) <= len(weights) and wanted[small.at(0)].mean() > 0.99
 
 
+def test_a_seed_by_chance_is_taken_as_everywhere(tiny_sd15):
+    one, another = (mask_sources.of_words(tiny_sd15, random="iid", removed=0.5, seed=-1) for _ in range(2))
+    assert one.recipe["seed"] != another.recipe["seed"] and (one.at(0) != another.at(0)).any()
+    again = mask_sources.of_words(tiny_sd15, random="iid", removed=0.5, seed=str(one.recipe["seed"]))
+    assert (again.at(0) == one.at(0)).all() and again.recipe == one.recipe
+
+
 def test_by_hand_it_is_the_places_that_are_named_when_they_are_named(tiny_sd15):
     always = mask_sources.by_hand(tiny_sd15, "cross.v")
     names = [site for site in find_sites(tiny_sd15.unet) if site.attention == "cross" and site.role == "v"]
@@ -143,6 +150,8 @@ def test_by_hand_it_is_the_places_that_are_named_when_they_are_named(tiny_sd15):
         ({"random": "iid", "select": "all"}, "exactly one of run, generator"),
         ({"random": "dice"}, "no random mask “dice”. There are: iid"),
         ({"random": "iid", "removed": 1.5}, "allowed is 0 to 1"),
+        ({"random": "iid", "seed": "seven"}, "The seed must be a number from 0 to"),
+        ({"random": "iid", "seed": 2**64}, "The seed is 18,446,744,073,709,551,616; allowed is 0 to"),
         ({"generator": "tiny"}, "those of a prompt"),
         ({"generator": "other", "prompt": "a cat"}, "no mask generator “other”"),
     ],

@@ -1,5 +1,6 @@
 """The training loop on small models: it learns, it goes on where it was, and it leaves the base alone."""
 
+import csv
 import json
 import math
 from dataclasses import replace
@@ -236,6 +237,35 @@ def test_bad_pictures_are_skipped_counted_and_replaced(tmp_path):
     assert feed.examples["damaged picture"] == "1.png" and feed.examples["no caption"] == "2.png"
 
 
+def test_pictures_may_be_links_and_names_may_not_lead_out_of_the_folder(tmp_path):
+    from PIL import Image
+
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "pictures"
+    elsewhere.mkdir()
+    (folder / "more").mkdir(parents=True)
+    for number in range(3):
+        Image.new("RGB", (16, 16), (80 * number, 0, 0)).save(elsewhere / f"{number}.png")
+    (folder / "0.png").symlink_to(elsewhere / "0.png")
+    (folder / "more" / "1.png").symlink_to(elsewhere / "1.png")
+    (folder / "linked").symlink_to(elsewhere)
+    inside = ["0.png", "more/1.png", "linked/2.png", str(folder / "0.png")]
+    outside = [
+        "../elsewhere/0.png",
+        str(elsewhere / "0.png"),
+        "more/../../elsewhere/0.png",
+        "linked/../0.png",
+        "",
+        "..",
+    ]
+    rows = [json.dumps({"file_name": name, "text": name or "none"}) for name in (*inside, *outside)]
+    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    pairs = Folder(folder, 16)
+    assert [pairs(number, 0).image[0, 0, 0] for number in range(4)] == [0, 80, 160, 0]
+    for number in range(4, len(pairs)):
+        with pytest.raises(ValueError, match="^no file name within the folder$"):
+            pairs(number, 0)
+
+
 def test_each_epoch_shows_every_picture_once():
     feed = Feed(Four(), seed=3)
     epochs = [[feed(4 * epoch + place).caption for place in range(4)] for epoch in range(3)]
@@ -282,6 +312,32 @@ def test_the_loss_on_held_out_pictures_is_compared_with_the_base_models(tiny_sd1
     moved = run(tiny_sd15, spec, tmp_path / "moved", pairs=Many(), learning_rate=1e-2, steps=30, every=30)
     figures = moved[-1].figures
     assert figures["held_out_loss_change"] + 2 * figures["held_out_error"] < 0  # one color each is soon learned
+
+
+class WithBad(Many):
+    """Of the forty pictures every third is damaged."""
+
+    def __call__(self, index, draw):
+        if index % 3 == 0:
+            raise ValueError("damaged picture")
+        return super().__call__(index, draw)
+
+
+def test_what_was_left_out_before_a_resumption_still_counts(tiny_sd15, tmp_path):
+    def skipped(name):
+        with (tmp_path / name / checkpoint.LOG).open() as file:
+            return [int(row["skipped"]) for row in csv.DictReader(file)]
+
+    spec, how = SPECS["lora"], {"every": 2, "pairs": WithBad()}
+    whole = run(tiny_sd15, spec, tmp_path / "whole", steps=4, **how)
+    run(tiny_sd15, spec, tmp_path / "half", steps=2, **how)
+    half = run(tiny_sd15, spec, tmp_path / "half", steps=4, resume=True, **how)
+    assert skipped("half") == skipped("whole") and skipped("whole")[0] < skipped("whole")[-1]
+    assert half[-1].skipped == whole[-1].skipped and half[-1].examples == whole[-1].examples
+    state = torch.load(tmp_path / "half" / checkpoint.STATE, weights_only=True)
+    older = {name: value for name, value in state.items() if name not in ("bad", "examples")}
+    torch.save(older, tmp_path / "half" / checkpoint.STATE)
+    assert run(tiny_sd15, spec, tmp_path / "half", steps=5, resume=True, **how)[-1].step == 5
 
 
 def test_a_training_whose_minutes_are_over_is_saved_and_goes_on(tiny_sd15, tmp_path):

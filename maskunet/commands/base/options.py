@@ -78,7 +78,8 @@ def option(
         repeat: tuple or dict, which all uses of the flag together make.
         one_of: of the options that have this in common exactly one must be given.
         writes: "folder", "file" or "folder or file", if that is what the command makes there.
-        trained: it names trained parts; one that is written hf://OWNER/NAME is fetched before the command runs.
+        trained: it names trained parts; one that is written hf://OWNER/NAME is fetched before the command runs. The
+            command's options then have `bases`.
     """
     flag = Flag(
         required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
@@ -198,6 +199,8 @@ def from_words(options: type[Options], parsed: Mapping[str, Any]) -> Options:
 def with_parts(options: Options) -> Options:
     """The options with every trained part that is named by its address on the Hub fetched, and called as it is here.
 
+    It is fetched for each of the options' `bases`, see `BareModelOptions`, and called the same for all.
+
     Raises:
         ValueError: one cannot be fetched; says why.
     """
@@ -207,8 +210,11 @@ def with_parts(options: Options) -> Options:
     from maskunet.library.library import Library
     from maskunet.records.disk import hub_parts
 
-    library = Library(options.model, options.weights, "cpu")
-    return replace(options, **{n: hub_parts.here(v, library.trained, library.default) for n, v in named.items()})
+    here = {}
+    for model, weights in options.bases:
+        library = Library(model, weights, "cpu")
+        here = {name: hub_parts.here(value, library.trained, library.default) for name, value in named.items()}
+    return replace(options, **here)
 
 
 def check_repeats(options: Options, free: Collection[str], model: str) -> None:

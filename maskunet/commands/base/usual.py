@@ -21,7 +21,7 @@ MASKED = "under a LoRA, masks act on the weights with it, merged, or on the base
 EMBEDDING = "an embedding (textual inversion) to read in prompts, under another token if one follows; up to four"
 
 
-def seed_option(default: int = 0, help: str = "") -> Any:  # noqa: A002
+def seed_option(default: int | None = 0, help: str = "") -> Any:  # noqa: A002
     """A seed; for -1 one is drawn, and told at once."""
     about = f"{help}; -1 draws one" if help else "-1 draws one"
     return option(default, about, low=0, high=MAX_SEED, read=_seed)
@@ -66,7 +66,7 @@ def key_value(text: str) -> tuple[str, Any]:
         return name, _Written(value)
     try:
         return name, json.loads(value, parse_float=_Written)
-    except ValueError:
+    except (ValueError, RecursionError):  # which is how deep brackets end
         return name, value
 
 
@@ -95,6 +95,11 @@ class BareModelOptions(DeviceOptions):
 
     model: str = option("auto", f"base model: {MODELS}; auto takes the best one here")
     weights: Path | None = option(None, "a .safetensors file, a Stable Diffusion folder, or OWNER/NAME", metavar="PATH")
+
+    @property
+    def bases(self) -> tuple[tuple[str, Path | None], ...]:
+        """The base models whose trained parts are named, each with its weights."""
+        return ((self.model, self.weights),)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def train(model: DiffusionModel, relation: str, chosen: Any, out: Path) -> Itera
     for number, (scene, caption) in enumerate(exemplars(relation)):
         Image.fromarray(render([scene])[0].permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
         said[f"{number}.png"] = [caption]
-    (folder / "text.json").write_text(json.dumps(said, indent=1) + "\n")
+    (folder / "text.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     training = _training(out, relation, chosen.steering, chosen.seed)
     resume = (training / checkpoint.STATE).exists()
     about = {"data": relation, "examples": EXEMPLARS}

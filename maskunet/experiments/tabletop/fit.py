@@ -80,7 +80,7 @@ def fit(
 
 def progress(folder: Path) -> tuple[int, float]:
     """Steps and minutes of a training so far, by the last line of its log."""
-    with (folder / "log.csv").open(newline="") as file:
+    with (folder / "log.csv").open(newline="", encoding="utf-8") as file:
         *_, last = csv.DictReader(file)
     return int(float(last["step"])), float(last["minutes"])
 
@@ -123,7 +123,7 @@ def _save(folder: Path, module, ema, optimizer, generator, step, elapsed, row) -
     with whole.file(folder / "state.pt") as fresh:
         torch.save(state, fresh)
     new = not (folder / "log.csv").exists()
-    with (folder / "log.csv").open("a", newline="") as file:
+    with (folder / "log.csv").open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(row)

@@ -98,11 +98,11 @@ def _check_enough(shares: Shares, pictures: int) -> None:
 def about_corpus(latents: Path) -> dict[str, Any] | None:
     """The shares and the seed of a spoiled corpus; None of a clean one."""
     path = latents / CORPUS
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def _scale(vae_folder: Path) -> float:
-    return float(json.loads((vae_folder / "config.json").read_text())["scaling_factor"])
+    return float(json.loads((vae_folder / "config.json").read_text(encoding="utf-8"))["scaling_factor"])
 
 
 def _encode(vae_folder: Path, out: Path, shards: int, sides: Callable[[int], list[Tensor]]) -> None:
@@ -134,13 +134,13 @@ class Corpus:
 
     def __init__(self, scenes: Path, latents: Path, shards: int):
         self.about = about_corpus(latents)
-        self.scale = float(json.loads((latents / "scale.json").read_text()))
+        self.scale = float(json.loads((latents / "scale.json").read_text(encoding="utf-8")))
         self._latents = torch.from_numpy(np.concatenate([np.load(latents / f"{i:04d}.npy") for i in range(shards)]))
         self._scenes, self._texts = [], []
         if self.about is None:
             self._scenes = data.load(scenes, 0, shards)[0]
         else:
-            rows = [json.loads((latents / f"{i:04d}.json").read_text()) for i in range(shards)]
+            rows = [json.loads((latents / f"{i:04d}.json").read_text(encoding="utf-8")) for i in range(shards)]
             self._texts = [[row[0] for shard in rows for row in shard[side]] for side in (0, 1)]
 
     def __len__(self) -> int:

@@ -256,7 +256,7 @@ def train_image_reward(folder: Path, *, minutes: float, shards: int) -> None:
     config = {**IMAGE_REWARD, "vocabulary": len(words)}
     network = ImageRewardNetwork(config)
     (folder / "words").mkdir(parents=True, exist_ok=True)
-    (folder / "words" / "vocab.txt").write_text("\n".join(words) + "\n")
+    (folder / "words" / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     tokenizer = image_reward.make_tokenizer(folder / "words", len(words))
     if onwards:
         network.load_state_dict(image_reward.from_published(read_checkpoint(onwards)))

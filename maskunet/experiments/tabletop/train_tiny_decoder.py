@@ -61,7 +61,7 @@ def examples(folder: Path, shards: int) -> tuple[Tensor, Tensor]:
 
     First those of the scenes, then the x0 predictions, which look less like finished pictures.
     """
-    scale = json.loads((folder / "model" / "vae" / "config.json").read_text())["scaling_factor"]
+    scale = json.loads((folder / "model" / "vae" / "config.json").read_text(encoding="utf-8"))["scaling_factor"]
     names = [f"{shard:04d}.npy" for shard in range(shards)]
     latents = [np.load(folder / "latents" / name)[:, 0] * np.float16(scale) for name in names]
     pictures = [np.load(folder / "decoded" / name) for name in names]
@@ -74,9 +74,9 @@ def _save(tiny: torch.nn.Module, folder: Path) -> None:
     """As diffusers does, less the entry of its own that it complains of when it reads it."""
     tiny.save_pretrained(folder)
     path = folder / "config.json"
-    config = json.loads(path.read_text())
+    config = json.loads(path.read_text(encoding="utf-8"))
     del config["block_out_channels"]
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _signed(pictures: Tensor) -> Tensor:

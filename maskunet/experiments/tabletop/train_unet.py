@@ -122,7 +122,7 @@ def _record(folder: Path, corpus: Corpus, shards: int) -> dict[str, Any]:
     """What the training is, as it was begun."""
     path, now = folder / "model" / RECORD, {**(corpus.about or {}), "shards": shards}
     if path.exists():
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         if record["corpus"] != now:
             raise ValueError(
                 f"The training in “{folder.name}” was begun with another corpus. Give its settings again, which are in "
@@ -163,4 +163,4 @@ def export(pair: nn.Module, tokenizer, folder: Path, scale: float) -> None:
 def shares(model: Path) -> dict[str, float]:
     """The shares of what was spoiled in what a model learned from, as `spoiling.Shares`; none where it is not known."""
     record = model / RECORD
-    return json.loads(record.read_text())["corpus"].get("shares", {}) if record.is_file() else {}
+    return json.loads(record.read_text(encoding="utf-8"))["corpus"].get("shares", {}) if record.is_file() else {}

@@ -13,7 +13,7 @@ from maskunet import plugins
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.plugins import FieldCard
-from maskunet.prompts import files
+from maskunet.prompts import files, rows
 from maskunet.prompts.words import shortened
 from maskunet.records import Request
 from maskunet.records.grid import AXES, FIELDS, GridRequest
@@ -107,7 +107,11 @@ def _spec(request: Request, methods: Mapping[str, MethodSpec]) -> MethodSpec:
 
 
 def _text(name: str, text: str, may_read: bool) -> str:
-    """The values as a text, where they stand in a file too."""
+    """The values as a text, where they stand in a file too.
+
+    Raises:
+        ValueError: there is no such file, or it cannot be read as a text.
+    """
     if not may_read or not text.startswith("@"):
         return text
     path = Path(text[1:])
@@ -115,7 +119,7 @@ def _text(name: str, text: str, may_read: bool) -> str:
         raise ValueError(f"There is no file “{path.name}” for the axis {name}.")
     if name in SENTENCES:
         return "\n".join(prompt.text for prompt in files.read(path))
-    return path.read_text(encoding="utf-8")
+    return rows.text_of(path)
 
 
 def _words(name: str, text: str) -> list[str]:

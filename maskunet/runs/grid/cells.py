@@ -86,13 +86,14 @@ class CellFolder:
         self.folder = folder
 
     def find(self, name: str) -> Cell | None:
-        """The cell of that key, or None; one whose file is damaged is not there."""
+        """The cell of that key, or None; one whose file is damaged anywhere is not there, so that it is made anew."""
         try:
+            self.picture(name)  # a file that was cut off says how it was made, and cannot be shown
             with Image.open(self._path(name), formats=("PNG",)) as image:
                 texts = {key: image.info.get(key, "") for key in (replay.KEY, MADE)}
             record, made = (json.loads(texts[key]) for key in (replay.KEY, MADE))
             return Cell(key=name, rewards=record["rewards"], keep_ratio=record["keep_ratio"], **made)
-        except (OSError, ValueError, KeyError, TypeError, SyntaxError):
+        except Exception:
             return None
 
     def keep(self, name: str, run: Run) -> Cell:

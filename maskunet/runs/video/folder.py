@@ -58,7 +58,7 @@ def write(video: Video, folder: Path) -> list[str]:
         told.append(f"{len(video.frames)} frames, {WEBP} and {GIF}")
         told.append(_mp4(video.frames, fresh))
         (fresh / TABLE).write_bytes(csv_text(rows(video)).encode())
-        (fresh / RECORD).write_text(json.dumps(record(video), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        _write(record(video), fresh)
     return told
 
 
@@ -78,7 +78,12 @@ def write_beside(videos: Sequence[Video], folder: Path) -> None:
         numbers = [video.numbers() for video in videos]
         (fresh / TABLE).write_bytes(csv_text(numbers).encode())
         made = record(videos[-1]) | {"numbers": numbers}
-        (fresh / RECORD).write_text(json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        _write(made, fresh)
+
+
+def _write(made: Mapping[str, Any], folder: Path) -> None:
+    text = json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
 def beside(videos: Sequence[np.ndarray]) -> np.ndarray:

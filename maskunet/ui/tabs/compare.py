@@ -21,7 +21,7 @@ from maskunet.ui.tabs.base import Part, Stage, TabSpec
 if TYPE_CHECKING:
     from maskunet.ui.page import Page
 
-LINK = Path(__file__).with_name("link.js").read_text()  # to what is shown
+LINK = Path(__file__).with_name("link.js").read_text(encoding="utf-8")  # to what is shown
 
 
 @dataclass(frozen=True, slots=True)

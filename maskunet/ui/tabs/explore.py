@@ -140,10 +140,10 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
         )
     with gr.Row(elem_id="explored"):
         with gr.Column(min_width=0, elem_id="explored-pictures"):
-            strip_ = gr.HTML("", js_on_load=(HERE / "scrub.js").read_text(), elem_id="strip")
+            strip_ = gr.HTML("", js_on_load=(HERE / "scrub.js").read_text(encoding="utf-8"), elem_id="strip")
         with gr.Column(min_width=0, elem_id="explored-map"):
             empty = pictures.empty(explore_words.EMPTY)
-            map_ = gr.HTML(empty, js_on_load=(HERE / "explore.js").read_text(), elem_id="heat")
+            map_ = gr.HTML(empty, js_on_load=(HERE / "explore.js").read_text(encoding="utf-8"), elem_id="heat")
         with gr.Column(min_width=0, elem_id="explored-plots"):
             said = gr.HTML("", elem_id="explored-said")
             knock = gr.Button(explore_words.KNOCK_OUT, size="sm", visible=False, elem_id="knock-this")

@@ -178,7 +178,9 @@ def build(page: "Page", tab: gr.Tab) -> Features:
     gr.HTML(f'<p class="hint">{words.COCO}</p>', elem_id="coco")
     with gr.Row(visible=False) as shown:
         with gr.Column(scale=3, min_width=300):
-            cloud = gr.HTML(pictures.empty(words.NOTHING_DRAWN), js_on_load=SCRIPT.read_text(), elem_id="cloud")
+            cloud = gr.HTML(
+                pictures.empty(words.NOTHING_DRAWN), js_on_load=SCRIPT.read_text(encoding="utf-8"), elem_id="cloud"
+            )
         with gr.Column(scale=2, min_width=280):
             measures = gr.HTML("", elem_id="measures")
     return Features(

@@ -164,7 +164,7 @@ def build(page: "Page", tab: gr.Tab) -> GridTab:
             stop = gr.Button(grid_words.STOP, variant="stop", visible=False, elem_id="stop-grid")
         status = gr.HTML("", elem_id="grid-status")
     cells = gr.HTML(
-        {}, html_template="${table}", table=pictures.empty(grid_words.EMPTY), js_on_load=SCRIPT.read_text(),
+        {}, html_template="${table}", table=pictures.empty(grid_words.EMPTY), js_on_load=SCRIPT.read_text(encoding="utf-8"),
         apply_default_css=False, elem_id="grid",
     )  # fmt: skip
     with gr.Row(visible=False, elem_id="grid-files") as row:

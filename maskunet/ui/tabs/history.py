@@ -67,7 +67,7 @@ class History(Part):
 
 def build(page: "Page", tab: gr.Tab) -> History:
     """Draw the tab."""
-    found = gr.HTML(grid([]), js_on_load=SCRIPT.read_text(), elem_id="history")
+    found = gr.HTML(grid([]), js_on_load=SCRIPT.read_text(encoding="utf-8"), elem_id="history")
     with gr.Row(visible=False, elem_id="history-share") as drawn:
         of = gr.HTML("")
         files = to_share.buttons()

@@ -252,8 +252,8 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
                 redo = gr.Button(words.REDO, size="sm", interactive=False, min_width=70)
                 reset = gr.Button(words.RESET, size="sm", min_width=110)
             said = gr.HTML("", elem_id="knock-said")
-    drawn = gr.HTML("", js_on_load=(HERE / "intervene.js").read_text(), elem_id="board")
-    tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(), elem_id="tried")
+    drawn = gr.HTML("", js_on_load=(HERE / "intervene.js").read_text(encoding="utf-8"), elem_id="board")
+    tried = gr.HTML("", js_on_load=(HERE / "tried.js").read_text(encoding="utf-8"), elem_id="tried")
     return Intervene(
         page, knocked, concept, dose, none, what, undo, redo, reset, compare, explore, said, drawn, tried,
         gr.State(Session()), tab,

@@ -23,7 +23,7 @@ def build(page: "Page", tab: gr.Tab) -> Part:
     """Draw the tab; what a voter is shown follows from the token that this browser remembers."""
     votes = page.studio.votes
     token = gr.BrowserState("", **STORE)
-    shown = gr.HTML(views.intro(), js_on_load=SCRIPT.read_text(), elem_id="vote")
+    shown = gr.HTML(views.intro(), js_on_load=SCRIPT.read_text(encoding="utf-8"), elem_id="vote")
 
     def look(known: str | None) -> str:
         now = votes.now(known or "")
