@@ -100,7 +100,7 @@ def rows(text: str, name: str) -> list[Row]:
 
 
 def parquet(path: Path) -> Any:
-    """A Parquet file as pyarrow's table, which stays on the disk until it is looked at.
+    """A Parquet file as pyarrow opens it; what is read of it is decoded into memory.
 
     Raises:
         ValueError: it cannot be read; or pyarrow is not installed.
@@ -110,7 +110,7 @@ def parquet(path: Path) -> Any:
     except ImportError as error:
         raise ValueError("Reading Parquet needs pyarrow: pip install pyarrow.") from error
     try:
-        return reader.read_table(path, memory_map=True)
+        return reader.ParquetFile(path, memory_map=True)
     except Exception as error:
         raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
 
@@ -123,11 +123,23 @@ def of_parquet(path: Path, names: Sequence[str]) -> list[Row]:
     """
     from pyarrow import types
 
-    table = parquet(path)
+    file = parquet(path)
     pictures = (types.is_struct, types.is_binary, types.is_large_binary)
-    texts = [field.name for field in table.schema if not any(is_one(field.type) for is_one in pictures)]
-    wanted = table.select(_named(texts, (*names, *TEXTS, *LISTS)))
+    texts = [field.name for field in file.schema_arrow if not any(is_one(field.type) for is_one in pictures)]
+    wanted = read(file, path, _named(texts, (*names, *TEXTS, *LISTS)))
     return [Row(place, f"Row {place + 1}", values) for place, values in enumerate(wanted.to_pylist())]
+
+
+def read(file: Any, path: Path, columns: Sequence[str]) -> Any:
+    """These columns of what `parquet` opened, as a table; the others, such as pictures, are not decoded.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    try:
+        return file.read(columns=list(columns))
+    except Exception as error:
+        raise ValueError(f"“{path.name}” cannot be read as Parquet.") from error
 
 
 def _row(value: Any, place: int, where: str, name: str) -> Row:

@@ -288,7 +288,7 @@ def of_kohya_folders(folders: Sequence[Path]) -> captions.Captions:
 
 
 class Table:
-    """A Parquet file with a column of pictures, as laion-art's, and one of captions.
+    """A Parquet file with a column of pictures, as laion-art's, and one of captions; all of it is in memory.
 
     Raises:
         ValueError: the file cannot be read or lacks a column; or pyarrow is not installed.
@@ -298,19 +298,21 @@ class Table:
 
     def __init__(self, path: Path, size: int):
         self.size = size
-        self.file = rows.parquet(path)
-        columns = self.file.column_names
+        file = rows.parquet(path)
+        columns = file.schema_arrow.names
         if "image" not in columns or not set(rows.TEXTS) & {column.lower() for column in columns}:
             raise ValueError(f"“{path.name}” has the columns {', '.join(columns)}; needed are image and text.")
+        known = ("image", *rows.TEXTS, *rows.LISTS)
+        self.table = rows.read(file, path, [column for column in columns if column.lower() in known])
 
     def __len__(self) -> int:
-        return self.file.num_rows
+        return self.table.num_rows
 
     def __call__(self, index: int, draw: int) -> Pair:
         """See `Pairs`; half of the pictures are mirrored."""
         import io
 
-        row = self.file.slice(index, 1).to_pylist()[0]
+        row = self.table.slice(index, 1).to_pylist()[0]
         image = row["image"]
         stored = image.get("bytes") if isinstance(image, dict) else image
         if not isinstance(stored, bytes):
