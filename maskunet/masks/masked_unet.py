@@ -218,11 +218,12 @@ class MaskedUNet:
                 layer = self._layers[name]
                 layer.mask = None if value is None else value.to(layer.weight.dtype)
             inner = Features(sample, features.time, features.text, features.skips, features.forward_size)
-            try:  # a recomputation is broken off once it has what the backward pass needs
-                return self._up(index, inner).sample
-            finally:
-                for name in mine:
-                    self._layers[name].mask = None  # else what made it would be kept in memory until the next one
+            made = self._up(index, inner).sample
+            # Else what made them would be kept in memory until the next ones. A recomputation is broken off before this
+            # line, and must be: what is recomputed within it, in a U-Net that recomputes too, needs the same masks.
+            for name in mine:
+                self._layers[name].mask = None
+            return made
 
         if self.checkpointing and torch.is_grad_enabled():
             sample = checkpoint(block, features.sample, *mine.values(), use_reentrant=False)

@@ -336,14 +336,6 @@ def test_checkpointing_keeps_fewer_activations():
     assert kept(True) < kept(False) / 3
 
 
-def test_a_backward_pass_leaves_no_mask_on():
-    unet = deep_unet()
-    with MaskedUNet(unet, checkpointing=True) as masked:
-        masks = {n: m.requires_grad_() for n, m in random_masks(masked.sites).items()}
-        masked.decode(masked.encode(*inputs()), masks).sum().backward()
-        assert all(layer.mask is None for layer in masked.layers.values())
-
-
 def test_wrong_masks_are_refused_before_anything_is_set():
     unet = tiny_unet()
     with MaskedUNet(unet) as masked:
