@@ -149,14 +149,16 @@ def test_every_mistake_is_told_before_anything_is_made(words, sentence, tmp_path
     assert code == 2 and sentence in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
-def test_a_base_may_have_other_weights(monkeypatch):
+def test_a_base_may_have_other_weights(monkeypatch, tmp_path):
     from maskunet.experiments import judges
 
-    asked = []
-    monkeypatch.setattr(judges, "load", lambda *given: asked.append(given))
-    for base in ("tabletop", "tabletop_web=seed2/model"):
-        transfer._base(base, "cpu")
+    asked, loaded = [], SimpleNamespace(model=SimpleNamespace(steps=2))
+    monkeypatch.setattr(judges, "load", lambda *given: asked.append(given) or (loaded, {}))
+    models = ("tabletop", "tabletop_web=seed2/model")
+    options = transfer.Options(models=models, sources=("random_mask",), n=1, device="cpu", out=tmp_path)
+    study, _ = transfer._study(options)
     assert asked == [("tabletop", None, "cpu"), ("tabletop_web", Path("seed2/model"), "cpu")]
+    assert tuple(study.bases) == models
 
 
 def test_the_command_makes_what_is_missing_and_tells_the_verdict(study, tmp_path, monkeypatch, capsys):
