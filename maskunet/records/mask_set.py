@@ -144,9 +144,8 @@ def _check_header(header: Mapping[str, Any], masks: MaskSet) -> None:
     """Names, dtype and sizes of all tensors must be what the sites and timesteps announce."""
     if any(min(shape, default=0) < 1 for shape in masks.sites.values()):
         raise ValueError("a site has no size.")
-    if len(header) != len(masks.steps) * len(
-        masks.sites
-    ):  # before they are multiplied out: a small header can name many
+    # Before they are multiplied out: a small header can name many.
+    if len(header) != len(masks.steps) * len(masks.sites):
         raise ValueError("its tensors are not the sites and timesteps that its header names.")
     wanted = {f"{timestep}/{site}": site for timestep in masks.steps for site in masks.sites}
     if header.keys() != wanted.keys():

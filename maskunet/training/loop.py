@@ -143,7 +143,7 @@ class _Training:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
-            self.step, self.best, self.kept = state["step"], state["best"], state.get("kept", 0)
+            self.step, self.best, self.kept = state["step"], state["best"], state.get("kept", state["step"])
             self.bad, self.examples = state.get("bad", {}), state.get("examples", {})  # older ones kept neither
             self.saved = self.step
         if self.accelerator.is_main_process:
