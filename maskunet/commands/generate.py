@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ def run(options: Options) -> None:
     if options.replay:
         record = _record(options.replay)
         request = replay.request_of(record)
-        check_repeats(options, FREE, request.model)
+        check_repeats(options, FREE, {**asdict(request), "set": dict(request.settings)})
         request = replace(request, keep_masks=request.keep_masks or options.keep_masks)
     else:
         more = {"negative_prompt": options.negative_prompt, "keep_masks": options.keep_masks}

@@ -1,7 +1,7 @@
 """python -m maskunet video: a short video of a prompt, with or without masks."""
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,8 @@ def _asked(options: Options) -> tuple["Request", "Motion", dict[str, Any]]:
 
     if options.replay:
         found = folder.read(options.replay)
-        check_repeats(options, FREE, found[0].model)
+        request, motion, _ = found
+        check_repeats(options, FREE, {**asdict(motion), **asdict(request), "set": dict(request.settings)})
         return found
     given = {each.name: getattr(options, each.name) for each in fields(Motion) if hasattr(options, each.name)}
     motion = Motion(**given, cross_frame=not options.alone)

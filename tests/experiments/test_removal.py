@@ -22,7 +22,14 @@ def event(step, kept, together=None, **also):
 
 def row(second: float) -> dict:
     chosen = {1: event(1, {V0: second, V1: 0.9, K0: 1.0}, 0.95), 0: event(0, {V0: 0.5, V1: 0.7, K0: 0.9}, 0.8)}
-    told = {"task": "single", "correct": True, "rewards": {"total": 1.0}, "keep_ratio": 0.8, "seconds": 1.0}
+    told = {
+        "task": "single",
+        "prompt": "a cube",
+        "correct": True,
+        "rewards": {"total": 1.0},
+        "keep_ratio": 0.8,
+        "seconds": 1.0,
+    }
     return told | removal.columns(chosen)
 
 

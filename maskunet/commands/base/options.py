@@ -217,22 +217,21 @@ def with_parts(options: Options) -> Options:
     return replace(options, **here)
 
 
-def check_repeats(options: Options, free: Collection[str], model: str) -> None:
+def check_repeats(options: Options, free: Collection[str], made: Mapping[str, Any]) -> None:
     """Refuse what a repeated run would not follow.
 
     Args:
-        free: the fields that say where and how it is made, and not what. model: which it was made with.
+        free: the fields that say where and how it is made, and not what. made: by field what the record says, which may
+            be given again.
 
     Raises:
-        UsageError: another option has another value than its default, and `model` than this; names all that have.
+        UsageError: another option has neither its default nor that value; names all that have.
     """
-    usual = {each.name: each.default if each.default is not MISSING else {} for each in fields(options)} | {
-        "model": model
-    }
+    usual = {each.name: each.default if each.default is not MISSING else {} for each in fields(options)}
     names = [
         flag.names(card.name)[0]
         for card, flag in declared(options)
-        if card.name not in free and card.default not in (usual[card.name], "auto")
+        if card.name not in free and card.default != usual[card.name] and card.default != made.get(card.name)
     ]
     if names:
         raise UsageError(f"--replay makes it as it was; leave out {', '.join(names)}")
