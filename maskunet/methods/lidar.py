@@ -63,10 +63,8 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     tiny = settings.tiny_decoder
     with torch.no_grad():
         _, scores = candidates.scored(model, rewards, request.prompt, ahead, settings.at_once, tiny=tiny)
-        aim = objective(scores, weights)
         whole = ahead.flatten(1).isfinite().all(1)  # a look that is no picture cannot be followed, whatever it scores
-        liked = logits(torch.where(whole.to(aim.device), aim, torch.nan), settings.strength)
-        ahead = ahead.nan_to_num(0.0, 0.0, 0.0) if not whole.all() else ahead
+        ahead, liked = ahead[whole], logits(objective(scores, weights)[whole], settings.strength)
 
     def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
         with torch.no_grad():

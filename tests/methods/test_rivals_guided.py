@@ -151,3 +151,17 @@ def test_a_reward_without_a_number_leaves_the_text_where_it_is(tiny_sd15):
     events = run(tiny_sd15, "date", broken, {"every": 4})
     assert "not a number at step 1" in events[0].note and events[-1].final
     assert np.abs(events[-1].image.astype(int) - run(tiny_sd15, "plain")[-1].image).max() <= 1
+
+
+@pytest.mark.parametrize("broken", [1, 12])
+def test_a_look_that_is_no_picture_is_not_followed(tiny_sd15, monkeypatch, broken):
+    ahead = lidar._ahead
+
+    def some_broken(*given):
+        looks = yield from ahead(*given)
+        looks[:broken] = torch.nan
+        return looks
+
+    monkeypatch.setattr(lidar, "_ahead", some_broken)
+    *_, last = run(tiny_sd15, "lidar", steps=2)
+    assert last.final and last.image.std() > 0
