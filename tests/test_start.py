@@ -17,8 +17,17 @@ from maskunet import app
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux tells what processes do")
 WAIT = 240  # seconds; a slow machine under load
-CPU_SECONDS = 18  # of one core until the page is there; 7 to 9 on the machine this was written on
-LATER = ("diffusers", "transformers", "matplotlib.axes")  # what no first answer needs
+# What no first answer needs; each takes seconds to import. `bench start` times the rest.
+LATER = (
+    "accelerate",
+    "diffusers",
+    "matplotlib.axes",
+    "peft",
+    "scipy.stats",
+    "sklearn",
+    "torch._dynamo",
+    "transformers",
+)
 # Only this computer can be reached, and a warning of gradio is an error.
 OFFLINE = (
     f"LATER = {LATER}"
@@ -31,12 +40,13 @@ def look(event, args):
     if event == "socket.getaddrinfo" and args[0] not in (None, "localhost", "127.0.0.1", "::1"):
         print("FOREIGN", args[0], flush=True)
         raise OSError("no network")
-    if event == "socket.bind":
+    if event == "socket.bind" and args[1][1] == PORT and "uvicorn" in sys.modules:
         print("LOADED", *sorted(set(LATER) & set(sys.modules)), flush=True)
 sys.addaudithook(look)
 warnings.filterwarnings("error", module="gradio|maskunet", category=UserWarning)
 warnings.filterwarnings("error", module="maskunet", category=DeprecationWarning)
 sys.argv = ["app.py", *sys.argv[1:]]
+PORT = int(sys.argv[2])
 runpy.run_path("app.py", run_name="__main__")
 """
 )
@@ -46,12 +56,6 @@ def free_port():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return server.getsockname()[1]
-
-
-def cpu_seconds(pid):
-    """Of a process and its threads, from Linux's table of processes."""
-    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, times[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid):
@@ -110,7 +114,7 @@ def test_a_model_that_is_not_here_is_no_page_over_another_ones_pictures(monkeypa
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A lab in a process of its own: the process, its port, what its page is, and its CPU seconds so far."""
+    """A lab in a process of its own: the process, its port, what its page is, and its home."""
     home, port = tmp_path_factory.mktemp("home"), free_port()
     for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         os.environ.pop(name, None)
@@ -133,7 +137,7 @@ def lab(tmp_path_factory):
         )
         try:
             page = wait_for_page(process, port, home / "log")
-            yield process, port, page, cpu_seconds(process.pid), home
+            yield process, port, page, home
         finally:
             process.kill()
             process.wait()
@@ -156,17 +160,17 @@ def page_text(page):
 
 
 def test_25_the_page_opens_without_gpu_network_or_weights_and_fetches_nothing(lab):
-    *_, page, _, home = lab
+    *_, page, home = lab
     text = str(page)
     assert "Tabletop" in text and "not on this machine" in text  # Stable Diffusion, with its reason
     assert "FOREIGN" not in (home / "log").read_text()
     assert not (home / "hf").exists() or not list((home / "hf").rglob("*.safetensors"))
 
 
-def test_26_the_page_is_there_after_little_work(lab):
-    assert lab[3] < CPU_SECONDS
-    told = [line for line in (lab[4] / "log").read_text().splitlines() if line.startswith("LOADED")]
-    assert told and set(told[0].split()[1:]).isdisjoint(LATER)  # the first time that it listens
+def test_26_the_page_waits_for_nothing_that_it_does_not_need(lab):
+    """Seconds would tell how busy the machine is; what is imported when it listens tells what it waited for."""
+    told = [line.split()[1:] for line in (lab[3] / "log").read_text().splitlines() if line.startswith("LOADED")]
+    assert told and told[0] == []
 
 
 def test_19_only_this_computer_reaches_it(lab):
@@ -183,7 +187,7 @@ def test_19_only_this_computer_reaches_it(lab):
 
 
 def test_28_nothing_warns(lab):
-    assert "Warning" not in (lab[4] / "log").read_text()
+    assert "Warning" not in (lab[3] / "log").read_text()
 
 
 def test_35_the_page_says_what_is_not_filtered_and_which_licenses_hold(lab):
@@ -195,7 +199,7 @@ def test_35_the_page_says_what_is_not_filtered_and_which_licenses_hold(lab):
 def test_34_ctrl_c_ends_everything(lab):
     """The last of this file."""
     process = lab[0]
-    while "To create a public link" not in (lab[4] / "log").read_text():
+    while "To create a public link" not in (lab[3] / "log").read_text():
         time.sleep(0.1)  # the page answers a moment before the start is over
     time.sleep(1)  # after the last line it waits for Ctrl+C
     family = [process.pid, *children(process.pid)]
@@ -203,6 +207,6 @@ def test_34_ctrl_c_ends_everything(lab):
     caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
     assert caught >> (signal.SIGTERM - 1) & 1  # as a service is ended: the same way out
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=WAIT) == 0, (lab[4] / "log").read_text()
-    assert "Traceback" not in (lab[4] / "log").read_text()
+    assert process.wait(timeout=WAIT) == 0, (lab[3] / "log").read_text()
+    assert "Traceback" not in (lab[3] / "log").read_text()
     assert not [pid for pid in family if Path(f"/proc/{pid}").exists()]

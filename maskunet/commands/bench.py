@@ -20,7 +20,7 @@ PART = (
     "loop, if left out: the training-free loop beside the published one's shape; masks: trained and random ones "
     "beside none; memory and operations: of the loop at Stable Diffusion's size, counted; statistics: counting the masks "
     "during a run; batches: pictures that share U-Net calls beside pictures made alone; training: memory and operations of "
-    "each recipe at Stable Diffusion's size, counted"
+    "each recipe at Stable Diffusion's size, counted; start: the page's start beside the imports it needs"
 )
 SIZE = (
     "of the model, by default the smallest; sd15 takes random weights: 5 GB of memory for statistics "

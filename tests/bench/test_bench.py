@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskunet import bench
-from maskunet.bench import masks, statistics, training
+from maskunet.bench import masks, start, statistics, training
 from maskunet.bench.base import sd15_unet
 from maskunet.commands import bench as bench_command
 from maskunet.commands.registry import main
@@ -132,3 +132,19 @@ def test_rows_are_printed_as_a_table():
         "reference  2        -",
         "exact      0.12346  12",
     ]
+
+
+def test_the_page_s_start_is_told_in_times_of_its_imports(monkeypatch):
+    """The first round, which warms the disk up, is left out."""
+    pages, imports = iter([90.0, 9.0, 12.0, 8.0]), iter([50.0, 6.0, 6.0, 8.0])
+    monkeypatch.setattr(start, "until_page", lambda: next(pages))
+    monkeypatch.setattr(start, "until_imported", lambda: next(imports))
+    found = start.run(None, "tabletop", 3)
+    assert (found["n"], found["page_seconds"], found["import_seconds"]) == (3, 9, 6)
+    assert (found["times_the_imports"], found["low"], found["high"]) == (1.5, 1, 2)
+
+
+def test_a_page_that_does_not_come_says_why(monkeypatch):
+    monkeypatch.setenv("MASKUNET_AUTH", "short:1")  # a password that the page refuses
+    with pytest.raises(RuntimeError, match="(?s)No page came.*at least 8 characters"):
+        start.until_page()
