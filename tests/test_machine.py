@@ -1,4 +1,4 @@
-"""Torch finds what the lab sets for it, set before it reads it, unless the user has said otherwise."""
+"""This process: the device and the dtype, and what the lab sets for torch before it is imported, unless the user has."""
 
 import os
 import platform
@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from maskunet import machine
 from maskunet.machine import USERS
 
+CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
 # What torch would find when it is imported, by either way in; torch itself stays away.
 FOUND = """
@@ -70,3 +73,26 @@ def test_freed_memory_is_kept_for_the_next_round_unless_the_user_has_said_otherw
     later = [int(word) for word in done.stdout.split()[1:]]
     assert len(later) == 9, done.stderr
     assert (max(later) < 1000) == kept, later  # all of a round's pages are 25,600
+
+
+def test_the_device_is_the_best_one_here_and_an_absent_one_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert machine.choose_device() == CPU
+    with pytest.raises(ValueError, match="no device “cuda” on this machine. It has: cpu"):
+        machine.choose_device("cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert machine.choose_device().type == "mps"
+    assert machine.choose_device("cpu") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert machine.choose_device().type == "cuda"
+    assert machine.choose_device("cuda:1").index == 1
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_cuda_computes_in_bfloat16_where_it_is_native(monkeypatch, native, dtype):
+    monkeypatch.setattr(torch.cuda, "device", lambda d: torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert machine.choose_dtype(torch.device("cuda")) == dtype
+    assert machine.choose_dtype(CPU) == torch.float32

@@ -23,6 +23,8 @@ COLORS = {
     "d": "#7c3aed",
     "e": "#be185d",
 }
+# A mark and its color by what a checker says of a picture; nothing where none has looked.
+VERDICTS = {True: ("✓ ", COLORS["a"]), False: ("✗ ", COLORS["b"]), None: ("", COLORS["ink"])}
 NO_STATISTICS = (
     "This run has no statistics of its masks: its method removes nothing, or it was made before they were kept. "
     "Make one with a method that masks."

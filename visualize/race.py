@@ -42,9 +42,11 @@ def draw(found: Mapping[str, Any]) -> Figure:
     styles = _styles(found)
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 7.6), layout="constrained")
-    axes = figure.subplots(2, 1, sharex=True)
-    whats = (("correct", "share correct, by the checker"), (held_out, f"{held_out}, which nothing optimizes"))
+    known = all(point["correct"] is not None for points in curves.values() for point in points)
+    whats = [("correct", "share correct, by the checker")] if known else []
+    whats += [(held_out, f"{held_out}, which nothing optimizes")]
+    figure = Figure(figsize=(7.2, 0.4 + 3.6 * len(whats)), layout="constrained")
+    axes = figure.subplots(len(whats), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (what, label) in zip(axes, whats, strict=True):
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_xscale("log")
@@ -53,12 +55,12 @@ def draw(found: Mapping[str, Any]) -> Figure:
             _curve(panel, points, what, *styles[name])
         _budget(panel, found["seconds"])
         _labels(panel, {name: points[-1] for name, points in curves.items()}, what, styles)
-    axes[1].set_xlabel(
+    axes[-1].set_xlabel(
         f"seconds per prompt (log scale), n = {found['prompts']} prompts\n"
         f"chosen by {found['optimized']}; bars are 95 % intervals",
         fontsize=9,
     )
-    _seconds(axes[1], [point["seconds"] for points in curves.values() for point in points])
+    _seconds(axes[-1], [point["seconds"] for points in curves.values() for point in points])
     return figure
 
 

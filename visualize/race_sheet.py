@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visualize.base import COLORS, PlotSpec
+from visualize.base import VERDICTS, PlotSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CORRECT, WRONG = ("✓", COLORS["a"]), ("✗", COLORS["b"])
 COLUMNS = 9
 
 
@@ -27,7 +26,7 @@ def draw(
     """Draw the sheet: a block of rows per prompt, the entrants in reading order.
 
     Args:
-        images: (P, E, H, W, 3) uint8. correct: (P, E) bool. scores: (P, E), of the reward named `score`.
+        images: (P, E, H, W, 3) uint8. correct: (P, E) bool, or None where it is not known. scores: (P, E), of the reward named `score`.
 
     Raises:
         ValueError: the shapes do not fit together.
@@ -50,11 +49,11 @@ def draw(
         for panel in grid.flat:
             panel.axis("off")
         for panel, picture, right, value, name in zip(grid.flat, *mine, entrants, strict=False):
-            mark, color = CORRECT if right else WRONG
+            mark, color = VERDICTS[right]
             panel.imshow(picture)
             panel.set_title(name.replace("/", "\n"), fontsize=6.5, pad=2)
             panel.text(
-                0.5, -0.03, f"{mark} {value:.3f}", transform=panel.transAxes, ha="center", va="top",
+                0.5, -0.03, f"{mark}{value:.3f}", transform=panel.transAxes, ha="center", va="top",
                 fontsize=7, color=color,
             )  # fmt: skip
     return figure

@@ -38,9 +38,10 @@ def draw(study: Mapping[str, Any]) -> Figure:
     lines = study["summary"]
     if not lines:
         raise ValueError("The study has no masked pictures yet. Run python -m maskunet study with more time.")
-    figure, axes = panels(len(PANELS), height=1.9)
+    shown = PANELS if study["plain"]["correct"] is not None else PANELS[:2]  # nobody says what is correct
+    figure, axes = panels(len(shown), height=1.9)
     curves = list(dict.fromkeys(line["curve"] for line in lines))
-    for panel, names in zip(axes, PANELS, strict=True):
+    for panel, names in zip(axes, shown, strict=True):
         for i, curve in enumerate(curves):
             mine = sorted((x for x in lines if x["curve"] == curve), key=lambda x: x["removed"])
             _curve(panel, mine, names[:3], STYLES[i % len(STYLES)], curve)
@@ -69,8 +70,11 @@ def _curve(panel: Axes, mine: list[Mapping], names: tuple, style: tuple[str, str
 
 def _references(axes: list[Axes], plain: Mapping[str, Any]) -> None:
     """Where a mask that does nothing, or chance, would be."""
-    for panel, level in zip(axes, (0.5, 0.0, plain["correct"]), strict=True):
+    for panel, level in zip(axes, (0.5, 0.0, plain["correct"]), strict=False):
         panel.axhline(level, color=COLORS["ink"], linewidth=0.8, linestyle="--", zorder=0)
+    axes[0].set_ylim(0, 1)
+    if len(axes) < len(PANELS):
+        return
     axes[2].axhspan(plain["correct_low"], plain["correct_high"], color=COLORS["all"], alpha=0.15, zorder=0)
     axes[2].annotate(
         f"plain, n = {plain['n']:,}",
@@ -80,7 +84,6 @@ def _references(axes: list[Axes], plain: Mapping[str, Any]) -> None:
         va="bottom",
         fontsize=7,
     )
-    axes[0].set_ylim(0, 1)
     axes[2].set_ylim(0, 1)
 
 

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visualize.base import COLORS, PlotSpec
+from visualize.base import VERDICTS, PlotSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-CORRECT, WRONG = ("✓", COLORS["a"]), ("✗", COLORS["b"])
 
 
 def draw(
@@ -27,7 +25,7 @@ def draw(
 
     Args:
         images: (R, C, H, W, 3) uint8, the plain pictures in the first row.
-        rewards: (R, C) total reward. correct: (R, C) bool, what the checker says.
+        rewards: (R, C) total reward. correct: (R, C) bool, what the checker says, or None.
         rows, columns: their names. title: such as the prompt.
 
     Raises:
@@ -44,11 +42,11 @@ def draw(
     figure = Figure(figsize=(1.15 * shape[1] + 0.9, 1.3 * shape[0] + 0.3), layout="constrained")
     grid = figure.subplots(*shape, squeeze=False)
     for place, panel in np.ndenumerate(grid):
-        mark, color = CORRECT if correct[place] else WRONG
+        mark, color = VERDICTS[correct[place]]
         panel.imshow(images[place])
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
-        panel.set_xlabel(f"{mark} {rewards[place]:+.2f}", color=color, fontsize=8, labelpad=2)
+        panel.set_xlabel(f"{mark}{rewards[place]:+.2f}", color=color, fontsize=8, labelpad=2)
     for panel, name in zip(grid[0], columns, strict=True):
         panel.set_title(name, fontsize=8)
     for panel, name in zip(grid[:, 0], rows, strict=True):

@@ -67,7 +67,7 @@ def run(options: Options) -> None:
             line.update()
             if should_stop():
                 break
-    made = {"command": command_line("causal", options), "n": options.n, "versions": versions()}
+    made = {"command": command_line("causal", options, model=loaded.model.name), "n": options.n, "versions": versions()}
     found = causal.summarize(done)
     save(options.out, found, {**made, **about})
     sys.stdout.write(causal.table(found) + "\n")

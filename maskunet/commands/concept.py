@@ -93,7 +93,9 @@ def _make(options: Options) -> None:
         )
     make.check(concept, making, last)
     sys.stderr.write(f"{make.ENDS[last.end]}\n")
-    mask = make.held_mask(model, concept, making, last, {"command": command_line("concept", options)})
+    mask = make.held_mask(
+        model, concept, making, last, {"command": command_line("concept", options, model=library.default)}
+    )
     held_mask.save(mask, path)
     sys.stdout.write(f"{mask_report.line(name, mask)}\n")
 
@@ -159,7 +161,7 @@ def _study(options: Options) -> None:
         for text in study.run(asked, should_stop):
             line.set_description_str(text)
     about = {
-        "command": command_line("concept", options).replace(" '' ", " "), "model": asked.loaded.model.name, "versions": versions(),
+        "command": command_line("concept", options, model=asked.loaded.model.name).replace(" '' ", " "), "model": asked.loaded.model.name, "versions": versions(),
         **asked.shared,
     }  # fmt: skip
     report.save(asked, asked.rows(), about)
@@ -178,6 +180,7 @@ def _asked(options: Options) -> "Study":
             raise UsageError(f"there is no concept “{name:.40}” to study; there are: {', '.join(known)}")
     model = "tabletop" if options.model == "auto" else options.model
     loaded, identity = judges.load(model, options.weights, options.device, **options.added)
+    judges.check_eyes(loaded, "The study of concepts")
     return Study(
         loaded=loaded, concepts=[known[name] for name in names], making=_making(options), n=options.n, few=options.few,
         pairs=[pair for pair in PAIRS if {*pair} <= {*names}], steps=options.steps, identity=identity, out=options.out,

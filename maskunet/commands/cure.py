@@ -77,7 +77,7 @@ def run(options: Options) -> None:
     ready = [entrant for entrant in begun if make.has_chosen(study, entrant)]
     lines = report.summarize(study, ready, last.result.features)
     about = {
-        "command": command_line("cure", options), "model": study.loaded.model.name, "updates": study.steps,
+        "command": command_line("cure", options, model=study.loaded.model.name), "model": study.loaded.model.name, "updates": study.steps,
         "left_out": [entrant.title for entrant in begun if entrant not in ready], "versions": versions(),
         "corpus": _corpus(study.loaded.model.name, options.weights), **study.shared,
     }  # fmt: skip
@@ -102,6 +102,7 @@ def _study(options: Options) -> "Study":
     from maskunet.training.data import First
 
     loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
+    judges.check_eyes(loaded, "The study of cures")
     pairs, about = sources.find("tabletop", loaded.model.pixels, options.latents)
     about: dict[str, Any] = {**about, "examples": options.clean or len(pairs)}
     return Study(

@@ -98,7 +98,7 @@ def run(options: Options) -> int:
     make_folder(options.out)
     made = MadeGrid(planned, CellFolder(options.out / "cells"), lambda name: library.spec(name).judge)
     _go(options, library, made)
-    command = command_line("grid", options, without=usual.keys() & varied)
+    command = command_line("grid", options, without=usual.keys() & varied, model=library.default)
     lacking = made.write(options.out, asked, command=command)
     sys.stdout.writelines(f"{line}\n" for line in _the_end(options, made, lacking))
     return 2 if made.lines and made.failed == len(made.lines) else 0

@@ -15,13 +15,14 @@ from maskunet.commands.base import (
     resumable,
     seed_option,
 )
+from maskunet.experiments.markdown import INTERVALS
 
 METHODS = "method/preset:part@guidance with commas between; plain is added"
 NOTES = (
     "One picture each of the same prompts, seeds and steps. Total is the sum of the rewards that most of these methods "
     "optimize; correct is what the checker says, which nothing optimizes, so its column is the one that counts. "
-    "Differences are paired, prompt by prompt. Intervals are 95 %: the bootstrap's over different prompts, Wilson's for "
-    "shares where no prompt comes twice. p is the sign test's of different prompts fixed against broken; Holm's p is for "
+    "Differences are paired, prompt by prompt. "
+    f"{INTERVALS}. p is the sign test's of different prompts fixed against broken; Holm's p is for "
     "all lines together. A U-Net call with a gradient takes about three times as long as one without."
 )
 
@@ -70,19 +71,25 @@ def run(options: Options) -> None:
     rows = [r for r in journal.read(file, about, "match") if r["entrant"] in names and r["number"] < len(prompts)]
     rows.sort(key=lambda row: (names.index(row["entrant"]), row["number"]))
     found = match.report(rows)
-    save(options, found, {"command": command_line("match", options), "versions": versions(), **about})
+    save(
+        options,
+        found,
+        {"command": command_line("match", options, model=loaded.model.name), "versions": versions(), **about},
+    )
     sys.stdout.write(match.tables(found) + "\n")
 
 
 def save(options: Options, found: dict, about: dict) -> None:
     """Write match.json and match.md."""
     from maskunet.experiments import match
+    from maskunet.experiments.markdown import NO_VERDICT
     from maskunet.records.disk import whole
 
     whole.write(options.out / "match.json", json.dumps({"about": about, **found}, indent=1) + "\n")
     asked = f"n = {found['n']} prompts, {found['different']} different, {about['steps']} steps, guidance {about['guidance']:g}"
     text = f"# One picture each\n\nMade by `{about['command']}` on {about['model']}: {asked}.\n\n"
-    whole.write(options.out / "match.md", f"{text}{match.tables(found)}\n\n{NOTES}\n")
+    notes = NOTES if found["alone"][0]["correct"] is not None else f"{NOTES} {NO_VERDICT}"
+    whole.write(options.out / "match.md", f"{text}{match.tables(found)}\n\n{notes}\n")
 
 
 SPEC = CommandSpec(

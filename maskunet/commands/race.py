@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REWARDS = plugins.names("maskunet.rewards")
 NAMED = {"binding": "color_attribution,texture_attribution"}
+CLOCK = "without what only judges"  # rows that were timed otherwise are of another race
 METHODS = "all, or method/preset:part@guidance with commas between; plain is added"
 PROMPTS = "prompts per task; torchrun and accelerate launch take --n for one of theirs"
 
@@ -70,7 +71,7 @@ def run(options: Options) -> None:
         chosen = present(chosen, loaded.model)
     asked = {name: getattr(options, name) for name in ("optimize", "budget_seconds", "seed", "split", "steps")}
     guidance = loaded.model.guidance if options.guidance is None else options.guidance
-    about = {**identity, **asked, "tasks": tasks, "guidance": guidance}
+    about = {**identity, **asked, "tasks": tasks, "guidance": guidance, "clock": CLOCK}
     make_folder(options.out)
     names = [each.name for each in chosen]
     if not options.report_only:
@@ -134,7 +135,12 @@ def _report(options: Options, held_out: str, about: Mapping[str, Any], made: lis
     from maskunet.machine import versions
 
     found = report.report(made, options.optimize, held_out, options.budget_seconds)
-    about = {"command": command_line("race", options), **about, "processes": world, "versions": versions()}
+    about = {
+        "command": command_line("race", options, model=about["model"]),
+        **about,
+        "processes": world,
+        "versions": versions(),
+    }
     write.save(options.out, found, about, made)
     sys.stdout.write(write.markdown(found, about))
 

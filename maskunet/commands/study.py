@@ -82,7 +82,7 @@ def run(options: Options) -> None:
             done.append(row)
             line.update()
     summary = study.summarize(done)
-    made = {"command": command_line("study", options), "n": options.n, "seeds": options.seeds}
+    made = {"command": command_line("study", options, model=loaded.model.name), "n": options.n, "seeds": options.seeds}
     save(options.out, summary, {**made, "versions": versions(), **about})
     sys.stdout.write(study.table(summary) + "\n")
     same_kind = [variant for variant in chosen if variant.curve == chosen[0].curve]
@@ -117,7 +117,8 @@ def _grid(pictures: Iterable[tuple], seeds: int) -> "Figure":
     names = ["plain" if row["kind"] == "plain" else f"{row['kind']} {row['removed']:.1%}" for row in shown]
     columns = [f"seed {row['seed']}" for row in rows[:: len(shown)]]
     arrays = (by_variant(values, seeds) for values in (images, *marks))
-    return seed_grid.draw(*arrays, names, columns, f"“{rows[0]['prompt']}”; total reward, ✓ correct, ✗ wrong")
+    marks = "" if rows[0]["correct"] is None else ", ✓ correct, ✗ wrong"
+    return seed_grid.draw(*arrays, names, columns, f"“{rows[0]['prompt']}”; total reward{marks}")
 
 
 def _write_figure(figure: "Figure", path: Path) -> None:

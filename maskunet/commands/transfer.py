@@ -91,6 +91,7 @@ def _study(options: Options) -> "tuple[Study, dict[str, Any]]":
     bases = zip(options.models, options.bases, strict=True)
     found = {name: judges.load(*base, options.device) for name, base in bases}
     for loaded, _ in found.values():
+        judges.check_eyes(loaded, "The study of transfer")
         for source in sources:  # a part that is not there is told before any picture is made
             source.spec.parts(loaded.model, source.spec.settings(source.preset, source.named()))
     some = next(iter(found.values()))[0].model

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from maskunet.diffusion import denoise
 from maskunet.evaluation.intervals import bootstrap, sign_test
-from maskunet.experiments.markdown import figure, markdown_table, p_value
+from maskunet.experiments.markdown import NO_VERDICT, figure, markdown_table, p_value
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
 from maskunet.masks.selection import heads_of
@@ -62,13 +62,13 @@ def causal(
     """Make and judge the pictures, some prompts with all places at a time: what is stopped early has seen every place.
 
     Args:
-        loaded: the base model, with the checker.
+        loaded: the base model, with the checker if it knows its pictures.
         request: steps, guidance and negative prompt; the rest is replaced.
         done: rows of an earlier run; what is in them is left out. by: see `places`.
 
     Yields:
         A row per picture: what was knocked out (empty for the plain one), the prompt's number, prompt, seed, task, whether
-        it is correct, rewards, and `distance`, the mean difference of its pixels from the plain one's, 0 to 255.
+        it is correct (None without a checker), rewards, and `distance`, the mean difference of its pixels from the plain one's, 0 to 255.
     """
     made = {(row["what"], row["number"]) for row in done}
     every = ["", *map(str, places(loaded.model.unet, request.steps or loaded.model.steps, by))]
@@ -98,10 +98,12 @@ class _Together:
         images = self._pictures(what) if what else self._images
         scores = self.loaded.rewards(images, [case.prompt for _, case, _ in some])
         apart = (_bytes(images) - _bytes(self._images)).abs().mean((1, 2, 3)).tolist()
-        for i, ((number, case, seed), seen) in enumerate(zip(some, self.loaded.checker.see(images.cpu()), strict=True)):
+        checker = self.loaded.checker
+        seen = checker.see(images.cpu()) if checker else [None] * len(some)
+        for i, ((number, case, seed), things) in enumerate(zip(some, seen, strict=True)):
             yield {
                 "what": what, "number": number, "task": case.task, "prompt": case.prompt, "seed": seed,
-                "correct": case.satisfied(seen), "distance": apart[i],
+                "correct": None if things is None else case.satisfied(things), "distance": apart[i],
                 "rewards": {name: float(values[i]) for name, values in scores.items()},
             }  # fmt: skip
 
@@ -141,7 +143,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The plain pictures, and what the absence of each place changes, and on average that of one matrix of a block.
 
     Returns:
-        plain: n, how many are correct, mean rewards. cells: by place n and the mean change of the share correct, of the
+        plain: n, how many are correct (None where it is not known), mean rewards. cells: by place n and the mean change of the share correct, of the
         distance and of each reward, paired, with 95 % intervals over prompts; pictures mended (`fixed`) and `broken`, and
         the sign test's p. blocks: the same means over the places of a block that are out at the same steps.
 
@@ -150,20 +152,21 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     by_place: dict[str, dict[int, dict[str, float]]] = {}
     for row in rows:
-        values = {"correct": float(row["correct"]), "distance": row["distance"], **row["rewards"]}
+        right = {} if row["correct"] is None else {"correct": float(row["correct"])}
+        values = {**right, "distance": row["distance"], **row["rewards"]}
         by_place.setdefault(row["what"], {})[row["number"]] = values
     plain = by_place.pop("", {})
     if not by_place:
         raise ValueError("There are no pictures yet; let it run longer.")
     means = {name: _short(np.mean([values[name] for values in plain.values()])) for name in next(iter(plain.values()))}
-    correct = sum(values["correct"] for values in plain.values())
+    correct = int(sum(values["correct"] for values in plain.values())) if "correct" in means else None
     rewards = {name: mean for name, mean in means.items() if name not in ("correct", "distance")}
     groups: dict[str, list[dict[int, dict[str, float]]]] = {}
     for what, mine in by_place.items():
         (place,) = parse(what)
         groups.setdefault(str(Place(blocks=place.blocks, steps=place.steps)), []).append(mine)
     return {
-        "plain": {"n": len(plain), "correct": int(correct), "rewards": rewards},
+        "plain": {"n": len(plain), "correct": correct, "rewards": rewards},
         "blocks": [
             {"what": what, "places": len(several), **_effect(several, plain)} for what, several in groups.items()
         ],
@@ -180,8 +183,9 @@ def _effect(
         name: [[mine[number][name] - plain[number][name] for mine in places] for number in numbers]
         for name in next(iter(plain.values()))
     }
-    flips = [change for each in changes["correct"] for change in each]
+    flips = [change for each in changes.get("correct", ()) for change in each]
     found: dict[str, Any] = {"n": len(numbers), "fixed": flips.count(1), "broken": flips.count(-1)}
+    found |= {f"correct{end}": None for end in ("", "_low", "_high")}  # unless it is known
     if len(places) == 1:  # of several, pictures of one prompt are no independent trials
         found["p"] = sign_test(found["fixed"], found["broken"])
     for name, values in changes.items():
@@ -203,12 +207,12 @@ def table(found: Mapping[str, Any]) -> str:
     blocks = [(f"one {part} of `{x['what']}`", f"{x['n']} x {x['places']}", *_told(x)) for x in found["blocks"]]
     cells = sorted(found["cells"], key=lambda cell: -cell["distance"])
     rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), p_value(x["p"])) for x in cells]
+    right = f". {NO_VERDICT}" if plain["correct"] is None else f", correct {plain['correct']}."
     return (
-        f"Plain pictures: {plain['n']}, correct {plain['correct']}.\n\n{markdown_table(head, blocks)}\n\n"
-        f"{markdown_table([*head, 'p'], rows)}"
+        f"Plain pictures: {plain['n']}{right}\n\n{markdown_table(head, blocks)}\n\n{markdown_table([*head, 'p'], rows)}"
     )
 
 
 def _told(line: Mapping[str, Any]) -> tuple[str, ...]:
-    changes = f"{line['fixed']}, {line['broken']}"
+    changes = "" if line["correct"] is None else f"{line['fixed']}, {line['broken']}"
     return figure(line, "distance", ".1f"), figure(line, "correct", "+.2f"), changes, figure(line, "total", "+.2f")

@@ -8,34 +8,42 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from maskunet.evaluation.intervals import apart, clustered, sign_test, wilson
 
+NOTHING = {"value": None, "low": None, "high": None}
 
-def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str, float]:
+
+def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str, float | None]:
     """How many of those that are known: Wilson's interval, or the bootstrap's over prompts where these repeat.
 
-    Where all are alike a bootstrap has no width, so Wilson's interval of as many prompts stands there.
+    Where all are alike a bootstrap has no width, so Wilson's interval of as many prompts stands there. Where none is known
+    n is 0 and the rest None.
 
     Args:
         of: which prompt each one is of; each of its own if left out.
-
-    Raises:
-        ValueError: none is known.
     """
     known = [(v, prompt) for v, prompt in zip(found, of or range(len(found)), strict=True) if v is not None]
     if not known:
-        raise ValueError("A share needs at least one picture of which it is known.")
+        return {**NOTHING, "n": 0}
     values, prompts = [value for value, _ in known], apart([prompt for _, prompt in known])
     value, n = sum(values) / len(values), len(set(prompts))
     low, high = wilson(round(value * n), n) if n == len(values) or value in (0, 1) else clustered(values, prompts)
     return {"value": value, "low": low, "high": high, "n": len(values)}
 
 
-def change(now: Sequence[bool], before: Sequence[bool], of: Sequence[Hashable] = ()) -> dict[str, float]:
+def change(
+    now: Sequence[bool | None], before: Sequence[bool | None], of: Sequence[Hashable] = ()
+) -> dict[str, float | None]:
     """The mean difference of pairs with the bootstrap's interval, how many prompts were fixed and broken, the sign test's p.
+
+    Of pairs of which both are known; the difference is None where there are none.
 
     Args:
         of: as in `share`.
     """
-    gains, prompts = [int(a) - int(b) for a, b in zip(now, before, strict=True)], apart(of or range(len(now)))
+    pairs = zip(now, before, of or range(len(now)), strict=True)
+    known = [(int(a) - int(b), prompt) for a, b, prompt in pairs if a is not None and b is not None]
+    if not known:
+        return {**NOTHING, "fixed": 0, "broken": 0, "p": sign_test(0, 0)}
+    gains, prompts = [gain for gain, _ in known], apart([prompt for _, prompt in known])
     low, high = clustered(gains, prompts)
     by_prompt: dict[Hashable, int] = {}
     for gain, prompt in zip(gains, prompts, strict=True):

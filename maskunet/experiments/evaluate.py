@@ -14,7 +14,7 @@ from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import clustered
 from maskunet.experiments import removal
 from maskunet.experiments.counted import change, share
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import NO_VERDICT, markdown_table, p_value
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
@@ -45,7 +45,7 @@ def evaluate(
     """Make and judge n images per task.
 
     Args:
-        loaded: the base model, with the checker.
+        loaded: the base model, with the checker if it knows its pictures.
         request: method, preset, guidance and settings; its prompt and seed are replaced.
         tasks: "all" or task names with commas between them.
         split: "test", or "train" for anything that chooses a setting.
@@ -55,7 +55,7 @@ def evaluate(
         done: what `key` says of the rows that there are; they are not made again. should_stop: asked after each batch.
 
     Yields:
-        One row per image: task, prompt, seed, correct, held_out, rewards, keep_ratio, seconds, calls; what it looks like
+        One row per image: task, prompt, seed, correct (None without a checker), held_out, rewards, keep_ratio, seconds, calls; what it looks like
         (`inspector.KINDS`), if an inspector is there; and where masks removed weights (`removal.columns`).
 
     Raises:
@@ -110,7 +110,7 @@ def drawn(
 
 
 def judge(
-    case: Case, seed: int, events: Iterator, checker: Checker, inspector: Inspector | None = None
+    case: Case, seed: int, events: Iterator, checker: Checker | None, inspector: Inspector | None = None
 ) -> dict[str, Any]:
     """Run a method's events to the end and judge the final image."""
     chosen, final = {}, None  # by step: of the mask the solver went on with
@@ -124,7 +124,7 @@ def judge(
         "task": case.task,
         "prompt": case.prompt,
         "seed": seed,
-        "correct": case.satisfied(checker.see(picture)[0]),
+        "correct": case.satisfied(checker.see(picture)[0]) if checker else None,
         **({"looks": inspector.kinds(picture)[0]} if inspector else {}),
         "held_out": case.held_out,
         "rewards": dict(final.rewards),
@@ -156,13 +156,25 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
-    """Lines of a summary as a Markdown table, without “all” of one; `what` is the title of their first column."""
+    """Lines of a summary as a Markdown table, without “all” of one and without what is not known.
+
+    Args:
+        what: the title of the first column.
+    """
     lines = lines[:1] if len(lines) == 2 and lines[1]["task"] == "all" else lines
-    head = [what, "n", "correct", "95 % interval", "total reward", "95 % interval", "removed", "s per image"]
-    looks = all("spoiled" in line for line in lines)
+    known, looks = all(line["correct"] is not None for line in lines), all("spoiled" in line for line in lines)
+    head = [
+        what,
+        "n",
+        *(["correct", "95 % interval"] if known else []),
+        "total reward",
+        "95 % interval",
+        "removed",
+        "s per image",
+    ]
     rows = [
         (
-            x["task"], f"{x['n']}", f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}",
+            x["task"], f"{x['n']}", *([f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}"] if known else []),
             f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
             f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}", *([f"{x['spoiled']:.3f}"] if looks else []),
         )
@@ -205,8 +217,8 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
 
     Returns:
         n; prompts, of which the images are; reward: mean difference of the total reward with its 95 % bootstrap
-        interval over prompts; fixed and broken: prompts that the first, that the second got right more often, and the
-        sign test's p.
+        interval over prompts; correct: mean difference, None where it is not known; fixed and broken: prompts that the
+        first, that the second got right more often, and the sign test's p.
 
     Raises:
         ValueError: no image is in both.
@@ -221,7 +233,7 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     right = change([a["correct"] for a, _ in pairs], [b["correct"] for _, b in pairs], prompts)
     return {
         "n": len(pairs), "prompts": len(set(prompts)), "reward": sum(differences) / len(pairs), "low": low, "high": high,
-        **{name: right[name] for name in ("fixed", "broken", "p")},
+        "correct": right["value"], **{name: right[name] for name in ("fixed", "broken", "p")},
     }  # fmt: skip
 
 
@@ -230,8 +242,17 @@ def paired_line(name: str, found: Mapping[str, Any]) -> str:
     of = f" of {found['prompts']} prompts" if found["prompts"] < found["n"] else ""
     return (
         f"Against {name}, {found['n']} pairs{of}: total reward {found['reward']:+.3f} "
-        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}); prompts right more often {found['fixed']}, less often "
-        f"{found['broken']}, sign test {p_value(found['p'], named=True)}."
+        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}){_told(found)}."
+    )
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    """Which prompts changed, where that is known."""
+    if found["correct"] is None:
+        return ""
+    return (
+        f"; prompts right more often {found['fixed']}, less often {found['broken']}, "
+        f"sign test {p_value(found['p'], named=True)}"
     )
 
 
@@ -265,8 +286,11 @@ def save(folder: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, An
     lines, removed = summarize(rows), removal.summarize(rows)
     text = json.dumps({"about": about, "summary": lines, "rows": rows}, indent=1)
     whole.write(folder / "evaluation.json", text)
-    whole.write(
-        folder / "evaluation.md", "\n\n".join([table(lines), *([removal.table(removed)] if removed else [])]) + "\n"
-    )
+    told = [
+        table(lines),
+        *([NO_VERDICT] if lines[-1]["correct"] is None else []),
+        *([removal.table(removed)] if removed else []),
+    ]
+    whole.write(folder / "evaluation.md", "\n\n".join(told) + "\n")
     if removed:
         whole.write(folder / "removed.csv", csv_text(removed))

@@ -1,4 +1,4 @@
-"""What the commands share that let the tabletop's checker judge pictures: the models, and what identifies them."""
+"""What the commands share that judge pictures: the models, rewards and the tabletop's checker, and what identifies them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.library import library
+from maskunet.library.library import Loaded
 from maskunet.machine import device_of
 from maskunet.records.disk.hub import file_hash
 from maskunet.rewards import JUDGES, SPECS, judged_by, located
@@ -15,8 +16,10 @@ from maskunet.tabletop.place import CHECKER, INSPECTOR
 
 def load(
     model: str, weights: Path | None = None, device: str | None = None, held_out: str | None = None, **added: Any
-) -> tuple[library.Loaded, dict[str, Any]]:
+) -> tuple[Loaded, dict[str, Any]]:
     """Load a base model, its rewards, the checker and the inspector; see `Library` for what the other arguments may be.
+
+    The last two know tabletop's renders only, and stay away where the model makes other pictures.
 
     Args:
         held_out: a judge of `rewards.JUDGES` that stands beside the rewards; any other name adds nothing.
@@ -34,15 +37,38 @@ def load(
     about = {
         "model": loaded.model.name,
         "weights": dict(loaded.model.weights),
-        "judges": {**_hashes(folders), **_held_out(held_out)},
+        "judges": {**_hashes(folders, checked=loaded.model.judge is not None), **_held_out(held_out)},
         "device": found.device.type,
     }
-    return replace(loaded, rewards=judges, checker=checker.load(CHECKER), inspector=inspector.load(INSPECTOR)), about
+    return with_eyes(replace(loaded, rewards=judges)), about
 
 
-def _hashes(rewards: Mapping[str, Path]) -> dict[str, str]:
+def with_eyes(loaded: Loaded) -> Loaded:
+    """With the checker and the inspector, if the model's pictures are of the kind that they know."""
+    if loaded.model.judge is None:
+        return loaded
+    return replace(loaded, checker=checker.load(CHECKER), inspector=inspector.load(INSPECTOR))
+
+
+def check_eyes(loaded: Loaded, what: str) -> None:
+    """See that the checker knows this model's pictures.
+
+    Args:
+        what: the study that says nothing without it.
+
+    Raises:
+        ValueError: it does not; says which models it knows.
+    """
+    if loaded.checker is None:
+        raise ValueError(
+            f"{what} asks the checker, which knows tabletop's renders only, not what {loaded.model.name} makes. Give "
+            "--model tabletop or tabletop_web; --weights with it for one trained onwards from these."
+        )
+
+
+def _hashes(rewards: Mapping[str, Path], checked: bool) -> dict[str, str]:
     """SHA-256 of the weights that judge the pictures: the embedded rewards' or the public ones', the checker's."""
-    folders = (CHECKER, *(folder / name for name, folder in rewards.items()))
+    folders = (*([CHECKER] if checked else []), *(folder / name for name, folder in rewards.items()))
     files = [path for folder in folders for path in folder.glob("*.safetensors")]
     files += [path for name, place in rewards.items() for file in SPECS[name].files if (path := place / file).is_file()]
     return {f"{path.parent.name}/{path.name}": file_hash(path) for path in sorted(files)}

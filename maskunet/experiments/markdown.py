@@ -3,6 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+# Of `counted.share` and `counted.change`.
+INTERVALS = (
+    "Intervals are 95 %: the bootstrap's over different prompts, for shares Wilson's where no prompt comes twice or all "
+    "pictures are alike"
+)
+NO_VERDICT = "The checker knows tabletop's renders only, so nothing is said of which pictures are correct."
+
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lines of cells below their titles; the last line has no line break."""
@@ -19,8 +26,31 @@ def figure(line: Mapping[str, Any], name: str, form: str, unit: str = "") -> str
     low, high = line[f"{name}_low"], line[f"{name}_high"]
     if line[name] is None:
         return ""
-    interval = "" if low is None else f" ({low:{form}} to {high:{form}})"
-    return f"{line[name]:{form}}{unit}{interval}"
+    around = "" if low is None else f" ({low:{form}} to {high:{form}})"
+    return f"{line[name]:{form}}{unit}{around}"
+
+
+def cell(value: float | None, form: str) -> str:
+    """A number in this form; empty where there is none."""
+    return "" if value is None else f"{value:{form}}"
+
+
+def interval(low: float | None, high: float | None, form: str) -> str:
+    """Both ends in this form; empty where there are none."""
+    return "" if low is None or high is None else f"{low:{form}} to {high:{form}}"
+
+
+def gain(found: Mapping[str, Any]) -> list[str]:
+    """Cells of a paired change of the share correct: it, its interval, fixed / broken, p and Holm's p; empty where it is not known."""
+    if found["correct"] is None:
+        return [""] * 5
+    return [
+        f"{found['correct']:+.3f}",
+        interval(found["correct_low"], found["correct_high"], "+.3f"),
+        f"{found['fixed']} / {found['broken']}",
+        p_value(found["p"]),
+        p_value(found["p_holm"]),
+    ]
 
 
 def p_value(p: float, *, named: bool = False) -> str:

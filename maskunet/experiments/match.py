@@ -11,7 +11,8 @@ from typing import Any
 from maskunet.evaluation.intervals import clustered, holm
 from maskunet.experiments.counted import share
 from maskunet.experiments.evaluate import judge
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import cell, gain, interval, markdown_table
+from maskunet.experiments.race.make import warm
 from maskunet.experiments.race.report import complete, paired
 from maskunet.library.library import Loaded
 from maskunet.records import Request
@@ -34,7 +35,7 @@ def make(
     """Make and judge one picture of every entrant for a prompt, then go to the next prompt.
 
     Args:
-        loaded: the base model, with the checker.
+        loaded: the base model, with the checker if it knows its pictures.
         asked: steps, guidance and model; the rest is replaced.
         subjects: prompts, each with its seed. done: rows of an earlier match; what is in them is left out.
 
@@ -43,6 +44,9 @@ def make(
     """
     made = {(row["entrant"], row["number"]) for row in done}
     settings = {each.name: each.spec.settings(each.preset, each.named()) for each in chosen}
+    for each in chosen:
+        if any((each.name, number) not in made for number in range(len(subjects))):
+            warm(loaded.model, loaded.rewards, each, settings[each.name], asked)
     for number, (case, seed) in enumerate(subjects):
         for each in chosen:
             if (each.name, number) in made:
@@ -105,7 +109,7 @@ def tables(found: Mapping[str, Any]) -> str:
     rewards = found["rewards"]
     alone = [
         (
-            x["entrant"], f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}",
+            x["entrant"], cell(x["correct"], ".3f"), interval(x["correct_low"], x["correct_high"], ".3f"),
             f"{x['total']:.3f}", f"{x['total_low']:.3f} to {x['total_high']:.3f}",
             *(f"{x[name]:.4f}" for name in rewards), f"{1 - x['keep_ratio']:.2%}", f"{x['unet_calls']:.0f}",
             f"{x['seconds']:.1f}",
@@ -115,8 +119,7 @@ def tables(found: Mapping[str, Any]) -> str:
     pairs = [
         (
             f"{x['entrant']} − {x['against']}", f"{x['total']:+.3f}", f"{x['total_low']:+.3f} to {x['total_high']:+.3f}",
-            f"{x['correct']:+.3f}", f"{x['correct_low']:+.3f} to {x['correct_high']:+.3f}",
-            f"{x['fixed']} / {x['broken']}", p_value(x["p"]), p_value(x["p_holm"]),
+            *gain(x),
         )
         for x in found["pairs"]
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from torch import nn
 
 from maskunet.experiments.counted import share
 from maskunet.experiments.evaluate import judge, paired
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import NO_VERDICT, interval, markdown_table, p_value
 from maskunet.library.library import Loaded
 from maskunet.masks.mask import window_width
 from maskunet.masks.sites import find_sites
@@ -105,7 +105,7 @@ def study(
     """Make and judge one picture after the other.
 
     Args:
-        loaded: the base model, with the checker.
+        loaded: the base model, with the checker if it knows its pictures.
         request: steps, guidance and negative prompt; its prompt, seed and method are replaced.
         work: see `jobs`; a plain picture comes before those that are compared with it.
         done: rows that hold the plain pictures that `work` leaves out.
@@ -197,6 +197,14 @@ def _correct(rows: list[Mapping]) -> dict[str, float]:
     return {"correct": right["value"], "correct_low": right["low"], "correct_high": right["high"]}
 
 
+def _judged(line: Mapping[str, Any]) -> list[str]:
+    """The cells that the checker fills; empty where it knows nothing."""
+    if line["correct"] is None:
+        return [""] * 5
+    around = interval(line["correct_low"], line["correct_high"], ".3f")
+    return [f"{line['correct']:.3f}", around, f"{line['fixed']}", f"{line['broken']}", p_value(line["p"])]
+
+
 def table(found: Mapping[str, Any]) -> str:
     """What `summarize` found, as a Markdown table with the plain pictures in a sentence above."""
     plain = found["plain"]
@@ -209,13 +217,12 @@ def table(found: Mapping[str, Any]) -> str:
             x["curve"], f"{x['removed']:.2%}", f"{x['measured']:.2%}", f"{x['n']}",
             f"{x['win_rate']:.3f}", f"{x['win_low']:.3f} to {x['win_high']:.3f}",
             f"{x['reward']:+.3f}", f"{x['reward_low']:+.3f} to {x['reward_high']:+.3f}",
-            f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}",
-            f"{x['fixed']}", f"{x['broken']}", p_value(x["p"]),
+            *_judged(x),
         )
         for x in found["summary"]
     ]  # fmt: skip
-    first = (
-        f"Plain pictures: {plain['n']}, correct {plain['correct']:.3f} "
-        f"(95 % {plain['correct_low']:.3f} to {plain['correct_high']:.3f})."
-    )
+    first = f"Plain pictures: {plain['n']}. {NO_VERDICT}"
+    if plain["correct"] is not None:
+        around = interval(plain["correct_low"], plain["correct_high"], ".3f")
+        first = f"Plain pictures: {plain['n']}, correct {plain['correct']:.3f} (95 % {around})."
     return f"{first}\n\n{markdown_table(head, rows)}"

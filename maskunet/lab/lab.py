@@ -242,22 +242,19 @@ class Lab(KeptMasks):
         """
         from tqdm import tqdm
 
-        from maskunet.experiments import evaluate
+        from maskunet.experiments import evaluate, judges
         from maskunet.library.library import Loaded
         from maskunet.methods.base import filled
         from maskunet.records import seed_of
         from maskunet.runs.entrant import entrant
-        from maskunet.tabletop import checker, inspector
-        from maskunet.tabletop.place import CHECKER, INSPECTOR
 
         if n < 1:
             raise ValueError(f"n is {n}; allowed is 1 or more.")
         chosen = entrant(self._here(method), self.methods)
         request = filled(chosen.request(self._request("-", {"steps": steps})), chosen.spec, self.model)
         request = replace(request, settings={**self._here(settings or {}), **chosen.named()})
-        judges = {"checker": checker.load(CHECKER), "inspector": inspector.load(INSPECTOR)}
         rows = evaluate.evaluate(
-            Loaded(model=self.model, rewards=self.rewards, **judges),
+            judges.with_eyes(Loaded(model=self.model, rewards=self.rewards)),
             request,
             tasks=tasks,
             n=n,

@@ -365,14 +365,10 @@ def test_a_step_of_tabletop_is_run_with_its_options(monkeypatch, capsys):
     assert "invalid choice: 'sleep'" in capsys.readouterr().err
 
 
-def test_importing_the_package_is_quick_and_brings_nothing_heavy():
-    code = (
-        "import time; t = time.perf_counter(); import sys, maskunet, maskunet.__main__;"
-        "print(time.perf_counter() - t, 'torch' in sys.modules, 'gradio' in sys.modules)"
-    )
-    seconds, *heavy = python("-c", code).stdout.split()
-    assert float(seconds) < 2
-    assert heavy == ["False", "False"]
+def test_importing_the_package_brings_nothing_heavy():
+    heavy = {"torch", "gradio", "numpy", "diffusers", "transformers", "matplotlib"}
+    code = f"import sys, maskunet, maskunet.__main__; print(*sorted({heavy} & set(sys.modules)))"
+    assert python("-c", code).stdout.split() == []
 
 
 def test_listing_every_spec_brings_no_heavy_library():

@@ -75,6 +75,16 @@ def test_what_is_left_out_has_its_default_and_places_are_not_told(monkeypatch):
     assert "--prompts=60" in line and "--steps" not in line and "--report-only" not in line
 
 
+def test_a_model_that_was_left_to_auto_is_written_by_its_name(monkeypatch):
+    """Elsewhere auto may choose another one."""
+    options = given(["race", "--out", "r"], monkeypatch)
+    assert command_line("race", options, model="tabletop").endswith("--model=tabletop")
+    named = given(["race", "--out", "r", "--model", "tabletop_web"], monkeypatch)
+    assert command_line("race", named, model="tabletop_web").endswith("--model=tabletop_web")
+    own = given(["race", "--out", "r", "--weights", "model"], monkeypatch)
+    assert "--model=auto --weights=model" in command_line("race", own, model="model")
+
+
 def test_a_flag_may_have_two_names_and_may_be_given_twice(monkeypatch):
     words = ["sample", "--prompts=p", "--out=o", "--n", "3", "--set", "a=1", "--set", "b=no", "--set", "a=2"]
     options = given(words, monkeypatch)
@@ -208,10 +218,9 @@ def test_a_new_file_is_a_command_and_new_benches_and_judges_are_choices(tmp_path
         assert Path(path).stem in python(tmp_path, "-m", "maskunet", command, "--help").stdout
 
 
-def test_help_is_quick_and_loads_neither_numpy_nor_pillow_nor_torch():
+def test_help_loads_neither_numpy_nor_pillow_nor_torch_so_that_it_is_quick():
     code = """if True:
-        import json, sys, time
-        began = time.process_time()
+        import json, sys
         from maskunet.commands.registry import main
         for words in (["--help"], ["race", "--help"], ["tabletop", "--help"]):
             try:
@@ -219,11 +228,9 @@ def test_help_is_quick_and_loads_neither_numpy_nor_pillow_nor_torch():
             except SystemExit:
                 pass
         heavy = {"numpy", "PIL", "torch", "diffusers", "transformers", "gradio", "tqdm"} & set(sys.modules)
-        sys.stderr.write(json.dumps([time.process_time() - began, sorted(heavy)]))"""
+        sys.stderr.write(json.dumps(sorted(heavy)))"""
     done = python(ROOT, "-c", code)
-    seconds, heavy = json.loads(done.stderr)
-    assert heavy == []
-    assert seconds < 1
+    assert json.loads(done.stderr) == []
     assert "usage: maskunet race" in done.stdout
 
 

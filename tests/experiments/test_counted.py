@@ -10,8 +10,10 @@ def test_a_share_of_pictures_of_their_own_prompts_has_wilsons_interval():
     found = share([True, False, None, True])
     assert (found["value"], found["n"]) == (pytest.approx(2 / 3), 3) and (found["low"], found["high"]) == wilson(2, 3)
     assert share([True, False, True], of=[1, 2, 3]) == share([True, False, True])
-    with pytest.raises(ValueError, match="at least one"):
-        share([None])
+    nothing = {"value": None, "low": None, "high": None}
+    assert share([None]) == {**nothing, "n": 0}
+    assert change([None, True], [True, None]) == {**nothing, "fixed": 0, "broken": 0, "p": 1.0}
+    assert change([None, True], [True, False], of=[1, 2])["fixed"] == 1
 
 
 def test_repeated_prompts_widen_the_interval_and_do_not_move_the_share():

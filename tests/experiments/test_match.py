@@ -1,6 +1,7 @@
 """One picture each: the same prompts and seeds for all, paired differences, and a match that goes on."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from maskunet.experiments.race.entrants import entrants
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
 from maskunet.records import Request
+from maskunet.tabletop import verdict
 from tests.methods.test_methods import Redness
 
 ASKED = Request(prompt="-", model="tiny", steps=2, guidance=2.0)
@@ -96,7 +98,7 @@ def command(tiny_sd15, monkeypatch, tmp_path):
             return tmp_path / "model", {}
 
         def load(self, name):
-            return Loaded(model=tiny_sd15, rewards=Redness())
+            return Loaded(model=replace(tiny_sd15, judge=verdict.judge), rewards=Redness())
 
     monkeypatch.setattr("maskunet.library.library.Library", Shelf)
     monkeypatch.setattr("maskunet.tabletop.checker.load", lambda folder: checker)

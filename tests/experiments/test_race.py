@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from maskunet import seeds
@@ -16,6 +17,7 @@ from maskunet.experiments.race import budget, entrants, make, pictures, report, 
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
 from maskunet.records import Request
+from maskunet.rewards.base import WeightedRewards
 from visualize import race, race_sheet
 
 ASKED = Request(prompt="-", model="stub", steps=2)
@@ -46,23 +48,39 @@ class Stub:
         )  # fmt: skip
 
 
+class Judges:
+    """Rewards by chance, the same for the same picture."""
+
+    weights = WEIGHTS
+
+    def only(self, name):
+        return self
+
+    def __call__(self, image, prompts):
+        drawn = np.random.default_rng(int(image.sum() * 255)).normal(size=3)
+        return {name: torch.tensor([value]) for name, value in zip((*WEIGHTS, "total"), drawn, strict=True)}
+
+
 class Checker:
     def see(self, image):
         return [[] for _ in image]
+
+
+SEES_NOTHING = Checker()
 
 
 def entrant_of(stub):
     return entrants.Entrant(name=stub.entrant, spec=stub)
 
 
-def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9):
+def raced(folder, stubs, prompts=4, seconds=3.0, done=(), stop_after=10**9, checker=SEES_NOTHING, judges=None):
     """The rows of a race of stubs, stopped after some pictures."""
     made = []
     chosen = [entrant_of(stub) for stub in stubs]
     drawn = dict(enumerate(subjects("two,counting", n=prompts // 2, seeds=1)))
-    model, rewards = SimpleNamespace(guidance=2.5), SimpleNamespace(weights=WEIGHTS)
+    model = SimpleNamespace(guidance=2.5, device="cpu")
     for row in make.make(
-        Loaded(model=model, rewards=rewards, checker=Checker()), ASKED, chosen, drawn, seconds=seconds, optimized="image_reward",
+        Loaded(model=model, rewards=judges or Judges(), checker=checker), ASKED, chosen, drawn, seconds=seconds, optimized="image_reward",
         folder=folder, done=done, should_stop=lambda: "stop" if len(made) >= stop_after else "",
     ):  # fmt: skip
         made.append(row)
@@ -98,6 +116,55 @@ def test_what_is_left_of_a_budget_or_overdrawn_goes_over_to_the_next_prompt(tmp_
 def test_all_spend_the_same_give_or_take_half_a_picture(tmp_path, cost):
     rows = raced(tmp_path, [Stub("plain", cost)], prompts=20)
     assert abs(sum(r["seconds"] for r in rows) - 20 * 3.0) <= cost / 2 + 1e-9
+
+
+def test_what_only_judges_and_what_only_counts_run_when_the_clock_has_stopped(tmp_path):
+    """Else whoever looks at its pictures often would pay for looks that it makes no use of."""
+
+    def reward(image, prompts):
+        ran.append(in_clock)
+        return image.mean((1, 2, 3))
+
+    ran, seen, in_clock = [], {}, False
+
+    class Timed(Stub):
+        def settings(self, preset="", given=None):
+            return SimpleNamespace(choose="ranks" if self.name == "ranks" else "sum")
+
+        def run(self, model, rewards, request, settings):
+            nonlocal in_clock
+            seen[self.name] = set(rewards.weights), request.statistics
+            in_clock = True
+            rewards(torch.zeros(1, 3, 4, 4), ["-"])
+            yield from super().run(model, rewards, request, settings)
+            in_clock = False
+
+    judges = WeightedRewards(
+        {"image_reward": (lambda image, prompts: image.mean((1, 2, 3)), 1.0), "hpsv2": (reward, 2.0)}
+    )
+    stubs = [Timed("plain"), Timed("ranks")]
+    rows = raced(tmp_path, stubs[:1], judges=judges)
+    assert seen == {"plain": ({"image_reward"}, False)} and len(ran) == len(rows) and not any(ran)
+    assert all(row["rewards"]["hpsv2"] == pytest.approx(row["seed"] % 250 / 255) for row in rows)
+    assert "keep_ratio" not in rows[0]
+    raced(tmp_path / "both", stubs, judges=judges)
+    assert seen["ranks"] == ({"image_reward", "hpsv2"}, False) and any(ran)
+
+
+def test_without_a_checker_a_race_says_nothing_of_what_is_correct(tmp_path):
+    rows = raced(tmp_path, [Stub("plain"), Stub("fk_steering", 2.0), Stub("other", 0.5)], checker=None)
+    assert {row["correct"] for row in rows} == {row["any_correct"] for row in rows} == {None}
+    found = report.report(rows, "image_reward", "hpsv2", 3.0)
+    write.save(tmp_path, found, {"command": "race", "model": "sd15", "device": "cpu", "processes": 1, "asked": 4}, rows)
+    text = (tmp_path / "race.md").read_text()
+    assert (
+        "The checker knows tabletop's renders only" in text and "None" not in text and "against fk_steering" not in text
+    )
+    line = next(line for line in found["equal_time"] if (line["group"], line["entrant"]) == ("all", "other"))
+    assert line["correct"] is line["against"]["plain"]["correct"] is None
+    assert line["against"]["plain"]["hpsv2_low"] < line["against"]["plain"]["hpsv2_high"]
+    figure = race.draw(found)
+    assert len(figure.axes) == 1 and "hpsv2" in figure.axes[0].get_ylabel()
 
 
 def test_a_smaller_budget_is_the_first_pictures_of_a_larger_one():
@@ -372,6 +439,9 @@ def tiny_judged(monkeypatch, tiny_sd15):
 
     class Rewards(Redness):
         weights = WEIGHTS
+
+        def only(self, name):
+            return self
 
         def __call__(self, image, prompts):
             found = super().__call__(image, prompts)

@@ -1,6 +1,7 @@
 """How often a random mask wins: what is made, what is counted, and how a study goes on."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from maskunet.experiments import journal, study
 from maskunet.library.library import Loaded
 from maskunet.masks.sites import find_sites
 from maskunet.records import Request
+from maskunet.tabletop import verdict
 from maskunet.tabletop.tasks import TASKS
 from visualize import random_ratio, seed_grid
 from visualize.base import darkened
@@ -244,7 +246,7 @@ def command(tiny_sd15, monkeypatch, tmp_path):
             return tmp_path / "model", {}
 
         def load(self, name):
-            return Loaded(model=tiny_sd15, rewards=Redness())
+            return Loaded(model=replace(tiny_sd15, judge=verdict.judge), rewards=Redness())
 
     monkeypatch.setattr("maskunet.library.library.Library", Shelf)
     monkeypatch.setattr("maskunet.tabletop.checker.load", lambda folder: checker)

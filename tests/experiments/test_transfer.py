@@ -152,7 +152,7 @@ def test_every_mistake_is_told_before_anything_is_made(words, sentence, tmp_path
 def test_a_base_may_have_other_weights(monkeypatch, tmp_path):
     from maskunet.experiments import judges
 
-    asked, loaded = [], SimpleNamespace(model=SimpleNamespace(steps=2))
+    asked, loaded = [], SimpleNamespace(model=SimpleNamespace(steps=2), checker=object())
     monkeypatch.setattr(judges, "load", lambda *given: asked.append(given) or (loaded, {}))
     models = ("tabletop", "tabletop_web=seed2/model")
     options = transfer.Options(models=models, sources=("random_mask",), n=1, device="cpu", out=tmp_path)

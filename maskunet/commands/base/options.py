@@ -237,11 +237,12 @@ def check_repeats(options: Options, free: Collection[str], made: Mapping[str, An
         raise UsageError(f"--replay makes it as it was; leave out {', '.join(names)}")
 
 
-def command_line(command: str, options: Options, without: Collection[str] = ()) -> str:
+def command_line(command: str, options: Options, without: Collection[str] = (), model: str = "auto") -> str:
     """The command that was given, for a POSIX shell: every option that has a value, folders by their names.
 
     Args:
-        without: options that do not count for what was made.
+        without: options that do not count for what was made. model: which one it was, if that was left to `auto`, which
+            may choose another one elsewhere.
     """
     from maskunet.runs.command_line import written
 
@@ -252,4 +253,6 @@ def command_line(command: str, options: Options, without: Collection[str] = ()) 
         elif card.name not in without:
             (name, *_) = flag.names(card.name)
             given[name.removeprefix("--")] = list(card.default) if flag.repeat is tuple else card.default
+    if given.get("model") == "auto" and not given.get("weights"):
+        given["model"] = model
     return written(command, given, *positional)

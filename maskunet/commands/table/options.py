@@ -89,11 +89,18 @@ def check_own(options: Options) -> None:
         raise UsageError(f"{options.kind} {options.number} takes no --{foreign[0]}; leave it out")
 
 
-def made_by(options: Options) -> dict[str, Any]:
-    """What a report says of how it was made: the command line, without what is for other tables, and the versions."""
+def made_by(options: Options, model: str = "auto") -> dict[str, Any]:
+    """What a report says of how it was made: the command line, without what is for other tables, and the versions.
+
+    Args:
+        model: which one it was, if that was left to `auto`.
+    """
     from maskunet.machine import versions
 
-    return {"command": command_line(options.kind, options, without=_of_others(options)), "versions": versions()}
+    return {
+        "command": command_line(options.kind, options, without=_of_others(options), model=model),
+        "versions": versions(),
+    }
 
 
 def _of_others(options: Options) -> list[str]:

@@ -59,7 +59,7 @@ def _world(options: Options) -> "World":
 def _about(options: Options, world: "World") -> dict[str, Any]:
     model, request = world.loaded.model, world.request
     return {
-        **made_by(options), "model": model.name, "weights": dict(model.weights),
+        **made_by(options, model.name), "model": model.name, "weights": dict(model.weights),
         "device": model.device.type,
         "guidance": model.guidance if request.guidance is None else request.guidance,
         "steps": request.steps or model.steps, "reference": world.reference.name,

@@ -9,7 +9,7 @@ from maskunet.evaluation.intervals import clustered
 from maskunet.experiments.counted import change, share, told
 from maskunet.experiments.dreambooth.prompts import ALONE, BESIDE, CLASS, DRIFT, NAME
 from maskunet.experiments.dreambooth.rows import FIRST, FREE, ROWS, SECONDS, STEPS
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import INTERVALS, markdown_table, p_value
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
 from maskunet.tabletop.subjects import SUBJECTS
@@ -114,9 +114,8 @@ def markdown(lines: Rows, prior: Mapping[str, float] | None, about: Mapping[str,
         f"# DreamBooth with and without masks: the {about['subject']} of tabletop",
         f"Made by `{about['command']}` ({about['finished']}). Five renders of the subject are learned under the name "
         f"“a {NAME} {SUBJECTS[about['subject']].word}”. Whether it is there says the {_judge(about['subject'])}; the rest says "
-        "the checker. n counts the pictures that ask for the subject. Intervals are 95 %: the bootstrap's over prompts, for shares Wilson's "
-        "where no prompt comes twice or all pictures are alike; changes against the base model are paired by prompt and "
-        "noise. Seconds are steps times what the quickest "
+        "the checker. n counts the pictures that ask for the subject. "
+        f"{INTERVALS}; changes against the base model are paired by prompt and noise. Seconds are steps times what the quickest "
         "tenth of them took at most, so that neither samples nor other programs count.",
         markdown_table(head, [_cells(line) for line in lines]),
     ]

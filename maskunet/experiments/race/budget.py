@@ -69,15 +69,16 @@ def chosen(pictures: Rows, optimized: str) -> Mapping[str, Any]:
 
     Returns:
         Its row, in which seconds and unet_calls are sums, and `pictures`, how many there were; `drawn`, with those that
-        the method itself chose from, and `any_correct`, whether the best possible choice is.
+        the method itself chose from, and `any_correct`, whether the best possible choice is, None where it is not known.
     """
     best = max(pictures, key=lambda row: score(row, optimized))
     costs = {cost: sum(row[cost] for row in pictures) for cost in COSTS}
     # Rows of before methods told what they chose from know their own picture only.
+    right = [row.get("any_correct", row["correct"]) for row in pictures]
     return {
         **best,
         **costs,
         "pictures": len(pictures),
         "drawn": sum(row.get("drawn", 1) for row in pictures),
-        "any_correct": any(row.get("any_correct", row["correct"]) for row in pictures),
+        "any_correct": None if None in right else any(right),
     }

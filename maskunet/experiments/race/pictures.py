@@ -9,7 +9,7 @@ from maskunet.records.disk import whole
 
 def picture_path(folder: Path, entrant: str, number: int) -> Path:
     """Where an entrant's chosen picture of a prompt is kept."""
-    return folder / "pictures" / entrant.replace("/", "-").replace(":", "-") / f"{number:04d}.png"
+    return folder / "pictures" / entrant.replace("/", "-").replace(":", ".") / f"{number:04d}.png"
 
 
 def save_picture(folder: Path, entrant: str, number: int, image: np.ndarray) -> None:

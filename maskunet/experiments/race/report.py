@@ -16,7 +16,7 @@ GROUPS = {
     "position": ("position",),
 }
 ALL = "all"
-MEANS = ("seconds", "unet_calls", "pictures", "drawn", "any_correct")
+MEANS = ("seconds", "unet_calls", "pictures", "drawn")
 POINTS = 8  # of an entrant's curve
 
 
@@ -138,7 +138,7 @@ def references(name: str, entrants: Sequence[str] | Mapping[str, Any]) -> list[s
 
 
 def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
-    right = share([row["correct"] for row in rows], _texts(rows))
+    right, among = share([row["correct"] for row in rows], _texts(rows)), [row["any_correct"] for row in rows]
     mean = {what: sum(row[what] for row in rows) / len(rows) for what in MEANS}
     return {
         "n": len(rows),
@@ -148,6 +148,7 @@ def _alone(rows: Rows, optimized: str, held_out: str) -> dict[str, Any]:
         "correct_high": right["high"],
         **{what: sum(row["rewards"][what] for row in rows) / len(rows) for what in (optimized, held_out)},
         **mean,
+        "any_correct": None if None in among else sum(among) / len(among),
     }
 
 
@@ -159,7 +160,7 @@ def paired(mine: Rows, others: Rows, *rewards: str) -> dict[str, Any]:
     """The differences from another entrant, prompt by prompt: means with 95 % bootstrap intervals over different prompts.
 
     Returns:
-        For "correct" and each of `rewards`: the mean difference, with _low and _high; fixed and broken: different
+        For "correct", where that is known, and each of `rewards`: the mean difference, with _low and _high; fixed and broken: different
         prompts that this entrant, that the other one has right more often, and the sign test's p.
     """
     index = {row["number"]: row for row in others}

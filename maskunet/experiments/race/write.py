@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import INTERVALS, NO_VERDICT, cell, gain, interval, markdown_table, p_value
 from maskunet.experiments.race import shown
 from maskunet.experiments.race.budget import Rows
 from maskunet.experiments.race.report import GROUPS
@@ -15,9 +15,9 @@ from maskunet.records.table import csv_text
 NOTES = (
     "Every entrant makes pictures from the same seeds of a prompt, as many as its budget allows, and keeps the one "
     "that the optimized reward likes best; so plain is best-of-N. What is left of a budget, or overdrawn, goes over "
-    "to the next prompt. Correct is what the checker says, and no method optimizes the held-out reward. Intervals "
-    "are 95 %: the bootstrap's over different prompts, Wilson's for shares where no prompt comes twice; p is the sign "
-    "test's of different prompts fixed against broken, for each line by itself, and Holm's p the same for all lines of its table together: below .05 "
+    "to the next prompt. What judges and is not optimized runs when the clock has stopped. A U-Net call with a gradient "
+    "counts as one call and takes about as long as three. Correct is what the checker says, and no method optimizes the held-out reward. "
+    f"{INTERVALS}; p is the sign test's of different prompts fixed against broken, for each line by itself, and Holm's p the same for all lines of its table together: below .05 "
     "it is no accident of many lines. Any of N correct is what a perfect choice among an entrant's finished pictures "
     "would get, by the checker. An entrant whose pictures "
     "take more than the budget is marked, and its difference is no comparison at equal cost."
@@ -61,7 +61,7 @@ def markdown(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         f"checker. {found['prompts']} of {about['asked']} prompts are finished, "
         f"{found['different']} of them different: short ones come again with other noise.",
         "",
-        NOTES + _both(found),
+        NOTES + _both(found) + _unjudged(found),
         "",
         f"## Equal time: {found['seconds']:g} s for each prompt",
         "",
@@ -78,6 +78,10 @@ def _both(found: Mapping[str, Any]) -> str:
     """A sentence on the entrant that looks at the held-out reward too, if it has run."""
     ran = any(line["entrant"].startswith(RANKS) for line in found["equal_time"])
     return f" {RANKS} chooses by {found['held_out']} too, so that only the checker judges it." if ran else ""
+
+
+def _unjudged(found: Mapping[str, Any]) -> str:
+    return f" {NO_VERDICT}" if found["equal_time"][0]["correct"] is None else ""
 
 
 def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
@@ -98,10 +102,11 @@ def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
 def _cells(x: Mapping[str, Any], optimized: str, held_out: str) -> list[str]:
     name = f"{x['entrant']} (over budget)" if x["over_budget"] else x["entrant"]
     other = x["against"].get("plain")
-    gain, better = ([""] * 5, [""] * 2) if other is None else (_gain(other), _difference(other, held_out))
+    change, better = ([""] * 5, [""] * 2) if other is None else (gain(other), _difference(other, held_out))
+    among = "" if x["any_correct"] is None else f"{x['any_correct']:.3f} of {x['drawn']:.1f}"
     return [
-        name, f"{x['correct']:.3f}", f"{x['correct_low']:.3f} to {x['correct_high']:.3f}",
-        f"{x['any_correct']:.3f} of {x['drawn']:.1f}", *gain, f"{x[optimized]:.3f}", f"{x[held_out]:.4f}", *better,
+        name, cell(x["correct"], ".3f"), interval(x["correct_low"], x["correct_high"], ".3f"), among, *change,
+        f"{x[optimized]:.3f}", f"{x[held_out]:.4f}", *better,
         f"{x['pictures']:.1f}", f"{x['seconds']:.2f}", f"{x['unet_calls']:.0f}",
     ]  # fmt: skip
 
@@ -110,23 +115,12 @@ def _difference(found: Mapping[str, Any], what: str) -> list[str]:
     return [f"{found[what]:+.4f}", f"{found[f'{what}_low']:+.4f} to {found[f'{what}_high']:+.4f}"]
 
 
-def _gain(found: Mapping[str, Any]) -> list[str]:
-    interval = f"{found['correct_low']:+.3f} to {found['correct_high']:+.3f}"
-    return [
-        f"{found['correct']:+.3f}",
-        interval,
-        f"{found['fixed']} / {found['broken']}",
-        p_value(found["p"]),
-        p_value(found["p_holm"]),
-    ]
-
-
 def _others(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """The comparisons with others than plain, one sentence each."""
     said = []
     for line in lines:
         for other, x in line["against"].items():
-            if other != "plain":
+            if other != "plain" and x["correct"] is not None:
                 said.append(
                     f"- {line['entrant']} against {other}: correct {x['correct']:+.3f} ({x['correct_low']:+.3f} to "
                     f"{x['correct_high']:+.3f}), {x['fixed']} fixed, {x['broken']} broken, {p_value(x['p'], named=True)}, "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
-from maskunet.experiments.markdown import markdown_table, p_value
+from maskunet.experiments.markdown import INTERVALS, markdown_table, p_value
 from maskunet.experiments.tables.binding import PLAIN, BindingTable
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
@@ -49,8 +49,7 @@ def markdown(table: BindingTable, lines: Lines, about: Mapping[str, Any]) -> str
         f"# {table.title}, on {about['model']}",
         f"Made with `{about['command']}`. Share correct by the checker, which no method optimizes, of "
         f"{lines[0]['tasks'][titles[0]]['n']} pictures per task ({about['finished']}); guidance {about['guidance']:g}. "
-        "In parentheses 95 % intervals: the bootstrap's over prompts, for a task Wilson's where no prompt comes twice; the "
-        "difference from plain is paired by prompt and noise. p is the sign test's of prompts fixed against broken.",
+        f"{INTERVALS}; the difference from plain is paired by prompt and noise. p is the sign test's of prompts fixed against broken.",
         markdown_table(head, body),
         f"Twins of the paper's tasks: {twins}.",
         f"## The paper's own figures ({table.source})",

@@ -47,9 +47,9 @@ class Sampling:
     def __init__(self, model: DiffusionModel, requests: Sequence[Request], settings: Solver):
         self.model, self.requests, self.settings = model, requests, settings
         self.pairs, self.guidance = steps_of(model, requests[0]), guidance_of(model, requests[0], settings)
+        self.reports = [Reporter(model, len(self.pairs), request) for request in requests]  # whose clocks run from here
         texts = [model.encode(request.prompt, request.negative_prompt) for request in requests]
         self.text = TextStates.cat([*(t.unconditional for t in texts), *(t.conditional for t in texts)])
-        self.reports = [Reporter(model, len(self.pairs), request) for request in requests]
 
     @property
     def scale(self) -> float:
