@@ -104,3 +104,12 @@ def chromium():
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """A small folder in Stable Diffusion 1.5's and in 2's format; not to be changed."""
+    from tests.support.tiny import tiny_sd_folder
+
+    root = tmp_path_factory.mktemp("originals")
+    return {like: tiny_sd_folder(root / like, like) for like in ("sd15", "sd2")}

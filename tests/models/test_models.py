@@ -1,42 +1,28 @@
 """Base models by the real loading path: found, refused, loaded once, downloaded with consent."""
 
-import fnmatch
 import hashlib
 import json
 import os
 import pickle
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
-from huggingface_hub import constants
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from maskunet import machine
-from maskunet.library import download, library, weights
-from maskunet.library.library import Library
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS as METHODS
 from maskunet.models import SPECS
-from maskunet.models.base import ModelSpec, from_folder
+from maskunet.models.base import from_folder
 from maskunet.records import Request
-from maskunet.records.disk.hub import MissingWeights
 from tests.methods.test_methods import Redness
-from tests.support.tiny import tiny_decoder, tiny_sd_folder
+from tests.support.tiny import Zero, tiny_sd_folder
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory):
-    root = tmp_path_factory.mktemp("originals")
-    return {like: tiny_sd_folder(root / like, like) for like in ("sd15", "sd2")}
 
 
 @pytest.fixture
@@ -46,13 +32,6 @@ def folder(originals, tmp_path):
 
 def load(folder, dtype=torch.float32):
     return from_folder(folder, name="mine", guidance=3.0, device=CPU, dtype=dtype)
-
-
-class Zero:
-    """Rewards that like everything equally."""
-
-    def __call__(self, image, prompts):
-        return {"total": torch.zeros(len(image))}
 
 
 # The real loading path
@@ -373,285 +352,3 @@ def test_the_stated_download_is_the_size_of_the_weights_in_float32(name):
         parts = UNet2DConditionModel(**UNETS[name]), CLIPTextModel(config), AutoencoderKL(**VAE)
     size = sum(p.numel() * 4 for part in parts for p in part.parameters()) / 1e9
     assert SPECS[name].download_gb == pytest.approx(size, abs=0.006)
-
-
-# Finding weights
-
-
-def hub_cache(root, repo, source):
-    """Lay out a folder as huggingface_hub does: blobs named by SHA-256, links in a snapshot."""
-    place = root / f"models--{repo.replace('/', '--')}"
-    snapshot = place / "snapshots" / ("0" * 40)
-    for path in source.rglob("*"):
-        if path.is_file():
-            blob = place / "blobs" / hashlib.sha256(path.read_bytes()).hexdigest()
-            link = snapshot / path.relative_to(source)
-            for made in (blob, link):
-                made.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, blob)
-            link.symlink_to(os.path.relpath(blob, link.parent))
-    (place / "refs").mkdir()
-    (place / "refs" / "main").write_text("0" * 40)
-    return snapshot
-
-
-def test_weights_in_the_hugging_face_cache_are_found_and_an_incomplete_download_is_not(
-    originals, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MissingWeights, match=r"\(4\.27 GB\).*maskunet download sd15"):
-        weights.model_folder(SPECS["sd15"])
-    snapshot = hub_cache(tmp_path, SPECS["sd15"].repo, originals["sd15"])
-    assert weights.model_folder(SPECS["sd15"]) == snapshot
-    assert load(snapshot).weights == load(originals["sd15"]).weights
-    (snapshot / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-    with pytest.raises(MissingWeights):
-        weights.model_folder(SPECS["sd15"])
-
-
-def test_the_tiny_decoder_is_the_models_own_or_the_downloaded_one(originals, tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    folder = Path(shutil.copytree(originals["sd15"], tmp_path / "sd15"))
-    look = lambda: weights.load_model(SPECS["sd15"], folder, CPU)  # noqa: E731
-    assert look().tiny_decoder is None
-    snapshot = hub_cache(tmp_path / "cache", "madebyollin/taesd", tiny_decoder(tmp_path))
-    assert (model := look()).tiny_decoder == snapshot
-    assert model.decode(model.noise(1), tiny=True).shape == (1, 3, 16, 16)
-    assert tiny_decoder(folder) == look().tiny_decoder
-
-
-def test_public_rewards_are_found_in_their_place_or_the_size_and_the_command_are_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
-    with pytest.raises(MissingWeights, match="download rewards"):
-        weights.reward_folders(SPECS["sd15"])
-    place = tmp_path / "maskunet" / "rewards"
-    place.mkdir(parents=True)
-    (place / "ImageReward.pt").touch()
-    with pytest.raises(MissingWeights, match=r"The rewards HPSv2 are not .* \(2\.0 GB\)"):
-        weights.reward_folders(SPECS["sd15"])
-    (place / "HPS_v2.1_compressed.pt").touch()
-    assert weights.reward_folders(SPECS["sd15"]) == {"image_reward": place, "hpsv2": place}
-
-
-# Download
-
-
-HUB_FILES = [
-    "model_index.json",
-    "README.md",
-    "v1-5-pruned.ckpt",
-    "v1-5-pruned-emaonly.safetensors",
-    "feature_extractor/preprocessor_config.json",
-    "safety_checker/config.json",
-    "safety_checker/model.safetensors",
-    "scheduler/scheduler_config.json",
-    "text_encoder/config.json",
-    "text_encoder/model.safetensors",
-    "text_encoder/model.fp16.safetensors",
-    "text_encoder/pytorch_model.bin",
-    "tokenizer/merges.txt",
-    "tokenizer/special_tokens_map.json",
-    "tokenizer/tokenizer_config.json",
-    "tokenizer/vocab.json",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.bin",
-    "unet/diffusion_pytorch_model.safetensors",
-    "unet/diffusion_pytorch_model.fp16.safetensors",
-    "unet/diffusion_pytorch_model.non_ema.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.bin",
-    "vae/diffusion_pytorch_model.safetensors",
-]
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A hub that notes what is asked of it; online, with room for everything."""
-    calls = []
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: calls.append((a, k)))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 9e10))
-    return calls
-
-
-def test_a_download_brings_what_is_needed_and_nothing_else(hub):
-    download.download("sd15", consent=True)
-    (((repo,), options),) = hub
-    assert repo == "stable-diffusion-v1-5/stable-diffusion-v1-5"
-    assert options["local_dir"] is None
-    patterns = options["allow_patterns"]
-    taken = {f for f in HUB_FILES if any(fnmatch.fnmatch(f, pattern) for pattern in patterns)}
-    assert taken == {
-        "model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json",
-        "text_encoder/model.safetensors", "tokenizer/merges.txt",
-        "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json",
-        "tokenizer/vocab.json", "unet/config.json",
-        "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
-        "vae/diffusion_pytorch_model.safetensors",
-    }  # fmt: skip
-
-
-def test_the_rewards_and_their_vocabulary_come_into_one_folder(hub, tmp_path):
-    download.download("rewards", consent=True)
-    assert {args[0] for args, _ in hub} == {"google-bert/bert-base-uncased", "THUDM/ImageReward", "xswu/HPSv2"}
-    assert {options["local_dir"] for _, options in hub} == {tmp_path / "maskunet" / "rewards"}
-
-
-def test_the_tiny_decoder_is_a_download_of_its_own(hub):
-    download.download("tiny_decoder", consent=True)
-    (((repo,), options), ((of_xl,), _)) = hub
-    assert repo == SPECS["sd15"].tiny_decoder == SPECS["sd2"].tiny_decoder
-    assert of_xl == SPECS["sdxl"].tiny_decoder
-    assert all(o["allow_patterns"] == ["config.json", "diffusion_pytorch_model.safetensors"] for _, o in hub)
-    with torch.device("meta"):
-        size = 2 * sum(p.numel() * 4 for p in AutoencoderTiny().parameters()) / 1e9
-    assert download.plan("tiny_decoder").gigabytes == pytest.approx(size, abs=0.001)
-
-
-def test_nothing_is_downloaded_without_consent_offline_or_onto_a_full_disk(hub, monkeypatch):
-    with pytest.raises(ValueError, match=r"takes 4\.27 GB\. To agree: .* download sd15 --yes"):
-        download.download("sd15")
-    with monkeypatch.context() as m:
-        m.setattr(constants, "HF_HUB_OFFLINE", True)
-        with pytest.raises(ValueError, match="HF_HUB_OFFLINE is set"):
-            download.download("sd15", consent=True)
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 0, 2e9))
-    with pytest.raises(ValueError, match="only 2.0 GB are free"):
-        download.download("sd15", consent=True)
-    for name in ("tabletop", "folder", "sd99"):
-        with pytest.raises(
-            ValueError, match="cannot be downloaded. There are: sd15, sd2, sd_turbo, sdxl, sdxl_turbo, rewards"
-        ):
-            download.download(name, consent=True)
-    assert hub == []
-
-
-def test_a_broken_download_is_one_sentence(hub, monkeypatch):
-    def broken(*args, **options):
-        raise ConnectionError("https://host/very/long: /root/.cache")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", broken)
-    with pytest.raises(ValueError, match=r"broke \(ConnectionError\)") as error:
-        download.download("sd2", consent=True)
-    assert "/root" not in str(error.value)
-
-
-# Device and dtype
-
-
-def test_the_device_is_the_best_one_here_and_an_absent_one_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert machine.choose_device() == CPU
-    with pytest.raises(ValueError, match="no device “cuda” on this machine. It has: cpu"):
-        machine.choose_device("cuda")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert machine.choose_device().type == "mps"
-    assert machine.choose_device("cpu") == CPU
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert machine.choose_device().type == "cuda"
-    assert machine.choose_device("cuda:1").index == 1
-
-
-@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float16)])
-def test_cuda_computes_in_bfloat16_where_it_is_native(monkeypatch, native, dtype):
-    monkeypatch.setattr(torch.cuda, "device", lambda d: torch.device("cpu"))
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
-    assert machine.choose_dtype(torch.device("cuda")) == dtype
-    assert machine.choose_dtype(CPU) == torch.float32
-
-
-# The library
-
-
-def specs(originals):
-    """An embedded model, a public one that is not here, and the folder model."""
-
-    def spec(name, **more):
-        return ModelSpec(name=name, title=name, summary="", license="x", rewards=(originals["sd15"],), **more)
-
-    return {
-        "folder": spec("folder"),
-        "sd15": spec("sd15", repo="nobody/nothing", download_gb=1.0),
-        "tabletop": spec("tabletop", folder=originals["sd15"], embedded=True),
-    }
-
-
-@pytest.fixture
-def shelf(originals, monkeypatch, tmp_path):
-    """A library's ingredients with rewards that need no files."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(weights.rewards, "SPECS", {})
-    monkeypatch.setattr(library, "load_rewards", lambda *args: Zero())
-    return specs(originals)
-
-
-def test_auto_takes_the_embedded_model_without_cuda_and_the_public_one_with_it(shelf, originals, monkeypatch, tmp_path):
-    assert Library(device="cpu", specs=shelf).default == "tabletop"
-    hub_cache(tmp_path / "hub", "nobody/nothing", originals["sd15"])
-    assert Library(device="cpu", specs=shelf).default == "tabletop"
-    monkeypatch.setattr(machine, "choose_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr(machine, "choose_dtype", lambda device: torch.bfloat16)
-    assert Library(specs=shelf).default == "sd15"
-
-
-def test_a_folder_given_stands_for_one_model_and_a_folder_of_folders_for_each_by_name(shelf, originals, tmp_path):
-    given = Library(weights=originals["sd2"], device="cpu", specs=shelf)
-    assert given.default == "folder"
-    assert given.find("folder")[0] == originals["sd2"]
-    assert given.find("tabletop")[0] == originals["sd15"]
-    assert "not on this machine" in given.missing("sd15")
-    named = Library("sd15", originals["sd2"], "cpu", specs=shelf)
-    assert named.find("sd15")[0] == originals["sd2"]
-    assert named.load("sd15").model.name == "sd15"
-    assert "--weights DIR" in named.missing("folder")
-    shutil.copytree(originals["sd2"], tmp_path / "many" / "sd15")
-    many = Library(weights=tmp_path / "many", device="cpu", specs=shelf)
-    assert many.default == "sd15"
-    assert many.find("sd15")[0] == tmp_path / "many" / "sd15"
-
-
-def test_a_wrong_model_or_folder_is_refused_at_once(shelf, tmp_path):
-    with pytest.raises(ValueError, match="There is no model “sd3”. There are: folder, sd15, tabletop"):
-        Library("sd3", device="cpu", specs=shelf)
-    with pytest.raises(ValueError, match="holds no Stable Diffusion model") as error:
-        Library(weights=tmp_path, device="cpu", specs=shelf)
-    assert str(tmp_path) not in str(error.value)
-
-
-def test_a_model_is_loaded_once_and_the_one_unused_longest_leaves_first(shelf, originals):
-    shelf["other"] = ModelSpec(**{**_values(shelf["tabletop"]), "name": "other"})
-    shelf["third"] = ModelSpec(**{**_values(shelf["tabletop"]), "name": "third"})
-    shelf_ = Library(device="cpu", specs=shelf)
-    first = shelf_.load("tabletop")
-    assert shelf_.load("tabletop") is first
-    shelf_.load("other")
-    shelf_.load("tabletop")
-    shelf_.load("third")
-    assert shelf_.is_loaded("tabletop")
-    assert not shelf_.is_loaded("other")
-    assert shelf_.load("tabletop") is first
-
-
-def _values(spec):
-    return {name: getattr(spec, name) for name in spec.__slots__}
-
-
-def test_cards_begin_with_the_default_and_say_why_a_model_cannot_be_used(shelf):
-    cards = Library(device="cpu", specs=shelf).cards()
-    assert [card.name for card in cards] == ["tabletop", "folder", "sd15"]
-    assert [card.available for card in cards] == [True, False, False]
-    assert "(1.00 GB)" in cards[2].reason
-    assert cards[2].download_gb == 1.0
-
-
-def test_models_that_are_loaded_at_once_leave_torch_as_it_was(tmp_path):
-    folder = tiny_sd_folder(tmp_path)
-    load = partial(from_folder, folder, name="tiny", guidance=3.0, device=CPU, dtype=torch.float32)
-    with ThreadPoolExecutor(4) as pool:
-        models = list(pool.map(lambda _: load(), range(12)))
-    assert torch.nn.Linear(2, 2).weight.device == CPU
-    assert all(p.device == CPU for model in models for p in model.unet.parameters())

@@ -13,8 +13,8 @@ from maskunet.models.base import from_folder
 from maskunet.prompts.files import Prompt
 from maskunet.records import Request
 from maskunet.runs.compare import compare
-from tests.models.test_models import Zero, rewritten
-from tests.support.tiny import tiny_sd_folder
+from tests.models.test_models import rewritten
+from tests.support.tiny import Zero, tiny_sd_folder
 
 
 @pytest.fixture(scope="module")

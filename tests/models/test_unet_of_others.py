@@ -18,7 +18,7 @@ from maskunet.records import Request
 from maskunet.records.disk.hub import file_hash
 from maskunet.runs.compare import compare
 from tests.methods.test_methods import Redness
-from tests.models.test_models import hub_cache
+from tests.support.hub_cache import hub_cache
 from tests.support.tiny import tiny_fine_tuned, tiny_sd_folder, tiny_unet
 from tests.support.tiny_rewards import write_small
 

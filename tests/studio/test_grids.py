@@ -99,7 +99,7 @@ def test_one_owner_has_one_grid_and_a_stop_keeps_what_is_made(library, tmp_path)
     studio = Studio(tmp_path / "runs", library=library, methods={**SPECS, "plain": replace(SPECS["plain"], run=slow)})
     job = studio.grids.start(asked(("seed", "1..4")), owner="a")
     assert going.wait(60)
-    with pytest.raises(ValueError, match="You have a picture in the making already"):
+    with pytest.raises(ValueError, match="You have a grid in the making already"):
         studio.grids.start(asked(("seed", "1")), owner="a")
     studio.stop(job)
     on.set()

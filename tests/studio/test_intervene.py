@@ -92,6 +92,42 @@ def test_a_newer_wish_replaces_the_older_one_and_only_its_owners(library, tmp_pa
         studio.close()
 
 
+def test_of_several_wishes_that_wait_for_an_older_one_the_newest_wins(library, tmp_path, monkeypatch):
+    studio = Studio(tmp_path / "runs", library=library)
+    try:
+        held_up, original = threading.Event(), studio._device._why
+
+        def why(job):  # asked after every step
+            held_up.wait(60)
+            return original(job)
+
+        monkeypatch.setattr(studio._device, "_why", why)
+        first = studio.instead(WISH, owner="a")
+        with ThreadPoolExecutor(3) as pool:
+            asked = []
+            for what in ("self.q", "self.k", "self.v"):
+                known = studio._wishes.get("a")
+                asked.append(pool.submit(studio.instead, replace(WISH, settings={"what": what}), owner="a"))
+                while studio._wishes.get("a") is known:
+                    time.sleep(0.001)
+            held_up.set()
+            *older, newest = [each.result(60) for each in asked]
+        assert older == [None, None] and studio._wishes == {}
+        *_, last = studio.events(newest)
+        assert last.run.settings["what"] == "self.v" and studio.now(first).phase == "stopped"
+    finally:
+        studio.close()
+
+
+def test_a_prompt_that_is_too_long_has_no_groups(library, tmp_path):
+    studio = Studio(tmp_path / "runs", library=library)
+    try:
+        assert studio.groups("a red cube") == ["red cube"]
+        assert studio.groups("cube. " + "red. " * 400_000) == []
+    finally:
+        studio.close()
+
+
 def test_a_network_is_read_although_another_thread_is_importing_diffusers(library, monkeypatch):
     ways, real = [], builtins.__import__
 

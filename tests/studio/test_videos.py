@@ -110,7 +110,7 @@ def test_a_stop_keeps_the_plain_video_and_one_owner_has_one(studio, monkeypatch)
     monkeypatch.setattr(videos, "make", slow)
     job = studio.videos.start(ASKED, MOTION, owner="a")
     assert going.wait(60)
-    with pytest.raises(ValueError, match="You have a picture in the making already"):
+    with pytest.raises(ValueError, match="You have a video in the making already"):
         studio.videos.start(ASKED, MOTION, owner="a")
     studio.stop(job)
     on.set()

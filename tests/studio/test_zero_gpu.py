@@ -13,7 +13,7 @@ from maskunet.library.library import Library
 from maskunet.methods import SPECS
 from maskunet.records import StepEvent
 from maskunet.studio import zero_gpu
-from tests.studio.test_studio import FakeLibrary, Machine, ask, finish, open_studio, soon
+from tests.support.machine import FakeLibrary, Machine, ask, finish, open_studio, soon
 
 VISITOR = contextvars.ContextVar("visitor", default="nobody")
 

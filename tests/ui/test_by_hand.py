@@ -1,0 +1,123 @@
+"""Masks in the hand: parts knocked out and concepts erased by clicks, in a real browser."""
+
+import numpy as np
+
+from maskunet.masks import held
+from maskunet.records import Card, held_mask
+from tests.support.serving import SOON, needs_browser
+from tests.support.visiting import fill, generate
+
+
+@needs_browser
+def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(visit):
+    tab = visit()
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.locator('.board [data-what="block1.layer0.cross.v"]').click()
+    tab.locator("#knocked img").nth(1).wait_for(timeout=SOON)
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+    base, result = (tab.locator("#knocked img").nth(i).get_attribute("src") for i in (0, 1))
+    assert base != result
+    assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
+    for cell in tab.locator('.board [data-what^="block1.layer0.cross.v@"]').all():
+        assert "removed" in cell.get_attribute("aria-label") and "out" in cell.get_attribute("class").split()
+    # By the keyboard: the cell to the right is reached, read out, and taken out.
+    tab.locator('.board [data-what="block1.layer0.self.q"]').focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        tab.keyboard.press(key)
+    assert tab.evaluate("document.activeElement.dataset.what") == "block1.layer0.cross.q@3-4"
+    assert tab.locator("#board output").inner_text().startswith("Block 1, layer 0, cross-attention, queries, steps 3")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function("document.querySelectorAll('.tried button').length === 2", timeout=SOON)
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v; block1.layer0.cross.q@3-4"
+    tab.get_by_role("button", name="Undo").click()
+    tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'", timeout=SOON)
+    tab.wait_for_function("(src) => document.querySelectorAll('#knocked img')[1].src === src", arg=result, timeout=SOON)
+    assert tab.locator(".tried button").count() == 2  # shown again, not made again
+    tab.locator("#what textarea").fill("blok1")
+    tab.locator("#what textarea").press("Enter")
+    tab.get_by_text("says no place in the network").wait_for(timeout=SOON)
+    tab.get_by_role("button", name="Open in Compare").click()
+    tab.get_by_text("Knock out, preset chosen").wait_for(timeout=SOON)
+    tab.wait_for_function("document.querySelector('#method input').value.startsWith('Knock out')", timeout=SOON)
+
+
+@needs_browser
+def test_of_two_quick_clicks_on_a_slow_line_each_counts_once(visit):
+    tab = visit()
+    tab.get_by_role("tab", name="Intervene").click()
+    one, two = (f"block1.layer0.cross.v@{steps}" for steps in ("1-2", "3-4"))
+    line = []
+
+    def hold(route):
+        line.append(route) if '"clicks"' in (route.request.post_data or "") else route.continue_()
+
+    tab.route("**/queue/join*", hold)
+    for what in (one, two):
+        with tab.expect_request("**/queue/join*"):
+            tab.locator(f'.board [data-what="{what}"]').click()
+    line[0].continue_()
+    tab.wait_for_function("(what) => document.querySelector('#what textarea').value === what", arg=one)
+    line[1].continue_()  # both clicks, the first of which counts by now
+    tab.wait_for_function("(what) => document.querySelector('#what textarea').value !== what", arg=one)
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v@1-4"
+    tab.locator("#knocked img").nth(1).wait_for()
+
+
+def in_one_screen(tab):
+    """Both pictures of the Intervene tab and what stands under them."""
+    parts = [*tab.locator("#knocked img").all(), *tab.locator("#knocked figcaption").all()]
+    boxes = [part.bounding_box() for part in parts]
+    return len(boxes) == 4 and all(box["y"] >= 0 and box["y"] + box["height"] <= 800 for box in boxes)
+
+
+@needs_browser
+def test_two_clicks_erase_a_concept_on_a_new_prompt(visit, library, tmp_path, monkeypatch):
+    model = library.load("tiny").model
+    few = np.arange(0, 4000, 3, dtype=np.uint32)
+    mask = held.of_model(model, {0: few}, {"made": "by hand", "direction": "erase", "concept": "red"})
+    held_mask.save(mask, tmp_path / "erase_red.safetensors")
+    monkeypatch.setitem(model.trained, "mask", {"erase_red": tmp_path / "erase_red.safetensors"})
+    monkeypatch.setattr(
+        library, "concepts", lambda name: [Card(name="erase_red", title="red", summary="", kind="erase")]
+    )
+    tab = visit(viewport={"width": 1280, "height": 800})
+    fill(tab, "two red dogs")
+    tab.get_by_role("tab", name="Intervene").click()  # one
+    slider = tab.locator("#dose input[type=range]")
+    tab.locator("#dose", has_text="← erase").wait_for()
+    assert "amplify" not in tab.locator("#dose").inner_text()  # for which there is no mask
+    slider.wait_for()
+    box = slider.bounding_box()
+    tab.mouse.click(box["x"] + 3, box["y"] + box["height"] / 2)  # two
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.locator("#knocked figcaption b").nth(1).inner_text() == "“red” erased, 100% of the mask"
+    assert "two red dogs" in tab.locator("#knocked img").nth(1).get_attribute("alt")
+    base, result = (tab.locator("#knocked img").nth(i).get_attribute("src") for i in (0, 1))
+    assert base != result and in_one_screen(tab) and not tab.complaints
+
+
+@needs_browser
+def test_three_clicks_knock_out_a_site_that_the_map_shows(visit):
+    tab = visit(viewport={"width": 1280, "height": 800})
+    fill(tab, "a dog on a red cube", "Random mask · control")
+    generate(tab)
+    tab.get_by_role("tab", name="Intervene").click()  # the plain picture of the stage waits there
+    tab.locator('#knocked img[alt="Unmasked: a dog on a red cube"]').wait_for()
+    assert tab.locator("#knocked img").count() == 1
+    assert tab.locator("#knocked .hint").inner_text().startswith("Click a part of the network below.")
+    fill(tab, "something else")
+    tab.get_by_role("tab", name="Compare").click()
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.wait_for_function("!document.querySelector('#knocked img')")  # it is no picture of that
+    tab.get_by_role("tab", name="Explore").click()  # one
+    tab.wait_for_selector("#headline")
+    assert tab.locator("#knock-this").is_hidden()  # of which site?
+    tab.locator('.heat .name[data-site="block1.layer0.cross.v"]').click()  # two
+    tab.locator("#knock-this").click()  # three
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.get_by_role("tab", name="Intervene").get_attribute("aria-selected") == "true"
+    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+    assert tab.locator("#prompt textarea").input_value() == "a dog on a red cube"  # the form is of the picture again
+    assert "a dog on a red cube" in tab.locator("#knocked img").nth(1).get_attribute("alt")
+    assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
+    assert in_one_screen(tab) and not tab.complaints
