@@ -153,8 +153,8 @@ def speed(library: Library, should_stop: Callable[[], str] = str) -> Finding:
         return Finding("Speed", f"{library.default} does not work here. {sentence(error)}", False)
     steps = loaded.model.steps
     said = (
-        f"{library.default} works. Unmasked, a step takes {step:.2f} s and a picture of {steps} steps "
-        f"about {steps * step:.0f} s"
+        f"{library.default} works. Unmasked, a step takes {_told(step)} and a picture of {steps} steps "
+        f"about {_told(steps * step)}"
     )
     if update is None:
         return Finding("Speed", f"{said}. Without rewards no mask can be optimized.")
@@ -163,9 +163,16 @@ def speed(library: Library, should_stop: Callable[[], str] = str) -> Finding:
     updates += (steps - official.early_steps) * official.updates
     return Finding(
         "Speed",
-        f"{said}; an update of the masks takes {update:.2f} s and a pair with the preset official "
-        f"about {steps * step + updates * update:.0f} s.",
+        f"{said}; an update of the masks takes {_told(update)} and a pair with the preset official "
+        f"about {_told(steps * step + updates * update)}.",
     )
+
+
+def _told(seconds: float) -> str:
+    """Seconds as people read them; milliseconds where they are few."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.{0 if seconds >= 0.01 else 1}f} ms"
+    return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
 
 
 def _seconds(loaded: Loaded, method: str, steps: int, should_stop: Callable[[], str]) -> float:

@@ -83,7 +83,7 @@ class FeatureStudio:
         if known in self._finished:
             yield from self._finished[known]
             return
-        job = Job(request=request, owner=owner, address=address)
+        job = Job(request=request, kind="drawing", owner=owner, address=address)
         self._queue.submit(job)
         try:
             while not self._queue.begins(job, TICK):

@@ -95,7 +95,7 @@ class GridStudio:
         planned = self._planned(asked)
         work = _Work(asked, MadeGrid(planned, self._cells, lambda name: self._library.spec(name).judge), self)
         usual = work.made.seconds_left(self._paces)
-        job = Job(request=planned.cells[0], work=work.turn, owner=owner, address=address, usual=usual)
+        job = Job(request=planned.cells[0], kind="grid", work=work.turn, owner=owner, address=address, usual=usual)
         job_id = self._queue.submit(job)
         self.works.add(job, work)
         return job_id

@@ -25,7 +25,7 @@ class Job:
     """One piece of work for the device and the newest event of it; changed under the queue's lock only.
 
     Attributes:
-        work: does it, for the worker; the last phase and what readers are told besides.
+        kind: what it makes, in a word. work: does it, for the worker; the last phase and what readers are told besides.
         owner, address: who asks and where from.
         turn: when it is due, by the queue's count of turns.
         usual: seconds that an equal request took before, or None.
@@ -37,6 +37,7 @@ class Job:
 
     id: str = field(default_factory=lambda: secrets.token_hex(6))
     request: Request
+    kind: str = "picture"
     work: Callable[["Job"], tuple[str, dict[str, Any]]] | None = None
     owner: str = ""
     address: str = ""
@@ -141,8 +142,8 @@ class Queue:
     def _check(self, owner: str, address: str) -> None:
         if self._closed:
             raise ValueError("The program is being closed. Start it again.")
-        if owner and self.of(owner):
-            raise ValueError("You have a picture in the making already. Stop it or wait.")
+        if owner and (mine := self.of(owner)):
+            raise ValueError(f"You have a {mine[0].kind} in the making already. Stop it or wait.")
         if len(self._waiting) >= self._max_waiting:
             raise ValueError(f"All {self._max_waiting} places in the queue are taken. Try again in a minute.")
         left = self._max_waiting - len(self._waiting)

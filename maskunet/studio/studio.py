@@ -14,7 +14,7 @@ from maskunet.machine import device_name
 from maskunet.methods import SPECS, method_of
 from maskunet.methods.base import MethodSpec
 from maskunet.prompts.groups import parse
-from maskunet.records import Card, JobEvent, Request, Run, Setup, Status
+from maskunet.records import MAX_PROMPT, Card, JobEvent, Request, Run, Setup, Status
 from maskunet.records.selection import Network
 from maskunet.records.video import Motion
 from maskunet.runs.command_line import command_line, of_video
@@ -23,7 +23,7 @@ from maskunet.studio import cards, doctor, setup, zero_gpu
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.grids import GridStudio
 from maskunet.studio.process import kill_all
-from maskunet.studio.queue import AGAIN, Job, Queue
+from maskunet.studio.queue import AGAIN, HEARTBEAT, Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
@@ -32,6 +32,7 @@ from maskunet.studio.votes import VoteStudio
 from maskunet.studio.work import DeviceWork, Ended
 
 REPLACED = "Replaced by what you asked for next."
+LONGEST_LOADING = 120.0  # seconds that an intervention waits for the one that it replaces, which may be loading a model
 INTERVENTIONS = ("knock_out", "held_mask")
 PATIENCE = 5.0  # seconds that work has to end in when the program is closed
 
@@ -94,6 +95,8 @@ class Studio:
         self.training = TrainStudio(place) if trains else None
         self.votes = VoteStudio(votes) if votes else None
         self._networks: dict[str, Network] = {}
+        self._wishes: dict[str, object] = {}  # each owner's newest intervention that has not begun
+        self._wishing = threading.Lock()
         self._methods, self._queue = methods, Queue(max_waiting)
         self._device = DeviceWork(self._library, self.shelf, methods, queue=self._queue, limit=limit_seconds)
         grids = {"paces": self._device.paces, "limit": limit_seconds}
@@ -133,8 +136,8 @@ class Studio:
         return cards.of_rewards()
 
     def groups(self, prompt: str) -> list[str]:
-        """The groups of a noun and what describes it that methods read off a prompt; none without a noun."""
-        return [str(group) for group in parse(prompt)]
+        """The groups of a noun and what describes it that methods read off a prompt; none without a noun, or of one too long."""
+        return [str(group) for group in parse(prompt)] if len(prompt) <= MAX_PROMPT else []
 
     def status(self) -> Status:
         """The machine in words and how busy it is."""
@@ -189,16 +192,29 @@ class Studio:
         spec.settings(request.preset, request.settings)
         return self._submit(self._device.pictures, request, owner, address)
 
-    def instead(self, request: Request, owner: str = "", address: str = "") -> str:
+    def instead(self, request: Request, owner: str = "", address: str = "") -> str | None:
         """As `start`, an intervention in place of the one that this owner asked for before: the newest wish wins.
 
-        What is replaced ends after its current update; arguments and what is raised are those of `start`.
+        What is replaced ends after its current update; arguments and what is raised are those of `start`. None if this owner
+        asked for another one while that was waited for.
         """
-        for job in self._queue.of(owner) if owner and request.method in INTERVENTIONS else ():
-            if job.work == self._device.pictures and job.request.method in INTERVENTIONS:
-                self._queue.stop(job, REPLACED)
-                self._queue.ends(job, PATIENCE)
-        return self.start(request, owner, address)
+        if not owner or request.method not in INTERVENTIONS:
+            return self.start(request, owner, address)
+        mine = self._wishes[owner] = object()
+        until = time.monotonic() + LONGEST_LOADING
+        while self._wishes.get(owner) is mine and time.monotonic() < until and (job := self._intervention(owner)):
+            self._queue.stop(job, REPLACED)
+            self._queue.ends(job, HEARTBEAT)
+        with self._wishing:
+            if self._wishes.get(owner) is not mine:
+                return None
+            del self._wishes[owner]
+            return self.start(request, owner, address)
+
+    def _intervention(self, owner: str) -> Job | None:
+        """What is to make way for this owner's next wish."""
+        mine = (job for job in self._queue.of(owner) if job.work == self._device.pictures)
+        return next((job for job in mine if job.request.method in INTERVENTIONS), None)
 
     def network(self, model: str) -> Network:
         """Where a base model can be masked; read once.
@@ -236,7 +252,9 @@ class Studio:
         return self._submit(self._device.speed, asked, owner, address)
 
     def _submit(self, work: Callable[[Job], Ended], request: Request, owner: str, address: str) -> str:
-        job = Job(request=request, work=work, owner=owner, address=address, usual=self._device.usual(work, request))
+        kind = "picture" if work == self._device.pictures else "measurement"
+        usual = self._device.usual(work, request)
+        job = Job(request=request, kind=kind, work=work, owner=owner, address=address, usual=usual)
         return self._queue.submit(job)
 
     def now(self, job: str) -> JobEvent:
@@ -249,7 +267,8 @@ class Studio:
         if known is not None:
             return self._queue.now(known)
         run = self.run(job)
-        return JobEvent(job=job, phase=run.state, rows=run.rows, run=run, message=run.note)
+        elapsed = run.seconds + run.base_seconds
+        return JobEvent(job=job, phase=run.state, elapsed=elapsed, rows=run.rows, run=run, message=run.note)
 
     def _forgotten(self, job: str) -> Job | None:
         """A grid or a video that is over, and that the queue does not remember."""

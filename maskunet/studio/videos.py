@@ -51,7 +51,7 @@ class VideoStudio:
         spec.settings(request.preset, request.settings)
         check(spec, motion)
         work = _Work(request, motion, self)
-        job = Job(request=request, work=work.turn, owner=owner, address=address)
+        job = Job(request=request, kind="video", work=work.turn, owner=owner, address=address)
         job_id = self._queue.submit(job)
         self.works.add(job, work)
         return job_id

@@ -83,6 +83,6 @@ def at_step(number: int, timestep: int) -> str:
     return f"step {number}, timestep {timestep}"
 
 
-def study(n: int) -> str:
+def study(base: str, n: int) -> str:
     """What the study of random masks compared."""
-    return f"Random masks on tabletop against the same pictures unmasked, n = {n} per point."
+    return f"Random masks on {base} against the same pictures unmasked, n = {n} per point."

@@ -41,14 +41,16 @@ def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any], shown: g
         mine = edited["groups"] if edited.get("prompt") == prompt else found
         return gr.Dropdown(choices=list(dict.fromkeys([*found, *mine])), value=mine, visible=True)
 
-    def edit(prompt: str, chips: list[str]) -> dict[str, Any]:
-        return {"prompt": prompt, "groups": chips, "methods": takes}
+    def edit(prompt: str, chips: list[str]) -> tuple[dict[str, Any], Any]:
+        if chips:
+            return {"prompt": prompt, "groups": chips, "methods": takes}, gr.skip()
+        return {}, gr.Dropdown(value=studio.groups(prompt or ""))  # without any there would be nothing to bind
 
     where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **QUICK}
     gr.on([c.prompt.blur, c.prompt.submit, c.method.change, shown.change], **where)
     for event in after:
         event.then(**where)
-    c.groups.input(edit, [c.prompt, c.groups], c.edited, **QUICK)
+    c.groups.input(edit, [c.prompt, c.groups], [c.edited, c.groups], **QUICK)
 
 
 def as_edited(prompt: str, settings: dict[str, Any], method: Card) -> dict[str, Any]:

@@ -23,7 +23,8 @@ const large = (thumb) => {
 const show = (number) => {
   at = (number + beside.length) % beside.length;
   const thumb = beside[at];
-  const caption = thumb.closest('figure, article')?.innerText || thumb.alt || thumb.getAttribute('aria-label') || '';
+  const told = thumb.closest('figure')?.querySelectorAll('figcaption') ?? thumb.closest('article')?.querySelectorAll('p, small') ?? [];
+  const caption = [...told].map((each) => each.innerText).join(' ') || thumb.alt || thumb.getAttribute('aria-label') || '';
   box.querySelector('.shown').replaceChildren(large(thumb));
   box.querySelector('p').textContent = [caption.replace(/\s+/g, ' ').trim(), beside.length > 1 ? `${at + 1} / ${beside.length}` : ''].filter(Boolean).join(' · ');
   for (const button of box.querySelectorAll('[data-go="1"], [data-go="-1"]')) button.hidden = beside.length < 2;

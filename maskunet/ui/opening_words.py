@@ -5,7 +5,7 @@ from collections.abc import Sequence
 RIGHT, WRONG = "Right", "Wrong"
 TOTAL_OF = "the weighted sum"
 MORE_EXAMPLES = "More precomputed pairs"
-COPY, COPIED = "Copy", "Copied"
+COPY, COPIED, NOT_COPIED = "Copy", "Copied", "Not copied"
 LINK_GONE = "The run behind this link is gone. Press “Generate both” to make it again."
 ABOUT = """
 **MaskUNet** (CVPR 2025, [paper](https://arxiv.org/abs/2505.03097)) multiplies some weights of a frozen text-to-image

@@ -219,18 +219,20 @@ class Page:
         Of the form only what `restore` could not know, lest it changes under somebody's hands.
         """
         event = self.now(job)
-        if not place:
+        goes_on = event is not None and not live.over(event)
+        if not place.get("run") and not place.get("prompt"):  # such as of a tab alone
             gone = bool(job.get("query")) and event is None
             run = next(iter(self.shelf.values()), None) if gone else None
             drawn = self.idle(kept) if event is None else self.moment(event, self.watcher(job), kept)
-            goes_on = event is not None and not live.over(event)
             return *drawn, self.asked(run) if run else gr.skip(), job if goes_on else {}
         if event is not None and event.run is not None:
             kept = remembered.with_run(kept, event.run)
         run = self.find(place.get("run", ""))
         said = opening_words.LINK_GONE if run is None and "run" in place else ""
         stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
-        outer = self._outer(said and f'<div class="status" role="status">{said}</div>', over=True)
+        status = said and f'<div class="status" role="status">{said}</div>'
+        # Its own job, which is not shown here, can be stopped all the same: until it ends no other one may begin.
+        outer = (status, gr.Button(interactive=True), gr.Button(visible=goes_on), self.header())
         late = self.asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
         return *outer, *self.stage(stage), run.id if run else "", kept, late, {}
 

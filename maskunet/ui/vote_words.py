@@ -5,7 +5,7 @@ ASKED = {"looks": "Which looks better?", "fits": "Which fits the prompt better?"
 ANSWERS = {"left": "A is better", "right": "B is better", "equal": "Equally good", "neither": "Neither"}
 KEYS = {"left": "←", "right": "→", "equal": "↑", "neither": "↓"}  # vote.js knows them by the answers
 NAMES = ("A", "B")
-UNDO, UNDO_KEY = "Take back the last answer", "Backspace"
+UNDO = "Take back the last answer"
 BEGIN, FINISH = "Begin", "Finish and see what was what"
 INTRO = (
     "You see pairs of pictures. Say which looks better, then which fits its prompt better. You learn "

@@ -20,15 +20,19 @@ class Long:
             yield JobEvent(job=job, phase="queued", ahead=ahead)
         for phase in ("base", "result"):
             for i in range(STEPS * UPDATES):
-                step = StepEvent(step=i // UPDATES, steps=STEPS, timestep=9, update=i % UPDATES, image=IMAGE)
+                image = np.full((8, 8, 3), i, np.uint8)  # each another one
+                step = StepEvent(step=i // UPDATES, steps=STEPS, timestep=9, update=i % UPDATES, image=image)
                 yield JobEvent(job=job, phase=phase, step=step)
 
 
-def test_23_a_caller_gets_one_preview_of_a_step_and_hears_of_every_place():
+def test_23_a_caller_gets_one_preview_of_a_step_and_hears_of_every_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     sent = list(filter(None, endpoint._answers(Long(), "0123456789ab")))
     assert [facts["ahead"] for *_, facts in sent if facts["phase"] == "queued"] == [2, 1, 0]
     for phase in ("base", "result"):
         assert [facts["step"] for *_, facts in sent if facts["phase"] == phase] == [*range(1, STEPS + 1)]
+    # Gradio deletes what it has sent; what was made and not sent would stay.
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) <= STEPS
 
 
 def test_23_previews_on_the_page_are_small_and_no_files(tmp_path, monkeypatch):

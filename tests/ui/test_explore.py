@@ -419,11 +419,11 @@ def test_a_thumbnail_opens_large_and_the_keyboard_does_it_all(visit):
 
 
 def test_every_thumbnail_of_the_page_can_be_opened_large(run):
-    raced = race.read()
+    base, raced = next(iter(race.shipped_races().items()))
     kept = remembered.with_run([], run)
     parts = [
         still(run, {}), views.views(run, 0, None), strip(run, run), history.grid(kept), story({"a": run}, {}),
-        race.sheet(raced, raced["shown"][0]["number"], {}),
+        race.sheet(raced, raced["shown"][0]["number"], {}, race.FOLDERS[base]),
     ]  # fmt: skip
     for html in parts:
         shown = re.findall(r'<img [^>]*>|<div class="frame [^>]*>', html)
@@ -494,10 +494,14 @@ def test_the_study_shows_its_numbers_and_nothing_without_them(tmp_path):
     more = {**line, "removed": 0.2, "win_rate": 0.75}
     null = {**line, "removed": 0.0, "unchanged": 9, "win_rate": 0.0}
     plain = {"n": 9, "correct": 0.6, "correct_low": 0.4, "correct_high": 0.8}
-    found = {"about": {"command": "python <x>"}, "plain": plain, "summary": [null, line, more]}
+    found = {"about": {"command": "python <x>", "model": "ours"}, "plain": plain, "summary": [null, line, more]}
     (tmp_path / "study.json").write_text(json.dumps(found))
     html = study.section(tmp_path)
-    assert "Precomputed" in html and "python &lt;x&gt;" in html and "n = 9" in html
+    assert (
+        "Precomputed" in html
+        and "python &lt;x&gt;" in html
+        and "on ours against the same pictures unmasked, n = 9" in html
+    )
     wins = tables(html)["random_masks_win_rate"]
     assert [(float(row["removed"]), float(row["iid"])) for row in wins] == [(0.1, 0.25), (0.2, 0.75)]
     assert len(tables(html)["random_masks_reward"]) == 3

@@ -126,7 +126,7 @@ def test_every_kind_has_its_name_on_the_page():
 
 
 def test_a_race_of_before_entrants_had_a_kind_is_drawn_by_those_of_the_methods(tmp_path):
-    old = {key: value for key, value in race.read().items() if key != "kinds"}
+    old = {key: value for key, value in race.read(race.FOLDERS["tabletop"]).items() if key != "kinds"}
     for budget in race_words.BUDGETS:
         old[budget] = [{key: value for key, value in line.items() if key != "kind"} for line in old[budget]]
     assert set(race_plot.places(old).values()) == {None}
@@ -196,15 +196,17 @@ def test_without_a_race_the_tab_says_how_to_run_one(tmp_path):
     assert race.read(tmp_path) is None
 
 
-def test_the_shipped_race_is_whole():
-    found = race.read()
+@pytest.mark.parametrize("base", race.FOLDERS)
+def test_the_shipped_races_are_whole(base):
+    found = race.shipped_races()[base]
+    assert found["about"]["model"] == base
     assert found["about"]["command"].startswith("python -m maskunet race ")
     for group in {line["group"] for line in found["equal_time"]}:
         for budget in ("equal_time", "equal_calls"):
             names = [line["entrant"] for line in found[budget] if line["group"] == group]
             assert set(names) == set(found["curves"])
     for each in found["shown"]:
-        assert race.sheet(found, each["number"], {}).count("<figure>") == len(found["curves"])
+        assert race.sheet(found, each["number"], {}, race.FOLDERS[base]).count("<figure>") == len(found["curves"])
     json.dumps(found, allow_nan=False)
 
 
@@ -219,9 +221,9 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         tab.goto(url)
         tab.get_by_role("tab", name="Race").click()
         tab.wait_for_selector("#race-lines table")
-        found = race.read()
+        found, other = race.shipped_races().values()
         tops = [tab.locator(f"#{name}").bounding_box()["y"] for name in
-                ("race-said", "race-curves", "race-picker", "race-lines", "race-prompt", "race-sheet")]  # fmt: skip
+                ("race-base", "race-said", "race-curves", "race-picker", "race-lines", "race-prompt", "race-sheet")]  # fmt: skip
         assert tops == sorted(tops)
         curves = [tab.locator(f"#plot-race_{what}") for what in ("correct", found["held_out"])]
         assert [curve.is_visible() for curve in curves] == [True, False]
@@ -239,7 +241,7 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         tab.get_by_label("Equal U-Net calls").check()
         tab.wait_for_function("text => document.querySelector('#race-lines').innerText !== text", arg=before[1])
         tab.get_by_label("Prompts", exact=True).click()
-        tab.get_by_role("option", name="binding").click()
+        tab.get_by_role("option", name="counting").click()
         tab.wait_for_function("text => document.querySelector('#race-lines h4').innerText !== text", arg=before[0])
         last = found["shown"][-1]
         first = tab.locator("#race-sheet img").first.get_attribute("src")
@@ -248,4 +250,17 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         tab.wait_for_function("src => document.querySelector('#race-sheet img').src !== src", arg=first)
         with tab.expect_download() as download:
             tab.locator("#race-lines a.csv").click()
-        assert download.value.suggested_filename == "race_equal_calls_binding.csv"
+        assert download.value.suggested_filename == "race_equal_calls_counting.csv"
+        tab.locator("#race-base input").nth(1).check()
+        tab.wait_for_function(
+            "text => document.querySelector('#race-said').innerText.includes(text)", arg=f"{other['prompts']} prompts"
+        )
+        tab.wait_for_function(
+            "n => document.querySelectorAll('#race-lines tbody tr').length === n", arg=len(other["curves"])
+        )
+        with tab.expect_download() as download:
+            tab.locator("#race-lines a.csv").click()
+        assert download.value.suggested_filename == "race_equal_calls_all.csv"  # the budget stays
+        tab.locator("#race-said button").click()
+        tab.get_by_role("button", name="Copied").wait_for()
+        assert tab.evaluate("navigator.clipboard.readText()") == other["about"]["command"]

@@ -19,11 +19,15 @@ COPIES = """async (text) => {
   }
 }"""
 
+SHOWN = 2000  # milliseconds
 SCRIPT = f"""
 const copies = {COPIES};
 element.addEventListener('click', async (event) => {{
   const button = event.target.closest('button[data-copy]');
-  if (button && await copies(button.dataset.copy)) button.textContent = '{opening_words.COPIED}';
+  if (!button) return;
+  button.dataset.said ??= button.textContent;
+  button.textContent = await copies(button.dataset.copy) ? '{opening_words.COPIED}' : '{opening_words.NOT_COPIED}';
+  setTimeout(() => {{ button.textContent = button.dataset.said; }}, {SHOWN});
 }});
 """  # of the component that holds such buttons
 

@@ -138,7 +138,8 @@ def measures(found: Measures) -> str:
     said = "".join(f'<p class="hint">{escape(note)}</p>' for note in (*notes, words.INTERVALS))
     about = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in found.about.items())
     inside = (
-        f'<table class="measures"><thead><tr><td></td>{head}</tr></thead><tbody>{lines}</tbody></table>{said}'
+        f'<div class="wide" tabindex="0"><table class="measures"><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>{said}"
         f'<details class="reading"><summary>{words.HOW_MEASURED}</summary><dl>{about}</dl></details>'
     )
     return plots.framed(title, inside, found.rows, "measures")

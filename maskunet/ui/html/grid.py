@@ -44,7 +44,9 @@ def told(line: Mapping[str, Any], picture: str) -> dict[str, Any]:
     facts = [] if line["failed"] else [f"removed {1 - line['keep_ratio']:.1%}", f"{line['seconds']:.1f} s"]
     verdict = {True: "✓ ", False: "✗ ", None: ""}[line["correct"]]
     reward = line.get("reward_total")
-    under = grid_words.NOT_MADE if line["failed"] else f"{verdict}{'' if reward is None else f'{reward:.2f}'}".strip()
+    under = f"{verdict}{'' if reward is None else f'{reward:.2f}'}".strip()
+    if line["failed"]:
+        under = f"{grid_words.NOT_MADE} {line['note']}".strip()
     return {"n": line["number"], "src": picture, "under": under, "title": line["note"] or ", ".join(facts)}
 
 
@@ -65,7 +67,7 @@ def status(event: JobEvent, made: int, count: int) -> str:
     waiting = f", {words.queued(event.ahead).lower()}" if event.ahead or event.phase == "queued" else ""
     left = "" if event.remaining is None else f", about {words.seconds(max(event.remaining, 0))} left"
     return (
-        f'<div class="status" role="status"><span>{escape(f"{name}: {said}{waiting}")}</span>'
+        f'<div class="status"><span><span role="status">{escape(name)}</span>{escape(f": {said}{waiting}")}</span>'
         f"<span>{words.seconds(event.elapsed)}{left}</span>"
         f'<div class="bar"><i style="width:{made / count:.1%}"></i></div></div>'
     )

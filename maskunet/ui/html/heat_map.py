@@ -59,7 +59,7 @@ def _grid(
     step, site = chosen
     shown = {*spread(len(columns))}  # as many timesteps as have room
     heads = "".join(
-        f'<button type="button" class="time{" on" if t == step else ""}" data-step="{t}" data-time="{time}" '
+        f'<button type="button" class="time{" on" if t == step else ""}" tabindex="-1" data-step="{t}" data-time="{time}" '
         f'aria-label="Step {t + 1}, timestep {time}">{time if i in shown else ""}</button>'
         for i, (t, time) in enumerate(zip(columns, stats.timesteps.tolist(), strict=True))
     )
@@ -96,9 +96,7 @@ def _group(
         role = name.rpartition(".")[2]
         on = " on" if stats.sites[s] == chosen[1] else ""
         if named:
-            html += (
-                f'<button type="button" class="name {first}{on}" data-site="{name}" aria-label="{name}">{role}</button>'
-            )
+            html += f'<button type="button" class="name {first}{on}" tabindex="-1" data-site="{name}" aria-label="{name}">{role}</button>'
         for i, t in enumerate(columns):
             shade = (ratio[i, s] - low) / (high - low) if high > low else 0.0
             look = f'class="{first}{" on" if on and t == chosen[0] else ""}"' if first or on else ""

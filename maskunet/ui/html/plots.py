@@ -29,8 +29,8 @@ def percent(value: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number in three digits."""
-    return f"{value:.3g}"
+    """A number in three digits, or whole with all of its digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def link(rows: Rows, name: str) -> str:

@@ -16,18 +16,25 @@ from maskunet.ui import race_words, words
 from maskunet.ui.html import copy_button, pictures, plots
 from visualize.race import flat, places, table
 
-FOLDER = shipped("docs/results/race")
+# By the base that was raced on; the one that the page opens with is the first.
+FOLDERS = {"tabletop_web": shipped("docs/results/race/tabletop_web"), "tabletop": shipped("docs/results/race")}
 CLASSES, UNKNOWN = ("a", "all", "b", "image"), "all"  # by the place of an entrant's kind in the report
 Titles = Mapping[str, str]
 
 
 @lru_cache(maxsize=4)
-def read(folder: Path = FOLDER) -> Mapping[str, Any] | None:
+def read(folder: Path) -> Mapping[str, Any] | None:
     """A race's report, or None if none has been run."""
     try:
         return json.loads((folder / "race.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def shipped_races() -> dict[str, Mapping[str, Any]]:
+    """The report of each race that comes with the project, by its base."""
+    found = {base: read(folder) for base, folder in FOLDERS.items()}
+    return {base: report for base, report in found.items() if report is not None}
 
 
 def complete(found: Mapping[str, Any], methods: Iterable[Card]) -> Mapping[str, Any]:
@@ -155,7 +162,7 @@ def _interval(found: Mapping[str, Any], what: str, factor: float, kind: str) -> 
     return f"{value:{kind}}{unit} <small>[{low:{kind}}, {high:{kind}}]</small>"
 
 
-def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path = FOLDER) -> str:
+def sheet(found: Mapping[str, Any], number: int, titles: Titles, folder: Path) -> str:
     """Every entrant's chosen picture of a prompt, with the checker's verdict and the held-out reward."""
     each = next(shown for shown in found["shown"] if shown["number"] == number)
     side_by_side = np.asarray(Image.open(folder / "shown" / f"{number:04d}.webp").convert("RGB"))

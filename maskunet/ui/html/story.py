@@ -62,7 +62,7 @@ def _slides(shelf: Mapping[str, Run], titles: Mapping[str, str]) -> Iterator[Sli
         run = _first(shelf, methods)
         if run is not None:
             yield Slide(title, f"{said} {_facts(run)}", _pair(run, titles))
-    raced = race.read()
+    raced = next(iter(race.shipped_races().values()), None)
     if raced is not None:
         yield Slide(race_words.TITLE, race.verdict(raced, titles), race.share(raced))
 

@@ -11,7 +11,7 @@ from maskunet.ui import explore_words, words
 from maskunet.ui.html import plots
 from maskunet.ui.html.copy_button import button
 
-FOLDER = shipped("docs/results/random-masks")
+FOLDER = shipped("docs/results/random-masks/tabletop_web")  # of the base that the page opens with
 CLASSES = ("a", "b", "image", "all")
 PANELS = (  # the summary's column, its intervals' prefix, title, level of no effect, format
     ("win_rate", "win", explore_words.WIN_RATE, 0.5, plots.percent),
@@ -31,7 +31,7 @@ def section(folder: Path = FOLDER) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
-    said = explore_words.study(found["summary"][0]["n"])
+    said = explore_words.study(about["model"], found["summary"][0]["n"])
     return (
         f'<details><summary>{explore_words.STUDY}</summary><p class="said">{badge} {escape(said)}</p>'
         f'{plots.legend(series)}<div class="plots">{drawn}</div>'

@@ -34,9 +34,9 @@ def status(state: TrainState) -> str:
         if prepared
         else words.training(state.phase, step, steps)
     )
-    text, share = f"“{state.request.name}”: {told}", prepared.done / prepared.total if prepared else step / (steps or 1)
+    share = prepared.done / prepared.total if prepared else step / (steps or 1)
     return (
-        f'<div class="status" role="status"><span>{escape(text)}</span>'
+        f'<div class="status"><span><span role="status">“{escape(state.request.name)}”</span>: {escape(told)}</span>'
         f"<span>{words.seconds(state.seconds)}{left}</span>"
         f'<div class="bar"><i style="width:{share:.1%}"></i></div></div>'
     )

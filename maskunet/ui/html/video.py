@@ -74,11 +74,11 @@ def status(event: JobEvent, method: str) -> str:
         return f'<div class="status" role="status"><span>{escape(event.message or name)}</span>{clock}</div>'
     if event.phase == "queued":
         name = words.queued(event.ahead)
-    step, done = event.step, 0.0
+    step, far, done = event.step, "", 0.0
     if step is not None:
-        video = video_words.MAKING[bool(event.rows) and method != "plain"]
-        name, done = f"{video}: {name}, step {step.step + 1} of {step.steps}", (step.step + 1) / step.steps
+        name = f"{video_words.MAKING[bool(event.rows) and method != 'plain']}: {name}"
+        far, done = f", step {step.step + 1} of {step.steps}", (step.step + 1) / step.steps
     return (
-        f'<div class="status" role="status"><span>{escape(name)}</span>{clock}'
+        f'<div class="status"><span><span role="status">{escape(name)}</span>{far}</span>{clock}'
         f'<div class="bar"><i style="width:{done:.1%}"></i></div></div>'
     )

@@ -69,10 +69,12 @@ def told(studio: Studio, job: str, output: Callable[[JobEvent], Any], news: Call
     One who hangs up gives the device back, as nobody could find the job again.
 
     Args:
-        output: what to send for an event, None for nothing. news: equal where that would be the same again.
+        output: what to send for an event, None for nothing. news: equal where that would be the same again, which is
+            then not made: pictures become files that nobody would delete.
     """
     last = None
     for event in answered(studio, job):
-        made, new = output(event), news(event)
-        yield None if new == last else made
+        new = news(event)
+        made = None if new == last else output(event)
+        yield made
         last = last if made is None else new

@@ -146,7 +146,11 @@ def _answers(studio: Studio, job: str) -> Iterator[tuple[Any, Any, dict[str, Any
         base, made = _output(event, base)
         return made
 
-    yield from calls.told(studio, job, output, lambda event: (event.phase, event.ahead, event.step and event.step.step))
+    yield from calls.told(studio, job, output, _news)
+
+
+def _news(event: JobEvent) -> tuple[Any, ...]:
+    return event.phase, event.ahead, event.step and (event.step.step, event.step.final)
 
 
 def _output(event: JobEvent, base: str | None) -> tuple[str | None, tuple[Any, Any, dict[str, Any]] | None]:

@@ -98,7 +98,9 @@ def speaks_mcp(host: str, *, share: bool, login: bool, proxies: Sequence[str] = 
 
 
 def address(host: str, port: int | None, root_path: str = "") -> str:
-    """Where programs on this computer find the page, or visitors if `root_path` is a whole address."""
+    """Where programs on this computer find the page, or visitors if it is a Space or `root_path` a whole address."""
+    if space := os.environ.get("SPACE_HOST"):
+        return f"https://{space}"
     if root_path.startswith(("http://", "https://")):
         return root_path.rstrip("/")
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

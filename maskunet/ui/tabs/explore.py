@@ -48,7 +48,7 @@ class Explore(Part):
     chosen: gr.State
 
     def wire(self, page: "Page") -> None:
-        """The run on the stage is the one explored, until another is picked."""
+        """The run on the stage is the one explored; another that is picked comes onto it."""
         self._wire_runs(page)
         self._wire_buttons(page)
 
@@ -63,8 +63,7 @@ class Explore(Part):
             found = gr.Dropdown(choices=options, value=run_id or None)
             return found, gr.Dropdown(choices=[(explore_words.NO_OTHER, ""), *options]), *opened(run_id, other, place)
 
-        @shows_a_run
-        def opened(run_id: str | None, other: str | None, place: dict[str, str] = NOWHERE) -> tuple[Any, ...]:
+        def opened(run_id: str | None, other: str | None, place: dict[str, str]) -> tuple[Any, ...]:
             run = page.find(run_id)
             chosen = {"step": last(run), "site": ""} | (told(place) if place.get("run") == run_id else {})
             button = gr.Button(visible=bool(to_take_out(run, chosen)))
@@ -85,14 +84,15 @@ class Explore(Part):
             return *shown[: len(self.views())], overlap(page, run_id, other)
 
         @shows_a_run
-        def take(path: str, kept: list[Remembered], other: str | None, request: gr.Request) -> tuple[Any, ...]:
+        def take(path: str, request: gr.Request) -> tuple[Any, ...]:
             visitor = {"owner": request.session_hash, "address": request.client.host}
-            return follow(page.studio.shelf.take(Path(path), **visitor), kept, other)
+            return page.show(page.studio.shelf.take(Path(path), **visitor))
 
         stage = [*self.views(), self.draw, self.figures, self.against, self.chosen, self.knock]
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other, page.place], everything, **QUICK)
-        self.run.input(opened, [self.run, self.other], stage, **QUEUED)
+        on_stage = [*page.staged(), page.shown]
+        self.run.input(page.show, self.run, on_stage, **QUEUED)
         self.other.input(pin, [self.run, self.other, self.chosen], [*self.views(), self.against], **QUEUED)
         self.heat.select(
             select,
@@ -101,7 +101,7 @@ class Explore(Part):
             trigger_mode="always_last",
             **QUICK,
         )
-        self.upload.upload(take, [self.upload, page.kept, self.other], everything, **QUEUED)
+        self.upload.upload(take, self.upload, on_stage, **QUEUED)
 
     def _wire_buttons(self, page: "Page") -> None:
         """What is taken from the run: its figures as files, and the chosen site to Intervene."""

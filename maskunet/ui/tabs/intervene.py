@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 FREE = {**QUEUED, "trigger_mode": "multiple"}  # the newest wish wins
+NOTHING = (gr.skip(),) * 12  # a value for each of what shows a wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Intervene(Part):
         """Every wish goes the same way: `made`."""
         c, form = page.c, [*page.c.inputs(), page.owner, self.session]
         shown = [
-            self.knocked, self.board, self.tried, self.said, self.what, self.dose, self.undo, self.redo, self.compare,
-            self.explore, self.session,
+            self.knocked, self.board, self.tried, self.said, self.what, self.concept, self.dose, self.undo, self.redo,
+            self.compare, self.explore, self.session,
         ]  # fmt: skip
         self.board.select(self.click, form, shown, **FREE)
         self.what.submit(self.typed, [self.what, *form], shown, **FREE)
@@ -65,10 +66,10 @@ class Intervene(Part):
         self.tried.select(self.look, self.session, shown, **QUEUED)
         looked = [c.model, self.concept, page.shown, self.session, c.prompt, c.seed]
         self.tab.select(self.refresh, looked, [self.concept, self.dose, self.none, self.knocked], **QUICK)
-        other = [self.board, self.concept, self.dose, self.none]
-        gr.on([c.model.change, c.steps.change], self.change, [c.model, c.steps], other, **QUICK)
+        asked, other = [c.model, c.steps, self.session], [self.board, self.concept, self.dose, self.none]
+        gr.on([c.model.change, c.steps.change], self.change, asked, other, **QUICK)
         # Not before somebody looks: it reads the network, which takes the libraries of models.
-        page.restored.then(self.change, [c.model, c.steps], other, **QUICK)
+        page.restored.then(self.change, asked, other, **QUICK)
         for button, tab in ((self.compare, "compare"), (self.explore, "explore")):
             outputs = [*page.opening(), page.kept, page.tabs]
             page.forget_link(button.click(self.opens(tab), [self.session, page.kept], outputs, **QUEUED))
@@ -91,8 +92,11 @@ class Intervene(Part):
         yield from self.typed(visitor, wish.get("what"), *values)
 
     def dosed(self, visitor: gr.Request, concept: str | None, dose: float, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """Erase or amplify so much of a concept."""
+        """Erase or amplify so much of a concept; of one that was only chosen, nothing yet."""
         *fields, owner, session = values
+        if not dose and not session.wish.dose:
+            yield NOTHING
+            return
         wish = Wish(concept=concept or "", dose=round(max(-1.0, min(1.0, dose)), 2)) if dose else Wish()
         yield from self.made(visitor, fields, owner, session.wished(wish))
 
@@ -127,11 +131,14 @@ class Intervene(Part):
 
         return show
 
-    def change(self, name: str, steps: Any) -> tuple[Any, ...]:
-        """The board and the concepts of another model."""
+    def change(self, name: str, steps: Any, session: Any) -> tuple[Any, ...]:
+        """The board and the concepts of another model or number of steps, with what is out and erased already."""
+        wish = session.wish
         pick, slide, none = offered(self.page, name)
+        if wish.dose and wish.concept in pick["choices"]:
+            pick["value"], slide["value"] = wish.concept, wish.dose
         steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else usual(self.page, name)
-        return board(self.page, name, steps, ""), gr.Dropdown(**pick), gr.Slider(**slide), none
+        return board(self.page, name, steps, wish.what), gr.Dropdown(**pick), gr.Slider(**slide), none
 
     @shows_a_run
     def refresh(self, name: str, chosen: str | None, shown: str, session: Any, *asked: Any) -> tuple[Any, ...]:
@@ -163,15 +170,19 @@ class Intervene(Part):
         run = page.find(session.known(key)) if session.known(key) else None
         if run is None:
             job = page.studio.instead(asked, owner=remembered.owner(owner), address=visitor.client.host)
+            if job is None:  # something newer was asked for
+                yield NOTHING
+                return
             yield skip, drawn, skip, live.status(page.studio.now(job)), *self.words(session), skip, skip, session
             for event in answered(page.studio, job):
                 if event.phase == "failed":
+                    yield skip, skip, skip, live.status(event), *NOTHING[4:]
                     raise ValueError(event.message)
                 if event.phase == "stopped" and event.run is None:  # something newer was asked for
-                    yield (skip,) * 11  # gradio sends the last values again
+                    yield NOTHING  # gradio sends the last values again
                     return
                 if event.run is None:
-                    yield skip, skip, skip, live.status(event), *[skip] * 7
+                    yield skip, skip, skip, live.status(event), *NOTHING[4:]
                 run = event.run
         yield self.showing(run, session.with_run(run, key))
 
@@ -190,10 +201,11 @@ class Intervene(Part):
         return pair, drawn, tried, note, *self.words(session), openable, openable, session
 
     def words(self, session: Session) -> tuple[Any, ...]:
-        """The selection's text, the dose, and what can be undone and redone."""
+        """The selection's text, the concept and its dose, and what can be undone and redone."""
         wish = session.wish
         undo, redo = session.at > 0, session.at < len(session.wishes) - 1
-        return wish.what, wish.dose, gr.Button(interactive=undo), gr.Button(interactive=redo)
+        concept = gr.Dropdown(value=wish.concept) if wish.dose else gr.skip()
+        return wish.what, concept, wish.dose, gr.Button(interactive=undo), gr.Button(interactive=redo)
 
 
 def usual(page: "Page", model: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,7 @@ class Train(Part):
         page.restored.then(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
         self.stop.click(self.end, None, None, **QUICK)
         gr.on([c.method.input, c.model.input], self.offer, *offered, **QUICK)
-        presets = gr.State({method: list(page.presets[method]) for method in page.presets})
-        used = self.use.click(self.choose, presets, [c.model, c.method, c.preset, c.trained, page.tabs], **QUICK)
+        used = self.use.click(partial(self.choose, c), None, [*c.filled(), page.tabs], **QUICK)
         used.success(self.say_word, None, [c.added.embeddings, c.added.tokens, c.prompt], **QUICK)
         used.success(None, None, None, js="() => scrollTo({top: 0})", api_visibility="private")  # to the prompt
 
@@ -126,18 +126,15 @@ class Train(Part):
         names = self.studio.trained(method, model)
         return controls.parts_to_choose(names, chosen if chosen in names else "")
 
-    def choose(self, presets: dict[str, list[str]]) -> tuple[Any, ...]:
-        """Put the newest training into the controls and go to Compare; `presets` by method."""
+    def choose(self, c: controls.Controls) -> tuple[Any, ...]:
+        """Put the newest training into the controls and go to Compare."""
         newest = next(self.studio.follow(), None)
         if newest is None:
             raise ValueError("Nothing was trained here yet.")
-        request = newest.request
-        method, model = self._card(request.recipe).method, request.model
-        if not method:  # it is put on the model, whatever the method
-            return model, gr.skip(), gr.skip(), gr.skip(), gr.Tabs(selected="compare")
-        trained = controls.parts_to_choose(self.studio.trained(method, model), request.name)
-        preset = gr.Dropdown(choices=presets[method], value=presets[method][0])
-        return model, method, preset, trained, gr.Tabs(selected="compare")
+        request, asked = newest.request, {"model": newest.request.model}
+        if method := self._card(request.recipe).method:  # else it is put on the model, whatever the method
+            asked |= {"method": method, "settings": {c.methods[method].takes: request.name}}
+        return *c.fill(asked), gr.Tabs(selected="compare")
 
     def say_word(self) -> tuple[Any, Any, Any]:
         """Where the newest training made a word: put it on the model, and into the prompt."""
