@@ -2,7 +2,8 @@
 
 A picture begins with the noise of its own seed (`DiffusionModel.noise`). What else it needs follows from that
 seed, and its seed may follow from that of a run of many pictures. Hashed seeds have nothing in common, however
-near the ones they come from.
+near the ones they come from; but a rule that hashes a seed with zeros behind gives the same as without, so candidate i of a
+picture begins with the noise of prompt i of a run of that seed.
 
 Torch's streams on the CPU know the last 32 bits of a seed. So `of_masks` gives seeds 2^24 apart the same masks, and
 for one of all seeds, 16,843,009, the numbers of its noise. Another rule would give every seed other pictures.

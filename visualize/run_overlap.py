@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskunet.records import MaskSet
+from maskunet.records.disk.trained_file import of_unet
 from visualize.base import COLORS, PlotSpec, chance, panels
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def table(a: MaskSet, b: MaskSet) -> list[dict[str, Any]]:
     Raises:
         ValueError: the masks are of different models or share no timestep.
     """
-    if a.sites != b.sites:
+    if a.sites != b.sites or of_unet(a.weights) != of_unet(b.weights):
         raise ValueError("These two runs masked different models, so their masks cannot be laid over each other.")
     times = [t for t in a.steps if t in b.steps]
     if not times:

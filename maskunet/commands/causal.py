@@ -21,7 +21,7 @@ NOTES = (
     "Every picture is compared with the plain one of the same prompt, seed, steps and guidance. `q` stands for `k` too: "
     "without either attention looks everywhere evenly. `v` stands for `out`: without either the layer says nothing. "
     "Steps count from 1; without “@” a place is out at all of them. Intervals are 95 %, the bootstrap's over prompts; p is "
-    "the sign test's of mended against broken, for each line by itself: among many lines some are small by chance. "
+    "the sign test's of mended against broken prompts, for each line by itself: among many lines some are small by chance. "
     "Correct is what the checker says, which is no reward."
 )
 
@@ -68,7 +68,9 @@ def run(options: Options) -> None:
             if should_stop():
                 break
     made = {"command": command_line("causal", options, model=loaded.model.name), "n": options.n, "versions": versions()}
-    found = causal.summarize(done)
+    found = causal.summarize(
+        [row for row in done if row["number"] < options.n]
+    )  # it may hold more, of an earlier command
     save(options.out, found, {**made, **about})
     sys.stdout.write(causal.table(found) + "\n")
 

@@ -49,6 +49,8 @@ def _combine(options: "Options") -> None:
         raise UsageError("combine takes --operation and, once for each mask, --of")
     if options.operation not in SEVERAL and len(options.of) > 1:
         raise UsageError(f"--operation {options.operation} takes one mask, not {len(options.of)}")
+    if options.from_model and options.operation != "carry":
+        raise UsageError("--from-model goes with --operation carry, which alone takes a mask of another model")
     library = _library(options)
     path = _place(library, options)
     masks = [_read(library, name, options.from_model or library.default) for name in options.of]

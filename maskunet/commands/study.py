@@ -81,7 +81,7 @@ def run(options: Options) -> None:
         for row in journal.kept((row for row, _ in study.study(loaded, request, work=work, done=done)), file):
             done.append(row)
             line.update()
-    summary = study.summarize(done)
+    summary = study.summarize(study.asked_for(done, pairs, chosen))
     made = {"command": command_line("study", options, model=loaded.model.name), "n": options.n, "seeds": options.seeds}
     save(options.out, summary, {**made, "versions": versions(), **about})
     sys.stdout.write(study.table(summary) + "\n")

@@ -67,6 +67,8 @@ def run(options: Options) -> None:
             rows.append(row)
             line.set_description_str(f"{row['method']}, LoRA {row['lora'] or 'off'}: {len(rows)} pictures")
     about = {"command": command_line("style", options), "versions": versions(), **shared}
+    asked = make.wanted(study)
+    rows = [row for row in rows if make.key(row) in asked]  # it may hold more, of an earlier command
     sys.stdout.write(report.save(options.out, report.summarize(rows, PLAIN), about))
 
 

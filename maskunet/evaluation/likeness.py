@@ -88,7 +88,7 @@ def ceiling(real: FeatureSet, name: str, network: str) -> Score:
 def diversity(made: FeatureSet, network: str) -> Score:
     """The mean of 1 less the cosine among generated pictures of one prompt; every picture against the others of it."""
     apart = []
-    for caption in dict.fromkeys(made.captions):
+    for caption in filter(None, dict.fromkeys(made.captions)):  # without one it is of no prompt that is known
         same = made.features[[i for i, each in enumerate(made.captions) if each == caption]]
         apart += list(1 - _others(same))
     return _mean("Diversity", apart, 0, network)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from maskunet.diffusion import denoise
-from maskunet.evaluation.intervals import bootstrap, sign_test
+from maskunet.evaluation.intervals import clustered
+from maskunet.experiments.counted import change
 from maskunet.experiments.markdown import NO_VERDICT, figure, markdown_table, p_value
 from maskunet.experiments.study import subjects
 from maskunet.library.library import Loaded
@@ -151,6 +152,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ValueError: there are no pictures yet.
     """
     by_place: dict[str, dict[int, dict[str, float]]] = {}
+    prompts = {row["number"]: row["prompt"] for row in rows}
     for row in rows:
         right = {} if row["correct"] is None else {"correct": float(row["correct"])}
         values = {**right, "distance": row["distance"], **row["rewards"]}
@@ -168,16 +170,19 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "plain": {"n": len(plain), "correct": correct, "rewards": rewards},
         "blocks": [
-            {"what": what, "places": len(several), **_effect(several, plain)} for what, several in groups.items()
+            {"what": what, "places": len(several), **_effect(several, plain, prompts)}
+            for what, several in groups.items()
         ],
-        "cells": [{"what": what, **_effect([mine], plain)} for what, mine in by_place.items()],
+        "cells": [{"what": what, **_effect([mine], plain, prompts)} for what, mine in by_place.items()],
     }
 
 
 def _effect(
-    places: Sequence[Mapping[int, Mapping[str, float]]], plain: Mapping[int, Mapping[str, float]]
+    places: Sequence[Mapping[int, Mapping[str, float]]],
+    plain: Mapping[int, Mapping[str, float]],
+    prompts: Mapping[int, str],
 ) -> dict[str, Any]:
-    """Mean changes by prompt, and over the places for each prompt that all of them have."""
+    """Mean changes by picture, and over the places for each picture that all of them have; `prompts` by its number."""
     numbers = [number for number in plain if all(number in mine for mine in places)]
     changes = {
         name: [[mine[number][name] - plain[number][name] for mine in places] for number in numbers]
@@ -186,13 +191,18 @@ def _effect(
     flips = [change for each in changes.get("correct", ()) for change in each]
     found: dict[str, Any] = {"n": len(numbers), "fixed": flips.count(1), "broken": flips.count(-1)}
     found |= {f"correct{end}": None for end in ("", "_low", "_high")}  # unless it is known
+    texts = [prompts[number] for number in numbers]
     if len(places) == 1:  # of several, pictures of one prompt are no independent trials
-        found["p"] = sign_test(found["fixed"], found["broken"])
+        found["p"] = change(*([_right(of[number]) for number in numbers] for of in (places[0], plain)), texts)["p"]
     for name, values in changes.items():
         each = [float(np.mean(of_prompt)) for of_prompt in values]
-        low, high = bootstrap(each)
+        low, high = clustered(each, texts)
         found |= {name: _short(np.mean(each)), f"{name}_low": _short(low), f"{name}_high": _short(high)}
     return found
+
+
+def _right(values: Mapping[str, float]) -> bool | None:
+    return bool(values["correct"]) if "correct" in values else None
 
 
 def _short(value: float) -> float:
@@ -206,7 +216,7 @@ def table(found: Mapping[str, Any]) -> str:
     part = "head of a matrix" if any(parse(x["what"])[0].heads for x in found["cells"]) else "matrix"
     blocks = [(f"one {part} of `{x['what']}`", f"{x['n']} x {x['places']}", *_told(x)) for x in found["blocks"]]
     cells = sorted(found["cells"], key=lambda cell: -cell["distance"])
-    rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), p_value(x["p"])) for x in cells]
+    rows = [(f"`{x['what']}`", f"{x['n']}", *_told(x), "" if x["correct"] is None else p_value(x["p"])) for x in cells]
     right = f". {NO_VERDICT}" if plain["correct"] is None else f", correct {plain['correct']}."
     return (
         f"Plain pictures: {plain['n']}{right}\n\n{markdown_table(head, blocks)}\n\n{markdown_table([*head, 'p'], rows)}"

@@ -130,7 +130,7 @@ def sample(
                 _write_picture(out, picture.file, made)
             state = replace(state, done=state.done + 1, file=picture.file)
             yield state
-    yield replace(state, complete=_finished(out, every))
+    yield replace(state, complete=_finished(out, every, alone=world == 1))
 
 
 def pictures(prompts: Sequence[Prompt], seed: int, images_per_prompt: int = 1) -> list[Picture]:
@@ -257,7 +257,7 @@ def _failure(out: Path, name: str) -> Path:
     return out / FAILED / f"{name}.txt"
 
 
-def _finished(out: Path, every: Sequence[Picture]) -> bool:
+def _finished(out: Path, every: Sequence[Picture], alone: bool) -> bool:
     """Write metadata.jsonl if every process's pictures are there or have failed; whoever is last does it."""
     made = [picture for picture in every if (out / picture.file).exists()]
     lacking = {picture.file for picture in every} - {picture.file for picture in made}
@@ -265,5 +265,6 @@ def _finished(out: Path, every: Sequence[Picture]) -> bool:
         return False
     rows = [{"file_name": p.file, "text": p.prompt.text, "key": p.prompt.key, "seed": p.seed} for p in made]
     whole.write(out / METADATA, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
-    whole.tidy(out)
+    if alone:  # else another process may be writing its last one
+        whole.tidy(out)
     return True

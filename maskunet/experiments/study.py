@@ -135,6 +135,14 @@ def by_variant(values: Sequence[Any], seeds: int) -> np.ndarray:
     return every.reshape(seeds, -1, *every.shape[1:]).swapaxes(0, 1)
 
 
+def asked_for(
+    rows: Iterable[Mapping[str, Any]], pairs: Iterable[tuple[Case, int]], chosen: Sequence[Variant]
+) -> list[Mapping[str, Any]]:
+    """Of a folder's rows those of these prompts, seeds and variants: it may hold more, of an earlier command."""
+    of = {(case.task, case.prompt, seed) for case, seed in pairs}
+    return [row for row in rows if _pair(row) in of and _variant(row) in (PLAIN, *chosen)]
+
+
 def _pair(row: Mapping[str, Any]) -> tuple[str, str, int]:
     return row["task"], row["prompt"], row["seed"]
 

@@ -58,12 +58,12 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
     tensors = _tensors(path, {name: value.shape for name, value in generator.state_dict().items()})
     if not tensors:
         raise ValueError(
-            f"The mask generator “{path.stem}” does not fit this U-Net of {len(find_sites(unet))} sites as "
+            f"The mask generator “{trained_file.called(path)}” does not fit this U-Net of {len(find_sites(unet))} sites as "
             f"“{generator.settings.variant}”: it was made for another model or variant. Train one for this model."
         )
     if no_number(tensors.items()):
         raise ValueError(
-            f"The mask generator “{path.stem}” holds values that are no numbers. Use an earlier checkpoint of it."
+            f"The mask generator “{trained_file.called(path)}” holds values that are no numbers. Use an earlier checkpoint of it."
         )
     generator.load_state_dict(tensors)
     return generator.eval()

@@ -147,6 +147,8 @@ def save(mask: HeldMask, path: Path) -> None:
         "steps": steps,
         "recipe": dict(mask.recipe),
     }
+    if (removed := sum(map(_count, tensors.values()))) > MAX_REMOVED:
+        raise ValueError(f"The mask removes {removed:,} weights over all its steps; allowed are {MAX_REMOVED:,}.")
     content = save(tensors, metadata={FORMAT: json.dumps(about, sort_keys=True)})
     with whole.telling("mask"):
         whole.write(path, content)
@@ -235,17 +237,17 @@ def _unpacked(stored: Iterable[tuple[str, np.ndarray]], total: int) -> dict[str,
     """The places of each tensor, read one after the other: a file may hold far more than memory does."""
     read, removed = {}, 0
     for number, each in stored:
-        packed = each.dtype == np.uint8
-        removed += _ones(each) if packed else each.size
+        removed += _count(each)
         if removed > MAX_REMOVED:
             raise ValueError(f"it removes more than {MAX_REMOVED:,} weights over all steps.")
-        read[number] = mixed(np.flatnonzero(np.unpackbits(each, count=total))) if packed else each
+        read[number] = mixed(np.flatnonzero(np.unpackbits(each, count=total))) if each.dtype == np.uint8 else each
         _check_places(read[number], total)
     return read
 
 
-def _ones(bits: np.ndarray) -> int:
-    return int(np.bincount(bits, minlength=256) @ ONES)
+def _count(stored: np.ndarray) -> int:
+    """How many weights a tensor of the file removes: bits, or places."""
+    return int(np.bincount(stored, minlength=256) @ ONES) if stored.dtype == np.uint8 else stored.size
 
 
 def _check(mask: HeldMask) -> None:

@@ -22,7 +22,7 @@ from maskunet.methods.base import filled, read_part, trained_part
 from maskunet.methods.random_mask import KINDS
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent, held_mask, mask_set, seed_of
-from maskunet.records.disk import whole
+from maskunet.records.disk import hub_parts, whole
 from maskunet.records.held_mask import HeldMask, mixed
 from maskunet.records.selection import parse
 from maskunet.rewards.base import WeightedRewards
@@ -320,7 +320,7 @@ def remove(name: str, model: str, model_parts: Mapping[str, Path], trained: Path
         raise ValueError(
             f"The mask “{name}” came with {model} and stays. Only masks in “{trained.name}” can be removed."
         )
-    if [each.name for each in path.parent.iterdir()] != [held_mask.FILE]:
+    if not {each.name for each in path.parent.iterdir()} <= {held_mask.FILE, hub_parts.ORIGIN}:
         raise ValueError(f"The folder of the mask “{name}” holds other files, so it is left as it is.")
     with whole.telling("mask"):
         whole.remove(path.parent)

@@ -21,9 +21,7 @@ STATES = {0.0: "removed", 0.5: "halved", 1.0: "kept", None: "partly out"}
 EVERYTHING = "Everything that may be masked is out: little of the prompt is left in the picture."
 CONCEPT, DOSE = "Concept", {(True, True): "← erase · amplify →", (True, False): "← erase", (False, True): "amplify →"}
 OTHER_CONCEPTS = "To erase a concept, choose “{model}” as the base model. It has: {concepts}."
-NO_CONCEPTS = (
-    "There is no concept mask for this model here. Make one: python -m maskunet concept make red --model {model}"
-)
+NO_CONCEPTS = "There is no concept mask for this model here; docs/concepts.md says how to make one."
 ONE_WAY = "There is no mask to {direction} “{concept}”; move the slider the other way."
 EITHER = "Give either what is out, or a concept and its dose."
 AGAIN = "A part that is not there was asked for. Reload the page and try again."

@@ -27,7 +27,7 @@ HEAD = (
 HINT = "Brackets are 95 % intervals; p is the sign test’s of fixed against broken prompts."
 KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
 OVER = "over budget"
-EMPTY = "No race has been run yet. python -m maskunet race runs one."
+EMPTY = "No race came with this copy of the project."
 
 
 def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str, model: str) -> str:

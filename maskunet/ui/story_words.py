@@ -8,7 +8,7 @@ LINKS = {
 }
 PLAIN = "A model draws a picture"
 RANDOM, RANDOM_SAID = "Switch some weights off at random", "Same noise, same prompt: what is chosen has to beat this."
-CHOSEN, CHOSEN_SAID = "Choose which ones", "A mask for every step, learned so that the picture fits its prompt better."
+CHOSEN, CHOSEN_SAID = "Choose which ones", "A mask for every step, from a network that learned from clean pictures."
 CONCEPT, CONCEPT_SAID = "Take a concept away", "One mask for all prompts, found by what these weights do for a word."
 
 

@@ -20,7 +20,7 @@ PHASES = {
 }
 MAKING = ("Plain video", "Masked video")
 FIGURES = {
-    "moved": "Motion, right and down, a frame",
+    "moved": "Motion per frame, right and down",
     "consistency": "Correlation of neighboring frames; 1 for a still picture",
     "same_as_first": "Frames with frame 1’s things, by the checker",
     "right_frames": "Frames that show the prompt",

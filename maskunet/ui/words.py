@@ -1,4 +1,4 @@
-"""Every label and message of the page, so that wording is reviewed in one place."""
+"""What several parts of the page say; a tab's own words are in its `*_words.py`."""
 
 TITLE = "MaskUNet Lab"
 TAGLINE = "Same noise, same prompt: left the model as it is, right with some weights switched off. Change the prompt and press “Generate both”."

@@ -289,6 +289,13 @@ def test_the_command_writes_rows_tables_and_figures_and_goes_on(command, capsys)
     rows = (again.out / "rows.jsonl").read_text().splitlines()
     assert len(rows) == 1 + 4 * 5
     assert json.loads((again.out / "study.json").read_text())["plain"]["n"] == 4
+    fewer = command("--kind=iid", "--ratios=0.2", "--tasks=colors", "--n=1", "--seeds=1")
+    assert fewer.looks == 2  # the second figure's, which is made anew
+    found = json.loads((again.out / "study.json").read_text())
+    assert (found["plain"]["n"], [line["kind"] for line in found["summary"]]) == (
+        1,
+        ["iid"],
+    )  # what was asked now alone
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import builtins
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from maskunet.commands.base import follow, resumable
-from maskunet.commands.table.judged import begin
+from maskunet.commands.table.judged import begin, check_ways
 from maskunet.commands.table.options import Options, check, made_by
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _make(
 
     path = options.out / f"binding-{rank}.jsonl"
     journal.resume(path, about, "table")
+    check_ways(options, loaded, names)
     done = _rows(options, about)
     asked = Request(prompt="-", model=loaded.model.name, guidance=about["guidance"])
     keys = {(name, case.task, case.prompt, seed) for case, seed in subjects for name in names}

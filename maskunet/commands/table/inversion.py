@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskunet.commands.base import follow, resumable
-from maskunet.commands.table.judged import begin
+from maskunet.commands.table.judged import begin, check_ways
 from maskunet.commands.table.learned import changes, learn, rows
 from maskunet.commands.table.options import Options, check, made_by
 
@@ -29,6 +29,7 @@ def run(options: Options) -> None:
     about |= {"split": options.split, "set": changes(options)}
     path = options.out / "rows.jsonl"
     done = journal.resume(path, about, "table")
+    check_ways(options, loaded, (row.method for row in inversion.ROWS.values()))
     with resumable() as should_stop:
         learn(
             [inversion.train(loaded.model, subject, how, options.out, recipe) for recipe, how in trainings], should_stop

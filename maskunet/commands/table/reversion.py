@@ -3,7 +3,7 @@
 import sys
 
 from maskunet.commands.base import follow, resumable
-from maskunet.commands.table.judged import begin
+from maskunet.commands.table.judged import begin, check_ways
 from maskunet.commands.table.learned import changes, learn, rows
 from maskunet.commands.table.options import Options, check, made_by
 
@@ -29,6 +29,7 @@ def run(options: Options) -> None:
     about["set"] = changes(options)
     path = options.out / "rows.jsonl"
     done = journal.resume(path, about, "table")
+    check_ways(options, loaded, (row.method for row in reversion.ROWS.values()))
     with resumable() as should_stop:
         each = product(reversion.RELATIONS, chosen)
         learn([reversion.train(loaded.model, relation, how, options.out) for relation, how in each], should_stop)

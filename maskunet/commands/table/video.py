@@ -4,7 +4,7 @@ import sys
 
 from maskunet.commands.base import follow, resumable
 from maskunet.commands.table.binding import key
-from maskunet.commands.table.judged import begin
+from maskunet.commands.table.judged import begin, check_ways
 from maskunet.commands.table.options import Options, check, made_by
 
 OTHERWISE = (
@@ -29,6 +29,7 @@ def run(options: Options) -> None:
     about |= {"frames": motion.frames, "right": motion.right, "t0": t0, "t1": t1, "split": options.split}
     path = options.out / "videos.jsonl"
     done = journal.resume(path, about, "table")
+    check_ways(options, loaded, (way.method for way in ways.values()))
     asked = Request(prompt="-", model=model.name, guidance=about["guidance"])
     keys = {(name, case.task, case.prompt, seed) for case, seed in pairs for name in ways}
     with resumable() as should_stop:

@@ -178,7 +178,7 @@ def _frechet(
         {row["number"]: row["features"] for row in mine if row["training"] == seed}
         for seed in sorted({row["training"] for row in mine})
     ]
-    base = {row["number"]: row["features"] for row in plain}
+    base, prompts = ({row["number"]: row[what] for row in plain} for what in ("features", "prompt"))
     shared = sorted(set(base).intersection(*tables))
     if len(shared) < FEWEST:
         return dict.fromkeys(("frechet", "frechet_change", "frechet_change_low", "frechet_change_high"))
@@ -190,7 +190,12 @@ def _frechet(
         return own, 100 * (own / frechet_distance(before[drawn], reference) - 1)
 
     value, change = distances(np.arange(len(shared)))
-    changes = [distances(rng.integers(0, len(shared), len(shared)))[1] for _ in range(RESAMPLES)]
+    of_prompt: dict[str, list[int]] = {}
+    for place, number in enumerate(shared):
+        of_prompt.setdefault(prompts[number], []).append(place)
+    groups = list(of_prompt.values())
+    draws = (rng.integers(0, len(groups), len(groups)) for _ in range(RESAMPLES))
+    changes = [distances(np.concatenate([groups[each] for each in drawn]))[1] for drawn in draws]
     half = Z * float(np.std(changes, ddof=1))  # no quantiles: pictures repeat in a resample, which shifts all of them
     return {
         "frechet": value,
@@ -260,7 +265,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
 
 
 def _repeats(lines: Sequence[Mapping[str, Any]]) -> str:
-    """How many prompts the held-out pictures are of, and what is gained where these are no training prompts."""
+    """How many prompts the held-out pictures are of, and what is gained where no setting was chosen on these."""
     if not lines:
         return ""
     most = max(lines, key=lambda line: line["pictures"])
@@ -272,7 +277,7 @@ def _repeats(lines: Sequence[Mapping[str, Any]]) -> str:
     told = f" The {most['pictures']} held-out pictures are of {most['prompts']} prompts."
     if not gains:
         return told
-    return f"{told} Of the {most['new_pictures']} whose prompts are no training prompts, more are right by: {'; '.join(gains)}."
+    return f"{told} Of the {most['new_pictures']} whose prompts no setting was chosen on, more are right by: {'; '.join(gains)}."
 
 
 def _tasks(lines: Sequence[Mapping[str, Any]]) -> list[str]:

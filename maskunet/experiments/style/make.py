@@ -120,16 +120,22 @@ def subjects(n: int, seed: int) -> list[list[tuple[Case, int]]]:
     return [[(case, seeds.of_case(seed, i)) for case in row] for i, row in enumerate(every)]
 
 
+def wanted(study: Study) -> set[tuple]:
+    """The `key` of every picture that the study asks for."""
+    pairs = [pair for row in subjects(study.n, study.seed) for pair in row]
+    return {(reading, entrant.name, case.prompt, seed) for reading, entrant in study.arms() for case, seed in pairs}
+
+
 def make(study: Study, done: set[tuple], should_stop: Callable[[], str] = str) -> Iterator[dict[str, Any]]:
     """Rows of the pictures that are not `done` (`key`), arm by arm."""
     for reading, entrant in study.arms():
         loaded = None
         for row in subjects(study.n, study.seed):
-            wanted = [(case, seed) for case, seed in row if (reading, entrant.name, case.prompt, seed) not in done]
-            if not wanted:
+            missing = [(case, seed) for case, seed in row if (reading, entrant.name, case.prompt, seed) not in done]
+            if not missing:
                 continue
             loaded = loaded or under(study, reading)
-            yield from _pictures(loaded, reading, entrant, wanted)
+            yield from _pictures(loaded, reading, entrant, missing)
             if should_stop():
                 return
 

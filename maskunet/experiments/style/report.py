@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskunet.evaluation.intervals import bootstrap
+from maskunet.evaluation.intervals import clustered
 from maskunet.experiments.markdown import markdown_table
 from maskunet.experiments.style.make import STYLE
 from maskunet.records.added import READINGS
@@ -38,10 +38,13 @@ def summarize(rows: Rows, plain: str) -> list[dict[str, Any]]:
 def _line(arms: Sequence[Mapping], shared: Sequence[tuple], figure: str, method: str, reading: str) -> dict[str, Any]:
     base, lora, masks, both = ([float(arm[pair][figure]) for pair in shared] for arm in arms)
     beyond = [b - m - (w - n) for n, w, m, b in zip(base, lora, masks, both, strict=True)]
-    columns = {"neither": base, "lora": lora, "masks": masks, "both": both, "interaction": beyond}
+    columns, prompts = (
+        {"neither": base, "lora": lora, "masks": masks, "both": both, "interaction": beyond},
+        [pair[1] for pair in shared],
+    )
     return {
         "masks_of": method, "acts_on": reading, "figure": figure, "n": len(shared),
-        **{name: [sum(values) / len(values), *bootstrap(values)] for name, values in columns.items()},
+        **{name: [sum(values) / len(values), *clustered(values, prompts)] for name, values in columns.items()},
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from maskunet.evaluation.benchmarks import SPECS as BENCHMARKS
-from maskunet.evaluation.intervals import clustered
+from maskunet.evaluation.intervals import clustered, wilson
 from maskunet.experiments.counted import change, share
 from maskunet.experiments.evaluate import judge
 from maskunet.library.library import Loaded
@@ -164,8 +164,10 @@ def _shares(table: BindingTable, rows: Sequence[Mapping[str, Any]]) -> dict[str,
         # Each task counts the same in the overall, however many pictures it has.
         weighted += [value * len(rows) / len(right) / len(table.tasks) for value in right]
         prompts += [row["prompt"] for row in mine]
-    low, high = clustered(weighted, prompts)
-    found[OVERALL] = {"value": sum(weighted) / len(rows), "low": low, "high": high, "n": len(rows)}
+    value, different = sum(weighted) / len(rows), len(set(prompts))
+    alike = len({bool(row["correct"]) for row in rows}) == 1  # of which a bootstrap has no width
+    low, high = wilson(round(value * different), different) if alike else clustered(weighted, prompts)
+    found[OVERALL] = {"value": value, "low": low, "high": high, "n": len(rows)}
     return found
 
 

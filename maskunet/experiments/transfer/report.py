@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskunet.evaluation.intervals import bootstrap, columns, sign_test, wilson
+from maskunet.evaluation.intervals import clustered, columns
+from maskunet.experiments.counted import change, share
 from maskunet.experiments.markdown import figure, markdown_table, p_value
 from maskunet.experiments.transfer.make import CONDITIONS
 from maskunet.records.disk import whole
@@ -19,7 +21,7 @@ NOTES = (
     "Each prompt is drawn from the same noise without a mask and under every mask. A line is a mean over prompts; "
     "under another prompt's mask each prompt counts once, with the mean over all others' masks. Gains are against the "
     "plain picture, and “against own” against the picture under the prompt's own mask, both paired by prompt; "
-    "intervals are 95 %, by the bootstrap over prompts, Wilson's for shares. The reward is the weighted sum of both, "
+    "intervals are 95 %: the bootstrap's over different prompts, for shares Wilson's where no prompt comes twice. The reward is the weighted sum of both, "
     "and correct is what the checker says, which no mask was made for; spoiled is what the inspector says. Masks "
     "change from step to step, and are used at the steps they were made at."
 )
@@ -63,26 +65,32 @@ def _by_target(rows: Rows, condition: str) -> dict[int, list[Mapping[str, Any]]]
 def _line(found: Mapping[int, Rows], plain: Mapping[int, Mapping[str, Any]], own: Mapping[int, Rows]) -> dict[str, Any]:
     both = sorted(found.keys() & plain.keys())
     reward, right = ({t: _mean(found[t], value) for t in both} for value in (_reward, _right))
+    texts = {t: plain[t]["prompt"] for t in both}
+    over = partial(clustered, of=list(texts.values()))  # the same words may be asked for with other noise
     line = {
         "prompts": len(both), "pictures": sum(len(found[t]) for t in both),
         "removed": float(np.mean([1 - row["keep_ratio"] for t in both for row in found[t]])),
         "reward": float(np.mean(list(reward.values()))),
-        **columns("gain", [reward[t] - _reward(plain[t]) for t in both]),
+        **columns("gain", [reward[t] - _reward(plain[t]) for t in both], over),
         "correct": float(np.mean(list(right.values()))),
-        **columns("correct_gain", [right[t] - _right(plain[t]) for t in both]),
+        **columns("correct_gain", [right[t] - _right(plain[t]) for t in both], over),
         "mended": sum(max(right[t] - _right(plain[t]), 0) for t in both),
         "broken": sum(max(_right(plain[t]) - right[t], 0) for t in both),
     }  # fmt: skip
     looked_at = all("looks" in row for t in both for row in found[t])
     line["spoiled"] = float(np.mean([_mean(found[t], _spoiled) for t in both])) if looked_at else None
     if all(len(found[t]) == 1 for t in both):
-        line["correct_low"], line["correct_high"] = wilson(round(sum(right.values())), len(both))
-        line["p"] = sign_test(round(line["mended"]), round(line["broken"]))
+        known = share([bool(right[t]) for t in both], [*texts.values()])
+        line["correct_low"], line["correct_high"] = known["low"], known["high"]
+        line["p"] = change([bool(right[t]) for t in both], [bool(_right(plain[t])) for t in both], [*texts.values()])[
+            "p"
+        ]
     else:
-        line["correct_low"], line["correct_high"] = bootstrap(list(right.values()))
+        line["correct_low"], line["correct_high"] = over(list(right.values()))
     shared = [t for t in both if t in own]
-    line |= columns("own_gain", [reward[t] - _mean(own[t], _reward) for t in shared])
-    return line | columns("own_correct", [right[t] - _mean(own[t], _right) for t in shared])
+    over = partial(clustered, of=[texts[t] for t in shared])
+    line |= columns("own_gain", [reward[t] - _mean(own[t], _reward) for t in shared], over)
+    return line | columns("own_correct", [right[t] - _mean(own[t], _right) for t in shared], over)
 
 
 def _reward(row: Mapping[str, Any]) -> float:

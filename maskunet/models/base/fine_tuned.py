@@ -58,7 +58,7 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
             trained_file.check_base(path, known, weights, WHAT)
         if known["kind"] == "full" and trained_file.of_unet(weights) != known["weights"]:
             raise ValueError(
-                f"The {WHAT} “{path.stem}” is a whole U-Net and would take the LoRA's place. Leave the LoRA out, or take a "
+                f"The {WHAT} “{trained_file.called(path)}” is a whole U-Net and would take the LoRA's place. Leave the LoRA out, or take a "
                 "fine-tuned LoRA."
             )
     if others:
@@ -70,11 +70,11 @@ def load(path: Path, unet: nn.Module, weights: Mapping[str, str] | None = None) 
         raise
     except Exception as error:
         raise ValueError(
-            f"The {WHAT} “{path.stem}” does not fit this U-Net: it was made for another one, or it is damaged. "
+            f"The {WHAT} “{trained_file.called(path)}” does not fit this U-Net: it was made for another one, or it is damaged. "
             "Train it for this model."
         ) from error
     if no_number(tuned.state_dict().items()):
-        raise ValueError(f"The {WHAT} “{path.stem}” holds values that are no numbers. Train it again.")
+        raise ValueError(f"The {WHAT} “{trained_file.called(path)}” holds values that are no numbers. Train it again.")
     return tuned.eval().requires_grad_(False)
 
 

@@ -11,6 +11,18 @@ SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".tga",
     ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "TIFF",
+    "AVIF",
+    "JPEG2000",
+    "TGA",
+    "PPM",
+)  # of others some start programs
 TEXTS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".md")  # may lie beside pictures
 MAX_PIXELS = 100_000_000  # of one picture
 WEBP_EDGE = 16_383  # pixels along an edge of a WebP, at most
@@ -76,7 +88,7 @@ def read(file: Path | Any, changes: list[str] | None = None) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height <= MAX_PIXELS:
                 rgb, told = _rgb(_upright(image), image.format)
                 several = (FIRST,) if getattr(image, "n_frames", 1) > 1 else ()

@@ -11,8 +11,14 @@ from maskunet.records.disk import whole
 FORM = re.compile(r"maskunet-(\w+)-\d+")  # the header's entry: the kind, and the format's version
 LORA = "lora/"  # begins the name of a LoRA file among a model's weights
 EMBEDDING = "embedding"  # a kind that is put on a model, and no method's
+TRAINED = "trained"  # what a training calls its file, in a folder of its own
 WORD = "word/"  # begins the names of a word's vectors in a file of masks that learned with it
 PICTURES = "pictures"  # what a training learns from that optimizes no reward
+
+
+def called(path: Path) -> str:
+    """The name that a file goes by: its own, or its folder's where a training left it."""
+    return path.parent.name if path.stem == TRAINED else path.stem
 
 
 def write(path: Path, tensors: Mapping[str, Any], header: Mapping[str, str]) -> None:
@@ -102,7 +108,7 @@ def check_base(path: Path, known: Mapping[str, Any], weights: Mapping[str, str],
         lora = [name.removeprefix(LORA) for name in known["weights"] if name.startswith(LORA)]
         under = f" under the LoRA {' and '.join(lora)}" if lora else ""
         raise ValueError(
-            f"The {what} “{path.stem}” was trained for other weights than these, of {known['model']}{under}, "
+            f"The {what} “{called(path)}” was trained for other weights than these, of {known['model']}{under}, "
             "so it means nothing here. Choose that model, or train it for this one."
         )
 

@@ -22,6 +22,7 @@ MAX_TABLE = 2**23  # bytes of a table
 MAX_ROWS = 2**14  # 100 steps of 100 updates need 10,100
 MAX_COLUMNS = 64
 MAX_NUMBER = 1e15  # of any number in a table
+_LARGE = b"PK\x06\x07"  # what stands before the last one, 20 bytes, where another record counts instead
 _END = b"PK\x05\x06"  # a zip's last record, 22 bytes without a comment
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may take gigabytes to unpack a byte
 _NUMBERS = "biufU"  # NumPy's kinds of arrays that hold numbers or text
@@ -59,10 +60,10 @@ def archive(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
         ValueError: it lists too many files, they are too large, or packed in an unusual way.
     """
     with path.open("rb") as file:
-        file.seek(-min(22, path.stat().st_size), 2)
-        end = file.read()
-        # Ours end in a record without a comment, and never need the form for more than 4 GB.
-        if not end.startswith(_END) or end[-2:] != b"\0\0":
+        file.seek(-min(42, path.stat().st_size), 2)
+        before, end = (tail := file.read())[:-22], tail[-22:]
+        # Ours end in a record without a comment, and never need the form for more than 4 GB, whose own record would count.
+        if not end.startswith(_END) or end[-2:] != b"\0\0" or before.startswith(_LARGE):
             raise zipfile.BadZipFile("no plain end of a zip")
         if int.from_bytes(end[12:16], "little") > MAX_DIRECTORY:
             raise ValueError("The zip lists too many files.")

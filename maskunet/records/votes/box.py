@@ -20,6 +20,7 @@ from maskunet.records.votes.ballot import ANSWERS, QUESTIONS
 SCHEMA = 1
 FILE, LOCK = "votes.jsonl", "votes.lock"
 UNDO, END = "undo", "end"  # the last vote does not count; the voter has seen what was what
+CUT = object()  # stands for a line that was cut off
 LONGEST = 1000  # characters of a text in a line
 LARGEST = 10**6  # number in a line; a study has fewer pairs
 NAME = re.compile(r"[0-9A-Za-z][\w ]{0,63}")  # of a voter: nothing that a table or a page would take for more
@@ -149,19 +150,22 @@ class Box:
         file.seek(self._read)
         added = file.read()
         end = added.rfind(b"\n") + 1
-        for line in added[:end].splitlines():
-            self._take(line)
+        lines = [line for line in added[:end].splitlines() if line.strip()]
+        records = [record for record in map(_record, lines) if record is not CUT]
+        votes = [_vote(record, self._study) for record in records]  # all of them or, where one is refused, none
+        for vote in votes:
+            self._voters.setdefault(vote.voter, Voter()).take(vote)
+        self.cut += len(lines) - len(records)
         self._read += end
         return end == len(added)
 
-    def _take(self, line: bytes) -> None:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            self.cut += bool(line.strip())
-            return
-        vote = _vote(record, self._study)
-        self._voters.setdefault(vote.voter, Voter()).take(vote)
+
+def _record(line: bytes) -> Any:
+    """What a line says; CUT of one that was cut off."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return CUT
 
 
 def _vote(record: Any, study: str) -> Vote:

@@ -241,7 +241,7 @@ def lacking(page: "Page", model: str) -> str:
     for card in page.models:
         if card.available and card.name != model and (found := directions(page.studio.concepts(card.name))):
             return words.OTHER_CONCEPTS.format(model=card.title, concepts=", ".join(found))
-    return words.NO_CONCEPTS.format(model=model[:60])
+    return words.NO_CONCEPTS
 
 
 def build(page: "Page", tab: gr.Tab) -> Intervene:
