@@ -15,6 +15,7 @@ from maskunet.commands.base import (
     option,
     resumable,
     seed_option,
+    split_option,
 )
 
 NOTES = (
@@ -30,7 +31,7 @@ NOTES = (
 class Options(SamplingOptions):
     n: int = option(32, "prompts, of all tasks in turn", low=1)
     seed: int = seed_option(1, "which prompts, and the first noise")
-    split: str = option("test", choices=("test", "train"))
+    split: str = split_option()
     by: str = option(
         "sites", "whole matrices, over thirds of the steps too, or each head of them", choices=("sites", "heads")
     )

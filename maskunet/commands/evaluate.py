@@ -4,7 +4,16 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from maskunet.commands.base import BatchOptions, CommandSpec, follow, make_folder, option, resumable, seed_option
+from maskunet.commands.base import (
+    BatchOptions,
+    CommandSpec,
+    follow,
+    make_folder,
+    option,
+    resumable,
+    seed_option,
+    split_option,
+)
 
 ROWS = "rows.jsonl"
 
@@ -17,7 +26,7 @@ class Options(BatchOptions):
     against: tuple[Path, ...] = option(
         (), "an earlier evaluation to compare with, image by image", metavar="DIR", read=Path, repeat=tuple
     )
-    split: str = option("test", choices=("test", "train"))
+    split: str = split_option()
     out: Path = option(writes="folder", help="folder for rows and tables; give it again to go on")
 
 

@@ -23,7 +23,11 @@ EMBEDDINGS = ("t-SNE", "PCA", "UMAP")  # a test compares them with the plot's, w
 class ExtractorOptions(DeviceOptions):
     """By which network's features pictures are compared."""
 
-    extractor: str = option("tabletop", choices=plugins.names("maskunet.evaluation.extractors"))
+    extractor: str = option(
+        "tabletop",
+        "network: tabletop for renders, inception or clip for photos",
+        choices=plugins.names("maskunet.evaluation.extractors"),
+    )
     weights: Path | None = option(None, "of the extractor: a file or its folder")
 
 

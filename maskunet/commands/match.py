@@ -14,6 +14,7 @@ from maskunet.commands.base import (
     option,
     resumable,
     seed_option,
+    split_option,
 )
 from maskunet.experiments.markdown import INTERVALS
 
@@ -33,7 +34,7 @@ class Options(SamplingOptions):
     tasks: str = option("all", "task names with commas, or all")
     n: int = option(8, "prompts per task", low=1)
     seed: int = seed_option(1, "which prompts, and their noise")
-    split: str = option("test", choices=("test", "train"))
+    split: str = split_option()
     out: Path = option(writes="folder", help="folder for rows and tables")
 
 

@@ -16,6 +16,7 @@ from maskunet.commands.base import (
     option,
     resumable,
     seed_option,
+    split_option,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Options(SamplingOptions):
         None, "the one that judges, also pickscore or clip_h; the first other one if left out", choices=REWARDS
     )
     seed: int = seed_option(1, "which prompts, and the first noise")
-    split: str = option("test", choices=("test", "train"))
+    split: str = split_option()
     report_only: bool = option(False, "write the report of what is there")
     out: Path = option(writes="folder", help="folder for rows, pictures and the report")
 

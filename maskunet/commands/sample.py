@@ -20,7 +20,7 @@ FIRST = "only the first so many prompts; torchrun and accelerate launch take --n
 class Options(BatchOptions):
     prompts: Path = option(help=PROMPTS, metavar="FILE")
     first: int | None = option(None, FIRST, low=1, also="n", metavar="N")
-    images_per_prompt: int = option(1, low=1)
+    images_per_prompt: int = option(1, "pictures of each prompt", low=1)
     negative_prompt: str = option("", "what to steer away from")
     seed: int = seed_option(0, "each picture's own seed follows from it")
     batch: int = option(0, "pictures that share U-Net calls, where the method can; 0 for as many as fit", low=0)

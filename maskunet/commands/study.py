@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskunet.commands.base import CommandSpec, SamplingOptions, bar, command_line, make_folder, option, seed_option
+from maskunet.commands.base import (
+    CommandSpec,
+    SamplingOptions,
+    bar,
+    command_line,
+    make_folder,
+    option,
+    seed_option,
+    split_option,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +55,7 @@ class Options(SamplingOptions):
     n: int = option(10, "prompts per task", low=1)
     seeds: int = option(1, "pictures per prompt", low=1)
     seed: int = seed_option(1, "which prompts, and the first noise")
-    split: str = option("test", choices=("test", "train"))
+    split: str = split_option()
     out: Path = option(writes="folder", help="folder for rows, tables and figures")
 
 

@@ -41,6 +41,8 @@ def test_cosines_are_means_over_all_pairs():
     assert score.value == pytest.approx(1) and score.note == "net." and score.n == 2
     alone = likeness.diversity(of([[1, 0], [0, 1]], ["a", "b"]), "net")
     assert alone.value is None and "Needs two pictures" in alone.note
+    unknown = likeness.diversity(of([[1, 0], [0, 1]], ["", ""]), "net")
+    assert unknown.value is None  # nobody knows that they are of one prompt
     assert likeness.drift(real, real, "net").value == pytest.approx(0, abs=1e-12)
     assert likeness.drift(of([[1, 0]]), of([[0, 1]]), "net").value == pytest.approx(1)
 

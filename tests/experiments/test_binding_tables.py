@@ -69,6 +69,12 @@ def test_each_task_counts_the_same_in_the_overall():
     assert overall["low"] <= 1 / 3 <= overall["high"]
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_an_overall_that_is_all_alike_has_a_width_too(value):
+    overall = binding.summarize(TWO, rows_of(TWO, lambda name, task: [value] * 2))[0]["tasks"]["overall"]
+    assert overall["value"] == value and overall["high"] - overall["low"] > 0.2
+
+
 def test_a_prompt_that_comes_twice_counts_once_in_the_test():
     rows = rows_of(TWO, lambda name, task: [name == "syngen/gentle"] * 4)
     rows = [{**row, "prompt": f"{row['task']} {row['seed'] // 2}"} for row in rows]
@@ -143,6 +149,11 @@ def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypa
     assert table_command(tmp_path) == 0
     assert (tmp_path / "binding-0.jsonl").read_text() == before
     assert main(["table", "3", "--pictures", "1", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    ways = json.loads((tmp_path / "methods.json").read_text())
+    (tmp_path / "methods.json").write_text(json.dumps(ways | {"plain": {**ways["plain"], "settings": {"other": 1}}}))
+    assert table_command(tmp_path) == 2
+    assert "The pictures of plain in this folder were made with other settings" in capsys.readouterr().err
+    (tmp_path / "methods.json").write_text(json.dumps(ways))
     after = (tmp_path / "binding-0.jsonl").read_text()
     assert after.startswith(before)  # of Table 3 what Table 2 has is not made again
     assert len(after.splitlines()) == 1 + 2 * 7

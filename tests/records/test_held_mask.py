@@ -89,6 +89,17 @@ def test_steps_of_the_same_weights_share_their_bytes(mask, tmp_path):
     assert (tmp_path / "many").stat().st_size < (tmp_path / "one").stat().st_size + 500
 
 
+def test_a_mask_that_could_not_be_read_again_is_not_kept(mask, tmp_path, monkeypatch):
+    several = replace(mask, steps={0: places(600), 500: places(300)})
+    monkeypatch.setattr(held_mask, "MAX_REMOVED", 900)
+    held_mask.save(several, tmp_path / "most")
+    assert held_mask.load(tmp_path / "most").steps.keys() == {0, 500}
+    monkeypatch.setattr(held_mask, "MAX_REMOVED", 899)
+    with pytest.raises(ValueError, match="removes 900 weights over all its steps; allowed are 899"):
+        held_mask.save(several, tmp_path / "more")
+    assert not (tmp_path / "more").exists()
+
+
 def test_mixed_is_one_order_of_the_same_weights_whose_beginnings_are_spread_evenly():
     whole = np.arange(100_000, dtype=np.uint32)
     order = mixed(whole)

@@ -74,7 +74,13 @@ def test_training_measures_and_benchmarks_see_the_same_pixels(tmp_path, kind):
 def test_a_reason_tells_absent_from_damaged_from_unclear(tmp_path):
     (tmp_path / "broken.png").write_text("no picture")
     Image.new("F", (8, 8), 0.5).save(tmp_path / "float.tif")
-    reasons = {"none.png": "is not there", "broken.png": pictures.DAMAGED, "float.tif": "has numbers of 32 bits"}
+    Image.new("RGB", (8, 8)).save(tmp_path / "script.png", "EPS")  # what other formats start programs for
+    reasons = {
+        "none.png": "is not there",
+        "script.png": pictures.DAMAGED,
+        "broken.png": pictures.DAMAGED,
+        "float.tif": "has numbers of 32 bits",
+    }
     for name, reason in reasons.items():
         with pytest.raises(ValueError, match=reason):
             pictures.read(tmp_path / name)

@@ -127,6 +127,22 @@ def test_a_line_says_who_by_a_number_only_and_is_on_the_disk(tmp_path, monkeypat
     assert synced == [len(line) + 1]
 
 
+def test_a_line_that_is_refused_leaves_nothing_taken_twice(tmp_path):
+    box = Box(tmp_path, "0" * 64)
+    add(box, "a")
+    path = tmp_path / boxes.FILE
+    good = path.read_bytes()
+    path.write_bytes(good + good.replace(b'"a"', b'"b"') + b"{}\n")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a line that is no vote"):
+            box.voters()
+    path.write_bytes(good + good.replace(b'"a"', b'"b"'))
+    fresh = Box(tmp_path, "0" * 64).voters()
+    assert {name: len(voter.votes) for name, voter in box.voters().items()} == {
+        n: len(v.votes) for n, v in fresh.items()
+    }
+
+
 def test_a_line_that_was_cut_off_is_told_and_nothing_after_it_is_lost(tmp_path):
     box = Box(tmp_path, "0" * 64)
     add(box, "a")

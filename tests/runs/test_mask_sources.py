@@ -11,6 +11,7 @@ from maskunet.masks.mask import magnitude, magnitude_limits, unpack, window
 from maskunet.masks.sites import find_sites
 from maskunet.methods import SPECS
 from maskunet.records import Request, held_mask
+from maskunet.records.disk import hub_parts
 from maskunet.runs import mask_report, mask_sources, run_folder
 from maskunet.runs.compare import compare
 from tests.methods.test_methods import Redness, run
@@ -184,6 +185,7 @@ def test_a_mask_is_kept_once_and_removed_but_nothing_else_is(tiny_sd15, tmp_path
     with pytest.raises(ValueError, match="holds other files"):
         mask_sources.remove("mine", "tiny", {"mine": path}, tmp_path)
     (path.parent / "notes.txt").unlink()
+    (path.parent / hub_parts.ORIGIN).write_text("{}")  # of a mask that was fetched from the Hub
     mask_sources.remove("mine", "tiny", {"mine": path}, tmp_path)
     assert [p.name for p in (tmp_path / "tiny").iterdir()] == ["lora"]
 

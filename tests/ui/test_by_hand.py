@@ -5,7 +5,7 @@ import numpy as np
 from maskunet.masks import held
 from maskunet.records import Card, held_mask
 from tests.support.serving import SOON, needs_browser
-from tests.support.visiting import fill, generate
+from tests.support.visiting import fill, generate, take_steps
 
 
 @needs_browser
@@ -61,6 +61,12 @@ def test_of_two_quick_clicks_on_a_slow_line_each_counts_once(visit):
     tab.wait_for_function("(what) => document.querySelector('#what textarea').value !== what", arg=one)
     assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v@1-4"
     tab.locator("#knocked img").nth(1).wait_for()
+    take_steps(tab, 3)
+    cell = tab.locator(
+        '.board [data-what="block1.layer0.cross.v@3"]'
+    )  # the board of three steps still shows what is out
+    cell.wait_for()
+    assert "out" in tab.locator('.board [data-what="block1.layer0.cross.v@2"]').get_attribute("class").split()
 
 
 def in_one_screen(tab):

@@ -90,7 +90,7 @@ def test_the_places_that_are_named_can_be(tmp_path, capsys):
         assert (args.root_path, args.proxy) == (path, ["127.0.0.1", "10.0.0.0/8"])
 
 
-def test_programs_are_told_the_port_and_the_path_in_use():
+def test_programs_are_told_the_port_and_the_path_in_use(monkeypatch):
     asked = Request(prompt="a red cube")
     for place, url in (
         (("0.0.0.0", 81), "http://127.0.0.1:81"),
@@ -99,6 +99,8 @@ def test_programs_are_told_the_port_and_the_path_in_use():
     ):
         assert address(*place) == url
         assert f'Client("{url}")' in snippets.python(asked, url)
+    monkeypatch.setenv("SPACE_HOST", "someone-lab.hf.space")
+    assert address("0.0.0.0", 7860) == "https://someone-lab.hf.space"
 
 
 def test_a_page_that_answers_late_is_served_all_the_same(library, tmp_path, monkeypatch):

@@ -189,6 +189,9 @@ def test_the_overlap_of_two_runs_is_that_of_their_bits(run):
     assert all(row["overlap"] == 0 for row in SPECS["run_overlap"].table(run.masks, flipped))
     with pytest.raises(ValueError, match="different models"):
         SPECS["run_overlap"].table(run.masks, replace(run.masks, sites={}))
+    other = {**run.masks.weights, "unet/model.safetensors": "0" * 64}
+    with pytest.raises(ValueError, match="different models"):
+        SPECS["run_overlap"].table(run.masks, replace(run.masks, weights=other))
     with pytest.raises(ValueError, match="share no timestep"):
         SPECS["run_overlap"].table(run.masks, replace(run.masks, steps={5: {}}))
 
@@ -301,6 +304,19 @@ def test_from_the_page_to_the_removed_weights_of_a_site_in_three_clicks(visit):
 
 BOXES = """() => Object.fromEntries(['explored-pictures', 'explored-map', 'explored-plots', 'controls', 'picker'].map(
   (id) => [id, document.getElementById(id).getBoundingClientRect().toJSON()]))"""
+
+
+@needs_browser
+def test_a_run_that_is_picked_comes_onto_the_stage_and_into_links(visit, run):
+    tab = visit(1280, 900)
+    tab.get_by_label("Run", exact=True).click()
+    tab.get_by_role("option").nth(1).click()
+    tab.wait_for_function("document.querySelector('#facts').textContent.includes('another cube')")
+    tab.evaluate("window.copied = ''; navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.get_by_role("button", name="Copy link").click()
+    tab.wait_for_function("window.copied.includes('run=')")
+    assert f"run={'b' * 12}" in tab.evaluate("window.copied") and "tab=explore" in tab.evaluate("window.copied")
+    assert not tab.complaints
 
 
 @needs_browser

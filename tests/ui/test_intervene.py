@@ -154,6 +154,16 @@ def test_a_dose_is_the_mask_of_its_direction():
         Wish(concept="blue", dose=0.5).method(cards)
 
 
+def test_a_concept_that_is_only_chosen_leaves_what_is_out():
+    made = SimpleNamespace(made=lambda visitor, fields, owner, session: iter([session.wish]))
+    out = Session((Wish(what=V),))
+    assert list(intervene.Intervene.dosed(made, None, "blue", 0, "owner", out)) == [intervene.NOTHING]
+    (wish,) = intervene.Intervene.dosed(made, None, "blue", -0.5, "owner", out)
+    assert (wish.concept, wish.dose) == ("blue", -0.5)
+    (wish,) = intervene.Intervene.dosed(made, None, "blue", 0, "owner", Session((wish,)))
+    assert wish == Wish()  # the slider was moved back
+
+
 def test_who_has_no_concepts_is_told_which_model_has():
     cards = [Card(name="web", title="Web", summary=""), Card(name="clean", title="Clean", summary="")]
     red = Card(name="erase_red", title="red", summary="", kind="erase")

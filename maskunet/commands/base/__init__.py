@@ -13,6 +13,7 @@ from maskunet.commands.base.usual import (
     comma_separated,
     key_value,
     seed_option,
+    split_option,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "option",
     "resumable",
     "seed_option",
+    "split_option",
 ]

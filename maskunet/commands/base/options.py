@@ -1,6 +1,7 @@
 """What every command is: a SPEC with options from a dataclass; the parser and the command line made from it."""
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -168,7 +169,7 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
     for card, flag in declared(options):
         if flag.one_of not in groups:
             groups[flag.one_of] = parser.add_mutually_exclusive_group(required=True)
-        how: dict[str, Any] = {"help": card.help or None, "default": argparse.SUPPRESS}
+        how: dict[str, Any] = {"help": _told(card, flag) or None, "default": argparse.SUPPRESS}
         if card.kind == "bool":
             how["action"] = "store_true"
         else:
@@ -184,6 +185,14 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
         elif flag.positional and not flag.required:
             how |= {"nargs": "?", "default": card.default}
         groups[flag.one_of].add_argument(*flag.names(card.name), **how)
+
+
+def _told(card: plugins.FieldCard, flag: Flag) -> str:
+    """What an option's help says, with its default if it has one that the text does not tell."""
+    known = card.default if not isinstance(card.default, tuple) else ",".join(map(str, card.default))
+    if flag.required or card.kind == "bool" or known in (None, "", MISSING, math.inf) or "left out" in card.help:
+        return card.help
+    return f"{card.help} (default: {known})".strip()
 
 
 def from_words(options: type[Options], parsed: Mapping[str, Any]) -> Options:

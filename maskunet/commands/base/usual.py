@@ -23,8 +23,13 @@ EMBEDDING = "an embedding (textual inversion) to read in prompts, under another 
 
 def seed_option(default: int | None = 0, help: str = "") -> Any:  # noqa: A002
     """A seed; for -1 one is drawn, and told at once."""
-    about = f"{help}; -1 draws one" if help else "-1 draws one"
+    about = f"{help or 'of the first noise'}; -1 draws one"
     return option(default, about, low=0, high=MAX_SEED, read=_seed)
+
+
+def split_option() -> Any:
+    """Which prompts."""
+    return option("test", "test's prompts, or train's, on which settings are chosen", choices=("test", "train"))
 
 
 def _seed(text: str) -> int:
@@ -141,10 +146,10 @@ class MethodOptions(SamplingOptions):
     """By which method; `seed` is the noise's."""
 
     method: str = option("maskunet_free", f"{METHODS}; python -m maskunet methods describes them")
-    preset: str = option("", "of the method; its first one if left out")
+    preset: str = option("", "a preset of the method; its first one if left out")
     set: dict[str, Any] = option(
         {},
-        "of the method; python -m maskunet methods METHOD lists them",
+        "a setting of the method; python -m maskunet methods METHOD lists them",
         metavar="KEY=VALUE",
         read=key_value,
         repeat=dict,
