@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ class Train(Part):
         page.restored.then(self.follow, None, shown, **QUEUED).then(self.offer, *offered, **QUICK)
         self.stop.click(self.end, None, None, **QUICK)
         gr.on([c.method.input, c.model.input], self.offer, *offered, **QUICK)
-        used = self.use.click(partial(self.choose, c), None, [*c.filled(), page.tabs], **QUICK)
+        used = self.use.click(lambda: self.choose(c), None, [*c.filled(), page.tabs], **QUICK)
         used.success(self.say_word, None, [c.added.embeddings, c.added.tokens, c.prompt], **QUICK)
         used.success(None, None, None, js="() => scrollTo({top: 0})", api_visibility="private")  # to the prompt
 
