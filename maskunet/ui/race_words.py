@@ -50,10 +50,10 @@ def method(entrant: str) -> str:
 
 
 def entrant(name: str, titles: Mapping[str, str]) -> str:
-    """A method with its preset and guidance scale, such as plain@7.5."""
-    method, _, guidance = name.partition("@")
-    method, _, preset = method.partition("/")
-    return f"{titles.get(method, method)}{preset and f', {preset}'}{guidance and f', guidance {guidance}'}"
+    """A method with its preset, trained part and guidance scale, such as maskunet_trained:light@4."""
+    named, _, guidance = name.partition("@")
+    method, *parts = re.split("[/:]", named)
+    return ", ".join([titles.get(method, method), *parts, *([f"guidance {guidance}"] if guidance else [])])
 
 
 def lane(reward: float, pictures: int) -> str:
@@ -68,7 +68,7 @@ def pictures_hint(held_out: str) -> str:
 
 def verdict(better: list[str], worse: list[str], n: int) -> str:
     """Which methods the paired intervals tell apart from plain: the answer first."""
-    said = [f"{', '.join(names)} {what} often right" for names, what in ((better, "more"), (worse, "less")) if names]
+    said = [f"{' and '.join(names)} {what} often right" for names, what in ((better, "more"), (worse, "less")) if names]
     if better:
         return f"Yes: {'; '.join(said)} than more plain pictures, n = {n}."
     if worse:

@@ -121,6 +121,11 @@ def test_an_entrant_is_drawn_by_the_kind_that_its_method_says(tmp_path):
     race_plot.draw(found)
 
 
+def test_an_entrant_is_called_by_its_method_preset_part_and_guidance():
+    assert race_words.entrant("syngen/gentle:mine@5", TITLES) == "SynGen, gentle, mine, guidance 5"
+    assert [race_words.entrant(name, TITLES) for name in ("plain", "freeu@7.5")] == ["Unmasked", "freeu, guidance 7.5"]
+
+
 def test_every_kind_has_its_name_on_the_page():
     assert tuple(race_words.KINDS) == KINDS
 
