@@ -12,8 +12,8 @@ ABOUT = """
 U-Net by zeros and ones. A trained network makes this mask at every step, or, without training, the gradient of two rewards.
 
 - Masks are chosen to raise rewards. On tabletop, an independent checker says whether a picture is right.
-- **Tabletop** is our small model of rendered scenes. Its **spoiled** sister went on with wrong captions and damaged
-  pictures among them. Neither says anything about Stable Diffusion, whose safety checker is not loaded: look before you show.
+- **Tabletop** is our small model of rendered scenes. Its **spoiled** sister also learned from wrong captions and damaged
+  pictures. Neither says anything about Stable Diffusion, whose safety checker is not loaded: look before you show.
 """
 
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 
-TITLE, COMMAND = "Does it help at equal time?", "Copy its command"
+TITLE, COMMAND = "Does it help at equal time?", "Copy command"
 SHARE, HELD = "share correct", "held-out reward"
 BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
 BUDGET, GROUP, PROMPT = "Budget", "Prompts", "Pictures of"
-SECONDS = "seconds per prompt, logarithmic"
-TABLE = "Every method against plain, prompt by prompt"
+SECONDS = "seconds, logarithmic"
+TABLE = "Every method beside plain"
 HEAD = (
     "method",
     "correct",
@@ -24,18 +24,18 @@ HEAD = (
     "seconds",
     "U-Net calls",
 )
-HINT = "Brackets are 95 % intervals; p is the sign test’s of fixed against broken prompts."
+HINT = "Brackets: 95 % intervals. p: sign test, fixed against broken."
 KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
-OVER = "over budget"
+OVER = "overspent"
 EMPTY = "No race came with this copy of the project."
 
 
-def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str, model: str) -> str:
+def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str) -> str:
     """What a race compared."""
     unfinished = f" It was stopped before all {asked} prompts were done." if prompts < asked else ""
     return (
-        f"On {model}, {prompts} prompts, {seconds:g} seconds each: as many pictures as fit, of which the one that "
-        f"{optimized} likes best. No method optimizes {held_out} or the checker.{unfinished}"
+        f"{prompts} prompts, {seconds:g} seconds each: as many pictures as fit, of which {optimized} chooses. "
+        f"Nothing optimizes {held_out} or the checker.{unfinished}"
     )
 
 
@@ -63,7 +63,7 @@ def lane(reward: float, pictures: int) -> str:
 
 def pictures_hint(held_out: str) -> str:
     """Which prompts are shown, and what stands under their pictures."""
-    return f"{held_out}, best of n pictures. Each task’s first three prompts, whatever came out."
+    return f"{held_out}, best of n; each task’s first three prompts."
 
 
 def verdict(better: list[str], worse: list[str], n: int) -> str:
@@ -72,5 +72,5 @@ def verdict(better: list[str], worse: list[str], n: int) -> str:
     if better:
         return f"Yes: {'; '.join(said)} than more plain pictures, n = {n}."
     if worse:
-        return f"No: nothing beats making more plain pictures, n = {n}; {said[0]}."
-    return f"No: nothing differs measurably from making more plain pictures, n = {n}, so those are the simplest choice."
+        return f"No: nothing beats more plain pictures, n = {n}; {said[0]}."
+    return f"No: nothing differs measurably from more plain pictures, n = {n}, so those are the simplest choice."

@@ -173,4 +173,4 @@ def test_who_has_no_concepts_is_told_which_model_has():
     assert "choose “Clean” as the base model. It has: red." in said
     assert intervene.offered(page, "clean")[2] == ""
     known["clean"] = []
-    assert "concept make red --model web" in intervene.offered(page, "web")[2]
+    assert "docs/concepts.md says how to make one" in intervene.offered(page, "web")[2]

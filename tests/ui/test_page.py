@@ -117,8 +117,13 @@ def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
 def test_a_link_to_a_tab_alone_leaves_the_opening_as_it_is_and_a_job_can_be_stopped_from_any_link(
     lab, page, monkeypatch
 ):
-    assert str(page.arrive({}, [], {"prompt": "", "tab": "race"})) == str(page.arrive({}, [], {}))
     _, studio = lab
+    *_, last = studio.events(
+        studio.start(Request(prompt="a cube", model=studio.cards()[0].name, method="plain", steps=1))
+    )
+    page.shelf = {last.run.id: last.run}
+    *_, shown, _, _, _ = page.arrive({}, [], {"prompt": "", "tab": "race"})
+    assert shown == last.run.id
     asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="maskunet_free", steps=100)
     job = {
         "id": studio.start(asked, owner="links"),
@@ -127,11 +132,11 @@ def test_a_link_to_a_tab_alone_leaves_the_opening_as_it_is_and_a_job_can_be_stop
         "method": asked.method,
     }
     _, generate, stop, *_ = page.arrive(job, [], {"prompt": "a cube", "run": "0" * 12})
-    assert stop["visible"] and generate["interactive"]
+    assert stop.visible and generate.interactive
     studio.stop(job["id"])
     *_, last = studio.events(job["id"])
     _, _, stop, *_ = page.arrive(job, [], {"prompt": "a cube", "run": "0" * 12})
-    assert last.phase == "stopped" and not stop["visible"]
+    assert last.phase == "stopped" and not stop.visible
 
 
 def test_a_page_that_was_loaded_follows_only_what_went_on_when_it_came(lab, page):

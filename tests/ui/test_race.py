@@ -48,7 +48,7 @@ def test_the_table_has_every_entrant_with_the_reports_numbers(found):
     assert {unescape(name) for name, _ in rows} == {
         "Unmasked",
         "SynGen, gentle, guidance 5",
-        'freeu <span class="badge warn">over budget</span>',
+        'freeu <span class="badge warn">overspent</span>',
     }
     lines = {line["entrant"]: line for line in found["equal_time"] if line["group"] == "all"}
     for row in tables(html)["race_equal_time_all"]:
@@ -184,7 +184,7 @@ def test_what_came_out_follows_from_the_intervals():
     told = race.verdict({"equal_time": lines, "prompts": 9}, TITLES)
     assert told == "Yes: SynGen more often right; freeu less often right than more plain pictures, n = 9."
     told = race.verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
-    assert told == "No: nothing beats making more plain pictures, n = 9; freeu less often right."
+    assert told == "No: nothing beats more plain pictures, n = 9; freeu less often right."
     assert "nothing differs measurably" in race.verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
 
 

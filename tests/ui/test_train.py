@@ -33,6 +33,8 @@ from tests.ui.test_settings import drawn
 
 EVIL = '<img src=x onerror="alert(1)">'
 LONG = 4 * SOON  # a process starts, and a model is loaded and sampled
+# The form beside the tabs, which fills itself.
+FORM = SimpleNamespace(methods={"maskunet_trained": SimpleNamespace(takes="generator")}, fill=lambda asked: [asked])
 
 
 def steps(default):
@@ -169,7 +171,7 @@ def test_it_is_followed_to_its_end_and_only_what_is_new_is_sent():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (state("loading", 0, seconds=3.0), "“mine”: Loading the model"),
+        (state("loading", 0, seconds=3.0), "“mine”</span>: Loading the model"),
         (state("preparing", 0, prepared=Preparing(done=8, total=32)), "learns from: 8 of 32 prompts</span>"),
         (state("preparing", 0, prepared=Preparing(done=8, total=32)), "width:25.0%"),
         (state(seconds=3.0), "Training, step 1 of 4</span><span>3.0 s, about 12 s left"),
@@ -234,9 +236,8 @@ def test_what_was_trained_is_offered_where_a_method_takes_it():
     assert offered.visible and (offered.value, offered.choices[1]) == ("mine", ("mine", "mine"))
     assert shown.offer("maskunet_trained", "tabletop", "gone").value == ""
     assert not shown.offer("plain", "tabletop", "mine").visible
-    presets = {"maskunet_trained": ["shared", "own"]}
-    model, method, preset, trained, tabs = shown.choose(presets)
-    assert (model, method, preset.value, trained.value) == ("tabletop", "maskunet_trained", "shared", "mine")
+    asked, tabs = shown.choose(FORM)
+    assert asked == {"model": "tabletop", "method": "maskunet_trained", "settings": {"generator": "mine"}}
     assert tabs.selected == "compare"
 
 
@@ -265,8 +266,8 @@ def test_masks_that_learned_with_a_word_are_chosen_and_the_word_is_put_on_the_mo
     asked = TrainRequest(recipe="inversion_masks", name="mine", settings={"token": "<mug>"})
     shown = tab(TrainState(request=asked, phase="done", saved=4))
     shown.studio.recipes = lambda: [both]
-    _, method, _, trained, _ = shown.choose({"maskunet_trained": ["shared"]})
-    assert (method, trained.value) == ("maskunet_trained", "mine")
+    asked, _ = shown.choose(FORM)
+    assert (asked["method"], asked["settings"]) == ("maskunet_trained", {"generator": "mine"})
     embeddings, chip, prompt = shown.say_word()
     assert (embeddings.value, prompt) == (["mine:<mug>"], "a <mug>") and "&lt;mug&gt;" in chip
 

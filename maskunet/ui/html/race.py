@@ -63,7 +63,6 @@ def said(found: Mapping[str, Any], titles: Titles) -> str:
         found["seconds"],
         titles.get(found["optimized"], found["optimized"]),
         titles.get(found["held_out"], found["held_out"]),
-        about["model"],
     )
     badge = f'<span class="badge">{words.PRECOMPUTED}</span>'
     return (
