@@ -2,7 +2,6 @@
 
 import builtins
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from maskunet.records import Request, held_mask
 from maskunet.records.selection import place_of
 from maskunet.records.site_stats import name_of
 from maskunet.studio.studio import REPLACED, Studio
+from tests.support.machine import soon
 from tests.support.tiny import tiny_sd_folder
 
 WISH = Request(prompt="a red cube", model="tiny", method="knock_out", settings={"what": "cross.v"}, previews=False)
@@ -105,13 +105,13 @@ def test_of_several_wishes_that_wait_for_an_older_one_the_newest_wins(library, t
 
         monkeypatch.setattr(studio._device, "_why", why)
         first = studio.instead(WISH, owner="a")
+        soon(lambda: studio.status().running)  # else it would be gone at once
         with ThreadPoolExecutor(3) as pool:
             asked = []
             for what in ("self.q", "self.k", "self.v"):
                 known = studio._wishes.get("a")
                 asked.append(pool.submit(studio.instead, replace(WISH, settings={"what": what}), owner="a"))
-                while studio._wishes.get("a") is known:
-                    time.sleep(0.001)
+                soon(lambda known=known: studio._wishes.get("a") is not known)
             held_up.set()
             *older, newest = [each.result(60) for each in asked]
         assert older == [None, None] and studio._wishes == {}
