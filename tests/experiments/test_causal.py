@@ -96,7 +96,8 @@ def test_what_is_there_is_not_made_again(tiny_sd15, rows):
 
 def test_effects_are_paired_with_the_plain_pictures():
     def row(what, number, correct, total, distance):
-        return {"what": what, "number": number, "correct": correct, "rewards": {"total": total}, "distance": distance}
+        known = {"what": what, "number": number, "prompt": f"p{number}", "correct": correct, "distance": distance}
+        return {**known, "rewards": {"total": total}}
 
     found = causal.summarize([
         row("", 0, True, 1.0, 0.0), row("", 1, False, 2.0, 0.0), row("", 2, True, 3.0, 0.0),

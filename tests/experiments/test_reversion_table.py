@@ -193,6 +193,7 @@ def test_the_command_trains_what_is_missing_writes_the_table_and_goes_on(tmp_pat
 
     loaded = SimpleNamespace(model=SimpleNamespace(guidance=4.0))
     monkeypatch.setattr(judges, "load", lambda *given, **added: (loaded, {"model": "tabletop"}))
+    monkeypatch.setattr("maskunet.commands.table.reversion.check_ways", lambda *given: None)
     monkeypatch.setattr(reversion, "train", train)
     monkeypatch.setattr(reversion, "make", make)
     words = ["table", "reversion", "--steps=7", "--n=4", "--seeds=1", "--out", str(tmp_path)]
