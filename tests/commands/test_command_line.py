@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -315,7 +316,11 @@ def test_evaluate_prints_and_saves_a_table_with_n_and_intervals(judge, tmp_path,
         def see(self, image):
             return [[] for _ in image]
 
-    monkeypatch.setattr("maskunet.tabletop.checker.load", lambda folder: Blind())
+        def kinds(self, image):
+            return ["clean" for _ in image]
+
+    eyes = {"checker": Blind(), "inspector": Blind()}
+    monkeypatch.setattr("maskunet.experiments.judges.with_eyes", lambda loaded: replace(loaded, **eyes))
     words = ["evaluate", "--method=plain", "--steps=2", "--tasks=single", "--n=3"]
     assert main([*words, "--seed=1", "--out", str(tmp_path)]) == 0
     table = capsys.readouterr().out
