@@ -69,16 +69,19 @@ def test_concepts_are_the_kept_masks_with_a_direction(library, tmp_path):
     assert sorted(found) == [("more", "more", "amplify"), ("no-red", "red", "erase")]
 
 
+def hold(studio, monkeypatch):
+    """Let no step end before the event that is given back."""
+    held_up, original = threading.Event(), studio._device._why
+    monkeypatch.setattr(
+        studio._device, "_why", lambda job: held_up.wait(60) and original(job)
+    )  # asked after every step
+    return held_up
+
+
 def test_a_newer_wish_replaces_the_older_one_and_only_its_owners(library, tmp_path, monkeypatch):
     studio = Studio(tmp_path / "runs", library=library)
     try:
-        held_up, original = threading.Event(), studio._device._why
-
-        def why(job):  # asked after every step
-            held_up.wait(60)
-            return original(job)
-
-        monkeypatch.setattr(studio._device, "_why", why)
+        held_up = hold(studio, monkeypatch)
         other = studio.instead(WISH, owner="b")
         first = studio.instead(WISH, owner="a")
         with pytest.raises(ValueError, match="a picture in the making already"):
@@ -97,13 +100,7 @@ def test_a_newer_wish_replaces_the_older_one_and_only_its_owners(library, tmp_pa
 def test_of_several_wishes_that_wait_for_an_older_one_the_newest_wins(library, tmp_path, monkeypatch):
     studio = Studio(tmp_path / "runs", library=library)
     try:
-        held_up, original = threading.Event(), studio._device._why
-
-        def why(job):  # asked after every step
-            held_up.wait(60)
-            return original(job)
-
-        monkeypatch.setattr(studio._device, "_why", why)
+        held_up = hold(studio, monkeypatch)
         first = studio.instead(WISH, owner="a")
         soon(lambda: studio.status().running)  # else it would be gone at once
         with ThreadPoolExecutor(3) as pool:
