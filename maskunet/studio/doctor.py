@@ -159,8 +159,8 @@ def speed(library: Library, should_stop: Callable[[], str] = str) -> Finding:
     if update is None:
         return Finding("Speed", f"{said}. Without rewards no mask can be optimized.")
     official = SPECS["maskunet_free"].settings("official")
-    updates = official.early_steps * official.early_updates
-    updates += (steps - official.early_steps) * official.updates
+    early = min(official.early_steps, steps)
+    updates = early * official.early_updates + (steps - early) * official.updates
     return Finding(
         "Speed",
         f"{said}; an update of the masks takes {_told(update)} and a pair with the preset official "

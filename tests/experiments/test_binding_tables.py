@@ -15,7 +15,7 @@ from maskunet.library.library import Loaded
 from maskunet.records import Request
 from maskunet.runs.entrant import entrant
 from maskunet.tabletop.tasks import TASKS
-from tests.experiments.test_race import Checker, Stub, tiny_judged  # noqa: F401 a fixture
+from tests.support.races import Checker, Stub
 
 TWO, THREE = binding.TABLES["2"], binding.TABLES["3"]
 ASKED = Request(prompt="-", model="stub", steps=2)
@@ -140,7 +140,7 @@ def table_command(folder, *more):
     return main(["table", "2", "--pictures", "1", "--seeds", "1", "--out", str(folder), *more])
 
 
-def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypatch, capsys):  # noqa: F811
+def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypatch, capsys):
     monkeypatch.setattr(binding, "ROWS", {"plain": "SD 1.5", "random_mask": ""})
     assert table_command(tmp_path) == 0
     assert "| `random_mask` |" in capsys.readouterr().out

@@ -13,7 +13,6 @@ from maskunet.records.video import Motion, Video
 from maskunet.tabletop.render import project
 from maskunet.tabletop.scenes import Thing
 from maskunet.tabletop.tasks import Case
-from tests.experiments.test_race import tiny_judged  # noqa: F401 a fixture
 
 CASE = Case("colors", "a red cube", ({"color": "red", "shape": "cube"},))
 
@@ -125,7 +124,7 @@ def test_the_earliest_times_that_keep_not_clearly_less_than_the_best_are_named()
     assert "t0 1, t1 2 where a row does not say others; training prompts." in page and "was meant to" not in page
 
 
-def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypatch, capsys):  # noqa: F811
+def test_the_command_makes_the_table_and_goes_on(tmp_path, tiny_judged, monkeypatch, capsys):
     few = ("plain", "independent seeds")
     ways = {name: video.WAYS[name] for name in few}
     ways["masked"] = video.Way("random_mask", {})

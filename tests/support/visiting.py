@@ -37,3 +37,13 @@ def take_steps(tab, steps):
 def generate(tab):
     tab.locator("#generate").click()
     tab.wait_for_selector("#facts .facts", state="visible")
+
+
+def copied(button):
+    """What a button that copies says when it is clicked, which it does for two seconds, and what is on the clipboard."""
+    return button.evaluate("""async (button) => {
+      const said = new Promise((done) => new MutationObserver(() => done(button.textContent))
+        .observe(button, { childList: true }));
+      button.click();
+      return [await said, await navigator.clipboard.readText()];
+    }""")

@@ -15,8 +15,9 @@ from maskunet.studio import cards
 from maskunet.studio.studio import Studio
 from maskunet.ui import race_words
 from maskunet.ui.html import plots, race
-from tests.experiments.test_race import Stub, raced
+from tests.support.races import Stub, raced
 from tests.support.serving import SOON, needs_browser, served
+from tests.support.visiting import copied
 from tests.ui.test_explore import tables
 from visualize import race as race_plot
 from visualize.base import COLORS
@@ -48,7 +49,7 @@ def test_the_table_has_every_entrant_with_the_reports_numbers(found):
     assert {unescape(name) for name, _ in rows} == {
         "Unmasked",
         "SynGen, gentle, guidance 5",
-        'freeu <span class="badge warn">overspent</span>',
+        'freeu <span class="badge warn">over budget</span>',
     }
     lines = {line["entrant"]: line for line in found["equal_time"] if line["group"] == "all"}
     for row in tables(html)["race_equal_time_all"]:
@@ -238,9 +239,7 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         assert [curve.is_visible() for curve in curves] == [True, True]
         tab.set_viewport_size({"width": 1280, "height": 800})
         browser.grant_permissions(["clipboard-read", "clipboard-write"])
-        tab.locator("#race-said button").click()
-        tab.get_by_role("button", name="Copied").wait_for()
-        assert tab.evaluate("navigator.clipboard.readText()") == found["about"]["command"]
+        assert copied(tab.locator("#race-said button")) == ["Copied", found["about"]["command"]]
         assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
         before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
         tab.get_by_label("Equal U-Net calls").check()
@@ -266,6 +265,4 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
         with tab.expect_download() as download:
             tab.locator("#race-lines a.csv").click()
         assert download.value.suggested_filename == "race_equal_calls_all.csv"  # the budget stays
-        tab.locator("#race-said button").click()
-        tab.get_by_role("button", name="Copied").wait_for()
-        assert tab.evaluate("navigator.clipboard.readText()") == other["about"]["command"]
+        assert copied(tab.locator("#race-said button")) == ["Copied", other["about"]["command"]]

@@ -44,10 +44,10 @@ def told(line: Mapping[str, Any], picture: str) -> dict[str, Any]:
     facts = [] if line["failed"] else [f"removed {1 - line['keep_ratio']:.1%}", f"{line['seconds']:.1f} s"]
     verdict = {True: "✓ ", False: "✗ ", None: ""}[line["correct"]]
     reward = line.get("reward_total")
-    under = f"{verdict}{'' if reward is None else f'{reward:.2f}'}".strip()
+    under, title = f"{verdict}{'' if reward is None else f'{reward:.2f}'}".strip(), line["note"] or ", ".join(facts)
     if line["failed"]:
-        under = f"{grid_words.NOT_MADE} {line['note']}".strip()
-    return {"n": line["number"], "src": picture, "under": under, "title": line["note"] or ", ".join(facts)}
+        under, title = f"{grid_words.NOT_MADE} {line['note']}".strip(), ""
+    return {"n": line["number"], "src": picture, "under": under, "title": title}
 
 
 def plan(found: GridPlan) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Mu
 from contextlib import contextmanager
 from typing import Any
 
-GRACE = 5.0  # seconds within which a stream must be opened, or opened again
+OPENS = 15.0  # seconds within which a stream must be opened; a slow browser takes some
+GRACE = 5.0  # seconds within which one that was closed must be opened again
 FOLLOWING = 8  # things that one page or program may follow at once
 UNHEARD = 200  # calls of one address that nobody listens to yet
 STALLED = 30.0  # seconds after which who takes nothing more from a stream has left
@@ -50,7 +51,7 @@ class Listeners:
             for key in keys:
                 self._waiting[key].add(opened)
             try:
-                await asyncio.wait_for(opened, GRACE)
+                await asyncio.wait_for(opened, OPENS)
             except TimeoutError:
                 return False
             finally:

@@ -92,7 +92,7 @@ class Explore(Part):
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other, page.place], everything, **QUICK)
         on_stage = [*page.staged(), page.shown]
-        self.run.input(page.show, self.run, on_stage, **QUEUED)
+        self.run.input(page.show, self.run, on_stage, api_name="explore", **QUEUED)
         self.other.input(pin, [self.run, self.other, self.chosen], [*self.views(), self.against], **QUEUED)
         self.heat.select(
             select,

@@ -61,8 +61,7 @@ class Features(Part):
         fields = [self.sets, self.reference, self.embedding, self.perplexity, self.seed, self.extractor, self.most]
         shown = [self.draw, self.stop, self.status, self.cloud, self.measures]
         self.draw.click(self.follow, fields, shown, **QUEUED)
-        opened = self.tab.select(self.first, self.drawn, self.drawn, **QUICK)
-        opened.success(self.open, self.drawn, shown, **QUEUED)
+        self.tab.select(self.open, self.drawn, [self.drawn, *shown], **QUEUED)
         self.stop.click(self.end, None, None, **QUICK)
 
     def offer(self) -> tuple[Any, ...]:
@@ -98,20 +97,17 @@ class Features(Part):
             gr.Number(value=number, info=words.perplexity_info(largest, n)),
         )
 
-    def first(self, times: int) -> int:
-        """Count how often this page has opened the tab."""
-        return times + 1
-
-    def open(self, times: int, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def open(self, drawn: bool, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Draw what came with the project when the tab is opened for the first time; folders may take an hour."""
         cards = first_ones(self.studio.sets())
-        if times != 1 or not cards:
-            yield (gr.skip(),) * 5
+        if drawn or not cards:
+            yield (gr.skip(),) * 6
             return
         keys, n = [card.key for card in cards], sum(card.n for card in cards)
         perplexity = max(1, min(embedding.PERPLEXITY, embedding.largest_perplexity(n)))
         usual = "t-SNE", perplexity, USUAL["seed"], cards[0].extractor, USUAL["most"]
-        yield from self.follow(keys, keys[0], *usual, request)
+        for values in self.follow(keys, keys[0], *usual, request):
+            yield True, *values
 
     def follow(
         self, sets: list[str] | None, reference: str | None, kind: str, perplexity: float | None, seed: float | None,
@@ -185,7 +181,7 @@ def build(page: "Page", tab: gr.Tab) -> Features:
             measures = gr.HTML("", elem_id="measures")
     return Features(
         studio, empty, form, sets, reference, kind, perplexity, seed, folders, extractor, most, refused, draw,
-        stop, status, shown, cloud, measures, tab, gr.State(0),
+        stop, status, shown, cloud, measures, tab, gr.State(False),
     )  # fmt: skip
 
 
