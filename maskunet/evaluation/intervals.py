@@ -68,6 +68,14 @@ def clustered(
     return float(low), float(high)
 
 
+def of_share(values: Sequence[float], of: Sequence[Hashable]) -> tuple[float, float]:
+    """As `clustered`, of values in [0, 1]; where all are 0 or all are 1 its width would be none: Wilson's of as many groups."""
+    if set(values) in ({0}, {1}):
+        n = len(set(apart(of)))
+        return wilson(round(values[0] * n), n)
+    return clustered(values, of)
+
+
 def apart(of: Sequence[Hashable]) -> Sequence[Hashable]:
     """What values belong to; each to itself where all belong to the same, of which they are then independent samples."""
     return of if len(set(of)) > 1 else range(len(of))

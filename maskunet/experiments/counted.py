@@ -6,7 +6,7 @@ Where all are of one prompt its pictures are.
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from maskunet.evaluation.intervals import apart, clustered, sign_test, wilson
+from maskunet.evaluation.intervals import apart, clustered, of_share, sign_test, wilson
 
 NOTHING = {"value": None, "low": None, "high": None}
 
@@ -14,8 +14,7 @@ NOTHING = {"value": None, "low": None, "high": None}
 def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str, float | None]:
     """How many of those that are known: Wilson's interval, or the bootstrap's over prompts where these repeat.
 
-    Where all are alike a bootstrap has no width, so Wilson's interval of as many prompts stands there. Where none is known
-    n is 0 and the rest None.
+    Where all are alike it is `of_share`'s; where none is known n is 0 and the rest None.
 
     Args:
         of: which prompt each one is of; each of its own if left out.
@@ -24,9 +23,9 @@ def share(found: Sequence[bool | None], of: Sequence[Hashable] = ()) -> dict[str
     if not known:
         return {**NOTHING, "n": 0}
     values, prompts = [value for value, _ in known], apart([prompt for _, prompt in known])
-    value, n = sum(values) / len(values), len(set(prompts))
-    low, high = wilson(round(value * n), n) if n == len(values) or value in (0, 1) else clustered(values, prompts)
-    return {"value": value, "low": low, "high": high, "n": len(values)}
+    n = len(values)
+    low, high = wilson(sum(values), n) if n == len(set(prompts)) else of_share(values, prompts)
+    return {"value": sum(values) / n, "low": low, "high": high, "n": n}
 
 
 def change(

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from maskunet.evaluation.intervals import bootstrap, clustered, columns, holm, sign_test, student, wilson
+from maskunet.evaluation.intervals import bootstrap, clustered, columns, holm, of_share, sign_test, student, wilson
 from maskunet.experiments.evaluate import load, paired, paired_line, save, summarize
 
 
@@ -100,3 +100,10 @@ def test_a_summary_has_a_line_per_task_and_one_for_all(tmp_path):
     assert load(tmp_path) == rows
     with pytest.raises(ValueError, match="holds no evaluation"):
         load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_share_of_all_or_none_has_wilsons_interval_of_as_many_groups(value):
+    assert of_share([value] * 6, [0, 0, 1, 1, 2, 2]) == wilson(round(3 * value), 3)
+    mixed = [value, 1 - value, 0.5]
+    assert of_share(mixed, [0, 1, 2]) == clustered(mixed, [0, 1, 2])

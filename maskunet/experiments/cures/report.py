@@ -1,14 +1,14 @@
 """What a study found: each entrant at its own best guidance, and at one guidance for all, against plain pictures."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskunet.evaluation.intervals import Z, clustered, columns
+from maskunet.evaluation.intervals import Z, clustered, columns, of_share
 from maskunet.evaluation.metrics.frechet import frechet_distance
 from maskunet.experiments import removal
 from maskunet.experiments.cures.entrants import PLAIN, Entrant
@@ -107,17 +107,18 @@ def _figures(
     new = [n for n in both if n in {row["number"] for row in plain if row["prompt"] not in seen}]
     right, spoiled = _mean_by_number(mine, _right), _mean_by_number(mine, _spoiled)
     right_plain, spoiled_plain = _mean_by_number(plain, _right), _mean_by_number(plain, _spoiled)
-    columns = partial(_over_prompts, rows=plain)
+    mean = partial(_over_prompts, rows=plain)
+    share = partial(mean, interval=of_share)
     return {
-        **columns("correct", {n: right[n] for n in both}),
-        **columns("gain", {n: right[n] - right_plain[n] for n in both}),
-        **columns("new_gain", {n: right[n] - right_plain[n] for n in new}), "new_pictures": len(new),
+        **share("correct", {n: right[n] for n in both}),
+        **mean("gain", {n: right[n] - right_plain[n] for n in both}),
+        **mean("new_gain", {n: right[n] - right_plain[n] for n in new}), "new_pictures": len(new),
         "mended": sum(max(right[n] - right_plain[n], 0) for n in both),
         "broken": sum(max(right_plain[n] - right[n], 0) for n in both),
-        **columns("unseen", {n: right[n] for n in unseen}), "unseen_prompts": len(unseen),
-        **columns("unseen_gain", {n: right[n] - right_plain[n] for n in unseen}),
-        **columns("spoiled", {n: spoiled[n] for n in both}),
-        **columns("spoiled_change", {n: spoiled[n] - spoiled_plain[n] for n in both}),
+        **share("unseen", {n: right[n] for n in unseen}), "unseen_prompts": len(unseen),
+        **mean("unseen_gain", {n: right[n] - right_plain[n] for n in unseen}),
+        **share("spoiled", {n: spoiled[n] for n in both}),
+        **mean("spoiled_change", {n: spoiled[n] - spoiled_plain[n] for n in both}),
         "removed": float(np.mean([1 - row["keep_ratio"] for row in mine])),
         "seconds": float(np.mean([row["seconds"] for row in mine])),
         **_frechet(mine, plain, reference),
@@ -151,12 +152,17 @@ def _spoiled(row: Mapping[str, Any]) -> float:
     return float(row["looks"] != CLEAN)
 
 
-def _over_prompts(name: str, values: Mapping[int, float], rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def _over_prompts(
+    name: str,
+    values: Mapping[int, float],
+    rows: Sequence[Mapping[str, Any]],
+    interval: Callable[..., tuple[float, float]] = clustered,
+) -> dict[str, float | None]:
     """The mean of pictures' values with its interval over prompts, as one prompt may have pictures from several noises."""
     prompts = {row["number"]: row["prompt"] for row in rows}
     numbers = sorted(values)
-    interval = partial(clustered, of=[prompts[number] for number in numbers])
-    return columns(name, [values[number] for number in numbers], interval)
+    over = partial(interval, of=[prompts[number] for number in numbers])
+    return columns(name, [values[number] for number in numbers], over)
 
 
 def _mean_by_number(rows: Sequence[Mapping[str, Any]], value) -> dict[int, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maskunet.evaluation.intervals import clustered, columns
+from maskunet.evaluation.intervals import clustered, columns, of_share
 from maskunet.experiments.counted import change, share
 from maskunet.experiments.markdown import figure, markdown_table, p_value
 from maskunet.experiments.transfer.make import CONDITIONS
@@ -86,7 +86,7 @@ def _line(found: Mapping[int, Rows], plain: Mapping[int, Mapping[str, Any]], own
             "p"
         ]
     else:
-        line["correct_low"], line["correct_high"] = over(list(right.values()))
+        line["correct_low"], line["correct_high"] = of_share([*right.values()], [*texts.values()])
     shared = [t for t in both if t in own]
     over = partial(clustered, of=[texts[t] for t in shared])
     line |= columns("own_gain", [reward[t] - _mean(own[t], _reward) for t in shared], over)
