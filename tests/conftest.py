@@ -30,8 +30,8 @@ FIRST = (
 
 
 def pytest_xdist_auto_num_workers():
-    """One more than there are cores: tests of the page wait for it a quarter of the time."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: tests of the page wait for it a third of the time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items):

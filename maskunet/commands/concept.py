@@ -33,30 +33,41 @@ if TYPE_CHECKING:
     from maskunet.experiments.concepts.study import Study
 
 
+MAKE, STUDY = {"action": ("make",)}, {"action": ("study",)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(ModelOptions):
     action: str = option(choices=("make", "list", "study"), positional=True)
     concept: str = option("", "of make", positional=True)
     retain: tuple[str, ...] = option(
-        ("colors", "shapes", "textures", "counts"), "make: attributes that must stay, with commas", read=comma_separated
+        ("colors", "shapes", "textures", "counts"),
+        "attributes that must stay, with commas",
+        read=comma_separated,
+        only_for=MAKE,
     )
-    prompts: Path | None = option(None, "make: prompts that show the concept", metavar="FILE")
+    prompts: Path | None = option(None, "prompts that show the concept", metavar="FILE", only_for=MAKE)
     rivals: Path | None = option(
-        None, "make: a line for each of them, what is there without it; several with | between them", metavar="FILE"
+        None,
+        "a line for each of them, what is there without it; several with | between them",
+        metavar="FILE",
+        only_for=MAKE,
     )
-    retain_prompts: Path | None = option(None, "make: prompts that must stay as they are", metavar="FILE")
+    retain_prompts: Path | None = option(None, "prompts that must stay as they are", metavar="FILE", only_for=MAKE)
     clip: Path | None = option(
-        None, "make: a CLIP in transformers' format looks, in place of the rewards", metavar="DIR"
+        None, "a CLIP in transformers' format looks, in place of the rewards", metavar="DIR", only_for=MAKE
     )
-    amplify: bool = option(False, "make: remove what works against the concept, not what carries it")
-    set: dict[str, Any] = option({}, "make, study: rounds, share…", metavar="KEY=VALUE", read=key_value, repeat=dict)
-    name: str | None = option(None, "make: of the mask; erase_CONCEPT if left out")
-    seed: int = seed_option(0, "make: of prompts and noise")
-    concepts: tuple[str, ...] = option((), "study: words, with commas; all if left out", read=comma_separated)
-    n: int = option(32, "study: pictures of each group", low=1)
-    few: int = option(16, "study: pictures of each dose, rival and pair", low=1)
-    steps: int = option(8, "study: of its pictures", low=1, high=100)
-    out: Path = option(Path("concepts"), "study: folder; give it again to go on", writes="folder")
+    amplify: bool = option(False, "remove what works against the concept, not what carries it", only_for=MAKE)
+    set: dict[str, Any] = option(
+        {}, "rounds, share…", metavar="KEY=VALUE", read=key_value, repeat=dict, only_for={"action": ("make", "study")}
+    )
+    name: str | None = option(None, "of the mask; erase_CONCEPT if left out", only_for=MAKE)
+    seed: int = seed_option(0, "of prompts and noise", only_for=MAKE)
+    concepts: tuple[str, ...] = option((), "words, with commas; all if left out", read=comma_separated, only_for=STUDY)
+    n: int = option(32, "pictures of each group", low=1, only_for=STUDY)
+    few: int = option(16, "pictures of each dose, rival and pair", low=1, only_for=STUDY)
+    steps: int = option(8, "of its pictures", low=1, high=100, only_for=STUDY)
+    out: Path = option(Path("concepts"), "folder; give it again to go on", writes="folder", only_for=STUDY)
 
 
 def run(options: Options) -> None:

@@ -63,7 +63,7 @@ def run(options: Options) -> None:
         ValueError: data are missing, or the folder was begun otherwise; says what to do.
     """
     from maskunet.evaluation import extractors, features
-    from maskunet.experiments.cures import entrants, make, report
+    from maskunet.experiments.cures import entrants, make, report, write
     from maskunet.experiments.tables.world import renders
     from maskunet.machine import versions
 
@@ -81,8 +81,8 @@ def run(options: Options) -> None:
         "left_out": [entrant.title for entrant in begun if entrant not in ready], "versions": versions(),
         "corpus": _corpus(study.loaded.model.name, options.weights), **study.shared,
     }  # fmt: skip
-    report.save(options.out, lines, about)
-    sys.stdout.write(report.markdown(lines, about))
+    write.save(options.out, lines, about)
+    sys.stdout.write(write.markdown(lines, about))
 
 
 def _corpus(model: str, weights: Path | None) -> dict[str, float]:

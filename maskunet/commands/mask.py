@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SOURCES = ("run", "generator", "random", "select")
 OPERATIONS = ("union", "intersection", "difference", "complement", "dose", "restriction", "step", "shift", "carry")
 SEVERAL = ("union", "intersection", "difference")
+MAKE, COMBINE = {"action": ("make",)}, {"action": ("combine",)}
 KINDS = ("iid", "window", "magnitude")  # of `random_mask`, which would bring torch; a test compares them
 
 
@@ -49,8 +50,6 @@ def _combine(options: "Options") -> None:
         raise UsageError("combine takes --operation and, once for each mask, --of")
     if options.operation not in SEVERAL and len(options.of) > 1:
         raise UsageError(f"--operation {options.operation} takes one mask, not {len(options.of)}")
-    if options.from_model and options.operation != "carry":
-        raise UsageError("--from-model goes with --operation carry, which alone takes a mask of another model")
     library = _library(options)
     path = _place(library, options)
     masks = [_read(library, name, options.from_model or library.default) for name in options.of]
@@ -162,23 +161,35 @@ ACTIONS = {"make": _make, "combine": _combine, "show": _show, "apply": _apply, "
 class Options(SamplingOptions):
     action: str = option(choices=tuple(ACTIONS), positional=True)
     name: str = option("", "of the mask", positional=True, trained=True)
-    run: str | None = option(None, "make: a run's folder, or its id; it must have been made with --keep-masks")
-    generator: str | None = option(None, "make: a trained generator, for --prompt and --seed", trained=True)
-    random: str | None = option(None, "make: chosen by chance or by value", choices=KINDS)
-    removed: float = option(0.01, "share of weights of --random", low=0.0, high=1.0)
-    select: str | None = option(None, "make: places in the network, such as block2.cross.v")
-    step: int | None = option(None, "of --run or --generator, for all steps; each step's own if left out", low=1)
-    prompt: str | None = option(None, "of --generator, or of the picture to apply it to")
+    run: str | None = option(None, "a run's folder, or its id; it must have been made with --keep-masks", only_for=MAKE)
+    generator: str | None = option(None, "a trained generator, for --prompt and --seed", trained=True, only_for=MAKE)
+    random: str | None = option(None, "chosen by chance or by value", choices=KINDS, only_for=MAKE)
+    removed: float = option(0.01, "share of weights of --random", low=0.0, high=1.0, only_for=MAKE)
+    select: str | None = option(None, "places in the network, such as block2.cross.v", only_for=MAKE)
+    step: int | None = option(
+        None, "of --run or --generator, for all steps; each step's own if left out", low=1, only_for=MAKE
+    )
+    prompt: str | None = option(None, "of --generator, or of the picture", only_for={"action": ("make", "apply")})
     seed: int = seed_option(0, "of --generator, --random, or the picture")
-    operation: str | None = option(None, "combine: how", choices=OPERATIONS)
-    of: tuple[str, ...] = option((), "combine: a mask; once for each", read=str, repeat=tuple, trained=True)
-    from_model: str | None = option(None, "carry: the base model whose mask it is")
-    timestep: int = option(0, "step: whose weights are taken for all steps", low=0, high=999)
-    by: int = option(0, "shift: timesteps later or, below 0, earlier", low=-999, high=999)
-    dose: float = option(1.0, "dose, apply: share of the mask, the first to go first", low=0.0, high=1.0)
-    only: str = option("", "restriction, apply: where and when, such as block2.cross@1-5")
-    json: bool = option(False, "show, list: as JSON")
-    out: Path | None = option(None, "apply: folder for the run", writes="folder")
+    operation: str | None = option(None, "how", choices=OPERATIONS, only_for=COMBINE)
+    of: tuple[str, ...] = option((), "a mask; once for each", read=str, repeat=tuple, trained=True, only_for=COMBINE)
+    from_model: str | None = option(None, "the base model whose mask it is", only_for={"operation": ("carry",)})
+    timestep: int = option(
+        0, "whose weights are taken for all steps", low=0, high=999, only_for={"operation": ("step",)}
+    )
+    by: int = option(0, "timesteps later or, below 0, earlier", low=-999, high=999, only_for={"operation": ("shift",)})
+    dose: float = option(
+        1.0,
+        "share of the mask, the first to go first",
+        low=0.0,
+        high=1.0,
+        only_for={"operation": ("dose",), "action": ("apply",)},
+    )
+    only: str = option(
+        "", "where and when, such as block2.cross@1-5", only_for={"operation": ("restriction",), "action": ("apply",)}
+    )
+    json: bool = option(False, "as JSON", only_for={"action": ("show", "list")})
+    out: Path | None = option(None, "folder for the run", writes="folder", only_for={"action": ("apply",)})
 
     @property
     def bases(self) -> tuple[tuple[str, Path | None], ...]:

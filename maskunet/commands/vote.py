@@ -14,6 +14,7 @@ from pathlib import Path
 from maskunet.commands.base import CommandSpec, Options, UsageError, command_line, option
 
 PER_VOTER = 20
+MAKE = {"action": ("make",)}
 MOST = 200  # a test compares it with the study's, which would bring NumPy
 
 
@@ -27,13 +28,13 @@ class VoteOptions(Options):
         read=Path,
         repeat=tuple,
     )
-    prompts: Path | None = option(None, "make: the prompts of folders that do not have them", metavar="FILE")
-    against: str | None = option(None, "make: a method that every pair must have", metavar="METHOD")
+    prompts: Path | None = option(None, "the prompts of folders that do not have them", metavar="FILE", only_for=MAKE)
+    against: str | None = option(None, "a method that every pair must have", metavar="METHOD", only_for=MAKE)
     per_voter: int | None = option(
-        None, f"make: pairs that one voter is shown; {PER_VOTER} if left out", low=1, high=MOST
+        None, f"pairs that one voter is shown; {PER_VOTER} if left out", low=1, high=MOST, only_for=MAKE
     )
-    out: Path | None = option(None, "make: folder of the study", writes="folder")
-    table: Path | None = option(None, "export: the file; printed if left out", writes="file")
+    out: Path | None = option(None, "folder of the study", writes="folder", only_for=MAKE)
+    table: Path | None = option(None, "the file; printed if left out", writes="file", only_for={"action": ("export",)})
 
 
 def run(options: VoteOptions) -> None:

@@ -26,7 +26,7 @@ HEAD = (
 )
 HINT = "Brackets: 95 % intervals. p: sign test, fixed against broken."
 KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
-OVER = "over budget"
+OVER = "overspent"
 EMPTY = "No race came with this copy of the project."
 
 

@@ -49,17 +49,47 @@ def other_value(card, flag):
     return card.choices[-1] if card.choices else VALUES[card.kind]
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_no_option_is_forgotten_in_the_line_that_is_written(name, monkeypatch):
+def uses(options):
+    """What a command's options go with, each once, such as an action and an operation; of most all go with anything."""
+    flags, found = {card.name: flag for card, flag in declared(options)}, []
+    for flag in flags.values():
+        for other, choices in flag.only_for.items():
+            for choice in choices:
+                use, only_for = {other: choice}, flags[other].only_for
+                while only_for:
+                    (other, choices), *_ = only_for.items()
+                    use, only_for = {other: choices[0], **use}, flags[other].only_for
+                found += [] if use in found else [use]
+    return found or [{}]
+
+
+USES = [(name, use) for name, spec in SPECS.items() for use in uses(spec.options)]
+
+
+@pytest.mark.parametrize(("name", "use"), USES, ids=[" ".join((name, *use.values())) for name, use in USES])
+def test_no_option_is_forgotten_in_the_line_that_is_written(name, use, monkeypatch):
     values, groups = {}, set()
     for card, flag in declared(SPECS[name].options):
-        if not flag.one_of or flag.one_of not in groups:
+        fits = not flag.only_for or any(use.get(other) in choices for other, choices in flag.only_for.items())
+        if fits and (not flag.one_of or flag.one_of not in groups):
             values[card.name] = other_value(card, flag)
             groups.add(flag.one_of)
-    options = SPECS[name].options(**values)
+    options = SPECS[name].options(**values | use)
     words = shlex.split(command_line(name, options))
     assert words[:4] == ["python", "-m", "maskunet", name]
     assert given(words[3:], monkeypatch) == options
+
+
+def test_every_option_that_would_be_ignored_is_refused_in_a_sentence():
+    told = []
+    for name, use in USES:
+        for card, flag in declared(SPECS[name].options):
+            if flag.only_for and not any(use.get(other) in choices for other, choices in flag.only_for.items()):
+                value = 0.5 if card.name == "dose" else other_value(card, flag)  # whose highest is its default
+                with pytest.raises(UsageError, match=f"^{flag.names(card.name)[0]} goes with "):
+                    SPECS[name].options(**{card.name: value} | use)
+                told.append(name)
+    assert {*told} == {"concept", "mask", "vote"}
 
 
 def test_only_numbers_lose_a_zero_behind_the_point_in_the_line_that_is_written():

@@ -100,7 +100,13 @@ NAMED = {
     "transfer": ({"sources": ("plain", "held_mask:hf://ben/red")}, ["tabletop", "tabletop_web"]),
     "grid": ({"x": "method=plain,held_mask:hf://ben/red", "model": "tabletop"}, ["tabletop"]),
     "mask": (
-        {"action": "combine", "of": ("hf://ben/red",), "model": "tabletop", "from_model": "tabletop_web"},
+        {
+            "action": "combine",
+            "operation": "carry",
+            "of": ("hf://ben/red",),
+            "model": "tabletop",
+            "from_model": "tabletop_web",
+        },
         ["tabletop_web"],
     ),
     "export": ({"mask": "hf://ben/red", "model": "tabletop", "form": "folder"}, ["tabletop"]),
@@ -112,7 +118,8 @@ def test_every_command_that_takes_names_of_trained_parts_takes_addresses(hub, co
     """Of every base model that it puts them on."""
     hub.repos["ben/red"] = {"trained.safetensors": MASK.read_bytes()}
     given, models = NAMED[command]
-    options = with_parts(COMMANDS[command].options(**given, out=Path("out")))
+    place = {} if command == "mask" else {"out": Path("out")}
+    options = with_parts(COMMANDS[command].options(**given, **place))
     written = repr(given).replace("hf://ben/red", "ben--red")
     assert repr({name: getattr(options, name) for name in given}) == written
     assert parts_here() == [

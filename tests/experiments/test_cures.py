@@ -8,7 +8,7 @@ import pytest
 
 from maskunet.commands.registry import main
 from maskunet.experiments import judges, removal
-from maskunet.experiments.cures import make, report
+from maskunet.experiments.cures import make, report, write
 from maskunet.experiments.cures.entrants import ENTRANTS, PLAIN
 from maskunet.experiments.cures.make import FIXED, SCALES, Study, best, subjects
 from maskunet.experiments.tables import world
@@ -65,7 +65,7 @@ def test_a_planted_cure_is_found_each_at_its_own_best_guidance(monkeypatch):
     assert light["unseen_prompts"] == 20 and light["removed"] == pytest.approx(0.1)
     assert light["new_pictures"] == 40 and light["new_gain"] == pytest.approx(0.5)
     assert light["frechet_change"] > 0 and plain["frechet_change"] == 0
-    assert "+0.50" in report.verdict([plain, light]) and "more right than plain" in report.verdict([plain, light])
+    assert "+0.50" in write.verdict([plain, light]) and "more right than plain" in write.verdict([plain, light])
 
 
 def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
@@ -76,7 +76,7 @@ def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
     lines = lines_of(rows, monkeypatch)
     assert lines[1]["tasks"] == {"single": 0.0, "two": 0.75}
     assert [each["correct"] for each in lines[1]["by_training"]] == [0.375] * 3 and not lines[0]["by_training"]
-    report.save(tmp_path, lines, {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": {}})
+    write.save(tmp_path, lines, {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": {}})
     page, sheet_of = (tmp_path / "cures.md").read_text(), (tmp_path / "cures.csv").read_text()
     assert "| masks, light | 0.00 | 0.75 |" in page and "| nothing but guidance | 0.25 | 0.25 |" in page
     assert "| step 1 | 10.0% |" in page and "| block1 self q | 10.0% |" in page
@@ -98,7 +98,7 @@ def test_no_effect_is_called_none(monkeypatch):
     rows["light"] = [{**each, "correct": each["number"] < 10} for each in rows["light"] if each["split"] == "test"]
     rows["light"] += chosen_at(4.0)
     lines = lines_of(rows, monkeypatch)
-    assert "no clear difference" in report.verdict(lines)
+    assert "no clear difference" in write.verdict(lines)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_no_effect_is_called_none(monkeypatch):
 )
 def test_the_page_says_what_the_base_learned_from(preset, told, monkeypatch):
     about = {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": asdict(PRESETS[preset])}
-    page = report.markdown(lines_of(planted(), monkeypatch), about)
+    page = write.markdown(lines_of(planted(), monkeypatch), about)
     assert f"The base learned from {told}" in page and ", n 20 |" in page
-    assert "learned from" not in report.markdown([], {**about, "corpus": {}}).partition("Made by")[0]
+    assert "learned from" not in write.markdown([], {**about, "corpus": {}}).partition("Made by")[0]
 
 
 def test_the_best_setting_is_that_with_most_correct_training_prompts():

@@ -137,9 +137,9 @@ def test_the_files_say_what_was_raced_and_mark_who_took_too_long(tmp_path):
     about = {"command": "race", "model": "stub", "device": "cpu", "processes": 1, "asked": 6}
     write.save(tmp_path, found, about, rows)
     text = (tmp_path / "race.md").read_text()
-    assert "slow (over budget)" in text
+    assert "slow (overspent)" in text
     assert "4 of 6 prompts are finished" in text
-    assert "plain (over budget)" not in text
+    assert "plain (overspent)" not in text
     assert json.loads((tmp_path / "race.json").read_text())["prompts"] == 4
     names = ("race.csv", "race.png", "race.svg", "sheet_two.png", "sheet_counting.png")
     assert all((tmp_path / name).stat().st_size > 500 for name in names)

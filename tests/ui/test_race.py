@@ -49,7 +49,7 @@ def test_the_table_has_every_entrant_with_the_reports_numbers(found):
     assert {unescape(name) for name, _ in rows} == {
         "Unmasked",
         "SynGen, gentle, guidance 5",
-        'freeu <span class="badge warn">over budget</span>',
+        'freeu <span class="badge warn">overspent</span>',
     }
     lines = {line["entrant"]: line for line in found["equal_time"] if line["group"] == "all"}
     for row in tables(html)["race_equal_time_all"]:

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import httpx
 import pytest
@@ -51,12 +52,15 @@ def outside(lab):
     return lab[1]
 
 
+HANDLERS = WeakKeyDictionary()  # numbers by name of the page that a client talks to
+
+
 def call(client, name, *values, trigger=None):
     """Ask a handler of the page, private or not, and wait for what it answers: (success, the last message)."""
-    config = client.get("/config").json()
-    found = next(d for d in config["dependencies"] if d["api_name"] == name)
+    if client not in HANDLERS:
+        HANDLERS[client] = {d["api_name"]: d["id"] for d in client.get("/config").json()["dependencies"]}
     session = secrets.token_hex(6)
-    body = {"data": list(values), "fn_index": found["id"], "session_hash": session, "trigger_id": trigger}
+    body = {"data": list(values), "fn_index": HANDLERS[client][name], "session_hash": session, "trigger_id": trigger}
     as_json = {"content": json.dumps(body), "headers": {"content-type": "application/json"}}  # NaN as well
     assert client.post("/gradio_api/queue/join", **as_json).status_code == 200
     with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:

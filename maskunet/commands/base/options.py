@@ -47,6 +47,7 @@ class Flag:
     one_of: str
     writes: str
     trained: bool
+    only_for: Mapping[str, tuple[str, ...]]
 
     def names(self, name: str) -> list[str]:
         """As argparse takes them, the one that is written first."""
@@ -69,6 +70,7 @@ def option(
     one_of: str = "",
     writes: str = "",
     trained: bool = False,
+    only_for: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Any:
     """A field of a command's options.
 
@@ -81,10 +83,11 @@ def option(
         writes: "folder", "file" or "folder or file", if that is what the command makes there.
         trained: it names trained parts; one that is written hf://OWNER/NAME is fetched before the command runs. The
             command's options then have `bases`.
+        only_for: other options by name, with those of their choices that this one goes with; one of them must be given.
     """
     flag = Flag(
         required=default is MISSING, positional=positional, also=also, metavar=metavar, read=read,
-        repeat=repeat, one_of=one_of, writes=writes, trained=trained,
+        repeat=repeat, one_of=one_of, writes=writes, trained=trained, only_for=only_for or {},
     )  # fmt: skip
     kept = {"default_factory": repeat} if default == {} else {"default": default}
     about = {"help": help, "low": low, "high": high, "choices": choices}
@@ -97,11 +100,12 @@ class Options:
 
     Raises:
         UsageError: a value that its option does not allow, such as no number or a place where nothing can be
-            written, or none or several of those that exclude each other.
+            written, none or several of those that exclude each other, or one that would be ignored.
     """
 
     def __post_init__(self) -> None:
         groups: dict[str, dict[str, Any]] = {}
+        usual, flags = _usual(self), {card.name: flag for card, flag in declared(self)}
         for card, flag in declared(self):
             called = flag.names(card.name)[0]
             if flag.one_of:
@@ -109,9 +113,25 @@ class Options:
             _check(card, called)
             if flag.writes and card.default is not None:
                 _check_place(card.default, flag.writes, called)
+            if card.default != usual[card.name]:
+                _check_use(self, card.name, flags)
         for given in groups.values():
             if sum(value is not None for value in given.values()) != 1:
                 raise UsageError(f"exactly one of {' and '.join(given)} must be given")
+
+
+def _usual(options: Options) -> dict[str, Any]:
+    """The default of every option; of one that must be given MISSING."""
+    return {each.name: {} if each.default_factory is not MISSING else each.default for each in fields(options)}
+
+
+def _check_use(options: Options, name: str, flags: Mapping[str, Flag]) -> None:
+    """Refuse what is given where nothing would come of it."""
+    only_for = flags[name].only_for
+    if only_for and not any(getattr(options, other) in choices for other, choices in only_for.items()):
+        called = {other: "" if flags[other].positional else f"{flags[other].names(other)[0]} " for other in only_for}
+        uses = " or ".join(f"{called[other]}{choice}" for other, choices in only_for.items() for choice in choices)
+        raise UsageError(f"{flags[name].names(name)[0]} goes with {uses}")
 
 
 def _check(card: plugins.FieldCard, called: str) -> None:
@@ -190,9 +210,11 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
 def _told(card: plugins.FieldCard, flag: Flag) -> str:
     """What an option's help says, with its default if it has one that the text does not tell."""
     known = card.default if not isinstance(card.default, tuple) else ",".join(map(str, card.default))
+    uses = ", ".join(choice for choices in flag.only_for.values() for choice in choices)
+    said = f"{uses}: {card.help}" if uses else card.help
     if flag.required or card.kind == "bool" or known in (None, "", MISSING, math.inf) or "left out" in card.help:
-        return card.help
-    return f"{card.help} (default: {known})".strip()
+        return said
+    return f"{said} (default: {known})".strip()
 
 
 def from_words(options: type[Options], parsed: Mapping[str, Any]) -> Options:
@@ -236,7 +258,7 @@ def check_repeats(options: Options, free: Collection[str], made: Mapping[str, An
     Raises:
         UsageError: another option has neither its default nor that value; names all that have.
     """
-    usual = {each.name: each.default if each.default is not MISSING else {} for each in fields(options)}
+    usual = _usual(options)
     names = [
         flag.names(card.name)[0]
         for card, flag in declared(options)

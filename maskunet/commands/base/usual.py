@@ -21,10 +21,10 @@ MASKED = "under a LoRA, masks act on the weights with it, merged, or on the base
 EMBEDDING = "an embedding (textual inversion) to read in prompts, under another token if one follows; up to four"
 
 
-def seed_option(default: int | None = 0, help: str = "") -> Any:  # noqa: A002
-    """A seed; for -1 one is drawn, and told at once."""
+def seed_option(default: int | None = 0, help: str = "", **how: Any) -> Any:  # noqa: A002
+    """A seed; for -1 one is drawn, and told at once; `how` as of `option`."""
     about = f"{help or 'of the first noise'}; -1 draws one"
-    return option(default, about, low=0, high=MAX_SEED, read=_seed)
+    return option(default, about, low=0, high=MAX_SEED, read=_seed, **how)
 
 
 def split_option() -> Any:

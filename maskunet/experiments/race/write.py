@@ -100,7 +100,7 @@ def _table(found: Mapping[str, Any], budget: str, group: str) -> list[str]:
 
 
 def _cells(x: Mapping[str, Any], optimized: str, held_out: str) -> list[str]:
-    name = f"{x['entrant']} (over budget)" if x["over_budget"] else x["entrant"]
+    name = f"{x['entrant']} (overspent)" if x["over_budget"] else x["entrant"]
     other = x["against"].get("plain")
     change, better = ([""] * 5, [""] * 2) if other is None else (gain(other), _difference(other, held_out))
     among = "" if x["any_correct"] is None else f"{x['any_correct']:.3f} of {x['drawn']:.1f}"
