@@ -55,6 +55,13 @@ def lines_of(rows, monkeypatch):
     return report.summarize(study_of(rows), [PLAIN, LIGHT], reference)
 
 
+def test_held_out_pictures_of_a_learning_rate_that_is_not_chosen_any_more_do_not_count(monkeypatch):
+    rows = planted()
+    before = lines_of(rows, monkeypatch)
+    rows["light"] += [row(i, correct=False, rate=0.03) for i in range(40)]
+    assert lines_of(rows, monkeypatch) == before
+
+
 def test_a_planted_cure_is_found_each_at_its_own_best_guidance(monkeypatch):
     plain, light = lines_of(planted(), monkeypatch)
     assert (plain["guidance"], light["guidance"]) == (7.5, 4.0)

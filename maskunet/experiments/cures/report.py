@@ -61,12 +61,19 @@ def _over_masks(mine: Sequence[Mapping[str, Any]], masks: Sequence[Mapping[str, 
 
 
 def _best_scale(rows: Sequence[Mapping[str, Any]]) -> float:
-    return best(rows)[1] if any(row["split"] == "train" for row in rows) else 0.0
+    return _choice(rows)[1] or 0.0
 
 
 def _at(rows: Sequence[Mapping[str, Any]], guidance: float) -> list[Mapping[str, Any]]:
-    """The held-out pictures at a guidance scale."""
-    return [row for row in rows if row["split"] == "test" and row["guidance"] == guidance]
+    """The held-out pictures at a guidance scale, of the chosen learning rate: since others were made more may have been tried."""
+    rate, _ = _choice(rows)
+    held_out = [row for row in rows if row["split"] == "test" and row["guidance"] == guidance]
+    return [row for row in held_out if rate in (None, row["rate"])]
+
+
+def _choice(rows: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
+    """The learning rate and the guidance scale, see `best`; None where none was chosen."""
+    return best(rows) if any(row["split"] == "train" for row in rows) else (None, None)
 
 
 def _about(study: Study, entrant: Entrant, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
