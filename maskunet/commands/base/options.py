@@ -105,8 +105,9 @@ class Options:
 
     def __post_init__(self) -> None:
         groups: dict[str, dict[str, Any]] = {}
-        usual, flags = _usual(self), {card.name: flag for card, flag in declared(self)}
-        for card, flag in declared(self):
+        usual, known = _usual(self), declared(self)
+        flags = {card.name: flag for card, flag in known}
+        for card, flag in known:
             called = flag.names(card.name)[0]
             if flag.one_of:
                 groups.setdefault(flag.one_of, {})[called] = card.default
