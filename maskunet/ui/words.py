@@ -74,7 +74,7 @@ EMPTY_FEATURES = (
     "There are no sets of pictures here yet. To make those of the tabletop model: python -m maskunet tabletop "
     "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
-NOTHING_DRAWN = "Choose sets and press “Draw”. Every point is a picture; similar pictures lie close together."
+NOTHING_DRAWN = "Every point is a picture; similar pictures lie close together."
 NOTHING_CHOSEN = "Click a point or drag around several; arrow keys and Enter do it too."
 COCO = "Own folders, such as COCO: start with --images DIR."
 FEW = 500  # pictures of a set below which its measures say little

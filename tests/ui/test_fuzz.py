@@ -64,7 +64,7 @@ def outcome(studio, keywords):
     return last.phase, last.message
 
 
-@amounts(15, 300)
+@amounts(10, 300)
 def test_sensible_requests_work(studio, model, n):
     before = generated.weights_of(model)
 
@@ -77,7 +77,7 @@ def test_sensible_requests_work(studio, model, n):
 
 
 @pytest.mark.parametrize("kind", ["at_the_edge", "rubbish"])
-@amounts(12, 150)
+@amounts(8, 150)
 def test_any_request_works_or_is_refused_in_a_clear_sentence(studio, model, tmp_path, kind, n):
     before = generated.weights_of(model)
 
@@ -117,7 +117,7 @@ def _short(value):
 
 
 @pytest.mark.parametrize("kind", ["sensible", "rubbish"])
-@amounts(6, 100)
+@amounts(4, 100)
 def test_any_command_works_or_says_in_a_line_what_is_wrong(library, model, tmp_path, monkeypatch, capfd, kind, n):
     before = generated.weights_of(model)
     monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
@@ -177,7 +177,7 @@ def called(ask, values):
 
 
 @pytest.mark.parametrize("kind", ["sensible", "rubbish"])
-@amounts(5, 100)
+@amounts(3, 100)
 def test_any_call_over_http_works_or_gets_a_clear_sentence(ask, model, tmp_path, kind, n):
     before = generated.weights_of(model)
 
