@@ -232,7 +232,7 @@ def test_fused_attention_keeps_no_matrix_and_plain_attention_does():
     assert F.scaled_dot_product_attention.__name__ == "scaled_dot_product_attention"
 
 
-@pytest.mark.long  # half a minute; the sums above are the same, of a small model
+@pytest.mark.long  # half a minute
 def test_an_update_at_full_size_fits_on_a_card_of_12_gb_and_sparingly_on_one_of_8():
     parts = networks()
     assert peak(*parts)["peak_gb"] < 12
