@@ -11,7 +11,7 @@ ABOUT = """
 **MaskUNet** (CVPR 2025, [paper](https://arxiv.org/abs/2505.03097)) multiplies some weights of a frozen text-to-image
 U-Net by zeros and ones. A trained network makes this mask at every step, or, without training, the gradient of two rewards.
 
-- Masks are chosen to raise rewards. On tabletop, an independent checker says whether a picture is right.
+- Training-free masks are chosen to raise rewards; trained ones learned from pictures. On tabletop, an independent checker says whether a picture is right.
 - **Tabletop** is our small model of rendered scenes. Its **spoiled** sister also learned from wrong captions and damaged
   pictures. Neither says anything about Stable Diffusion, whose safety checker is not loaded: look before you show.
 """

@@ -30,11 +30,12 @@ OVER = "overspent"
 EMPTY = "No race came with this copy of the project."
 
 
-def said(prompts: int, asked: int, seconds: float, optimized: str, held_out: str) -> str:
-    """What a race compared."""
+def said(prompts: int, different: int, asked: int, seconds: float, optimized: str, held_out: str) -> str:
+    """What a race compared. Two of its prompts may have the same text."""
     unfinished = f" It was stopped before all {asked} prompts were done." if prompts < asked else ""
+    repeated = f", {different} of them different" if different < prompts else ""
     return (
-        f"{prompts} prompts, {seconds:g} seconds each: as many pictures as fit, of which {optimized} chooses. "
+        f"{prompts} prompts{repeated}, {seconds:g} seconds each: as many pictures as fit, of which {optimized} chooses. "
         f"Nothing optimizes {held_out} or the checker.{unfinished}"
     )
 

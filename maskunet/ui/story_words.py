@@ -7,7 +7,10 @@ LINKS = {
     "Published code": "https://github.com/gudaochangsheng/MaskUnet",
 }
 PLAIN = "A model draws a picture"
-RANDOM, RANDOM_SAID = "Switch some weights off at random", "Same noise, same prompt: what is chosen has to beat this."
+RANDOM, RANDOM_SAID = (
+    "Switch some weights off at random",
+    "Same noise, same prompt. Chosen masks have to beat this control.",
+)
 CHOSEN, CHOSEN_SAID = "Choose which ones", "A mask for every step, from a network that learned from clean pictures."
 CONCEPT, CONCEPT_SAID = "Take a concept away", "One mask for all prompts, found by what these weights do for a word."
 

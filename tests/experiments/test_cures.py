@@ -91,6 +91,18 @@ def test_the_page_tells_tasks_apart_and_where_weights_go(monkeypatch, tmp_path):
     assert "tasks" not in sheet_of and "block1" not in sheet_of and "by_training" not in sheet_of
 
 
+def test_the_page_tells_by_which_pictures_settings_were_chosen(monkeypatch, tmp_path):
+    rows = planted()
+    rows["light"] += [{**each, "correct": each["number"] == 0} for each in chosen_at(2.5, rate=0.03)]
+    about = {"model": "m", "command": "c", "updates": 1, "left_out": [], "corpus": {}}
+    write.save(tmp_path, lines_of(rows, monkeypatch), about)
+    page = (tmp_path / "cures.md").read_text()
+    assert "| entrant | learning rate | at 2.5 | at 4 | at 7.5 | at 10 | at 15 |" in page
+    assert "| masks, light | 0.01 | 0 of 4 | 4 of 4 | 0 of 4 |" in page
+    assert "| masks, light | 0.03 | 1 of 4 | 1 of 4 | 1 of 4 |" in page
+    assert "| nothing but guidance |  | 0 of 4 | 0 of 4 | 4 of 4 |" in page
+
+
 def test_pictures_of_one_prompt_count_as_one_in_the_interval(monkeypatch):
     apart = lines_of(planted(), monkeypatch)[1]
     rows = {name: [{**each, "prompt": f"{each['number'] // 10}"} for each in mine] for name, mine in planted().items()}

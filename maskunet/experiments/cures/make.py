@@ -121,18 +121,23 @@ def best(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 
     Of equals the first ones, which are the smaller.
     """
-    right: dict[tuple[float, float], int] = {}
+    right = {setting: sum(verdicts) for setting, verdicts in tried(rows).items()}
+    return max(sorted(right), key=right.__getitem__)
+
+
+def tried(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[float, float], list[bool]]:
+    """Whether each picture of a training prompt is correct, by learning rate and guidance scale."""
+    verdicts: dict[tuple[float, float], list[bool]] = {}
     for row in rows:
         if row["split"] == "train":
-            key = row["rate"], row["guidance"]
-            right[key] = right.get(key, 0) + row["correct"]
-    return max(sorted(right), key=right.__getitem__)
+            verdicts.setdefault((row["rate"], row["guidance"]), []).append(row["correct"])
+    return verdicts
 
 
 def has_chosen(study: Study, entrant: Entrant) -> bool:
     """Whether there are all the pictures of training prompts from which its settings are chosen."""
-    tried = sum(row["split"] == "train" for row in study.rows(entrant))
-    return tried >= len(study.rates_of(entrant)) * len(SCALES) * len(subjects("train", study.choosing))
+    made = sum(row["split"] == "train" for row in study.rows(entrant))
+    return made >= len(study.rates_of(entrant)) * len(SCALES) * len(subjects("train", study.choosing))
 
 
 def training(study: Study, entrant: Entrant, rate: float, seed: int) -> Path:

@@ -10,7 +10,7 @@ from maskunet.evaluation.intervals import Z, clustered, columns, of_share
 from maskunet.evaluation.metrics.frechet import frechet_distance
 from maskunet.experiments import removal
 from maskunet.experiments.cures.entrants import PLAIN, Entrant
-from maskunet.experiments.cures.make import FIXED, Study, best, training
+from maskunet.experiments.cures.make import FIXED, Study, best, training, tried
 from maskunet.tabletop.spoiling import CLEAN
 from maskunet.training import checkpoint
 
@@ -23,7 +23,8 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
     """One line per entrant with pictures and guidance scale, its own best first.
 
     A line's `tasks` has the share correct by task, its `by_training` the shares correct and spoiled of each training, its
-    `where` the lines of `removal.summarize`; the rest are figures.
+    `chosen_from` how many pictures of training prompts are correct with each setting, its `where` the lines of
+    `removal.summarize`; the rest are figures.
 
     Args:
         reference: features (N, D) of clean renders.
@@ -49,7 +50,10 @@ def summarize(study: Study, entrants: Sequence[Entrant], reference: np.ndarray) 
                 masks = _at(masks, _best_scale(masks) if own["best"] else guidance)
                 figures = {**_figures(mine, plain, seen, reference), **_over_masks(mine, masks)}
                 trainings = _by_training(mine) if entrant.recipe else []
-                apart = {"tasks": _by_task(mine), "by_training": trainings, "where": removal.summarize(mine)}
+                apart = {
+                    "tasks": _by_task(mine), "by_training": trainings, "chosen_from": _chosen_from(rows[entrant.name]),
+                    "where": removal.summarize(mine),
+                }  # fmt: skip
                 lines.append({**_about(study, entrant, mine), **own, **figures, **apart})
     return lines
 
@@ -131,6 +135,14 @@ def _by_training(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         }
         found.append({"seed": seed, "pictures": len(mine), **{name: float(share) for name, share in shares.items()}})
     return found
+
+
+def _chosen_from(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float | None]]:
+    """The settings that were tried, and what they were chosen by, see `best`."""
+    return [
+        {"rate": rate, "guidance": guidance, "correct": sum(verdicts), "pictures": len(verdicts)}
+        for (rate, guidance), verdicts in tried(rows).items()
+    ]
 
 
 def _right(row: Mapping[str, Any]) -> float:

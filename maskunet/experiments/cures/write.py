@@ -13,7 +13,7 @@ from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
 from maskunet.tabletop.spoiling import CAPTIONS, PICTURES
 
-APART = ("tasks", "where", "by_training")  # of a line, what has a table of its own
+APART = ("tasks", "where", "by_training", "chosen_from")  # of a line, what has a table of its own
 NOTES = (
     "Every entrant that learns was trained on the same clean pictures for as many updates. Its learning rate and its "
     "guidance scale are those with most correct pictures of training prompts, found with one training; the held-out "
@@ -79,7 +79,8 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
     return "\n".join([
         f"# What mends {about['model']}?", "", *_corpus(about["corpus"]), verdict(lines), "",
         f"Made by `{about['command']}`: {about['updates']} updates of each training, prompts of all seven tasks, 15 steps.{_repeats(lines)}", "",
-        *_left_out(about["left_out"]), table(lines), "", NOTES, "", *_tasks(lines), *_trainings(lines), *_where(lines),
+        *_left_out(about["left_out"]), table(lines), "", NOTES, "", *_tasks(lines), *_trainings(lines), *_choices(lines),
+        *_where(lines),
     ])  # fmt: skip
 
 
@@ -123,6 +124,24 @@ def _trainings(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     told = "Shares correct and spoiled, each at its own best guidance."
     head = ["entrant", *(f"seed {seed}" for seed in seeds)]
     return ["## By training", "", told, "", markdown_table(head, rows), ""]
+
+
+def _choices(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """By which pictures the settings were chosen."""
+    best_ones = [line for line in lines if line["best"] and line["chosen_from"]]
+    if not best_ones:
+        return []
+    scales = sorted({each["guidance"] for line in best_ones for each in line["chosen_from"]})
+    rows = []
+    for line in best_ones:
+        for rate in dict.fromkeys(each["rate"] for each in line["chosen_from"]):
+            right = {
+                e["guidance"]: f"{e['correct']} of {e['pictures']}" for e in line["chosen_from"] if e["rate"] == rate
+            }
+            rows.append([line["title"], f"{rate:g}" if rate else "", *(right.get(scale, "") for scale in scales)])
+    told = "Pictures of training prompts that are correct, with one training. The highest count chose."
+    head = ["entrant", "learning rate", *(f"at {scale:g}" for scale in scales)]
+    return ["## How settings were chosen", "", told, "", markdown_table(head, rows), ""]
 
 
 def _where(lines: Sequence[Mapping[str, Any]]) -> list[str]:

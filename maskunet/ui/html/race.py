@@ -59,6 +59,7 @@ def said(found: Mapping[str, Any], titles: Titles) -> str:
     about = found["about"]
     sentence = race_words.said(
         found["prompts"],
+        found.get("different", found["prompts"]),
         about["asked"],
         found["seconds"],
         titles.get(found["optimized"], found["optimized"]),
