@@ -4,11 +4,17 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from maskunet.records.disk import whole
 
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody is kept out
+    fcntl = None
+
 METHODS = "methods.json"
+_held: dict[tuple[int, int], IO[bytes]] = {}  # files that this program adds rows to, by device and inode
 
 
 def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:
@@ -20,14 +26,37 @@ def resume(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, An
         about: what all rows share, in plain values. what: such as "study", for the errors.
 
     Raises:
-        ValueError: the file holds no such rows, or those of other models or settings.
+        ValueError: the file holds no such rows, or those of other models or settings, or another program adds to it.
     """
     if not path.exists():
         whole.write(path, json.dumps({"about": about}) + "\n")
+        _hold(path)
         return []
+    _hold(path)
     rows, text = read(path, about, what), path.read_bytes()
     os.truncate(path, text.rfind(b"\n") + 1)
     return rows
+
+
+def _hold(path: Path) -> None:
+    """Keep other programs out as long as this one lives: together they would write every row twice."""
+    file = path.open("rb")
+    about = os.fstat(file.fileno())
+    key = about.st_dev, about.st_ino
+    if key in _held or fcntl is None:
+        file.close()
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise ValueError(
+            f"Another program is adding to “{path.parent.name}”. Wait for it, or give another --out."
+        ) from error
+    except OSError:  # a disk that cannot lock
+        file.close()
+        return
+    _held[key] = file
 
 
 def read(path: Path, about: Mapping[str, Any], what: str) -> list[dict[str, Any]]:

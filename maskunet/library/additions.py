@@ -1,5 +1,6 @@
 """The LoRA files and embeddings of this machine: those that commands name, and those of a folder of models."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,8 @@ from maskunet.prompts.words import shortened
 from maskunet.records import Card
 from maskunet.records.added import ENDING, READINGS, Added, embeddings_of, loras_of, of, split, written
 from maskunet.records.disk import trained_file
+
+log = logging.getLogger(__name__)
 
 KINDS = ("loras", "embeddings")
 FOLDERS = {"loras": ("loras", "Lora", "lora"), "embeddings": ("embeddings",)}  # as ComfyUI and A1111 call them
@@ -101,7 +104,11 @@ def _card(kind: str, name: str, path: Path) -> Card:
         token = embedding.about(path).token
         return Card(name=name, title=shortened(name), summary=f"written {token} in the prompt", kind=token)
     except ValueError as error:
-        return Card(name=name, title=shortened(name), summary="", available=False, reason=str(error))
+        reason = str(error)
+    except Exception:  # whatever a stranger's file does to those who read it: the page shows the others
+        log.exception("The file “%s” cannot be read.", path.name)
+        reason = f"“{shortened(path.name, 80)}” cannot be read. Download it again."
+    return Card(name=name, title=shortened(name), summary="", available=False, reason=reason)
 
 
 def find(added: Added, files: Files) -> None:

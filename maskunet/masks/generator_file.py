@@ -15,6 +15,7 @@ from maskunet.records.disk import trained_file
 
 FORMAT = "maskunet-generator-1"
 WHAT = "mask generator"
+FLOATS = ("F32", "F16", "BF16", "F64")  # types of number, as safetensors calls them
 
 
 def save(
@@ -80,11 +81,21 @@ def _empty(path: Path, known: Mapping[str, Any], unet: nn.Module) -> MaskGenerat
 
 
 def _tensors(path: Path, shapes: Mapping[str, torch.Size]) -> dict[str, torch.Tensor]:
-    """The generator's tensors, if they have these names and shapes; otherwise nothing, and nothing is read."""
+    """The generator's tensors, if they have these names and shapes; otherwise nothing, and nothing is read.
+
+    Raises:
+        ValueError: they are of another type of number.
+    """
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         names = [name for name in file.keys() if not name.startswith(trained_file.WORD)]  # noqa: SIM118
-        there = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-        fits = there == {name: tuple(shape) for name, shape in shapes.items()}
-        return {name: file.get_tensor(name) for name in there} if fits else {}
+        there = {name: file.get_slice(name) for name in names}
+        if {name: tuple(each.get_shape()) for name, each in there.items()} != {n: tuple(s) for n, s in shapes.items()}:
+            return {}
+        if odd := {each.get_dtype() for each in there.values()} - set(FLOATS):
+            raise ValueError(
+                f"The mask generator “{trained_file.called(path)}” holds numbers of the type {min(odd)}; "
+                f"{', '.join(FLOATS)} are read. Save it in one of these."
+            )
+        return {name: file.get_tensor(name) for name in there}

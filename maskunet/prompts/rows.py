@@ -157,6 +157,10 @@ def _table(text: str, name: str, kind: str) -> list[Row]:
     try:
         found = _cells(text, delimiter, csv.QUOTE_MINIMAL)
     except csv.Error as error:
+        if max(map(len, text.splitlines())) > csv.field_size_limit():
+            raise ValueError(
+                f"“{name}” has a cell of over {csv.field_size_limit():,} characters. Shorten it."
+            ) from error
         if delimiter != "\t":
             raise ValueError(f"The quotation marks of “{name}” do not pair. Save it as CSV again.") from error
         found = _cells(text, delimiter, csv.QUOTE_NONE)  # PartiPrompts begin with quotation marks of their own

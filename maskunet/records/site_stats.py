@@ -183,6 +183,8 @@ def load(path: Path) -> SiteStats:
             raise ValueError("another version")
         found = {name: found[name] for name in SiteStats.__slots__}
         for name in ("sites", "attentions", "roles"):
+            if found[name].size > MAX_SITES:
+                raise ValueError("too many sites")
             found[name] = tuple(found[name].tolist())
         stats = SiteStats(**found)
         _check(stats)

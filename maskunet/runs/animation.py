@@ -82,13 +82,18 @@ def verdict(said: Mapping[str, Any]) -> str:
     return f"{mark}the checker saw {said.get('saw', '')}{spoiled}"
 
 
+def folder_of(run_id: str, folder: Path) -> Path:
+    """Where `shared` puts the files of a run."""
+    return folder / f"maskunet-{run_id}"
+
+
 def shared(run: Run, folder: Path) -> list[Path]:
     """The files of `write` in a folder of the run's own under `folder`, made once; the newest 20 runs' are kept.
 
     Raises:
         ValueError: the disk is full, or may only be read.
     """
-    place = folder / f"maskunet-{run.id}"
+    place = folder_of(run.id, folder)
     with whole.telling("pictures to share"):
         if not (place / NAMES[2 if run.course is None else 1]).is_file():  # the last one written
             place.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, get_args, get_origin
 
 from maskunet.records import Run
-from maskunet.records.disk.untrusted import MAX_NUMBER
+from maskunet.records.disk.untrusted import MAX_NUMBER, NAME
 from maskunet.records.request import MAX_STEPS
 
 STATES = ("done", "stopped", "interrupted")
@@ -60,6 +60,7 @@ def _faults(run: Run) -> Iterator[tuple[bool, str]]:
     for name in ("rewards", "base_rewards"):
         rewards = getattr(run, name)
         yield bool(rewards) and "total" not in rewards, f"{name} have no total"
+        yield not all(map(NAME.fullmatch, rewards or ())), f"{name} have unusual names"
     for verdict in (run.base_verdict, run.verdict):
         yield bool(verdict) and not _is_verdict(verdict), "verdicts are of another kind"
     yield run.state not in STATES, "state is unknown"

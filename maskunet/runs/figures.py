@@ -1,7 +1,7 @@
 """Every plot of a finished run as files, and the numbers behind each."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,26 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
     yield from animation.write(run, out)
 
 
-def archive(run: Run, folder: Path) -> Path:
+def zip_of(run_id: str, folder: Path) -> Path:
+    """Where `archive` puts the figures of a run."""
+    return folder / f"maskunet-{run_id}-figures.zip"
+
+
+def archive(run: Run, folder: Path, drawn: Callable[[Run, Path], Iterable[str]] = write) -> Path:
     """All of `write` in one zip under `folder`, made once per run; the newest 20 are kept.
+
+    Args:
+        drawn: writes the files and yields the lines, as `write` does.
 
     Raises:
         ValueError: the disk is full, or may only be read.
     """
-    target = folder / f"maskunet-{run.id}-figures.zip"
+    target = zip_of(run.id, folder)
     with whole.telling("figures"):
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             with whole.part(folder.parent) as place, whole.file(target, place) as packed:
-                said = list(write(run, place / "figures"))
+                said = list(drawn(run, place / "figures"))
                 (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
                 shutil.make_archive(str(packed.with_suffix("")), "zip", place / "figures")
         others = (path for path in folder.glob("*.zip") if path != target)  # whatever the clock says of it

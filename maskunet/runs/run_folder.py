@@ -3,8 +3,10 @@
 A picture's PNG holds what determines it (no times, no id), so that a replay gives the same bytes.
 """
 
+import filecmp
 import json
 import re
+import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
@@ -157,14 +159,26 @@ def masks(folder: Path) -> MaskSet | None:
 def unzip(path: Path, folder: Path) -> Run:
     """Unpack what `run_zip` made into a new folder and read all of it; nothing stays if it is no run.
 
+    Where another run of its id is there already, it gets a new one.
+
     Raises:
         ValueError: no such zip, larger than a run can be, or it holds no complete run.
     """
     with whole.telling("run"), whole.part(folder) as place:
         run = _unpacked(path, place / "run")
+        if (folder / run.id).exists() and not _are_alike(place / "run", folder / run.id):
+            run = replace(run, id=secrets.token_hex(6))
+            (place / "run" / RECORD).write_text(_json(run.record(), indent=2) + "\n", encoding="utf-8")
         if not (folder / run.id).exists():
             (place / "run").rename(folder / run.id)
     return run
+
+
+def _are_alike(one: Path, other: Path) -> bool:
+    """Whether two run folders hold the same run: an id is only what its file says."""
+    files = [[path for name in FILES if (path := folder / name).is_file()] for folder in (one, other)]
+    same = [path.name for path in files[0]] == [path.name for path in files[1]]
+    return same and all(filecmp.cmp(mine, theirs, shallow=False) for mine, theirs in zip(*files, strict=True))
 
 
 def _unpacked(path: Path, fresh: Path) -> Run:

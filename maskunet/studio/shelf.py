@@ -2,9 +2,10 @@
 
 import json
 import re
+import shutil
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,10 +16,15 @@ from maskunet.records.disk import whole
 from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.draft import Draft
 from maskunet.runs.recorder import Stopped
+from maskunet.studio import figures_process
 
 MAX_RUNS = 200  # run folders that were made here
 MAX_UPLOADS = 50  # run folders that were brought
+MAX_BROUGHT = 2**30  # bytes of them together; zeros pack 600 to 1, so that the uploads say little
+MAX_WAITING = 8  # drawings of figures, with the one that is drawn
+BUSY = "Figures of others are being drawn. Try again in a minute."
 RUN_ID = re.compile("[0-9a-f]{12}")
+FIGURES, SHARED = ".figures", ".shared"  # folders for what was drawn of runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +53,8 @@ class Shelf:
 
     Which runs are new is known by the order in which they came, not by a clock. It lies in a list beside the
     folder, from where nothing is served. One that the list does not have, as of an earlier version, counts as
-    older than all it has. What takes memory, to read a run, to draw one or to check one that is brought, is done
-    one at a time.
+    older than all it has. What takes memory, to read a run or to check one that is brought, is done one at a time,
+    and so are drawings, in processes of their own beside that.
 
     Args:
         folder: of the run folders, of this server alone; made when the first run is kept. What a killed
@@ -59,6 +65,7 @@ class Shelf:
         self.folder = Path(folder)
         self._list = self.folder.with_name(f".{self.folder.name}.json")
         self._one = threading.RLock()
+        self._drawing, self._waiting = threading.Lock(), threading.BoundedSemaphore(MAX_WAITING)
         self.tidy()
         self._kept = self._listed()
 
@@ -116,7 +123,8 @@ class Shelf:
     def take(self, archive: Path, owner: str = "", address: str = "") -> str:
         """Keep a run that was downloaded as a zip, here or elsewhere, and return its id.
 
-        It takes the place of other runs that were brought, never of one made here.
+        It takes the place of other runs that were brought, never of one made here. One that says it is a run that is
+        here, and is not, gets an id of its own.
 
         Args:
             owner, address: who brings it and where from, see `first_to_go`.
@@ -130,15 +138,29 @@ class Shelf:
                 self._add(Kept(id=run_id, owner=owner, address=address, brought=True))
             return run_id
 
-    def figures(self, run: Run) -> Path:
-        """One zip of every plot of a run, which may be none of these, and the numbers behind each."""
-        with self._one:
-            return figures.archive(run, self.folder / ".figures")
+    def figures(self, run_id: str, read: Callable[[], Run]) -> Path:
+        """One zip of every plot of a run, which may be none of these, and the numbers behind each.
+
+        Args:
+            read: gives the run when its turn comes; those who wait hold nothing.
+
+        Raises:
+            ValueError: too many wait, or it takes too long.
+        """
+        if (made := figures.zip_of(checked(run_id), self.folder / FIGURES)).is_file():
+            return made
+        if not self._waiting.acquire(blocking=False):
+            raise ValueError(BUSY)
+        try:
+            with self._drawing:
+                return figures.archive(read(), self.folder / FIGURES, figures_process.write)
+        finally:
+            self._waiting.release()
 
     def share(self, run: Run) -> list[Path]:
         """A run to show around, which may be none of these: its steps as an animation, its pictures with a caption."""
         with self._one:
-            return animation.shared(run, self.folder / ".shared")
+            return animation.shared(run, self.folder / SHARED)
 
     def _folders(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if RUN_ID.fullmatch(path.name)]
@@ -161,14 +183,30 @@ class Shelf:
         there = {path.name for path in self._folders()}
         self._kept = [one for one in self._kept if one.id in there and one.id != new.id] + [new]
         alike = [one for one in self._kept if one.brought == new.brought]
-        while len(alike) > (MAX_UPLOADS if new.brought else MAX_RUNS):
+        while self._are_too_many(alike):
             old = first_to_go(alike)
             alike.remove(old)
             with suppress(OSError):  # another attempt follows with the next run
-                whole.remove(self.folder / old.id)
+                self._remove(old.id)
                 self._kept.remove(old)
         with suppress(OSError):  # then a later program goes by the folders' times
             whole.write(self._list, json.dumps([asdict(one) for one in self._kept]))
+
+    def _are_too_many(self, alike: Sequence[Kept]) -> bool:
+        """Whether one must go: of many, or of several that were brought and are large."""
+        if not alike[-1].brought:
+            return len(alike) > MAX_RUNS
+        return len(alike) > MAX_UPLOADS or (len(alike) > 1 and sum(map(self._size, alike)) > MAX_BROUGHT)
+
+    def _size(self, kept: Kept) -> int:
+        """Bytes on the disk."""
+        return sum(path.stat().st_size for path in (self.folder / kept.id).glob("*"))
+
+    def _remove(self, run_id: str) -> None:
+        """Delete a run, and what was drawn of it: another may come under its id."""
+        whole.remove(self.folder / run_id)
+        figures.zip_of(run_id, self.folder / FIGURES).unlink(missing_ok=True)
+        shutil.rmtree(animation.folder_of(run_id, self.folder / SHARED), ignore_errors=True)
 
 
 class Owned(Protocol):

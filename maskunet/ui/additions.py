@@ -1,5 +1,6 @@
 """Which LoRA files and embeddings are put on the base model: choices, a weight each, and the words for the prompt."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from maskunet.records.added import MAX_WEIGHT, MOST, READINGS, split, weight_of,
 from maskunet.ui import additions_words as words
 from maskunet.ui.handlers import QUICK
 from maskunet.ui.html import chips
+
+MAX_NAME = 255  # characters of a file's name
+PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Additions:
         """A weight for each chosen LoRA, and the words of the chosen embeddings."""
 
         def new_loras(names: list[str] | None, before: list[str], *weights: Any) -> list[Any]:
-            names = list(names or ())[:MOST]
+            names = [name for name in names or () if len(name) <= MAX_NAME][:MOST]  # the page keeps them
             known = dict(zip(before, weights, strict=False))
             return [
                 *self._weights(names, [known.get(name, 1.0) for name in names]),
@@ -76,7 +80,12 @@ class Additions:
     def _weights(self, names: Sequence[str], values: Sequence[float]) -> list[Any]:
         said = {card.name: card.summary or card.reason for card in self.cards["loras"]}
         shown = [
-            gr.Number(label=words.WEIGHT.format(name=name), info=said.get(name, words.GONE), value=value, visible=True)
+            gr.Number(
+                label=words.WEIGHT.format(name=name),
+                info=literal(said.get(name, words.GONE)),
+                value=value,
+                visible=True,
+            )  # fmt: skip
             for name, value in zip(names, values, strict=True)
         ]
         return [*shown, *[gr.Number(value=1, visible=False)] * (MOST - len(shown))]
@@ -85,6 +94,11 @@ class Additions:
         own = {card.name: card.kind for card in self.cards["embeddings"]}
         given = [(token or own.get(name, "")) for name, token in map(split, chosen or ())]
         return chips.tokens([token for token in given if token])
+
+
+def literal(text: str) -> str:
+    """A text that Markdown shows as it is: gradio takes what stands below a field for Markdown."""
+    return PUNCTUATION.sub(r"\\\g<0>", text)
 
 
 def build(cards: Mapping[str, Sequence[Card]], tokens: gr.HTML) -> Additions:

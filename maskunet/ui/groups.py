@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from maskunet.records import Card
+from maskunet.records import MAX_PROMPT, Card
 from maskunet.ui import words
 from maskunet.ui.handlers import QUICK
 from maskunet.ui.studio import Studio
@@ -42,8 +42,10 @@ def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any], shown: g
         return gr.Dropdown(choices=list(dict.fromkeys([*found, *mine])), value=mine, visible=True)
 
     def edit(prompt: str, chips: list[str]) -> tuple[dict[str, Any], Any]:
+        if len(prompt or "") > MAX_PROMPT or any(len(chip) > MAX_PROMPT for chip in chips or ()):
+            raise ValueError(f"A prompt or a group of words may have {MAX_PROMPT:,} characters. Shorten it.")
         if chips:
-            return {"prompt": prompt, "groups": chips, "methods": takes}, gr.skip()
+            return {"prompt": prompt, "groups": chips[:MOST], "methods": takes}, gr.skip()
         return {}, gr.Dropdown(value=studio.groups(prompt or ""))  # without any there would be nothing to bind
 
     where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **QUICK}

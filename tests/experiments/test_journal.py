@@ -1,5 +1,8 @@
 """Rows that are kept as they come."""
 
+import subprocess
+import sys
+
 import pytest
 
 from maskunet.experiments import journal
@@ -24,6 +27,19 @@ def test_every_row_is_on_disk_before_the_next_one_is_made(tmp_path):
     assert journal.resume(path, about, "study") == [{"n": 1}]
     passing.close()
     assert journal.resume(path, about, "study") == [{"n": 1}]
+
+
+@pytest.mark.skipif(journal.fcntl is None, reason="files cannot be locked here")
+def test_two_programs_do_not_add_to_one_file(tmp_path):
+    path, about = tmp_path / "rows.jsonl", {"model": "a"}
+    program = f"from pathlib import Path; from maskunet.experiments import journal; journal.resume(Path({str(path)!r}), {about}, 'study')"
+    with subprocess.Popen([sys.executable, "-c", f"{program}; print('held', flush=True); input()"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # fmt: skip
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ValueError, match="Another program is adding to"):
+            journal.resume(path, about, "study")
+        other.communicate(b"\n")
+    assert journal.resume(path, about, "study") == []
 
 
 def test_a_method_may_join_a_folder_and_none_may_change(tmp_path):

@@ -383,6 +383,14 @@ def _rewritten(path, change):
     save_file(load_file(path), path, metadata={generator_file.FORMAT: json.dumps(known)})
 
 
+def _retyped(path, dtype):
+    """The file in another type of number."""
+    from safetensors.torch import load_file, save_file
+
+    known = {generator_file.FORMAT: json.dumps(generator_file.about(path))}
+    save_file({name: value.to(dtype) for name, value in load_file(path).items()}, path, metadata=known)
+
+
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
@@ -391,6 +399,8 @@ def _rewritten(path, change):
         (lambda p: p.write_bytes(b"\xff" * 64), "something else, or it was cut off"),
         (lambda p: p.write_bytes(b""), "something else, or it was cut off"),
         (lambda p: _rewritten(p, lambda k: [k]), "something else, or it was cut off"),
+        (lambda p: _retyped(p, torch.float8_e4m3fn), "numbers of the type F8_E4M3; F32, F16, BF16, F64 are read"),
+        (lambda p: _retyped(p, torch.int64), "numbers of the type I64"),
         (
             lambda p: _rewritten(p, lambda k: k | {"settings": k["settings"] | {"variant": "live"}}),
             "as “live”: it was made for another model or variant",

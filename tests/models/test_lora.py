@@ -334,7 +334,7 @@ def test_pickles_damage_and_what_is_no_number_are_refused(model, found, tmp_path
     huge = {name: value * 1e30 if value.ndim else value for name, value in tiny_lora.kohya(found).items()}
     cases = {
         "x.pt": (b"PK\x03\x04", "is a pickle"), "x.bin": (b"\x80\x02", "is a pickle"), "x.ckpt": (b"", "is a pickle"),
-        "cut.safetensors": (good[:-50], "was cut off"), "junk.safetensors": (b"\x08\0\0\0\0\0\0\0not json", "damaged"),
+        "cut.safetensors": (good[:-50], "was cut off"), "more.safetensors": (good + b"x", "belong to no weights"), "junk.safetensors": (b"\x08\0\0\0\0\0\0\0not json", "damaged"),
         "nan.safetensors": (nan, "no numbers"), "huge.safetensors": (huge, "no numbers"),
     }  # fmt: skip
     for name, (content, said) in cases.items():
@@ -363,7 +363,7 @@ def test_trigger_words_and_the_license_are_read_from_the_header(tmp_path, found)
     says = {"ss_tag_frequency": tags, "modelspec.license": "CC-BY-4.0"}
     about = lora.about(tiny_lora.write(tmp_path / "a.safetensors", tiny_lora.kohya(found), **says))
     assert about.words == ("metal cube", "shiny", "bad�[0m") and about.note.endswith("license CC-BY-4.0")
-    for damaged in ("[]", "{", '{"a": 3}', '{"a": {"b": "x"}}'):
+    for damaged in ("[]", "{", '{"a": 3}', '{"a": {"b": "x"}}', '{"a": {"b": 1e999}}'):
         file = tiny_lora.write(tmp_path / "b.safetensors", tiny_lora.kohya(found), ss_tag_frequency=damaged)
         assert lora.about(file).note == "no trigger words in its header; license unknown"
 

@@ -126,6 +126,8 @@ def test_rarer_line_ends_within_json_end_no_line(file):
         ),
         ("a.csv", "prompt\na cube, red\n", "Line 2 of “a.csv” has 2 cells, but the header 1. .*quotation marks"),
         ("a.csv", 'prompt\n"a cube\n', "quotation marks of “a.csv” do not pair"),
+        ("a.csv", "prompt\n" + "x" * 140_000, "“a.csv” has a cell of over 131,072 characters. Shorten it"),
+        ("a.tsv", "prompt\n" + "x" * 140_000, "“a.tsv” has a cell of over 131,072 characters. Shorten it"),
         ("a.csv", "prompt\n\n", "holds no prompt"),
         ("a.csv", "prompt,id\n,3\n", "Line 2 of “a.csv” has no prompt, text or caption. It has the keys prompt, id"),
         ("a.tsv", "", "has no columns"),

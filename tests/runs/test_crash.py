@@ -91,9 +91,12 @@ def test_an_old_run_that_is_killed_while_it_goes_is_there_or_gone(tmp_path, monk
 
 @pytest.mark.parametrize("what", ["zip", "figures"])
 def test_a_download_that_was_killed_is_made_anew(tmp_path, what, monkeypatch):
-    monkeypatch.setattr("maskunet.runs.figures.write", drawn)
+    monkeypatch.setattr("maskunet.studio.figures_process.write", drawn)
     run_folder.write(BEFORE, tmp_path / BEFORE.id)
-    ask = {"zip": lambda: Shelf(tmp_path).zip(BEFORE.id), "figures": lambda: Shelf(tmp_path).figures(BEFORE)}
+    ask = {
+        "zip": lambda: Shelf(tmp_path).zip(BEFORE.id),
+        "figures": lambda: Shelf(tmp_path).figures(BEFORE.id, lambda: BEFORE),
+    }
     undisturbed = contents(ask[what]())
     ask[what]().unlink()
     for touch in every_touch(ask[what]):

@@ -4,8 +4,10 @@ import errno
 import io
 import json
 import struct
+import threading
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 from maskunet.records.course import Course
 from maskunet.records.disk import untrusted
 from maskunet.runs import run_folder
+from maskunet.studio import figures_process
 from maskunet.studio.shelf import Shelf
 from maskunet.ui import remembered
 from maskunet.ui.html import pictures
@@ -162,6 +165,30 @@ def claimed_array(files):
     files[run_folder.MAPS] = packed.getvalue()
 
 
+def empty_texts(files):
+    """A list of a hundred million sites that takes no byte."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U0", "fortran_order": False, "shape": (10**8,)})
+    replaced(files, run_folder.SITES, "sites.npy", header.getvalue())
+
+
+def many_sites(files):
+    file = io.BytesIO()
+    np.save(file, np.zeros(10**6, "U1"))
+    replaced(files, run_folder.SITES, "sites.npy", file.getvalue())
+
+
+def replaced(files, name, entry, data):
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(files[name])) as good,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for each in good.namelist():
+            archive.writestr(each, data if each == entry else good.read(each))
+    files[name] = packed.getvalue()
+
+
 KEPT_NO_MORE = [
     with_record("no_total", rewards={"image_reward": 1.0}),
     with_record("no_total_of_the_base", base_rewards={"image_reward": 1.0}),
@@ -179,6 +206,8 @@ KEPT_NO_MORE = [
     with_table("a_fraction_for_a_step", b"0,1,", b"0.5,1,"),
     with_table("an_open_quote", b"0,0,", b'"0,0,'),
     with_table("no_step", b"step,", b"stop,"),
+    with_table("a_formula_for_a_heading", b"loss", b'=HYPERLINK(A1)'),
+    with_record("markup_for_a_reward", rewards={"total": 1.0, TAG: 2.0}),
     with_arrays("text_for_timesteps", run_folder.MAPS, timesteps=lambda a: a.astype(str)),
     with_arrays("rank_of_timesteps", run_folder.MAPS, timesteps=lambda a: a[None]),
     with_arrays("no_steps_in_a_row", run_folder.MAPS, columns=lambda a: a * 0),
@@ -192,7 +221,7 @@ KEPT_NO_MORE = [
     with_arrays("infinite_std", run_folder.SITES, std=lambda a: a + np.inf),
     with_arrays("rank_of_histogram", run_folder.SITES, histogram=lambda a: a[0]),
     with_arrays("more_shared_than_removed", run_folder.SITES, shared_first=lambda a: a + 1),
-    long_table, another_size, claimed_array,
+    long_table, another_size, claimed_array, empty_texts, many_sites,
 ]  # fmt: skip
 
 
@@ -242,13 +271,68 @@ def test_a_good_run_is_taken_with_its_files_only_and_makes_room(run, files, tmp_
     assert not list(tmp_path.rglob("evil.py"))
 
 
+def test_a_run_of_an_id_that_is_taken_gets_its_own_and_the_same_run_does_not(run, files, tmp_path):
+    shelf = Shelf(tmp_path / "runs")
+    mine = zipped(files, tmp_path / "mine.zip")
+    assert shelf.take(mine) == shelf.take(mine) == run.id
+    forged = zipped(files | {run_folder.RECORD: changed(files, note="forged")}, tmp_path / "forged.zip")
+    other = shelf.take(forged)
+    assert other != run.id and shelf.read(other).id == other
+    assert [shelf.read(each).note for each in (run.id, other)] == [run.note, "forged"]
+
+
+def test_what_was_drawn_of_a_run_goes_with_it(run, files, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_UPLOADS", 1)
+    monkeypatch.setattr("maskunet.studio.figures_process.write", lambda run, out: [out.mkdir()] and ["Curve"])
+    shelf = Shelf(tmp_path / "runs")
+    shelf.take(zipped(files, tmp_path / "a.zip"))
+    drawn = [shelf.figures(run.id, lambda: run), *shelf.share(run)]
+    shelf.take(zipped(files | {run_folder.RECORD: changed(files, id="f" * 12)}, tmp_path / "b.zip"))
+    assert len(drawn) > 1 and not any(path.exists() for path in drawn)
+
+
+def test_runs_that_were_brought_have_so_many_bytes_together(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_BROUGHT", int(2.5 * sum(map(len, files.values()))))
+    shelf, ids = Shelf(tmp_path / "runs"), [letter * 12 for letter in "abc"]
+    for run_id in ids:
+        shelf.take(zipped(files | {run_folder.RECORD: changed(files, id=run_id)}, tmp_path / "a.zip"))
+    assert {path.name for path in shelf.folder.iterdir()} == {*ids[1:]}
+
+
+def test_figures_are_drawn_beside_the_shelf_and_few_wait_for_them(run, tmp_path, monkeypatch):
+    going, over = threading.Event(), threading.Event()
+
+    def slow(run, out):
+        going.set()
+        assert over.wait(60)
+        out.mkdir()
+        yield "Curve"
+
+    monkeypatch.setattr("maskunet.studio.figures_process.write", slow)
+    monkeypatch.setattr("maskunet.studio.shelf.MAX_WAITING", 1)
+    shelf = Shelf(tmp_path)
+    shelf.keep(run)
+    with ThreadPoolExecutor(1) as beside:
+        drawing = beside.submit(shelf.figures, run.id, lambda: run)
+        assert going.wait(60) and shelf.read(run.id).id == run.id
+        with pytest.raises(ValueError, match="Figures of others are being drawn"):
+            shelf.figures("f" * 12, lambda: pytest.fail("it was read"))
+        over.set()
+        assert drawing.result(60).is_file() and shelf.figures(run.id, lambda: pytest.fail("it was read"))
+
+
+def test_a_drawing_that_takes_too_long_is_ended_in_a_sentence(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures_process, "LIMIT", -1.0)
+    with pytest.raises(ValueError, match="Drawing took longer than"):
+        Shelf(tmp_path).figures(run.id, lambda: run)
+
+
 def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):
-    """Prompt, device, note and the names of rewards come from the file; names of layers are checked."""
+    """Prompt, device and note come from the file; names of layers and rewards are checked."""
     request = json.loads(files[run_folder.RECORD])["request"] | {"prompt": TAG, "negative_prompt": TAG}
-    rewards = {"total": 1.0, TAG: 2.0}
     texts = dict.fromkeys(("device", "dtype", "created", "note"), TAG)
     texts |= dict.fromkeys(("verdict", "base_verdict"), {"right": True, "saw": TAG, "spoiled": TAG})
-    files[run_folder.RECORD] = changed(files, request=request, rewards=rewards, base_rewards=rewards, **texts)
+    files[run_folder.RECORD] = changed(files, request=request, **texts)
     shelf = Shelf(tmp_path / "runs")
     found = shelf.read(shelf.take(zipped(files, tmp_path / "a.zip")))
     assert found.device == TAG
@@ -293,7 +377,7 @@ def test_a_disk_that_may_only_be_read_is_said_without_a_path(run, files, tmp_pat
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path))
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    for work in (lambda: shelf.take(path), lambda: shelf.keep(run), lambda: shelf.figures(run)):
+    for work in (lambda: shelf.take(path), lambda: shelf.keep(run), lambda: shelf.figures(run.id, lambda: run)):
         with pytest.raises(ValueError, match="may only be read") as error:
             work()
         assert str(tmp_path) not in str(error.value)

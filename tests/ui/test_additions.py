@@ -41,11 +41,16 @@ def test_the_form_makes_the_request_and_the_request_the_form(form):
     loras, *weights, masks, embeddings, tokens, before = form.fill(links.fields(request))
     assert loras.value == before == ["metal", "style v1.5"] and embeddings.value == ["cat"] and masks.value == "base"
     assert [(each.value, each.visible) for each in weights] == [(0.5, True), (1.0, True), (1, False), (1, False)]
-    assert [each.info for each in weights[:2]] == [CARDS["loras"][0].summary, "This file is not here."]
+    said = [CARDS["loras"][0].summary, "This file is not here."]
+    assert [each.info for each in weights[:2]] == [*map(additions.literal, said)]
     assert 'data-word="&lt;cat&gt;"' in tokens
     empty = form.fill(links.fields(asked(embeddings=())))
     assert empty[0].value == [] and not empty[1].visible and empty[-2] == ""  # what stood there before is gone
     assert all("__type__" in each for each in form.fill({"prompt": "a"}))  # nothing is said of them: as they are
+
+
+def test_what_a_file_says_is_no_markdown():
+    assert additions.literal("__é__ [a](https://b.c) <i>") == r"\_\_é\_\_ \[a\]\(https\:\/\/b\.c\) \<i\>"
 
 
 def test_a_link_carries_them_and_one_without_says_nothing_of_them():

@@ -226,6 +226,25 @@ def test_a_flood_of_sessions_ends_no_stream_that_is_read(library, tmp_path, monk
         assert last["success"], last
 
 
+def test_sessions_without_a_tab_are_forgotten_first():
+    ours = listeners.Listeners()
+    states = listeners.States(ours, {"open": 1, "closed": 2})
+    with ours.listening(listeners._tab("open")), ours.listening(listeners._tab("new")):
+        states["new"] = 3
+        assert states.popitem(last=False) == ("closed", 2)
+        states["newest"] = 4  # its tab is not open yet, and it is about to be read
+        assert states.popitem(last=False) == ("open", 1)
+    assert [*states] == ["new", "newest"]
+
+
+def test_a_tab_is_open_as_long_as_its_heartbeat(client, monkeypatch):
+    opened, listening, session = [], Listeners.listening, secrets.token_hex(8)
+    monkeypatch.setattr(Listeners, "listening", lambda self, key: [opened.append(key)] and listening(self, key))
+    with client.stream("GET", f"/gradio_api/heartbeat/{session}") as heartbeat:
+        assert next(heartbeat.iter_lines()) == "data: ALIVE"
+    assert opened == [listeners._tab(session)]
+
+
 def test_opened_runs_are_drawn_one_at_a_time(client, studio, monkeypatch):
     _, output = call(client, "compare", *COMPARE, "random_mask", "")
     run, strip, now, most = output["data"][2]["run_id"], explore.strip, [], []

@@ -141,7 +141,7 @@ def _chosen_from(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float | No
     """The settings that were tried, and what they were chosen by, see `best`."""
     return [
         {"rate": rate, "guidance": guidance, "correct": sum(verdicts), "pictures": len(verdicts)}
-        for (rate, guidance), verdicts in tried(rows).items()
+        for (rate, guidance), verdicts in sorted(tried(rows).items())
     ]
 
 

@@ -22,6 +22,7 @@ MAX_TABLE = 2**23  # bytes of a table
 MAX_ROWS = 2**14  # 100 steps of 100 updates need 10,100
 MAX_COLUMNS = 64
 MAX_NUMBER = 1e15  # of any number in a table
+NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)  # of a column, as plots and tables have it for a heading
 _LARGE = b"PK\x06\x07"  # what stands before the last one, 20 bytes, where another record counts instead
 _END = b"PK\x05\x06"  # a zip's last record, 22 bytes without a comment
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may take gigabytes to unpack a byte
@@ -98,7 +99,8 @@ def _array(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         if read is None:
             raise ValueError(f"{entry.filename:.40} is of another version.")
         shape, _, dtype = read(file)
-    if dtype.kind not in _NUMBERS or math.prod(shape) * dtype.itemsize > entry.file_size:
+    size = dtype.itemsize  # 0 of empty texts, of which any number would fit
+    if dtype.kind not in _NUMBERS or not size or math.prod(shape) * size > entry.file_size:
         raise ValueError(f"{entry.filename:.40} is no array of numbers, or cut off.")
     with opened.open(entry) as file:
         return form.read_array(file, allow_pickle=False)
@@ -146,6 +148,8 @@ def rows(path: Path) -> tuple[dict[str, Any], ...]:
         names = table.fieldnames or ()
         if len(names) > MAX_COLUMNS or len(set(names)) < len(names):
             raise ValueError("The table has too many columns, or two of one name.")
+        if not all(NAME.fullmatch(name) for name in names):
+            raise ValueError("A column of the table has an unusual name.")
         for row in table:
             if None in row or len(found) == MAX_ROWS:
                 raise ValueError("The table has too many rows, or a row of too many cells.")

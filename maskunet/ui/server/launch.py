@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from maskunet.records import Run
 from maskunet.ui import look, page, words
 from maskunet.ui.server.door import Door
-from maskunet.ui.server.listeners import Answers, Streams, answer_when_left
+from maskunet.ui.server.listeners import Answers, States, Streams, answer_when_left
 from maskunet.ui.studio import Studio
 
 # Calls at once: many more than what jobs can have of followers, since nobody waits in gradio's own queue.
@@ -77,6 +77,8 @@ def launch(
         },  # it would list routes before a login
         **options,
     )
+    states = demo.app.state_holder
+    states.session_data = States(demo.listeners, states.session_data)
     if demo.mcp_server_obj is not None:  # which takes several outputs for one, and tells where a picture lies here
         demo.mcp_server_obj._execute_tool_without_progress = _outputs
     return demo

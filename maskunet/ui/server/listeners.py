@@ -21,6 +21,7 @@ SESSIONS = 2000  # whose answers are kept for their streams
 # Gradio's streams of answers: of a session, and of a single call.
 _STREAM = re.compile(r"/queue/data/?$|/call/(?:v2/)?[^/]+/(?P<call>[^/]+)/?$")
 _SESSION = re.compile(rb"(?:^|&)session_hash=([^&]*)")
+_TAB = re.compile(r"/heartbeat/([^/]+)/?$")  # open as long as a session's tab
 _OVER = b'data: {"msg":"close_stream"'  # its last words
 
 
@@ -156,6 +157,23 @@ class Answers(OrderedDict[str, Any]):
         return any(map(self._listeners.listens, (session, *self._calls.get(session, ()))))
 
 
+class States(OrderedDict[str, Any]):
+    """What the page keeps of each session, in place of gradio's own, which forgets those that were quiet longest.
+
+    Then a flood of new ones would undo what others did in tabs that are open. Here those without a tab go first.
+    """
+
+    def __init__(self, listeners: Listeners, kept: Mapping[str, Any]):
+        super().__init__(kept)
+        self._listeners = listeners
+
+    def popitem(self, last: bool = True) -> tuple[str, Any]:
+        """Let go of a session, but never of the newest, which is about to be read."""
+        older = list(self)[:-1]
+        session = next((each for each in older if not self._listeners.listens(_tab(each))), older[0])
+        return session, self.pop(session)
+
+
 def answer_when_left(queue: Any, listeners: Listeners) -> None:
     """Let gradio's queue tell a page that its call was taken only when the page has left a stream that is over.
 
@@ -211,9 +229,17 @@ def _counted(counts: Counter[str], key: str) -> Iterator[None]:
             del counts[key]
 
 
+def _tab(session: str) -> str:
+    return f"tab {session}"
+
+
 def _key(scope: MutableMapping[str, Any]) -> str:
-    """Of what session or call a request is the stream; empty for other requests."""
-    found = _STREAM.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+    """Of what session, call or tab a request is the stream; empty for other requests."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return ""
+    if tab := _TAB.search(scope["path"]):
+        return _tab(tab[1])
+    found = _STREAM.search(scope["path"])
     if found is None:
         return ""
     session = _SESSION.search(scope["query_string"])

@@ -1,12 +1,13 @@
 """What is posted, read before gradio reads it: of one type each, and files named by where they lie here."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 Message = MutableMapping[str, Any]
-LIMIT = 4 * 2**20  # bytes of a posted JSON; files are uploaded, which has a limit of its own
+LIMIT = 2**20  # bytes of a posted JSON, of which the page needs a quarter; files are uploaded, see UPLOAD
 UPLOAD = 65 * 2**20  # bytes of an upload's request, whatever number of files it holds; a file may have 64 MB
 LARGE = f"A request may have {LIMIT >> 20} MB; files are uploaded."
 MANY = f"An upload must say its length, at most {UPLOAD >> 20} MB at once."
@@ -45,7 +46,7 @@ async def checked(receive: Callable, route: str, content_type: str, length: str)
             raise Refused(413, MANY)
         return receive
     body = await _whole(receive)
-    return _given(body if kind in (FORM, FILES) else _plain(body), receive)
+    return _given(body if kind in (FORM, FILES) else await asyncio.to_thread(_plain, body), receive)
 
 
 async def _whole(receive: Callable) -> bytes:

@@ -1,7 +1,7 @@
 """The Explore tab: which weights a finished run removed, where, when, and what that did."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from maskunet.ui.page import Page
 
 HERE = Path(__file__).parent
+MAX_NAME = 255  # characters of the name of a site
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Explore(Part):
 
         @shows_a_run
         def select(run_id: str | None, other: str | None, event: gr.EventData) -> tuple[Any, ...]:
-            chosen, run = {name: picked(event).get(name) for name in ("step", "site")}, page.find(run_id)
+            chosen, run = clicked(picked(event)), page.find(run_id)
             return (
                 *linked(run, pinned(page, run_id, other), chosen),
                 chosen,
@@ -106,9 +107,8 @@ class Explore(Part):
     def _wire_buttons(self, page: "Page") -> None:
         """What is taken from the run: its figures as files, and the chosen site to Intervene."""
 
-        @shows_a_run
-        def figures(run_id: str) -> gr.DownloadButton:
-            file = page.studio.shelf.figures(page.found(run_id))
+        def figures(run_id: str) -> gr.DownloadButton:  # it takes minutes, and others' pages do not wait for it
+            file = page.studio.shelf.figures(run_id, lambda: page.found(run_id))
             return gr.DownloadButton(value=str(file), visible=True)
 
         @shows_a_run
@@ -197,6 +197,13 @@ def told(place: dict[str, str]) -> dict[str, Any]:
     """The selection that a link tells, see `links.PLACE`; `existing` ignores what this run does not have."""
     step, site = place.get("step", ""), place.get("site")
     return ({"step": int(step) - 1} if step.isdecimal() else {}) | ({"site": site} if site else {})
+
+
+def clicked(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Step and site that were clicked, as long as a site's name can be: the page keeps them."""
+    step, site = chosen.get("step"), chosen.get("site")
+    fits = isinstance(site, str) and len(site) <= MAX_NAME
+    return {"step": step if type(step) is int else None, "site": site if fits else ""}
 
 
 def existing(run: Run, chosen: dict) -> tuple[int, str | None]:

@@ -118,7 +118,7 @@ def _alphas(text: str, file: str) -> dict[str, float]:
                 found[part] = float(alpha)
             patterns = config.get(f"{part}.alpha_pattern") or {}
             found |= {f"{part}.{layer.removeprefix('text_model.')}": float(alpha) for layer, alpha in patterns.items()}
-    except (TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{file} has {METADATA} that cannot be read: it is damaged. Download it again.") from error
     for flag, what in FLAGS.items():
         if any(value and name.endswith(flag) for name, value in config.items()):
@@ -129,7 +129,7 @@ def _alphas(text: str, file: str) -> dict[str, float]:
 def _words(says: Mapping[str, str]) -> tuple[str, ...]:
     """Trigger words of a header: what its maker says, then the tags that most of its training pictures had."""
     counts: dict[str, int] = {}
-    with suppress(ValueError, TypeError, AttributeError, RecursionError):
+    with suppress(ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         tags = says.get("ss_tag_frequency", "")
         for folder in json.loads(tags if len(tags) <= MAX_TAGS else "{}").values():
             for tag, count in folder.items():

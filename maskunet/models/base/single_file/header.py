@@ -81,7 +81,7 @@ def _checked(file: str, found: Any, room: int) -> Header:
     metadata = found.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise damaged
-    types, shapes, ends = {}, {}, [0]
+    types, shapes, spans = {}, {}, []
     for name, about in found.items():
         try:
             kind, shape, (begin, end) = about["dtype"], tuple(about["shape"]), about["data_offsets"]
@@ -92,9 +92,13 @@ def _checked(file: str, found: Any, room: int) -> Header:
         if not whole or begin > end or (kind in SIZES and prod(shape) * SIZES[kind] != end - begin):
             raise damaged
         types[name], shapes[name] = kind, shape
-        ends.append(end)
-    if max(ends) > room:
+        spans.append((begin, end))
+    listed = max((end for _, end in spans), default=0)
+    if listed > room:
         raise ValueError(
-            f"{file} was cut off: its header lists {max(ends):,} bytes of weights and {room:,} follow. {AGAIN}"
+            f"{file} was cut off: its header lists {listed:,} bytes of weights and {room:,} follow. {AGAIN}"
         )
+    ends = [0, *(end for _, end in sorted(spans))]  # the format has no byte twice, and none that is no tensor's
+    if ends[-1] < room or any(begin != end for (begin, _), end in zip(sorted(spans), ends, strict=False)):
+        raise ValueError(f"{file} has bytes that belong to no weights, or to several: it is damaged. {AGAIN}")
     return Header(file=file, types=types, shapes=shapes, metadata=metadata)
