@@ -1,8 +1,8 @@
 """Which LoRA files and embeddings are put on the base model: choices, a weight each, and the words for the prompt."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -14,7 +14,6 @@ from maskunet.ui.handlers import QUICK
 from maskunet.ui.html import chips
 
 MAX_NAME = 255  # characters of a file's name
-PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +21,13 @@ class Additions:
     """The components; `tokens` shows the words of the chosen embeddings below the prompt.
 
     Attributes:
-        before: the LoRA files that the weights are of, in their order. cards: of the files, by kind.
+        about: what the files say. before: the LoRA files that the weights are of, in their order. cards: of the files, by kind.
     """
 
     tokens: gr.HTML
     loras: gr.Dropdown
     weights: tuple[gr.Number, ...]
+    about: gr.HTML
     lora_masks: gr.Radio
     embeddings: gr.Dropdown
     before: gr.State
@@ -39,7 +39,7 @@ class Additions:
 
     def filled(self) -> list[Any]:
         """The components that `fill` has values for."""
-        return [*self.inputs(), self.tokens, self.before]
+        return [*self.inputs(), self.tokens, self.about, self.before]
 
     def fill(self, asked: Mapping[str, Any]) -> list[Any]:
         """As it was when this was asked for; what is not said of stays as it is.
@@ -58,6 +58,7 @@ class Additions:
             gr.Radio(value=asked.get("lora_masks", READINGS[0]), visible=bool(names)),
             gr.Dropdown(value=chosen, allow_custom_value=True, visible=bool(chosen or self.cards["embeddings"])),
             self._tokens(chosen),
+            self._about(names),
             names,
         ]
 
@@ -70,35 +71,32 @@ class Additions:
             return [
                 *self._weights(names, [known.get(name, 1.0) for name in names]),
                 gr.Radio(visible=bool(names)),
+                self._about(names),
                 names,
             ]
 
         inputs = [self.loras, self.before, *self.weights]
-        self.loras.input(new_loras, inputs, [*self.weights, self.lora_masks, self.before], **QUICK)
+        self.loras.input(new_loras, inputs, [*self.weights, self.lora_masks, self.about, self.before], **QUICK)
         self.embeddings.input(self._tokens, self.embeddings, self.tokens, **QUICK)
 
     def _weights(self, names: Sequence[str], values: Sequence[float]) -> list[Any]:
-        said = {card.name: card.summary or card.reason for card in self.cards["loras"]}
         shown = [
-            gr.Number(
-                label=words.WEIGHT.format(name=name),
-                info=literal(said.get(name, words.GONE)),
-                value=value,
-                visible=True,
-            )  # fmt: skip
+            gr.Number(label=words.WEIGHT.format(name=name), value=value, visible=True)
             for name, value in zip(names, values, strict=True)
         ]
         return [*shown, *[gr.Number(value=1, visible=False)] * (MOST - len(shown))]
+
+    def _about(self, names: Sequence[str]) -> str:
+        """What the headers of the files say; gradio would take it for Markdown below a field."""
+        said = {card.name: card.summary or card.reason for card in self.cards["loras"]}
+        return "".join(
+            f'<p class="hint"><b>{escape(name)}</b>: {escape(said.get(name, words.GONE))}</p>' for name in names
+        )
 
     def _tokens(self, chosen: Sequence[str] | None) -> str:
         own = {card.name: card.kind for card in self.cards["embeddings"]}
         given = [(token or own.get(name, "")) for name, token in map(split, chosen or ())]
         return chips.tokens([token for token in given if token])
-
-
-def literal(text: str) -> str:
-    """A text that Markdown shows as it is: gradio takes what stands below a field for Markdown."""
-    return PUNCTUATION.sub(r"\\\g<0>", text)
 
 
 def build(cards: Mapping[str, Sequence[Card]], tokens: gr.HTML) -> Additions:
@@ -112,9 +110,10 @@ def build(cards: Mapping[str, Sequence[Card]], tokens: gr.HTML) -> Additions:
         gr.Number(label=words.WEIGHT, value=1, minimum=-MAX_WEIGHT, maximum=MAX_WEIGHT, step=0.1, visible=False)
         for _ in range(MOST)
     )
+    about = gr.HTML("", elem_id="lora-notes")
     masks = gr.Radio(label=words.MASKS, choices=[*words.READINGS], value=READINGS[0], visible=False)
     embeddings = _files(cards, "embeddings", words.EMBEDDINGS, words.EMBEDDINGS_INFO)
-    return Additions(tokens, loras, weights, masks, embeddings, gr.State([]), cards)
+    return Additions(tokens, loras, weights, about, masks, embeddings, gr.State([]), cards)
 
 
 def _files(cards: Mapping[str, Sequence[Card]], kind: str, label: str, info: str) -> gr.Dropdown:

@@ -38,19 +38,25 @@ def test_the_form_makes_the_request_and_the_request_the_form(form):
     request = asked("metal", "style v1.5")
     assert request.loras == ("metal:0.5", "style v1.5:1") and request.embeddings == ("cat",)
     assert request.added == Added((("metal", 0.5), ("style v1.5", 1.0)), (("cat", ""),), "base")
-    loras, *weights, masks, embeddings, tokens, before = form.fill(links.fields(request))
+    loras, *weights, masks, embeddings, tokens, about, before = form.fill(links.fields(request))
     assert loras.value == before == ["metal", "style v1.5"] and embeddings.value == ["cat"] and masks.value == "base"
     assert [(each.value, each.visible) for each in weights] == [(0.5, True), (1.0, True), (1, False), (1, False)]
-    said = [CARDS["loras"][0].summary, "This file is not here."]
-    assert [each.info for each in weights[:2]] == [*map(additions.literal, said)]
+    assert (
+        f"<b>metal</b>: {CARDS['loras'][0].summary}<" in about and "<b>style v1.5</b>: This file is not here.<" in about
+    )
     assert 'data-word="&lt;cat&gt;"' in tokens
     empty = form.fill(links.fields(asked(embeddings=())))
-    assert empty[0].value == [] and not empty[1].visible and empty[-2] == ""  # what stood there before is gone
+    assert (
+        empty[0].value == [] and not empty[1].visible and empty[-3] == empty[-2] == ""
+    )  # what stood there before is gone
     assert all("__type__" in each for each in form.fill({"prompt": "a"}))  # nothing is said of them: as they are
 
 
-def test_what_a_file_says_is_no_markdown():
-    assert additions.literal("__é__ [a](https://b.c) <i>") == r"\_\_é\_\_ \[a\]\(https\:\/\/b\.c\) \<i\>"
+def test_what_a_file_says_is_neither_markdown_nor_html():
+    cards = {**CARDS, "loras": [Card(name="<i>", title="x", summary="__word__ [a](https://b.c) <b>")]}
+    with gr.Blocks():
+        shown = additions.build(cards, gr.HTML())._about(["<i>"])
+    assert shown == '<p class="hint"><b>&lt;i&gt;</b>: __word__ [a](https://b.c) &lt;b&gt;</p>'
 
 
 def test_a_link_carries_them_and_one_without_says_nothing_of_them():
