@@ -105,8 +105,10 @@ class Removal:
 
     Args:
         logits: tensors with gradients; those of weights that stay are not changed.
-        share: of all their weights, removed by each step, in (0, 1]; fewer where fewer promise anything.
+        share: of all their weights, removed by each step, in (0, 1]; fewer where fewer of those left promise anything.
     """
+
+    OUT = -1.0  # the logit of a weight that is removed; it stays out under any threshold from 0.27 on
 
     def __init__(self, logits: Iterable[Tensor], share: float):
         self._logits, self._share = list(logits), share
@@ -118,11 +120,14 @@ class Removal:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Set the logits of the chosen weights to -1, which keeps them out under any threshold from 0.27 on."""
-        gains = torch.cat([value.grad.flatten() for value in self._logits])
-        cut = gains.topk(max(1, round(self._share * len(gains)))).values[-1]
-        for value in self._logits:
-            value.masked_fill_((value.grad >= cut) & (value.grad > 0), -1.0)
+        """Set the logits of the chosen weights to `OUT`; nothing waits for the device."""
+        gone = torch.cat([(value <= self.OUT).flatten() for value in self._logits])
+        gains = torch.cat([value.grad.flatten() for value in self._logits]).masked_fill_(gone, -math.inf)
+        # By their places: gradients in half precision are often equal, and a limit would take them all.
+        most = gains.topk(max(1, round(self._share * len(gains))))
+        chosen = torch.zeros_like(gone).scatter_(0, most.indices, most.values > 0)
+        for value, part in zip(self._logits, chosen.split([v.numel() for v in self._logits]), strict=True):
+            value.masked_fill_(part.view_as(value), self.OUT)
 
 
 def keep_probability(logits: Tensor, kind: str) -> Tensor:

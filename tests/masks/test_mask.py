@@ -109,6 +109,25 @@ def test_a_removal_takes_nothing_that_promises_nothing(gradients, left):
     assert int(mask.straight_through(logits.detach()).sum()) == left
 
 
+def test_a_second_removal_takes_as_many_of_those_that_are_left():
+    gradient = torch.randn(1000, generator=torch.Generator().manual_seed(2))
+    logits = torch.ones(1000, requires_grad=True)
+    removal = mask.Removal([logits], 0.1)
+    for _ in range(2):
+        logits.grad = gradient.clone()
+        removal.step()
+    gone = mask.straight_through(logits.detach()) == 0
+    assert torch.equal(gone, gradient >= gradient.sort().values[-200])
+
+
+def test_a_removal_takes_no_more_where_gradients_are_equal():
+    logits = [torch.ones(shape, requires_grad=True) for shape in ((4, 5), (30,))]
+    for value in logits:
+        value.grad = torch.ones(value.shape)
+    mask.Removal(logits, 0.1).step()
+    assert sum(int((value < 0).sum()) for value in logits) == 5
+
+
 def test_an_unknown_noise_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match="“pink”.*one_sided, logistic, none"):
         mask.noise_like(torch.zeros(2), "pink", torch.Generator())
