@@ -83,6 +83,18 @@ def test_a_step_costs_the_same_after_stops_sheets_and_other_programs(tmp_path):
     assert paces == pytest.approx([0.5, 0.5, 0.5, 0.0])
 
 
+@pytest.mark.parametrize(
+    ("pace", "steps", "log"), [(3.0, 3, "masks-free-seconds"), (2.0, 2, ""), (6.0, 6, "masks-free")]
+)
+def test_equal_seconds_are_as_many_steps_as_take_them(tiny_sd15, tmp_path, monkeypatch, pace, steps, log):
+    alone(monkeypatch, FIRST, "masks-free")  # which keeps what it is after steps 2 and 4
+    monkeypatch.setattr(make, "_pace", lambda plan, name, out: pace if name == FIRST else 4.0)
+    made = {(row["row"], row["budget"]): row["steps"] for row in make.make(tiny_sd15, PLAN, tmp_path, [], str)}
+    assert made == {(FIRST, STEPS): 4, ("masks-free", STEPS): 4, ("masks-free", SECONDS): steps}
+    last = {path.parent.name: checkpoint.last_logged(path.parent) for path in tmp_path.glob("trainings/*/log.csv")}
+    assert last == {FIRST: 4, "masks-free": 4, **({log: steps} if log else {})}
+
+
 def test_the_sheet_of_a_row_is_of_its_first_pictures_after_a_stop_too(tiny_sd15, tmp_path, monkeypatch):
     alone(monkeypatch, "nothing", count=4)
     monkeypatch.setattr(make, "fitting", lambda model: 2)

@@ -123,8 +123,14 @@ def _trained(
     settings = _settings(plan, row)
     steps = settings.steps
     if budget == SECONDS:
-        fair = round(_length(plan, FIRST) * _pace(plan, FIRST, out) / _pace(plan, row.name, out))
-        steps = steps if abs(fair - steps) <= NEAR * steps else max(fair, settings.every)
+        fair = max(1, round(_length(plan, FIRST) * _pace(plan, FIRST, out) / _pace(plan, row.name, out)))
+        kept = (step for step, _ in checkpoint.parts(folder) if step <= steps)
+        near = min(kept, key=lambda step: abs(step - fair))
+        if abs(near - fair) <= NEAR * fair:
+            fair = near
+        elif fair < steps:  # no checkpoint was kept there
+            folder = folder.with_name(f"{row.name}-{SECONDS}")
+        steps = fair
     if _reached(folder) < steps:
         _train(model, row, replace(settings, steps=steps), folder, _photos(plan.subject, out), tell, should_stop)
     step, part = max((each for each in checkpoint.parts(folder) if each[0] <= steps), default=(0, None))
