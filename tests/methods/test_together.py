@@ -1,13 +1,14 @@
 """Pictures made together: the ones made alone, up to rounding; what cannot share a call does not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from maskunet.methods import SPECS
-from maskunet.methods.base import batches
+from maskunet.methods.base import batches, report
 from maskunet.methods.base.batches import fitting, together
 from maskunet.records import Request
 from tests.methods.test_methods import Redness
@@ -52,6 +53,20 @@ def test_each_picture_is_told_its_own_masks(tiny_sd15):
         alone = [e.masks for e in spec.run(tiny_sd15, Redness(), request, spec.settings()) if e.masks]
         for mine, theirs in zip(seen[number], alone, strict=True):
             assert all(np.array_equal(mine[name], theirs[name]) for name in theirs)
+
+
+def test_what_they_tell_of_their_time_adds_up_to_all_of_it(tiny_sd15, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(report, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    class Slow(Redness):
+        def __call__(self, images, prompts):
+            clock.now += 2.0
+            return super().__call__(images, prompts)
+
+    spec = SPECS["plain"]
+    found = finals(together(spec, tiny_sd15, Slow(), requests(), spec.settings()))
+    assert [event.seconds for event in found.values()] == [2.0, 2.0, 2.0]
 
 
 def test_they_share_their_calls_of_the_unet(tiny_sd15):

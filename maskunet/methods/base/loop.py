@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -79,8 +80,12 @@ class Sampling:
         noise = torch.cat([self.model.noise(request.seed) for request in self.requests])
         order = self.settings.second_order
         x0 = yield from denoise(self.model.schedule, self.pairs, noise, look, second_order=order)
-        for number, (request, report) in enumerate(zip(self.requests, self.reports, strict=True)):
-            yield number, finish(self.model, rewards, request, report, x0[number : number + 1])
+        ends = [
+            finish(self.model, rewards, request, report, clean)
+            for request, report, clean in zip(self.requests, self.reports, x0.split(1), strict=True)
+        ]
+        for number, end in enumerate(ends):
+            yield number, replace(end, seconds=ends[-1].seconds)  # what they took together
 
 
 class Sampled:
