@@ -94,7 +94,8 @@ def _features(folder: Path, network: "FeatureExtractor") -> "FeatureSet":
 
 
 def _line(score: "Score") -> str:
-    number = "not measured" if score.value is None else f"{score.value:.3f} (95 % {score.low:.3f} to {score.high:.3f})"
+    number = "not measured" if score.value is None else f"{score.value:.3f}"
+    number += f" (95 % {score.low:.3f} to {score.high:.3f})" if score.low is not None else ""
     against = f" against {score.n_reference}" if score.n_reference else ""
     return f"{score.title}: {number}, n = {score.n}{against}. {score.note}"
 

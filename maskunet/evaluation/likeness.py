@@ -5,8 +5,9 @@ diversity stands beside them. Different networks give different numbers: DINO, D
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from maskunet.encoders.pixels import from_uint8
 from maskunet.encoders.pretrained import GET_AGAIN, from_folder
 from maskunet.evaluation.extractors import fingerprint
-from maskunet.evaluation.intervals import bootstrap
+from maskunet.evaluation.intervals import bootstrap, clustered, student
 from maskunet.evaluation.metrics.base import Score
 from maskunet.records.feature_set import FeatureSet
 
@@ -80,18 +81,23 @@ def likeness(made: FeatureSet, real: FeatureSet, name: str, network: str) -> Sco
 
 
 def ceiling(real: FeatureSet, name: str, network: str) -> Score:
-    """The mean cosine among the real pictures: what is above it copies them."""
+    """The mean cosine among the real pictures, with the interval over them: what is above it copies them."""
     cosines = _others(real.features)
-    return _mean(f"{name}, real pictures", cosines, len(real.files), network)
+    return _mean(f"{name}, real pictures", cosines, len(real.files), network, _of_pairs)
 
 
 def diversity(made: FeatureSet, network: str) -> Score:
-    """The mean of 1 less the cosine among generated pictures of one prompt; every picture against the others of it."""
-    apart = []
+    """The mean of 1 less the cosine among generated pictures of one prompt; every picture against the others of it.
+
+    The interval is over prompts, where all are of one over its pictures.
+    """
+    apart, of = [], []
     for caption in filter(None, dict.fromkeys(made.captions)):  # without one it is of no prompt that is known
         same = made.features[[i for i, each in enumerate(made.captions) if each == caption]]
         apart += list(1 - _others(same))
-    return _mean("Diversity", apart, 0, network)
+        of += [caption] * (len(apart) - len(of))
+    several = len(set(of)) > 1
+    return _mean("Diversity", apart, 0, network, partial(clustered, of=of) if several else _of_pairs)
 
 
 def drift(before: FeatureSet, after: FeatureSet, network: str) -> Score:
@@ -119,9 +125,24 @@ def _directions(rows: np.ndarray) -> np.ndarray:
     return F.normalize(torch.from_numpy(rows).double(), dim=1).numpy()
 
 
-def _mean(title: str, values: Sequence[float], reference: int, network: str) -> Score:
+def _of_pairs(means: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of a mean over all pairs of pictures, from each one's mean with the others; None for one pair.
+
+    A picture is in many pairs, so their means depend on each other: the jackknife leaves out one picture at a time, and its
+    pseudo-values have Student's interval.
+    """
+    n = len(means)
+    if n < 3:
+        return None, None
+    return student((2 * (n - 1) * np.asarray(means) - n * np.mean(means)) / (n - 2))
+
+
+def _mean(
+    title: str, values: Sequence[float], reference: int, network: str,
+    interval: Callable[[Sequence[float]], tuple[float | None, float | None]] = bootstrap,
+) -> Score:  # fmt: skip
     score = {"name": title.lower(), "title": title, "n": len(values), "n_reference": reference}
     if not len(values):
         return Score(**score, note=f"Needs two pictures of a set or a prompt, or of one name. {network}.")
-    low, high = bootstrap(values)
+    low, high = interval(values)
     return Score(**score, value=float(np.mean(values)), low=low, high=high, note=f"{network}.")

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 
 from maskunet.evaluation import extractors, likeness
+from maskunet.evaluation.intervals import bootstrap
 from maskunet.records.feature_set import FeatureSet
 
 
@@ -45,6 +47,25 @@ def test_cosines_are_means_over_all_pairs():
     assert unknown.value is None  # nobody knows that they are of one prompt
     assert likeness.drift(real, real, "net").value == pytest.approx(0, abs=1e-12)
     assert likeness.drift(of([[1, 0]]), of([[0, 1]]), "net").value == pytest.approx(1)
+
+
+def test_intervals_of_pairs_leave_out_one_picture_at_a_time():
+    rows = np.random.default_rng(0).normal(0.5, 1, (8, 4))
+    whole, less = (likeness.ceiling(of(some), "DINO", "net") for some in (rows, rows[1:]))
+    without = [likeness.ceiling(of(np.delete(rows, i, 0)), "DINO", "net").value for i in range(8)]
+    assert without[0] == less.value and np.mean(without) == pytest.approx(whole.value)
+    half = stats.t.ppf(0.975, 7) * (7 / 8 * np.square(np.subtract(without, whole.value)).sum()) ** 0.5
+    assert (whole.low, whole.high) == pytest.approx((whole.value - half, whole.value + half))
+    apart = likeness.diversity(of(rows, ["a"] * 8), "net")
+    assert (apart.low, apart.high) == pytest.approx((1 - whole.high, 1 - whole.low))
+    assert likeness.ceiling(of(rows[:2]), "DINO", "net").low is None  # one pair tells nothing of its spread
+
+
+def test_diversity_of_several_prompts_has_its_interval_over_them():
+    rows, prompts = np.random.default_rng(0).normal(0.5, 1, (12, 4)), [each for each in "abc" for _ in range(4)]
+    score = likeness.diversity(of(rows, prompts), "net")
+    each = [likeness.diversity(of(rows[i : i + 4], ["a"] * 4), "net").value for i in (0, 4, 8)]
+    assert (score.low, score.high) == pytest.approx(bootstrap(each), abs=1e-3)
 
 
 def test_the_rare_name_is_left_out_of_captions():
