@@ -82,7 +82,10 @@ def rows():
                 "swallowed": None if alone else False,
             }
             training = 0 if row.asked == "token" else None
-            found.append({"row": name, "training": training, "number": number, "removed": 0.1 * ("_" in name), **seen})
+            found.append({
+                "row": name, "training": training, "number": number, "prompt": f"prompt {number}",
+                "removed": 0.1 * ("_" in name), **seen,
+            })  # fmt: skip
     return found
 
 
@@ -96,6 +99,16 @@ def test_rows_are_summed_up_and_masks_are_compared_pair_by_pair():
     assert lines["token_masks"]["against_token"]["value"] == 0
     with pytest.raises(ValueError, match="Not every row has a picture"):
         inversion.summarize(rows()[:-8])
+
+
+def test_pictures_of_one_prompt_are_counted_together():
+    apart = rows()
+    twice = [{**row, "prompt": f"prompt {row['number'] // 2}"} for row in apart]
+    wide, narrow = ({line["row"]: line for line in inversion.summarize(each)} for each in (twice, apart))
+    assert (
+        wide["token_random"]["against_token"]["broken"] == 1 and narrow["token_random"]["against_token"]["broken"] == 2
+    )
+    assert wide["token"]["subject"]["low"] == 0.25 < narrow["token"]["subject"]["low"]
 
 
 @pytest.mark.parametrize(("gap", "said"), [(0.95, "0.95, met (0.90)"), (0.5, "0.50, missed (0.90)")])

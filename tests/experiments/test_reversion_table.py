@@ -84,7 +84,7 @@ def rows(count=10, token=8, relations=("same color",), trainings=2):
                     few = {"and": 2, "token_random": 4}.get(name, token)
                     found.append(
                         {
-                            "row": name, "relation": relation, "training": training, "number": number, "prompt": "-",
+                            "row": name, "relation": relation, "training": training, "number": number, "prompt": f"{number}",
                             "related": number < few, "entities": number < 9, "colors": ["red", "blue"],
                             "removed": 0.1 * ("_" in name),
                         }
@@ -107,6 +107,13 @@ def test_rows_are_summed_up_and_compared_pair_by_pair():
     assert (lost["value"], lost["fixed"], lost["broken"]) == (pytest.approx(-0.4), 0, 4)
     assert lines["unsteered"]["against_token"]["value"] == lines["token_masks"]["against_token"]["value"] == 0
     assert lines["token"]["entities_against_and"]["value"] == 0
+
+
+def test_pictures_of_one_prompt_are_counted_together():
+    twice = [{**row, "prompt": f"{row['number'] // 2}"} for row in rows(trainings=1)]
+    wide, narrow = ({line["row"]: line for line in reversion.summarize(each)} for each in (twice, rows(trainings=1)))
+    assert (wide["token"]["against_and"]["fixed"], narrow["token"]["against_and"]["fixed"]) == (3, 6)
+    assert wide["token"]["related"]["low"] < narrow["token"]["related"]["low"]
 
 
 def test_only_pictures_that_all_rows_have_count():

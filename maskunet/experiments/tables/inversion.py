@@ -272,11 +272,10 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _share(mine: Mapping[Any, Mapping[str, Any]], kind: str) -> dict[str, float]:
-    return share([row[kind] for row in mine.values()], [number for _, number in mine])
+    return share([row[kind] for row in mine.values()], [row["prompt"] for row in mine.values()])
 
 
 def _against(mine: Mapping[Any, Mapping[str, Any]], token: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:
     both = [key for key in mine if key in token]
-    return change(
-        [mine[key]["subject"] for key in both], [token[key]["subject"] for key in both], [number for _, number in both]
-    )
+    now, before = ([rows[key]["subject"] for key in both] for rows in (mine, token))
+    return change(now, before, [mine[key]["prompt"] for key in both])

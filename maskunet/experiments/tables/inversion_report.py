@@ -46,8 +46,8 @@ def markdown(lines: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         f"“{about['begin']}”: {_trainings(about['trainings'])} of {about['steps']} steps. {token['subject']['n']} pictures of the token, "
         f"{token['other']['n']} of them with another thing; guidance {about['guidance']:g}. The checker looks for the subject's "
         "color and shape, and for its texture apart. Swallowed: no subject, and two things of the other one's color. In parentheses "
-        "95 % intervals, of several trainings the bootstrap's over prompts, as of the paired difference, else Wilson's; p is the sign "
-        "test's over prompts.",
+        "95 % intervals, the bootstrap's over different prompts where one comes twice, as of the paired difference, else Wilson's; p "
+        "is the sign test's over prompts.",
         markdown_table(HEAD, [_cells(line) for line in lines]),
         f"Share of the gap in loss between the class word and the words that the token closes on fresh renders, training by "
         f"training: {'; '.join(gaps)}. Its intervals resample renders.",

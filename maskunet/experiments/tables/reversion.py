@@ -229,7 +229,7 @@ def _line(relation: str, name: str, of: Mapping[str, Sequence[Mapping[str, Any]]
     mine = list({key(row): row for row in of[name]}.values())  # of several trainings "and" has the same pictures
     related = {other: [row["related"] for row in found] for other, found in of.items()}
     entities = {other: [row["entities"] for row in found] for other, found in of.items()}
-    prompts, own = [row["number"] for row in of[name]], [row["number"] for row in mine]
+    prompts, own = [row["prompt"] for row in of[name]], [row["prompt"] for row in mine]
     masked = name in drawn.METHODS_OF
     return {
         "relation": relation,

@@ -37,8 +37,8 @@ def markdown(lines: Lines, about: Mapping[str, Any]) -> str:
         f"three pairs of shapes, beginning as “and”: {_trainings(about['trainings'])} of {about['steps']} steps with each steering. "
         f"{n} pictures of each row ask for the three other pairs, with the same noise; guidance {about['guidance']:g}. The checker "
         "looks for both things, and for two such in the relation. Bits: entropy of the colors of all things, 3 at most. In "
-        "parentheses 95 % intervals, of several trainings the bootstrap's over prompts, as for entropy and paired differences, else "
-        "Wilson's; p is the sign test's over prompts.",
+        "parentheses 95 % intervals, the bootstrap's over different prompts where one comes twice, as for entropy and paired "
+        "differences, else Wilson's; p is the sign test's over prompts.",
         markdown_table(HEAD, [_cells(line) for line in lines]),
     ]) + "\n"  # fmt: skip
 
