@@ -84,11 +84,7 @@ def prepare(model: DiffusionModel, how: Made, place: Path) -> Generator[Preparin
 
 def key(sampling: GuidedSampling, how: Made) -> str:
     """A name that changes with whatever the pictures depend on, and not with how many are asked for."""
-    model = sampling.model
-    made_by = {
-        "model": dict(model.weights), "type": str(model.dtype), "prompt": how.prompt, "seed": how.seed,
-        "pairs": sampling.pairs, "prediction": model.schedule.prediction_type, "guidance": sampling.scale,
-    }  # fmt: skip
+    made_by = {**sampling.made_by, "prompt": how.prompt, "seed": how.seed}
     return f"class-{sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]}"
 
 

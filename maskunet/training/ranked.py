@@ -145,8 +145,7 @@ def _key(sampling: GuidedSampling, settings: Any, prompts: Sequence[str], reward
     with torch.no_grad():
         said = others(noise.to(model.device, model.dtype), [prompts[0]])
     made_by = {
-        "model": dict(model.weights), "type": str(model.dtype), "prompts": prompts, "pictures": settings.pictures,
-        "guidance": sampling.scale, "steps": settings.sampling_steps, "seed": settings.seed,
+        **sampling.made_by, "prompts": prompts, "pictures": settings.pictures, "seed": settings.seed,
         "rewards": {**rewards.hashes, **{name: round(float(said[name]), 3) for name in others.weights}},
     }  # fmt: skip
     return sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,6 +1,8 @@
 """Guided sampling beside a training: the base model's as it came, or through what is trained."""
 
 import copy
+from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -39,6 +41,16 @@ class GuidedSampling:
         self.scale = guidance or model.guidance
         self.base = twin(model.unet)
         self._nothing = model.encode_prompts([""])
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """All that the base model's samplings depend on besides prompts and noise, as JSON takes it."""
+        model, alphas = self.model, self.model.schedule.alphas_cumprod.double().cpu().numpy()
+        schedule = {**asdict(model.schedule), "alphas_cumprod": sha256(alphas.tobytes()).hexdigest()}
+        return {
+            "model": dict(model.weights), "type": str(model.dtype), "pairs": self.pairs, "schedule": schedule,
+            "guidance": self.scale,
+        }  # fmt: skip
 
     def guided(self, captions: list[str], encode: Encode | None = None) -> TextStates:
         """The text states of no caption, where there is guidance, then those of the captions."""

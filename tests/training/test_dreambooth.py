@@ -179,7 +179,9 @@ def test_class_pictures_are_the_base_models_and_are_made_once(tiny_sd15, tmp_pat
         assert not np.array_equal(first.latents, other.latents)
     model = replace(tiny_sd15, weights={**tiny_sd15.weights, "unet": "another"})
     made(class_pictures.prepare(model, HOW, tmp_path))
-    assert len(count) == 6
+    schedule = replace(tiny_sd15.schedule, alphas_cumprod=tiny_sd15.schedule.alphas_cumprod**2)
+    made(class_pictures.prepare(replace(tiny_sd15, schedule=schedule), HOW, tmp_path))
+    assert len(count) == 7
 
 
 def test_a_stop_keeps_the_class_pictures_that_are_made(tiny_sd15, tmp_path, monkeypatch):

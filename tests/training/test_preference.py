@@ -145,7 +145,10 @@ def test_pictures_serve_every_recipe_and_are_made_anew_for_others(tiny_sd15, tmp
     list(prepared(tiny_sd15, tmp_path / loop.SHARED, rewards=other))
     for change in ({"pictures": 2}, {"guidance": 2.0}, {"sampling_steps": 3}, {"seed": 6}):
         list(prepared(tiny_sd15, tmp_path / loop.SHARED, **change))
-    assert len(count) == 6
+    schedule = tiny_sd15.schedule
+    for change in ({"prediction_type": "v_prediction"}, {"alphas_cumprod": schedule.alphas_cumprod**2}):
+        list(prepared(replace(tiny_sd15, schedule=replace(schedule, **change)), tmp_path / loop.SHARED))
+    assert len(count) == 8
 
 
 class Constant:
