@@ -35,7 +35,8 @@ class Settings(Solver):
 def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
     """The plain U-Net under both guidances: its batch also has the prompt's half with blind attention."""
     unconditional, prompts = sampling.text.unconditional, sampling.text.conditional
-    calls = 1.5 if sampling.guidance.scale > 1 else 1  # two parts are what a guided call has, and count as one
+    # A guided call has two parts and counts as one; here it has three, and without guidance two, each a call of its own.
+    calls = 1.5 if sampling.guidance.scale > 1 else 2
 
     def predict(step: int, t: int, x_t: Tensor) -> Prediction:
         scale = sampling.guidance.at(t)

@@ -139,6 +139,11 @@ def test_calls_are_those_that_were_made(tiny_sd15, name, settings, calls, sample
     assert watched.samples == samples
 
 
+def test_without_guidance_each_part_of_pag_counts_as_a_call(tiny_sd15):
+    with Watched(tiny_sd15) as watched:
+        assert run(tiny_sd15, "pag", guidance=1.0)[-1].unet_calls == watched.samples == 8
+
+
 def test_one_call_and_a_half_is_never_told_as_one(tiny_sd15):
     assert [event.unet_calls for event in run(tiny_sd15, "pag", steps=3)] == [2, 3, 5, 5]
 
