@@ -38,7 +38,9 @@ class Settings(RewardWeights):
     at_once: int = setting(1, "pictures per U-Net call", low=1, high=64)
     dropped: float = setting(0.0, "share of the pictures given up early", low=0.0, high=1.0)
     drop_at: float = setting(0.33, "share of the steps before that", low=0.0, high=1.0)
-    choose: str = setting("sum", "by the rewards' sum or their ranks", choices=candidates.CHOOSERS)
+    choose: str = setting(
+        "sum", "by the rewards' sum or ranks; a weight of 0 leaves none out of ranks", choices=candidates.CHOOSERS
+    )
     tiny_decoder: bool = setting(False, "faster: look early through the tiny decoder", cost=True)
 
 

@@ -124,6 +124,9 @@ def test_a_run_records_the_rewards_that_steered_it_and_only_those(tiny_sd15, jud
     assert {name: steered[f"rewards/{name}"] for name in hashes} == hashes
     alone = SPEC.weights(tiny_sd15, changed(OFFICIAL, hpsv2=0.0), judges)
     assert alone.keys() - tiny_sd15.weights.keys() == {"rewards/image_reward"}
+    best = SPECS["best_of_n"]
+    chosen = {way: best.weights(tiny_sd15, best.settings(way, {"hpsv2": 0.0}), judges) for way in best.presets}
+    assert [way for way, found in chosen.items() if "rewards/hpsv2" in found] == ["ranks"]  # there weights do not count
     plain = SPECS["plain"]
     assert plain.weights(tiny_sd15, plain.settings(), judges) == tiny_sd15.weights
 

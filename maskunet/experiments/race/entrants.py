@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from maskunet.methods import SPECS
 from maskunet.methods.base import KINDS
@@ -22,11 +21,6 @@ def kind_of(name: str) -> str:
     """The kind of an entrant's method, see `MethodSpec`; empty for a method that is gone."""
     spec = SPECS.get(re.split("[/:@]", name, maxsplit=1)[0])
     return "" if spec is None else spec.kind
-
-
-def sees_all(settings: Any) -> bool:
-    """Whether an entrant with these settings chooses by every reward, and not by the optimized one alone."""
-    return getattr(settings, "choose", "") == "ranks"
 
 
 def entrants(names: str) -> list[Entrant]:

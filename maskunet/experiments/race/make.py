@@ -11,9 +11,9 @@ from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.experiments.evaluate import judge
 from maskunet.experiments.race import budget, shown
-from maskunet.experiments.race.entrants import sees_all
 from maskunet.experiments.race.pictures import save_picture
 from maskunet.library.library import Loaded
+from maskunet.methods.base import sees_all
 from maskunet.methods.base.report import numbers
 from maskunet.models.base import DiffusionModel
 from maskunet.records import Request, StepEvent

@@ -59,6 +59,11 @@ def weights_of(settings: Solver, judges: WeightedRewards) -> dict[str, float]:
     return {name: getattr(settings, name, weight) for name, weight in required(judges).weights.items()}
 
 
+def sees_all(settings: Solver) -> bool:
+    """Whether every reward chooses whatever its weight, as by their ranks; see `candidates.order`."""
+    return getattr(settings, "choose", "") == "ranks"
+
+
 def objective(scores: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """What a method optimizes: its own weighted sum of the rewards (Eq. 10), (B,).
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from maskunet import plugins
-from maskunet.methods.base.settings import RewardWeights, weights_of
+from maskunet.methods.base.settings import RewardWeights, sees_all, weights_of
 from maskunet.models.base import DiffusionModel
 from maskunet.prompts.words import shortened
 from maskunet.records import Request, StepEvent
@@ -69,8 +69,8 @@ class MethodSpec:
     def _steering(self, settings: Any, rewards: WeightedRewards) -> dict[str, str]:
         if not self.needs_rewards or not isinstance(rewards, WeightedRewards):
             return {}
-        counts = weights_of(settings, rewards)
-        return {f"{STEERED_BY}{name}": digest for name, digest in rewards.hashes.items() if counts[name]}
+        counts, every = weights_of(settings, rewards), sees_all(settings)
+        return {f"{STEERED_BY}{name}": digest for name, digest in rewards.hashes.items() if every or counts[name]}
 
     def settings(self, preset: str = "", overrides: Mapping[str, Any] | None = None) -> Any:
         """The preset's settings with single values replaced.
