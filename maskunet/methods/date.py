@@ -35,7 +35,7 @@ class Settings(RewardWeights):
         every: steps from one move to the next, the first step has one; published: 10 of 50.
         updates: moves at such a step.
         length: rho, of a move, in the norm over all tokens; 0 leaves the plain picture.
-        keeps: start from where the last move led; otherwise from the prompt's own states each time.
+        keeps: start from where the last move led; otherwise such a step starts from the prompt's own states.
         tiny_decoder: the rewards look through the model's tiny decoder; the final picture is the full one's.
     """
 
@@ -61,6 +61,8 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
     def look(step: int, t: int, x_t: Tensor) -> Generator[StepEvent, None, tuple[Tensor, Tensor]]:
         nonlocal text
         updates = settings.updates if step % settings.every == 0 else 0
+        if updates and not settings.keeps:
+            text = prompt
         predict = predictor(model, x_t, t, both.unconditional, guidance.at(t))
         for update in range(updates):
             direction, aim, scores, image = steepest(text, lambda moving: score(predict(moving)))
@@ -71,8 +73,7 @@ def run(model: DiffusionModel, rewards: WeightedRewards, request: Request, setti
                 update=update, updates=updates, note=note,
             )  # fmt: skip
             if aim.isfinite():
-                start = text if settings.keeps else prompt
-                text = start._replace(states=start.states + settings.length * direction)
+                text = text._replace(states=text.states + settings.length * direction)
         with torch.no_grad():
             x0 = predict(text)
             preview = model.decode(x0) if request.previews and step + 1 < len(pairs) else None
