@@ -69,7 +69,7 @@ def run(options: Options) -> None:
     loaded, identity = judges.load(options.model, options.weights, options.device, options.held_out, **options.added)
     held_out = held_out_of(loaded.rewards.weights, options.optimize, options.held_out)
     if options.methods == "all":
-        chosen = present(chosen, loaded.model)
+        chosen = present(chosen, loaded.model, options.steps)
     asked = {name: getattr(options, name) for name in ("optimize", "budget_seconds", "seed", "split", "steps")}
     guidance = loaded.model.guidance if options.guidance is None else options.guidance
     about = {**identity, **asked, "tasks": tasks, "guidance": guidance, "clock": CLOCK}

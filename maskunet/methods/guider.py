@@ -26,6 +26,7 @@ CLASSES = {
     "autoguidance": "AutoGuidance",
     "cfg": "ClassifierFreeGuidance",
 }
+SKIPS = 10  # of fewer steps "slg" skips at none: it does between .01 and .2 of them, at whole ones
 WORSE = {"slg": "pred_cond_skip", "autoguidance": "pred_uncond"}  # which of its predictions skips blocks
 
 
@@ -51,12 +52,20 @@ class Settings(Solver):
 
 @contextmanager
 def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> Iterator[Predict]:
-    """The plain U-Net under diffusers' guider; outside of the interval of guidance, without."""
+    """The plain U-Net under diffusers' guider; outside of the interval of guidance, without.
+
+    Raises:
+        ValueError: as `made`, or it skips blocks at none of so few steps.
+    """
     unet, text, worse = model.unet, sampling.text, WORSE.get(settings.kind)
-    guider = made(unet, settings, sampling.guidance.scale)
+    guider, steps = made(unet, settings, sampling.guidance.scale), len(sampling.pairs)
+    if steps < least_steps(settings):
+        raise ValueError(
+            f"slg skips no blocks with fewer than ten steps; the picture would be the plain one. Take ten, not {steps}."
+        )
 
     def predict(step: int, t: int, x_t: Tensor) -> Prediction:
-        guider.set_state(step=step, num_inference_steps=len(sampling.pairs), timestep=t)
+        guider.set_state(step=step, num_inference_steps=steps, timestep=t)
         batches = guider.prepare_inputs({"text": (text.conditional, text.unconditional)})
         if sampling.guidance.at(t) <= 1:
             return Prediction(x_t, sampling.plain(x_t, t))
@@ -77,6 +86,11 @@ def looking(model: DiffusionModel, sampling: Sampling, settings: Settings) -> It
 
     with untouched(unet):
         yield predict
+
+
+def least_steps(settings: Settings) -> int:
+    """How few steps the guider works with."""
+    return SKIPS if settings.kind == "slg" else 1
 
 
 def made(unet: nn.Module, settings: Settings, scale: float) -> Any:
@@ -142,4 +156,5 @@ SPEC = MethodSpec(
     raced=("/apg", "/cfg_zero", "/tcfg", "/slg", "/autoguidance"),
     presets={kind: Settings(kind=kind) for kind in CLASSES},
     run=Sampled(looking),
+    least_steps=least_steps,
 )

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from maskunet.commands.registry import main
-from maskunet.experiments.race import entrants
+from maskunet.experiments.race import entrants, make
 from maskunet.records import Request
+from maskunet.rewards.base import WeightedRewards
 from tests.support.races import WEIGHTS
 
 
@@ -55,6 +56,14 @@ def test_methods_that_need_a_trained_file_race_only_where_there_is_one(tiny_sd15
     ):
         model = replace(tiny_sd15, trained=trained)
         assert [e.name for e in entrants.present(chosen, model)] == names
+
+
+def test_a_method_that_needs_ten_steps_is_warmed_up_with_them_and_left_out_of_a_race_of_fewer(tiny_sd15):
+    chosen = entrants.entrants("guider/slg")
+    names = [[each.name for each in entrants.present(chosen, tiny_sd15, steps)] for steps in (9, 10, None)]
+    assert names == [["plain"], ["plain", "guider/slg"], ["plain", "guider/slg"]]
+    slg = chosen[1]
+    make.warm(tiny_sd15, WeightedRewards({}), slg, slg.spec.settings("slg"), Request(prompt="-"))
 
 
 def race_command(folder: Path, *more: str) -> int:

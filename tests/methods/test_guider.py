@@ -66,9 +66,9 @@ def test_each_is_diffusers_guider(tiny_sd15, kind):
 def test_nothing_of_diffusers_hooks_is_left_also_after_an_error(tiny_sd15, kind):
     unet = tiny_sd15.unet
     before = {name: set(vars(module)) for name, module in unet.named_modules()}
-    run(tiny_sd15, "guider", settings={"kind": kind}, steps=8)
+    run(tiny_sd15, "guider", settings={"kind": kind}, steps=10)
     with Watched(tiny_sd15, fails_at=5), pytest.raises(RuntimeError, match="the U-Net failed"):
-        run(tiny_sd15, "guider", settings={"kind": kind}, steps=8)
+        run(tiny_sd15, "guider", settings={"kind": kind}, steps=10)
     assert {name: set(vars(module)) for name, module in unet.named_modules()} == before
 
 
@@ -87,9 +87,18 @@ def test_a_guider_that_is_not_offered_is_refused_with_those_that_are():
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_pictures_made_together_are_those_made_alone_up_to_rounding(tiny_sd15, kind):
-    asked = [Request(prompt=PROMPT, seed=seed, steps=6, previews=False) for seed in (3, 4)]
+    asked = [Request(prompt=PROMPT, seed=seed, steps=10, previews=False) for seed in (3, 4)]
     spec, settings = SPECS["guider"], SPECS["guider"].settings(kind)
     both = {n: e for n, e in spec.run.together(tiny_sd15, Redness(), asked, settings) if e.final}
     for number, request in enumerate(asked):
         *_, alone = spec.run(tiny_sd15, Redness(), request, settings)
         assert np.abs(alone.image.astype(int) - both[number].image.astype(int)).max() <= 1
+
+
+def test_slg_with_so_few_steps_that_it_skips_nothing_is_refused_in_a_sentence(tiny_sd15):
+    with pytest.raises(ValueError, match="slg skips no blocks with fewer than ten steps.* Take ten, not 9."):
+        run(tiny_sd15, "guider", settings={"kind": "slg"}, steps=9)
+    slg, plain = (
+        run(tiny_sd15, name, settings=own, steps=10)[-1] for name, own in (("guider", {"kind": "slg"}), ("plain", {}))
+    )
+    assert not np.array_equal(slg.image, plain.image)

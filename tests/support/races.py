@@ -27,6 +27,9 @@ class Stub:
     def settings(self, preset="", given=None):
         return SimpleNamespace()
 
+    def least_steps(self, settings):
+        return 1
+
     def run(self, model, rewards, request, settings):
         if request.steps == ASKED.steps:  # a warm-up takes other steps and counts for nothing
             self.made.append((request.prompt, request.seed))

@@ -33,14 +33,19 @@ def entrants(names: str) -> list[Entrant]:
     return [entrant(name) for name in dict.fromkeys([PLAIN, *(name.strip() for name in given)])]
 
 
-def present(chosen: Sequence[Entrant], model: DiffusionModel) -> list[Entrant]:
-    """Without those that need a trained file where the model has none."""
-    return [each for each in chosen if _has_its_parts(each, model)]
+def present(chosen: Sequence[Entrant], model: DiffusionModel, steps: int | None = None) -> list[Entrant]:
+    """Without those that need a trained file where the model has none, or more steps than it takes.
+
+    Args:
+        steps: of a picture; None for the model's own number.
+    """
+    return [each for each in chosen if _works(each, model, steps or model.steps)]
 
 
-def _has_its_parts(each: Entrant, model: DiffusionModel) -> bool:
+def _works(each: Entrant, model: DiffusionModel, steps: int) -> bool:
+    settings = each.spec.settings(each.preset, each.named())
     try:
-        each.spec.parts(model, each.spec.settings(each.preset, each.named()))
+        each.spec.parts(model, settings)
     except ValueError:
         return False
-    return True
+    return steps >= each.spec.least_steps(settings)

@@ -113,6 +113,7 @@ def judged(loaded: Loaded, prompt: str, final: StepEvent, optimized: str) -> dic
 
 def warm(model: DiffusionModel, rewards: WeightedRewards, each: Entrant, settings: Any, asked: Request) -> None:
     """A few steps that nobody times: what is read or compiled at first use is no part of a race."""
-    request = replace(each.request(asked), prompt=cases("two", 1, split="train")[0].prompt, steps=WARM_STEPS)
+    steps = max(WARM_STEPS, each.spec.least_steps(settings))
+    request = replace(each.request(asked), prompt=cases("two", 1, split="train")[0].prompt, steps=steps)
     for _ in each.spec.run(model, rewards, request, settings):
         pass

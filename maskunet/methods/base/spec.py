@@ -36,7 +36,7 @@ class MethodSpec:
     a trained file, and of which kind (`trained_file.kinds`). `parts` names the files that a model and settings make
     it use besides the model's own: they belong to what a run was made with. `raced` are its entrants of a race, each
     as what follows its name: "" or "/preset" or "@guidance". `most_steps` is how many it takes at most where a request
-    leaves them open, 0 for the model's own number. `kind` is one of KINDS: masks that are learned, what any claim for
+    leaves them open, 0 for the model's own number, `least_steps` how few its settings allow. `kind` is one of KINDS: masks that are learned, what any claim for
     them must beat, or what a user might take instead.
     """
 
@@ -51,6 +51,7 @@ class MethodSpec:
     raced: tuple[str, ...] = ("",)
     takes: Mapping[str, str] = field(default_factory=dict)
     most_steps: int = 0
+    least_steps: Callable[[Any], int] = lambda settings: 1
 
     @property
     def needs_rewards(self) -> bool:
