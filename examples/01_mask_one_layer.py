@@ -1,4 +1,7 @@
-"""Remove a growing share of the weights of one layer and see how the U-Net's output moves."""
+"""Remove a growing share of the weights of one layer and see how the U-Net's output moves.
+
+In a clone: python -m examples.01_mask_one_layer
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Watch Algorithm 1 work on one prompt: print every step, save both pictures and the curves."""
+"""Watch Algorithm 1 work on one prompt: print every step, save both pictures and the curves.
+
+In a clone: python -m examples.02_optimize_one_prompt
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Write a reward of your own and optimize it: here, simply how blue the picture is."""
+"""Write a reward of your own and optimize it: here, simply how blue the picture is.
+
+In a clone: python -m examples.03_add_a_reward
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Which weights go, where and when: compare an optimized mask with a random one, and draw both."""
+"""Which weights go, where and when: compare an optimized mask with a random one, and draw both.
+
+In a clone: python -m examples.04_explore_the_masks
+"""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""Does a random mask help? One prompt, a few seeds, three ratios, each beside the plain picture."""
+"""Does a random mask help? One prompt, a few seeds, three ratios, each beside the plain picture.
+
+In a clone: python -m examples.05_random_masks
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""How far are pictures from real ones? Features of renders, and of the same kind seen through the autoencoder."""
+"""How far are pictures from real ones? Features of renders, and of the same kind seen through the autoencoder.
+
+In a clone: python -m examples.06_features_versus_real
+"""
 
 import sys
 from pathlib import Path

@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +14,8 @@ import pytest
 from maskunet.runs import run_folder
 from visualize import SPECS
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9]*.py"))
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*.py"))
 
 
 def load(number):
@@ -26,6 +31,20 @@ def test_every_example_is_short_and_has_a_test():
     for path in EXAMPLES:
         assert len(path.read_text().splitlines()) < 60
         assert f'load("{path.name[:2]}")' in tested
+        assert f"In a clone: python -m examples.{path.stem}\n" in path.read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/README.md", "docs/python.md"])
+def test_an_example_runs_in_a_clone_as_the_page_says(page):
+    (module,) = set(re.findall(r"`python -m (examples\.\w+)`", (ROOT / page).read_text(encoding="utf-8")))
+    assert ROOT / f"{module.replace('.', '/')}.py" in EXAMPLES
+
+
+def test_an_example_runs_in_a_clone_without_an_installation():
+    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "examples.01_mask_one_layer"]
+    done = subprocess.run(command, cwd=ROOT, env=without, capture_output=True, text=True)
+    assert done.returncode == 0 and "removed 100%" in done.stdout, done.stderr
 
 
 def test_removing_more_of_a_layer_moves_the_output_more():
@@ -78,7 +97,7 @@ def test_masks_are_explored_and_drawn_beside_a_random_one(tmp_path, capsys, monk
 
 
 def test_the_notebook_puts_masks_into_a_pipeline_and_takes_them_off():
-    (path,) = (Path(__file__).parents[1] / "examples").glob("*.ipynb")
+    (path,) = (ROOT / "examples").glob("*.ipynb")
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert not any(cell["outputs"] for cell in cells)
     found = {}
