@@ -49,6 +49,7 @@ def run(options: Options) -> None:
         more = {"negative_prompt": options.negative_prompt, "keep_masks": options.keep_masks}
         request = options.request(options.prompt, **more)
     from maskunet.methods import method_of
+    from maskunet.methods.base.spec import filled
 
     spec = method_of(request.method)
     request = replay.as_made(request, record.get("settings"), spec.presets)
@@ -63,6 +64,7 @@ def run(options: Options) -> None:
     if spec.needs_rewards:
         library.find(library.default)
     loaded = library.load(library.default)
+    _check_there(options.out, filled(request, spec, loaded.model))
     if request.keep_masks:
         _agree(options, loaded.model, request)
     if record:
@@ -87,6 +89,22 @@ def _record(path: Path) -> dict[str, Any]:
             return replay.parse(file.read(replay.MAX_PICTURE + 1))
     except OSError as error:
         raise UsageError(f"“{path.name}” cannot be read") from error
+
+
+def _check_there(folder: Path, request: "Request") -> None:
+    """Refuse a folder with the run of another request; the very same one may be made again, as after an interruption.
+
+    Raises:
+        ValueError: another run would be lost.
+    """
+    from maskunet.runs import run_folder
+
+    try:
+        there = run_folder.read(folder).request
+    except ValueError:  # no run that could be lost
+        return
+    if there != request:
+        raise ValueError(f"The folder “{folder.name}” holds the run of another request. Give another --out.")
 
 
 def _agree(options: Options, model: "DiffusionModel", request: "Request") -> None:

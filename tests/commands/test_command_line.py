@@ -98,6 +98,14 @@ def test_generate_writes_the_run_and_says_what_came_out(judge, tmp_path, capsys)
     assert "maskunet_free: 100%" in err
 
 
+def test_a_run_is_not_replaced_by_that_of_another_request(judge, tmp_path, capsys):
+    assert generate(tmp_path / "a", *QUICK, "--seed=5") == 0
+    assert generate(tmp_path / "a", *QUICK, "--seed=6") == 2
+    assert "“a” holds the run of another request. Give another --out." in capsys.readouterr().err
+    assert run_folder.read(tmp_path / "a").request.seed == 5
+    assert generate(tmp_path / "a", *QUICK, "--seed=5", "--model=tiny") == 0  # the very same, written in another way
+
+
 def test_no_base_and_keep_masks(judge, tmp_path, capsys):
     assert generate(tmp_path / "a", *QUICK, "--no-base", "--keep-masks") == 0
     names = {p.name for p in (tmp_path / "a").iterdir()}

@@ -4,6 +4,7 @@ import html
 import http.client
 import json
 import secrets
+import shutil
 from collections import Counter
 from contextlib import closing
 from functools import partial
@@ -125,6 +126,7 @@ def test_any_command_works_or_says_in_a_line_what_is_wrong(library, model, tmp_p
     def check(keywords):
         capfd.readouterr()
         out = tmp_path / "run"
+        shutil.rmtree(out, ignore_errors=True)  # a run is not replaced by that of another request
         try:
             code = main(["generate", *words_of(keywords), f"--out={out}"])
         except SystemExit as end:  # the parser's way of refusing
