@@ -161,7 +161,7 @@ class Page:
         else:
             begun = after(self.begin, [job, self.kept], every, **QUEUED)
         watched = begun.then(self.watch, job, moving, **QUEUED)
-        watched.then(self.end, [job, self.kept], every, **QUEUED)
+        watched.then(self.end, [job, self.kept, self.shown], every, **QUEUED)
 
     def staged(self) -> list[Any]:
         """The components of all tabs that follow the stage."""
@@ -256,10 +256,14 @@ class Page:
             yield self.unmoved
 
     @shows_a_run
-    def end(self, job: Remembered, kept: list[Remembered]) -> tuple[Any, ...]:
-        """Put what became of a job on the stage."""
+    def end(self, job: Remembered, kept: list[Remembered], shown: str = "") -> tuple[Any, ...]:
+        """Put what became of a job on the stage; where there is no picture of it, the run that stood there before."""
         event = self.now(job)
-        return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
+        before = self.find(shown) if event and live.over(event) and event.run is None else None
+        if before is None:
+            return self.unchanged if event is None else self.moment(event, self.watcher(job), kept)
+        stage = Stage(run=before, precomputed=shown in self.shelf, kept=kept)
+        return *self._outer(live.status(event, words.RESTORED), over=True), *self.stage(stage), shown, kept
 
     def now(self, job: Remembered) -> JobEvent | None:
         """A job's newest event; None if there is no job, or it is gone."""

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,20 @@ def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
         assert list(page.watch(job)) == [(nothing,) * 4]
     for job in ({}, {**over, "id": "0" * 12}):
         assert set(map(str, page.end(job, []))) == {str(nothing)}
+
+
+def test_a_job_that_left_no_picture_gives_back_what_was_shown_before(lab, page):
+    _, studio = lab
+    asked = Request(prompt="a red cube", model=studio.cards()[0].name, method="random_mask", steps=2)
+    *_, first = studio.events(studio.start(asked, owner="o", address="a"))
+    job = {"id": studio.start(replace(asked, prompt="a dog", steps=100), owner="o", address="a"), "prompt": "a dog"}
+    studio.stop(job["id"])  # long before there is a masked picture
+    *_, last = studio.events(job["id"])
+    assert (last.phase, last.run) == ("stopped", None)
+    status, *stage, shown, _ = page.end(job, [], first.run.id)
+    assert "Stopped on request. No new picture came of it, so the pair from before is shown." in status
+    said = " ".join(str(getattr(each, "value", each)) for each in stage)
+    assert "“a red cube”, seed 0." in said and "No picture yet" not in said and shown == first.run.id
 
 
 def test_a_link_to_a_tab_alone_leaves_the_opening_as_it_is_and_a_job_can_be_stopped_from_any_link(

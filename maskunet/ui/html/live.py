@@ -57,16 +57,16 @@ def over(event: JobEvent) -> bool:
     return event.run is not None or event.phase in ("failed", "stopped")
 
 
-def status(event: JobEvent) -> str:
-    """The line under the buttons: phase, progress, time gone and left."""
+def status(event: JobEvent, more: str = "") -> str:
+    """The line under the buttons: phase, progress, time gone and left; of a job without a picture also what `more` says."""
     name = words.PHASES.get(event.phase, event.phase)
     if event.phase == "queued":
         return _line(words.queued(event.ahead), 0.0, event)
     if event.phase == "failed":
-        return f'<div class="status failed" role="alert">{escape(event.message)}</div>'
+        return f'<div class="status failed" role="alert">{escape(f"{event.message} {more}".strip())}</div>'
     if event.run is not None or event.phase == "stopped":
         said = event.message or f"{name} in {words.seconds(event.elapsed)}"
-        return f'<div class="status" role="status">{escape(said)}</div>'
+        return f'<div class="status" role="status">{escape(f"{said} {more}".strip())}</div>'
     return _line(name, share(event), event)
 
 
