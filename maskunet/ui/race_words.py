@@ -13,7 +13,7 @@ HEAD = (
     "method",
     "correct",
     "any of N correct",
-    "against plain",
+    "points against plain",
     "fixed / broken",
     "p",
     "Holm’s p",
@@ -26,7 +26,7 @@ HEAD = (
 )
 HINT = "Brackets: 95 % intervals. p: sign test, fixed against broken."
 KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
-OVER = "overspent"
+OVER, OVER_HINT = "overspent", "Overspent: more than 5 % over the budget, so the answer above leaves it out."
 EMPTY = "No race came with this copy of the project."
 
 
@@ -67,11 +67,18 @@ def pictures_hint(held_out: str) -> str:
     return f"{held_out}, best of n; each task’s first three prompts."
 
 
-def verdict(better: list[str], worse: list[str], n: int) -> str:
-    """Which methods the paired intervals tell apart from plain: the answer first."""
+def verdict(better: list[str], worse: list[str], largest: tuple[str, float, float, float] | None, n: int) -> str:
+    """Which methods the paired intervals tell apart from plain: the answer first.
+
+    Args:
+        largest: the largest difference of the share correct that was measured, by whom, and its interval.
+    """
     said = [f"{' and '.join(names)} {what} often right" for names, what in ((better, "more"), (worse, "less")) if names]
     if better:
         return f"Yes: {'; '.join(said)} than more plain pictures, n = {n}."
-    if worse:
-        return f"No: nothing beats more plain pictures, n = {n}; {said[0]}."
-    return f"No: nothing differs measurably from more plain pictures, n = {n}, so those are the simplest choice."
+    answer = f"Not shown with n = {n} prompts: no method is clearly more often right than more plain pictures."
+    if largest:
+        name, *points = largest
+        gain, low, high = (f"{round(100 * value):+}" if round(100 * value) else "0" for value in points)
+        answer += f" Largest difference: {gain} points ({low} to {high}), {name}."
+    return f"{answer} Clearly worse: {' and '.join(worse)}." if worse else answer

@@ -56,6 +56,7 @@ def test_the_table_has_every_entrant_with_the_reports_numbers(found):
         assert float(row["correct"]) == lines[row["entrant"]]["correct"]
         if row["entrant"] != "plain":
             assert float(row["plain_hpsv2"]) == lines[row["entrant"]]["against"]["plain"]["hpsv2"]
+    assert race_words.OVER_HINT in html
     cells = dict(rows)["SynGen, gentle, guidance 5"]
     gain = lines["syngen/gentle@5"]["against"]["plain"]["hpsv2"]
     assert f"{gain:+.3f} <small>" in cells
@@ -89,7 +90,7 @@ def test_the_two_budgets_differ_where_calls_do(found):
 def test_a_curve_ends_where_the_report_says(found):
     html = race.curves(found, TITLES)
     assert set(tables(html)) == {"race_correct", "race_hpsv2"}
-    told = re.findall(r"<title>plain, ([\d.]+): ([-\d.]+)</title>", html)
+    told = re.findall(r"<title>Unmasked, ([\d.]+): ([-\d.]+)</title>", html)
     points = found["curves"]["plain"]
     assert [float(y) for _, y in told] == pytest.approx([p["hpsv2"] for p in points], rel=6e-3)
     assert [float(x) for x, _ in told] == pytest.approx([p["seconds"] for p in points], rel=6e-3)
@@ -172,21 +173,22 @@ def test_the_pictures_are_those_of_the_chosen_and_their_text_is_text(found, fold
 
 def test_what_came_out_follows_from_the_intervals():
     def line(name, low, high, over=False, **holm):
-        gain = {"correct_low": low, "correct_high": high, **holm}
+        gain = {"correct": (low + high) / 2, "correct_low": low, "correct_high": high, **holm}
         return {"group": "all", "entrant": name, "over_budget": over, "against": {"plain": gain}}
 
     lines = [
         line("syngen", 0.01, 0.2),
         line("freeu", -0.2, -0.01),
         line("pag", 0.0, 0.2),
-        line("fk_steering", 0.01, 0.2, p_holm=0.06),
-        line("best", 0.1, 0.2, True),
+        line("fk_steering", 0.001, 0.272, p_holm=0.06),
+        line("best", 0.1, 0.4, True),
     ]
     told = race.verdict({"equal_time": lines, "prompts": 9}, TITLES)
     assert told == "Yes: SynGen more often right; freeu less often right than more plain pictures, n = 9."
-    told = race.verdict({"equal_time": lines[1:2], "prompts": 9}, TITLES)
-    assert told == "No: nothing beats more plain pictures, n = 9; freeu less often right."
-    assert "nothing differs measurably" in race.verdict({"equal_time": lines[2:], "prompts": 9}, TITLES)
+    not_shown = "Not shown with n = 9 prompts: no method is clearly more often right than more plain pictures."
+    told = race.verdict({"equal_time": lines[1:], "prompts": 9}, TITLES)
+    assert told == f"{not_shown} Largest difference: +14 points (0 to +27), fk_steering. Clearly worse: freeu."
+    assert race.verdict({"equal_time": lines[-1:], "prompts": 9}, TITLES) == not_shown
 
 
 def test_the_answer_comes_first_and_the_command_is_there_to_copy(found):

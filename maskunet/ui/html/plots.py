@@ -204,7 +204,7 @@ def _band(axes: Axes, rows: Rows, x: str, key: str, cls: str) -> str:
     return f'<polygon class="band {cls}" points="{" ".join([*lower, *upper])}"/>'
 
 
-CURVES_HEIGHT, LABEL_GAP = 300, 12  # of `curves`: the drawing, and the least distance of two names
+CURVES, LABEL_GAP = (560, 340), 12  # of `curves`: the drawing, and the least distance of two names
 LETTER = 6.6  # width of a letter of a name, in bold
 Point = tuple[float, float, float, float]  # x, y and the ends of y's interval
 
@@ -223,7 +223,7 @@ def curves(
     across = [*(math.log(x) for x, *_ in points), math.log(mark)]
     along = [value for *_, mine in named for value in (*mine[-1][1:], *(y for _, y, *_ in mine))]
     room = 12 + LETTER * max(len(label) for label, *_ in named)
-    axes = Axes((min(across), max(across)), reach(along), room, (WIDTH, CURVES_HEIGHT))
+    axes = Axes((min(across), max(across)), reach(along), room, CURVES)
     bases = (1, 2, 5) if max(across) - min(across) > math.log(20) else (1, 1.5, 2, 3, 5, 7)
     round_ones = [math.log(base * 10.0**power) for power in range(-3, 5) for base in bases]
     at = axes.x(math.log(mark))
@@ -235,7 +235,7 @@ def curves(
     for (label, cls, mine), place in zip(named, places, strict=True):
         parts.append(_curve(axes, label, cls, mine, place, lambda x, y: f"{xs(x)}: {ys(y)}"))
     about = f"{ylabel} over {xlabel}, {len(named)} curves, from {ys(min(along))} to {ys(max(along))}"
-    return _svg("".join(parts), about, (WIDTH, CURVES_HEIGHT))
+    return _svg("".join(parts), about, CURVES)
 
 
 def _curve(

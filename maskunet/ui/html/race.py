@@ -80,22 +80,23 @@ def verdict(found: Mapping[str, Any], titles: Titles) -> str:
         for line in found["equal_time"]
         if line["group"] == "all" and "plain" in line["against"] and not line["over_budget"]
     ]
-    pairs = [
-        (name, gain) for name, gain in pairs if gain.get("p_holm", 0) < 0.05
-    ]  # among many lines some are small by chance
-    better = [name for name, gain in pairs if gain["correct_low"] > 0]
-    worse = [name for name, gain in pairs if gain["correct_high"] < 0]
-    return race_words.verdict(better, worse, found["prompts"])
+    # Among many lines some are small by chance.
+    clear = [(name, gain) for name, gain in pairs if gain.get("p_holm", 0) < 0.05]
+    better = [name for name, gain in clear if gain["correct_low"] > 0]
+    worse = [name for name, gain in clear if gain["correct_high"] < 0]
+    name, most = max(pairs, key=lambda pair: pair[1]["correct"], default=("", {}))
+    largest = (name, *(most[f"correct{end}"] for end in ("", "_low", "_high"))) if most else None
+    return race_words.verdict(better, worse, largest, found["prompts"])
 
 
 def curves(found: Mapping[str, Any], titles: Titles) -> str:
-    """The share correct and the held-out reward over the seconds spent; names as `--methods` takes them."""
+    """The share correct and the held-out reward over the seconds spent."""
     rows, held_out = table(found), found["held_out"]
     panels = (
         ("correct", race_words.SHARE, plots.percent),
         (held_out, f"{titles.get(held_out, held_out)}, {race_words.HELD}", plots.number),
     )
-    drawn = "".join(_panel(found, rows, *panel) for panel in panels)
+    drawn = "".join(_panel(found, titles, rows, *panel) for panel in panels)
     switch = "".join(
         f'<label><input type="radio" name="race-shown"{"" if n else " checked"}>{escape(label.capitalize() if n == 0 else label)}</label>'
         for n, (_, label, _) in enumerate(panels)
@@ -104,15 +105,19 @@ def curves(found: Mapping[str, Any], titles: Titles) -> str:
     return f'<div class="switch">{switch}</div>{plots.legend(names)}<div class="shown">{drawn}</div>'
 
 
-def share(found: Mapping[str, Any]) -> str:
+def share(found: Mapping[str, Any], titles: Titles) -> str:
     """The curve of the share correct alone."""
-    return _panel(found, table(found), "correct", race_words.SHARE, plots.percent)
+    return _panel(found, titles, table(found), "correct", race_words.SHARE, plots.percent)
 
 
-def _panel(found: Mapping[str, Any], rows: plots.Rows, what: str, label: str, ys: Any) -> str:
+def _panel(found: Mapping[str, Any], titles: Titles, rows: plots.Rows, what: str, label: str, ys: Any) -> str:
     kinds = places(found)
     named = [
-        (name, _look(kinds[name]), [(p["seconds"], p[what], p[f"{what}_low"], p[f"{what}_high"]) for p in points])
+        (
+            race_words.entrant(name, titles),
+            _look(kinds[name]),
+            [(p["seconds"], p[what], p[f"{what}_low"], p[f"{what}_high"]) for p in points],
+        )
         for name, points in found["curves"].items()
     ]
     drawn = plots.curves(named, xlabel=race_words.SECONDS, ylabel=label, mark=found["seconds"], ys=ys)
@@ -129,7 +134,8 @@ def lines(found: Mapping[str, Any], budget: str, group: str, titles: Titles) -> 
     title = f"{race_words.TABLE}, n = {mine[0]['n']}"
     csv = [flat(line) for line in mine]
     inside = f'<div class="wide" tabindex="0"><table class="race"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    return plots.framed(title, inside, csv, f"race_{budget}_{group}", race_words.HINT)
+    hint = " ".join([race_words.HINT, *[race_words.OVER_HINT] * any(line["over_budget"] for line in mine)])
+    return plots.framed(title, inside, csv, f"race_{budget}_{group}", hint)
 
 
 def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles, look: str) -> str:
@@ -156,9 +162,9 @@ def _line(line: Mapping[str, Any], found: Mapping[str, Any], titles: Titles, loo
 
 
 def _interval(found: Mapping[str, Any], what: str, factor: float, kind: str) -> str:
-    """A value with its interval below it; shares in percent."""
+    """A value with its interval below it; shares in percent, their differences in points."""
     value, low, high = (factor * found[f"{what}{end}"] for end in ("", "_low", "_high"))
-    unit = " %" if factor == 100 else ""
+    unit = " %" if factor == 100 and "+" not in kind else ""
     return f"{value:{kind}}{unit} <small>[{low:{kind}}, {high:{kind}}]</small>"
 
 

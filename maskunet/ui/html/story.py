@@ -64,7 +64,7 @@ def _slides(shelf: Mapping[str, Run], titles: Mapping[str, str]) -> Iterator[Sli
             yield Slide(title, f"{said} {_facts(run)}", _pair(run, titles))
     raced = next(iter(race.shipped_races().values()), None)
     if raced is not None:
-        yield Slide(race_words.TITLE, race.verdict(raced, titles), race.share(raced))
+        yield Slide(race_words.TITLE, race.verdict(raced, titles), race.share(raced, titles))
 
 
 def _first(shelf: Mapping[str, Run], methods: tuple[str, ...]) -> Run | None:
