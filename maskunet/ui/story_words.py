@@ -12,12 +12,17 @@ RANDOM, RANDOM_SAID = (
     "Same noise, same prompt. Chosen masks have to beat this control.",
 )
 CHOSEN, CHOSEN_SAID = "Choose which ones", "A mask for every step, from a network that learned from clean pictures."
-CONCEPT, CONCEPT_SAID = "Take a concept away", "One mask for all prompts, found by what these weights do for a word."
+CONCEPT = "Take a concept away"
 
 
 def plain(prompt: str, model: str) -> str:
     """What the first slide shows."""
     return f"“{prompt}”, drawn by {model} with every weight in its place."
+
+
+def concept(name: str) -> str:
+    """What the slide of a concept shows."""
+    return f"One mask for all prompts takes “{name}” away. It was found by what these weights do for this word."
 
 
 def facts(prompt: str, removed: str, rewards: tuple[float | None, float | None]) -> str:

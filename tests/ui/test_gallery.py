@@ -1,5 +1,6 @@
 """The precomputed runs are whole, and the page begins with the one that its controls ask for."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from maskunet.experiments.tabletop import gallery as made_runs
@@ -45,7 +46,26 @@ def test_the_tour_takes_away_a_concept_that_a_rule_chose():
     assert run.base_verdict["right"] and "red" in run.base_verdict["saw"].split()
     assert "red" not in run.verdict["saw"].split()
     told = story(runs, {})
-    assert story_words.CONCEPT in told and run.request.prompt in told and told.count('class="slide"') == 5
+    assert (
+        story_words.CONCEPT in told
+        and story_words.concept("red") in told
+        and run.request.prompt in told
+        and told.count('class="slide"') == 5
+    )
+
+
+def test_the_tours_random_mask_is_the_control_of_the_pair_that_the_page_opens_with():
+    first, *rest = gallery.load().values()
+    (control,) = [
+        each for each in rest if each.request.model == first.request.model and each.request.method == "random_mask"
+    ]
+    same = {"method": "random_mask", "preset": "start", "settings": control.request.settings}
+    assert control.request == replace(first.request, **same)
+    assert abs(control.keep_ratio - first.keep_ratio) < 0.001
+    removed = f"{100 * (1 - control.keep_ratio):.1f} % of the weights removed"
+    assert f"{story_words.RANDOM_SAID} “{first.request.prompt}”, {removed}" in story(
+        {r.id: r for r in (first, *rest)}, {}
+    )
 
 
 def test_the_rule_takes_the_first_prompt_that_the_checker_finds_right_and_then_without_the_concept(monkeypatch):

@@ -31,13 +31,15 @@ VARIANTS = (  # seed, method, preset
 
 
 def make(folder: Path) -> None:
-    """Make all of them: those that the page opens with, then `usual`, then the concept that is taken away."""
+    """Make all of them: those that the page opens with, then `usual`, then those for the tour alone."""
     from maskunet.library.library import Library
     from maskunet.runs import run_folder
 
     library = Library("tabletop_web", device="cpu")
     loaded = library.load("tabletop_web")
-    for number, (kind, request, note) in enumerate([*opening(loaded), *usual(), erased(library.load(ERASED_ON))]):
+    opens = [*opening(loaded)]
+    toured = erased(library.load(ERASED_ON)), control(loaded, opens[0][1])
+    for number, (kind, request, note) in enumerate([*opens, *usual(), *toured]):
         name = f"{number:02d}-{kind}-{request.method}-{request.preset}-{request.seed}"
         run = _made(library.load(request.model), request, hashlib.sha256(name.encode()).hexdigest()[:12])
         run_folder.write(replace(run, note=" ".join(filter(None, (note, run.note)))), folder / name)
@@ -113,6 +115,12 @@ def erased(loaded: "Loaded") -> tuple[str, Request, str]:
         f"{concept}; this is the first."
     )
     return "erased", replace(gone[0], previews=True, statistics=True), note
+
+
+def control(loaded: "Loaded", request: Request) -> tuple[str, Request, str]:
+    """The request with random masks instead of its own, which remove the same share of the weights, for the tour."""
+    removed = round(1 - _made(loaded, request).keep_ratio, 3)
+    return "control", replace(request, method="random_mask", preset="start", settings={"removed": removed}), ""
 
 
 def _made(loaded: "Loaded", request: Request, run_id: str = "") -> Run:

@@ -9,7 +9,7 @@ from maskunet.ui import race_words, story_words, words
 from maskunet.ui.html import pictures, plots, race
 
 # The methods that tell each part of the story, the best one first; a part without a run is left out.
-RANDOM = ("random_mask",)
+RANDOM = ("random_mask",)  # of the very pictures of the chosen ones, whose control it is
 CHOSEN = ("maskunet_trained", "maskunet_amortized", "maskunet_free")
 CONCEPT = ("held_mask",)
 
@@ -54,12 +54,13 @@ def _slides(shelf: Mapping[str, Run], titles: Mapping[str, str]) -> Iterator[Sli
         alone = pictures.figure(chosen.base_image, pictures.names(chosen, titles)[0], chosen.request.prompt, 512)
         plain = story_words.plain(chosen.request.prompt, titles.get(chosen.request.model, chosen.request.model))
         yield Slide(story_words.PLAIN, plain, f'<div class="pair one">{alone}</div>')
-    for title, methods, said in (
-        (story_words.RANDOM, RANDOM, story_words.RANDOM_SAID),
-        (story_words.CHOSEN, CHOSEN, story_words.CHOSEN_SAID),
-        (story_words.CONCEPT, CONCEPT, story_words.CONCEPT_SAID),
+    alike = {name: run for name, run in shelf.items() if chosen is not None and _noise(run) == _noise(chosen)}
+    erased = _first(shelf, CONCEPT)
+    for title, run, said in (
+        (story_words.RANDOM, _first(alike, RANDOM), story_words.RANDOM_SAID),
+        (story_words.CHOSEN, chosen, story_words.CHOSEN_SAID),
+        (story_words.CONCEPT, erased, story_words.concept(_concept(erased)) if erased else ""),
     ):
-        run = _first(shelf, methods)
         if run is not None:
             yield Slide(title, f"{said} {_facts(run)}", _pair(run, titles))
     raced = next(iter(race.shipped_races().values()), None)
@@ -71,6 +72,17 @@ def _first(shelf: Mapping[str, Run], methods: tuple[str, ...]) -> Run | None:
     """The first run with both pictures of the first method that has any."""
     found = [run for run in shelf.values() if run.base_image is not None and run.request.method in methods]
     return min(found, key=lambda run: methods.index(run.request.method), default=None)
+
+
+def _noise(run: Run) -> tuple:
+    """What the unmasked picture depends on."""
+    asked = run.request
+    return asked.model, asked.prompt, asked.negative_prompt, asked.seed, asked.steps, asked.guidance
+
+
+def _concept(run: Run) -> str:
+    """What a kept mask erases, such as red of erase_red."""
+    return str(run.settings.get("mask", "")).partition("_")[2]
 
 
 def _pair(run: Run, titles: Mapping[str, str]) -> str:
