@@ -163,6 +163,11 @@ def seconds(value: float) -> str:
     return f"{value:.0f} s" if value < 90 else f"{value / 60:.1f} min"
 
 
+def left(seconds_left: float | None) -> str:
+    """How long it still takes; nothing where nobody knows, or where an estimate that was too short has run out."""
+    return "" if seconds_left is None or seconds_left < 1 else f", about {seconds(seconds_left)} left"
+
+
 def within(low: float, high: float) -> str:
     """From where to where a number goes, both ends included."""
     return " – ".join(f"{end:,.9f}".rstrip("0").rstrip(".") for end in (low, high))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from maskunet.records import Request
+from maskunet.records import JobEvent, Request
+from maskunet.ui.html import live
 from maskunet.ui.page import Page, build
 from tests.support.serving import SOON, needs_browser, reload
 from tests.support.visiting import fill, generate, take_steps
@@ -113,6 +114,12 @@ def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
         assert list(page.watch(job)) == [(nothing,) * 4]
     for job in ({}, {**over, "id": "0" * 12}):
         assert set(map(str, page.end(job, []))) == {str(nothing)}
+
+
+def test_what_is_left_is_told_from_a_second_on():
+    told = {left: live.status(JobEvent(job="a", phase="result", remaining=left)) for left in (None, 0.0, 0.9, 1.0)}
+    assert ["left" in each for each in told.values()] == [False, False, False, True]
+    assert ", about 1.0 s left" in told[1.0]
 
 
 def test_a_job_that_left_no_picture_gives_back_what_was_shown_before(lab, page):

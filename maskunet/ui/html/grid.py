@@ -65,9 +65,8 @@ def status(event: JobEvent, made: int, count: int) -> str:
     if event.phase in ("done", "stopped"):
         return f'<div class="status" role="status">{escape(f"{name}: {said}. {event.message}".strip())}</div>'
     waiting = f", {words.queued(event.ahead).lower()}" if event.ahead or event.phase == "queued" else ""
-    left = "" if event.remaining is None else f", about {words.seconds(max(event.remaining, 0))} left"
     return (
         f'<div class="status"><span><span role="status">{escape(name)}</span>{escape(f": {said}{waiting}")}</span>'
-        f"<span>{words.seconds(event.elapsed)}{left}</span>"
+        f"<span>{words.seconds(event.elapsed)}{words.left(event.remaining)}</span>"
         f'<div class="bar"><i style="width:{made / count:.1%}"></i></div></div>'
     )

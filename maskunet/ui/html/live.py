@@ -93,8 +93,7 @@ def counters(event: JobEvent) -> str:
 def _line(text: str, done: float, event: JobEvent) -> str:
     step = "" if event.step is None else f", step {event.step.step + 1} of {event.step.steps}"
     clock = words.seconds(event.elapsed)
-    left = "" if event.remaining is None else f", about {words.seconds(max(event.remaining, 0))} left"
     return (  # what changes all the time is not read out
-        f'<div class="status"><span><span role="status">{escape(text)}</span>{step}</span><span>{clock}{left}</span>'
+        f'<div class="status"><span><span role="status">{escape(text)}</span>{step}</span><span>{clock}{words.left(event.remaining)}</span>'
         f'<div class="bar"><i style="width:{done:.1%}"></i></div></div>'
     )

@@ -28,7 +28,7 @@ def status(state: TrainState) -> str:
         left_out = "".join(f" {each}" for each in (event.left_out if event else []))
         said += words.kept(state.request.model, state.request.name, state.saved, steps) + left_out
         return f'<div class="status {role}">{escape(said)}</div>'
-    left = f", about {words.seconds(event.seconds_left)} left" if event and state.phase == "training" else ""
+    left = words.left(event.seconds_left) if event and state.phase == "training" else ""
     told = (
         words.preparing(prepared.done, prepared.total, prepared.what)
         if prepared
