@@ -25,7 +25,7 @@ def build(
     first = first_model(models)
     opening = opening_of(shelf, first)
     method = first_method(methods, first, opening)
-    wish = _wish(studio, first, method, opening, shelf)
+    wish = _wish(studio, first, method, opening, shelf, titles)
     tokens = wish.pop("tokens")
     go = _go(opening)
     with gr.Column(elem_id="choices", min_width=0):
@@ -41,7 +41,12 @@ def build(
 
 
 def _wish(
-    studio: Studio, first: Card, method: Card, opening: Request | None, shelf: Mapping[str, Run]
+    studio: Studio,
+    first: Card,
+    method: Card,
+    opening: Request | None,
+    shelf: Mapping[str, Run],
+    titles: Mapping[str, str],
 ) -> dict[str, Any]:
     """What to draw: the prompt, what helps to write it, and its word groups."""
     asked = opening.prompt if opening else words.PROMPT_PLACEHOLDER
@@ -53,7 +58,7 @@ def _wish(
         elem_id="prompt",
         placeholder=words.PROMPT_PLACEHOLDER,
     )
-    examples = gr.HTML(chips.precomputed(shelf), js_on_load=chips.SCRIPT, elem_id="examples")
+    examples = gr.HTML(chips.precomputed(shelf, titles), js_on_load=chips.SCRIPT, elem_id="examples")
     vocabulary = gr.HTML(chips.vocabulary(first), js_on_load=chips.SCRIPT, elem_id="vocabulary")
     tokens = gr.HTML("", js_on_load=chips.SCRIPT, elem_id="tokens")
     binding, edited = groups.build(studio, method, asked)

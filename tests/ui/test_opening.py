@@ -153,6 +153,11 @@ def test_the_page_opens_on_a_pair_that_masks_mended_beside_one_that_they_broke()
     assert rest and all(run.verdict["saw"] for run in rest)
 
 
+def test_no_two_chips_say_the_same():
+    said = re.findall("<button[^>]*>(.*?)</button>", chips.precomputed(gallery.load(), {"tabletop": "Tabletop"}))
+    assert len({*said}) == len(said) and "a green cube and a cyan cone (Tabletop)" in said
+
+
 @needs_browser
 def test_a_chip_and_history_fill_the_form_and_take_away_what_spoke_of_another_run(visit, shelf):
     tab = visit("?prompt=a+red+cat&method=random_mask&preset=light&steps=2&set.removed=0.25")

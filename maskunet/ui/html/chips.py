@@ -15,15 +15,19 @@ element.addEventListener('click', (event) => {
 SHOWN = 3  # of the precomputed runs that are in sight; the others are folded away
 
 
-def precomputed(shelf: Mapping[str, Run]) -> str:
-    """One chip per model and prompt of the precomputed runs, for its first; clicking runs nothing."""
+def precomputed(shelf: Mapping[str, Run], titles: Mapping[str, str]) -> str:
+    """One chip per model and prompt of the precomputed runs, for its first; clicking runs nothing.
+
+    Where another model has drawn the prompt already, the chip names its own.
+    """
     first: dict[tuple[str, str], str] = {}
     for run_id, run in shelf.items():
         first.setdefault((run.request.model, run.request.prompt), run_id)
-    drawn = [
-        f'<button type="button" data-run="{escape(run_id, quote=True)}">{escape(prompt)}</button>'
-        for (_, prompt), run_id in first.items()
-    ]
+    drawn, seen = [], set()
+    for (model, prompt), run_id in first.items():
+        said = f"{prompt} ({titles.get(model, model)})" if prompt in seen else prompt
+        seen.add(prompt)
+        drawn.append(f'<button type="button" data-run="{escape(run_id, quote=True)}">{escape(said)}</button>')
     if not drawn:
         return ""
     rest = "".join(drawn[SHOWN:])

@@ -140,7 +140,8 @@ def facts(run: Run, titles: Mapping[str, str], precomputed: bool = False) -> str
     method = titles.get(request.method, request.method)
     preset = f", preset {request.preset}" if request.preset else ""
     line = (
-        f"{badge}“{escape(request.prompt)}”, seed {request.seed}. "
+        f'{badge}<span class="asked" title="{escape(request.prompt, quote=True)}">“{escape(request.prompt)}”</span>, '
+        f"seed {request.seed}. "
         f"{escape(method)}{escape(preset)}{escape(_added(request))}; {escape(where)}.{state}"
     )
     note = f'<p class="note">{escape(run.note)}</p>' if run.note else ""
