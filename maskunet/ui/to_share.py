@@ -1,5 +1,7 @@
 """A run drawn to show around, as files to download: beside the run, and from the list of runs."""
 
+from collections.abc import Iterator
+
 import gradio as gr
 
 from maskunet.records import Run
@@ -12,7 +14,15 @@ def buttons() -> list[gr.DownloadButton]:
     return [gr.DownloadButton(said, size="sm", visible=False) for said in words.SHARED.values()]
 
 
-def drawn(shelf: Shelf, run: Run) -> list[gr.DownloadButton]:
-    """The buttons of `buttons` with the files of this run; a run that kept no steps has no animation."""
-    made = {path.name: str(path) for path in shelf.share(run)}
-    return [gr.DownloadButton(value=made.get(name), visible=name in made) for name in words.SHARED]
+def drawn(shelf: Shelf, run: Run) -> Iterator[tuple[bool, list[gr.DownloadButton]]]:
+    """Whether files are being made, at once, and the buttons of `buttons` with those of this run, then.
+
+    A run that kept no steps has no animation.
+    """
+    shown = [gr.DownloadButton(visible=False)] * len(words.SHARED)
+    yield True, shown
+    try:
+        made = {path.name: str(path) for path in shelf.share(run)}
+        shown = [gr.DownloadButton(value=made.get(name), visible=name in made) for name in words.SHARED]
+    finally:  # also before a refusal is told
+        yield False, shown

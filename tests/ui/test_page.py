@@ -8,10 +8,12 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from maskunet.records import JobEvent, Request
+from maskunet.ui import to_share
 from maskunet.ui.html import live
 from maskunet.ui.page import Page, build
 from tests.support.serving import SOON, needs_browser, reload
@@ -125,6 +127,16 @@ def test_without_a_job_or_with_one_that_is_over_what_is_shown_stays(lab, page):
         assert list(page.watch(job)) == [(nothing,) * 4]
     for job in ({}, {**over, "id": "0" * 12}):
         assert set(map(str, page.end(job, []))) == {str(nothing)}
+
+
+def test_files_to_share_are_said_to_be_in_the_making_until_they_are_there_or_refused(tmp_path):
+    (_, hidden), (goes_on, files) = to_share.drawn(SimpleNamespace(share=lambda run: [tmp_path / "card.png"]), None)
+    assert not any(each.visible for each in hidden)
+    assert not goes_on and [each.visible for each in files] == [True, False, False]
+    told = to_share.drawn(SimpleNamespace(), None)
+    assert [next(told)[0], next(told)[0]] == [True, False]
+    with pytest.raises(AttributeError):
+        next(told)
 
 
 def test_what_is_left_is_told_from_a_second_on():

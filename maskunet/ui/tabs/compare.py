@@ -126,10 +126,11 @@ class Compare(Part):
             gr.Info(words.LINK_COPIED) if done else gr.Warning(words.LINK_NOT_COPIED)
 
         @shows_a_run
-        def share(run_id: str) -> list[Any]:
-            return to_share.drawn(page.studio.shelf, page.found(run_id))
+        def share(run_id: str) -> Iterator[tuple[Any, ...]]:
+            for goes_on, files in to_share.drawn(page.studio.shelf, page.found(run_id)):
+                yield gr.Button(words.MAKING_FILES if goes_on else words.TO_SHARE, interactive=not goes_on), *files
 
-        self.share.click(share, page.shown, self.shared, **{**QUEUED, "show_progress": "full"})
+        self.share.click(share, page.shown, [self.share, *self.shared], **QUEUED)
         self.way.input(tell, self.way, self.codes, **QUICK)
         self.view.input(change, self.view, [self.slider, self.under, self.beside, self.gap], **QUICK)
         copies = f"async (...said) => [await ({COPIES})(({LINK})(...said)) ? 'yes' : '', '']"
@@ -157,9 +158,10 @@ def build(page: "Page", tab: gr.Tab) -> Compare:
     with gr.Row(visible=False, elem_id="actions") as actions:
         archive = gr.DownloadButton(words.DOWNLOAD_RUN, size="sm")
         share = gr.Button(words.TO_SHARE, size="sm")
-        shared = to_share.buttons()
         null = gr.Button(words.NULL_MASK, size="sm")
         null_stop = gr.Button(words.STOP_CHECK, size="sm", visible=False)
+    with gr.Row(elem_id="shared"):  # of their own, so that no button moves when they come
+        shared = to_share.buttons()
     null_said = gr.HTML("", elem_id="null")
     with gr.Accordion(words.REPEAT, open=False):
         way = gr.Radio(words.WAYS, value=words.WAYS[0], label=words.WAY, show_label=False, elem_id="way")

@@ -1,6 +1,6 @@
 """The History tab: this browser's runs, kept in the browser; open one again, make files of it to share, or take it off the list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -54,10 +54,12 @@ class History(Part):
             return *shown, gr.skip()
 
         @shows_a_run
-        def share(event: gr.EventData) -> tuple[Any, ...]:
+        def share(event: gr.EventData) -> Iterator[tuple[Any, ...]]:
             run = page.found(str(picked(event).get("run", "")))
-            files = to_share.drawn(page.studio.shelf, run)
-            return gr.Row(visible=True), f'<p class="said">{escape(words.DRAWN.format(run=run.request))}</p>', *files
+            of = escape(words.DRAWN.format(run=run.request))
+            for goes_on, files in to_share.drawn(page.studio.shelf, run):
+                said = f"{of}: {words.MAKING_FILES}" if goes_on else of
+                yield gr.Row(visible=True), f'<p class="said">{said}</p>', *files
 
         self.grid.download(share, None, [self.drawn, self.of, *self.files], **QUEUED)
         outputs = [*page.opening(), page.kept]
