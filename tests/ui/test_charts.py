@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from maskunet.ui import words
+from maskunet.ui import gallery, words
 from maskunet.ui.html import charts, plots
+from maskunet.ui.html.optimize import still
 
 
 def drawn(values):
@@ -42,10 +43,19 @@ def test_behind_a_reward_is_the_unmasked_pictures_at_the_same_step_or_its_last()
     assert len(heights) == 4 and heights[0] == heights[1] > heights[2] == heights[3]
     assert '<small class="fall">falls −' not in html  # it ends at 5, the unmasked picture's last known step at 2
     old = [{key: value for key, value in row.items() if key != "base_reward_total"} for row in rows]
-    assert "unmasked" not in charts.charts(old, {}).replace(words.CHART_HINT, "")
+    assert "unmasked" not in charts.charts(old, {})
     html = charts.charts(old, {}, base={"total": 6.0})
     level = {point.partition(",")[2] for point in re.search(r'"unmasked" points="([^"]+)"', html)[1].split()}
     assert len(level) == 1 and '<small class="fall">falls −1.00</small>' in html
+
+
+def test_what_is_not_drawn_is_not_explained_and_a_method_without_updates_says_which_has_them():
+    run = next(run for run in gallery.load().values() if run.request.method == "random_mask")
+    html = still(run, {"random_mask": "Random mask"})
+    assert "Random mask optimizes no mask." in html and "training-free" in html
+    assert words.CHART_HINT in html and words.UNMASKED_HINT not in html
+    steered = next(run for run in gallery.load().values() if run.request.method == "maskunet_free")
+    assert words.UNMASKED_HINT in still(steered, {}) and "optimizes no mask" not in still(steered, {})
 
 
 def test_a_total_says_what_it_is_the_sum_of():

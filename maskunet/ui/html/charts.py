@@ -44,7 +44,9 @@ def charts(
             found.append(line(title, points, unmasked, _starts(shown), times, (last, ended), look))
     if not found:
         return ""
-    return f'<div class="charts">{"".join(found)}</div><p class="hint">{words.CHART_HINT}</p>'
+    drawn = "".join(found)
+    hint = " ".join([words.CHART_HINT, *[words.UNMASKED_HINT] * ('class="unmasked"' in drawn)])
+    return f'<div class="charts">{drawn}</div><p class="hint">{hint}</p>'
 
 
 def _curves(rows: Rows, titles: Mapping[str, str], weights: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
