@@ -1,6 +1,6 @@
 """What a person should know of how a run's prompts, or many, are read by the model and its rewards, if any score it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maskunet.methods.base import MethodSpec
@@ -76,12 +76,24 @@ def _negative(model: DiffusionModel, negative: str) -> list[str]:
 
 
 def _words(model: DiffusionModel, texts: Sequence[str]) -> list[str]:
-    vocabulary = MODELS[model.name].vocabulary if model.name in MODELS else {}  # only a small model has one
+    vocabulary = MODELS[model.name].vocabulary if model.name in MODELS else {}
+    tokens = [token for _, token in model.added.embeddings]
+    return [fine_print.literal_note(texts), unknown(texts, model.tokenizer, vocabulary, tokens)]
+
+
+def unknown(
+    texts: Sequence[str], tokenizer: Any, vocabulary: Mapping[str, Sequence[str]], tokens: Sequence[str] = ()
+) -> str:
+    """A sentence on the words that a model does not know, or empty; only a small one has a `vocabulary`.
+
+    Args:
+        tokens: of the embeddings on it.
+    """
     known = {word for kind in vocabulary.values() for name in kind for word in name.split()}
-    if known:
-        known |= {word.text.lower() for _, token in model.added.embeddings for word in words_of(token)}
-    unknown = fine_print.unknown_note(texts, model.tokenizer, known) if known else ""
-    return [fine_print.literal_note(texts), unknown]
+    if not known:
+        return ""
+    known |= {word.text.lower() for token in tokens for word in words_of(token)}
+    return fine_print.unknown_note(texts, tokenizer, known)
 
 
 def _unread(rewards: Any, prompt: str) -> dict[str, tuple[int, str]]:

@@ -1,12 +1,16 @@
-"""What a page shows of methods and rewards before they are used."""
+"""What a page shows of methods, rewards and prompts before they are used."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from maskunet.encoders.pretrained import tokenizer_from
+from maskunet.library.library import Library
 from maskunet.methods.base import KINDS, MethodSpec
 from maskunet.plugins import FieldCard, cards
 from maskunet.records import Card
 from maskunet.rewards import SPECS as REWARDS
+from maskunet.runs import fine_print
 
 GROUPS = "groups"  # the setting that holds groups of a prompt's words
 
@@ -32,6 +36,14 @@ def of_methods(specs: Iterable[MethodSpec]) -> list[Card]:
 def of_rewards() -> list[Card]:
     """The rewards, in the order in which runs list them."""
     return [Card(name=s.name, title=s.title, summary=s.summary, weight=s.weight) for s in REWARDS.values()]
+
+
+def unknown(library: Library, model: str, prompt: str) -> str:
+    """A sentence on the words of a prompt that a small model does not know, or empty; the model is not loaded."""
+    with suppress(ValueError):  # there is no such model here, which whoever asks for a picture is told
+        if vocabulary := library.spec(model).vocabulary:
+            return fine_print.unknown([prompt], tokenizer_from(library.find(model, False)[0] / "tokenizer"), vocabulary)
+    return ""
 
 
 def _drawn(spec: MethodSpec, preset: Any) -> tuple[FieldCard, ...]:

@@ -139,17 +139,17 @@ class Studio:
         """The groups of a noun and what describes it that methods read off a prompt; none without a noun, or of one too long."""
         return [str(group) for group in parse(prompt)] if len(prompt) <= MAX_PROMPT else []
 
+    def unknown(self, prompt: str, model: str) -> str:
+        """A sentence on the words of a prompt that a small model does not know, or empty."""
+        return cards.unknown(self._library, model, prompt) if len(prompt) <= MAX_PROMPT else ""
+
     def status(self) -> Status:
         """The machine in words and how busy it is."""
         running, waiting = self._queue.counts()
-        device, dtype = self._library.where(self._library.default)
-        return Status(
-            device=device_name(device),
-            dtype=str(dtype).removeprefix("torch."),
-            model=self._library.default,
-            running=running,
-            waiting=waiting,
-        )
+        model = self._library.default
+        device, dtype = self._library.where(model)
+        how = {"device": device_name(device), "dtype": str(dtype).removeprefix("torch.")}
+        return Status(**how, model=model, running=running, waiting=waiting)
 
     def command(self, request: Request, settings: Mapping[str, Any] | None = None, motion: Motion | None = None) -> str:
         """The command line that makes the same pictures, or the same video.

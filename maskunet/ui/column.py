@@ -36,7 +36,7 @@ def build(
     return Controls(
         **wish, **go, **choices, **more, changed=changed, takes=gr.State(taking(methods)),
         models={card.name: card for card in models}, methods={card.name: card for card in methods}, titles=titles,
-        missing=studio.setups(), known_parts=studio.training.trained if studio.training else lambda method, model: (),
+        missing=studio.setups(), unknown_words=studio.unknown, known_parts=studio.training.trained if studio.training else lambda method, model: (),
     )  # fmt: skip
 
 
@@ -58,12 +58,13 @@ def _wish(
         elem_id="prompt",
         placeholder=words.PROMPT_PLACEHOLDER,
     )
+    unknown = gr.HTML("", elem_id="unknown")
     examples = gr.HTML(chips.precomputed(shelf, titles), js_on_load=chips.SCRIPT, elem_id="examples")
     vocabulary = gr.HTML(chips.vocabulary(first), js_on_load=chips.SCRIPT, elem_id="vocabulary")
     tokens = gr.HTML("", js_on_load=chips.SCRIPT, elem_id="tokens")
     binding, edited = groups.build(studio, method, asked)
     return {
-        "prompt": prompt, "examples": examples, "vocabulary": vocabulary, "tokens": tokens, "groups": binding, "edited": edited,
+        "prompt": prompt, "unknown": unknown, "examples": examples, "vocabulary": vocabulary, "tokens": tokens, "groups": binding, "edited": edited,
     }  # fmt: skip
 
 

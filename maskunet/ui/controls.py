@@ -53,6 +53,7 @@ class Controls:
 
     Attributes:
         models, methods: the cards that may be chosen. titles: of settings that are weights of rewards, among others.
+        unknown: what the prompt's model does not know of it, as `unknown_words` says of a prompt and a model.
         examples: the precomputed runs as chips. vocabulary: a small model's words.
         setup: what the model takes that is not here, or the first such one, of `missing`.
         known_parts: the names of what was trained and can be chosen, by method and model.
@@ -73,6 +74,7 @@ class Controls:
     generate: gr.Button
     stop: gr.Button
     status: gr.HTML
+    unknown: gr.HTML
     examples: gr.HTML
     vocabulary: gr.HTML
     shuffle: gr.Button
@@ -84,6 +86,7 @@ class Controls:
     titles: Mapping[str, str]
     missing: Sequence[Setup]
     known_parts: Callable[[str, str], Sequence[str]]
+    unknown_words: Callable[[str, str], str]
 
     def inputs(self) -> list[Any]:
         """The components of `Values`, in their order."""
@@ -98,6 +101,7 @@ class Controls:
             self.trained,
             self.edited,
             self.changed,
+            self.unknown,
             self.vocabulary,
             self.setup,
         ]
@@ -121,6 +125,7 @@ class Controls:
             known += self._settings(method, asked, settings)
         else:
             known += [gr.skip()] * 3
+        known.append("" if "prompt" in asked else gr.skip())  # told when it is edited or drawn
         of_model = (chips.vocabulary(model), setups.panel(self.missing, model.title)) if model else (gr.skip(),) * 2
         return [*known, *of_model, *self.added.fill(asked)]
 
@@ -167,6 +172,10 @@ class Controls:
             word = str(picked(event).get("word", ""))[:64]
             return f"{(prompt or '').rstrip()} {word}".strip()
 
+        def read(prompt: str | None, model: str, embeddings: list[str] | None) -> str:
+            said = "" if embeddings else self.unknown_words(prompt or "", model)  # whose words it would not know
+            return said and f'<div class="status" role="status">{escape(said)} {words.TRY}</div>'
+
         self.shuffle.click(new_seed, None, self.seed, **QUICK)
         self.method.input(new_method, self.method, [self.method, self.preset, self.status], **QUICK)
         # A link changes them too.
@@ -174,7 +183,16 @@ class Controls:
         gr.on([self.method.change, self.preset.change], new_settings, which, self.changed, **QUICK)
         self.model.input(new_model, self.model, [self.vocabulary, self.status, self.setup], **QUICK)
         self.added.wire()
-        return gr.on([self.vocabulary.select, self.added.tokens.select], add_word, self.prompt, self.prompt, **QUICK)
+        added = gr.on([self.vocabulary.select, self.added.tokens.select], add_word, self.prompt, self.prompt, **QUICK)
+        where = {
+            "fn": read,
+            "inputs": [self.prompt, self.model, self.added.embeddings],
+            "outputs": self.unknown,
+            **QUICK,
+        }
+        gr.on([self.prompt.blur, self.prompt.submit, self.generate.click, self.model.input], **where)
+        added.then(**where)
+        return added
 
 
 def first_model(models: list[Card]) -> Card:

@@ -5,6 +5,7 @@ TAGLINE = "Same noise, same prompt: left the model as it is, right with some wei
 LOGIN = "Five wrong passwords within a minute lock the login for a minute."
 PROMPT = "Prompt"
 PROMPT_PLACEHOLDER = "a red cube and a blue sphere"
+TRY = f"Try “{PROMPT_PLACEHOLDER}”; “Words it knows” has the others."
 NEGATIVE = "Negative prompt"
 SEED = "Seed"
 NEW_SEED = "New seed"

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from maskunet.evaluation import metrics
+from maskunet.library.library import Library
 from maskunet.models import SPECS
 from maskunet.records import MAX_SEED, MAX_SETTING, Request
 from maskunet.records.features import FeatureEvent, Measures, Plane
 from maskunet.studio import features_process
+from maskunet.studio.cards import unknown
 from maskunet.studio.studio import Studio
-from maskunet.ui import gallery, links, opening_words
+from maskunet.ui import gallery, links, opening_words, words
 from maskunet.ui.html import chips
 from tests.support import words_on_page
 from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
@@ -156,6 +158,28 @@ def test_the_page_opens_on_a_pair_that_masks_mended_beside_one_that_they_broke()
 def test_no_two_chips_say_the_same():
     said = re.findall("<button[^>]*>(.*?)</button>", chips.precomputed(gallery.load(), {"tabletop": "Tabletop"}))
     assert len({*said}) == len(said) and "a green cube and a cyan cone (Tabletop)" in said
+
+
+def test_words_that_a_small_model_does_not_know_are_told_before_it_is_loaded():
+    library = Library("tabletop_web", device="cpu")
+    assert not unknown(library, "tabletop_web", "a red cube and a blue sphere")
+    assert (
+        unknown(library, "tabletop_web", "красный куб, a corgi")
+        == "красный, куб, corgi are not words of this small model."
+    )
+    assert not unknown(library, "sd15", "a corgi") and not unknown(library, "nowhere", "a corgi")
+    assert not library._loaded
+
+
+@needs_browser
+def test_unknown_words_are_told_as_soon_as_the_prompt_is_left_and_not_of_another_prompt(visit):
+    tab = visit()
+    tab.locator("#prompt textarea").fill("a red corgi")
+    tab.locator("#prompt textarea").blur()
+    tab.wait_for_function("document.querySelector('#unknown').innerText.includes('corgi')")
+    assert words.TRY in tab.locator("#unknown").inner_text()
+    tab.locator("#examples button").first.click()
+    tab.wait_for_function("document.querySelector('#unknown').innerText === ''")
 
 
 @needs_browser
