@@ -8,8 +8,8 @@ MORE_EXAMPLES = "More precomputed pairs"
 COPY, COPIED, NOT_COPIED = "Copy", "Copied", "Not copied"
 LINK_GONE = "The run behind this link is gone. Press “Generate both” to make it again."
 ABOUT = """
-**MaskUNet** (CVPR 2025, [paper](https://arxiv.org/abs/2505.03097)) multiplies some weights of a frozen text-to-image
-U-Net by zeros and ones. A trained network makes this mask at every step, or, without training, the gradient of two rewards.
+**MaskUNet** (CVPR 2025, [paper](https://arxiv.org/abs/2505.03097)) switches off some weights of a frozen text-to-image
+U-Net. A trained network makes this mask at every step, or, without training, the gradient of two rewards.
 
 - Training-free masks are chosen to raise rewards; trained ones learned from pictures. On tabletop, an independent checker says whether a picture is right.
 - **Tabletop** is our small model of rendered scenes. Its **spoiled** sister also learned from wrong captions and damaged

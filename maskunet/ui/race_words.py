@@ -8,7 +8,7 @@ SHARE, HELD = "share correct", "held-out reward"
 BUDGETS = {"equal_time": "Equal time", "equal_calls": "Equal U-Net calls"}
 BUDGET, GROUP, PROMPT = "Budget", "Prompts", "Pictures of"
 SECONDS = "seconds, logarithmic"
-TABLE = "Every method beside plain"
+TABLE = "Every method"
 HEAD = (
     "method",
     "correct",
@@ -24,18 +24,18 @@ HEAD = (
     "seconds",
     "U-Net calls",
 )
-HINT = "Brackets: 95 % intervals. p: sign test, fixed against broken."
-KINDS = {"masks": "learned masks", "control": "controls", "rival": "rivals"}
-OVER, OVER_HINT = "overspent", "Overspent: more than 5 % over the budget, so the answer above leaves it out."
+HINT = "Brackets: 95 % intervals; p: sign test."
+KINDS = {"masks": "masks", "control": "controls", "rival": "rivals"}
+OVER, OVER_HINT = "overspent", "Overspent: over 5 % too long, not compared."
 EMPTY = "No race came with this copy of the project."
 
 
 def said(prompts: int, different: int, asked: int, seconds: float, optimized: str, held_out: str) -> str:
     """What a race compared. Two of its prompts may have the same text."""
     unfinished = f" It was stopped before all {asked} prompts were done." if prompts < asked else ""
-    repeated = f", {different} of them different" if different < prompts else ""
+    repeated = f", {different} different" if different < prompts else ""
     return (
-        f"{prompts} prompts{repeated}, {seconds:g} seconds each: as many pictures as fit, of which {optimized} chooses. "
+        f"{prompts} prompts{repeated}, {seconds:g} seconds each: as many pictures as fit; {optimized} chooses. "
         f"Nothing optimizes {held_out} or the checker.{unfinished}"
     )
 
@@ -76,9 +76,9 @@ def verdict(better: list[str], worse: list[str], largest: tuple[str, float, floa
     said = [f"{' and '.join(names)} {what} often right" for names, what in ((better, "more"), (worse, "less")) if names]
     if better:
         return f"Yes: {'; '.join(said)} than more plain pictures, n = {n}."
-    answer = f"Not shown with n = {n} prompts: no method is clearly more often right than more plain pictures."
+    answer = f"Nothing is shown to beat more plain pictures, n = {n}."
     if largest:
         name, *points = largest
         gain, low, high = (f"{round(100 * value):+}" if round(100 * value) else "0" for value in points)
-        answer += f" Largest difference: {gain} points ({low} to {high}), {name}."
-    return f"{answer} Clearly worse: {' and '.join(worse)}." if worse else answer
+        answer += f" Largest gain: {gain} points ({low} to {high}), {name}."
+    return f"{answer} Worse: {' and '.join(worse)}." if worse else answer

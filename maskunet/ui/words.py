@@ -15,9 +15,9 @@ GROUPS = "Word groups"
 GROUPS_INFO = "Read off the prompt, nouns last. Remove one, or type another of the prompt’s words."
 PRESET = "Preset"
 STEPS = "Steps"
-STEPS_INFO = "0: the model’s own number. The paper uses 15."
+STEPS_INFO = "0: the model’s own."
 GUIDANCE = "Guidance scale"
-GUIDANCE_INFO = "0: the model’s own scale."
+GUIDANCE_INFO = "0: the model’s own."
 MORE = "More settings"
 SWITCHES = "Speed and memory"
 ONE_CHANGED, MANY_CHANGED = "1 differs from the preset.", "{n} differ from the preset."
@@ -47,8 +47,8 @@ PRECOMPUTED = "Precomputed"
 EMPTY_PAIR = "No picture yet. Press “Generate both”."
 RESTORED = "No new picture came of it, so the pair from before is shown."
 EMPTY_OPTIMIZE = "Start a run with “MaskUNet, training-free” to watch every update here."
-NO_UPDATES = "{method} optimizes no mask. “MaskUNet, training-free” does, update by update."
-EMPTY_HISTORY = "Your runs will be listed here, for this browser only."
+NO_UPDATES = "{method} optimizes no mask. “MaskUNet, training-free” does."
+EMPTY_HISTORY = "This browser’s runs are listed here."
 HISTORY_NOTE = "The server keeps 200 runs."
 OPEN = "Open"
 DELETE = "Remove from list"
@@ -78,8 +78,8 @@ EMPTY_FEATURES = (
     "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
 NOTHING_DRAWN = "Every point is a picture; similar pictures lie close together."
-NOTHING_CHOSEN = "Click a point or drag around several; arrow keys and Enter do it too."
-COCO = "Own folders, such as COCO: start with --images DIR."
+NOTHING_CHOSEN = "Click a point or drag around several, or use arrow keys and Enter."
+COCO = "Own folders: start with --images DIR."
 FEW = 500  # pictures of a set below which its measures say little
 MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
 CHOSEN = {  # said in the browser, which fills in what stands in braces
@@ -90,13 +90,11 @@ CHOSEN = {  # said in the browser, which fills in what stands in braces
     "picture": "Picture {i} of {n} of {name}: {text}",
     "file": "{name}, {file}",
 }
-INTERVALS, NOT_MEASURED = "Brackets are 95 % intervals.", "not measured"
+INTERVALS, NOT_MEASURED = "Brackets: 95 % intervals.", "not measured"
 HOW_MEASURED = "How to read these"
 # The Train tab.
 TRAIN = "Train"
-TRAIN_INTRO = (
-    "A short training on this computer, on rendered scenes or your own pictures. Pictures take priority over training."
-)
+TRAIN_INTRO = "A short training on rendered scenes or your own pictures. Pictures come first."
 RECIPE, TRAINING_NAME = "Recipe", "Name"
 OWN_PICTURES = "Your pictures: 3 to 10 of one thing"
 TRAIN_SETTINGS = {

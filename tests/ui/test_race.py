@@ -185,9 +185,9 @@ def test_what_came_out_follows_from_the_intervals():
     ]
     told = race.verdict({"equal_time": lines, "prompts": 9}, TITLES)
     assert told == "Yes: SynGen more often right; freeu less often right than more plain pictures, n = 9."
-    not_shown = "Not shown with n = 9 prompts: no method is clearly more often right than more plain pictures."
+    not_shown = "Nothing is shown to beat more plain pictures, n = 9."
     told = race.verdict({"equal_time": lines[1:], "prompts": 9}, TITLES)
-    assert told == f"{not_shown} Largest difference: +14 points (0 to +27), fk_steering. Clearly worse: freeu."
+    assert told == f"{not_shown} Largest gain: +14 points (0 to +27), fk_steering. Worse: freeu."
     assert race.verdict({"equal_time": lines[-1:], "prompts": 9}, TITLES) == not_shown
 
 
