@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import wraps
 from html import escape
@@ -77,12 +77,26 @@ class Blocks(gr.Blocks):
         except gr.Error as error:
             # The list of choices, with whatever was sent, is no sentence.
             said = error.message if is_fit(error.message) and not error.message.startswith("Value: ") else UNFIT
+            if said.startswith("Value "):  # of a number
+                said = f"“{_number(block_fn.inputs, inputs, given[0] if given else named.get('state'))}”: {said}"
             raise gr.Error(escape(said), print_exception=False) from None
         except Exception as error:
             place = re.search(r"index (\d+)", str(error))
             label = getattr(block_fn.inputs[int(place[1])], "label", "") if place else ""
             unfit = f"The value of “{label}” does not fit its field. Change it and try again." if label else UNFIT
             raise gr.Error(escape(unfit), print_exception=False) from None
+
+
+def _number(fields: Iterable[Any], values: Iterable[Any], state: Any) -> str:
+    """The label of the first number that is out of its range, which gradio does not name."""
+    for field, value in zip(fields, values, strict=False):
+        if isinstance(field, gr.Number):
+            field = state[field._id] if state is not None and field._id in state else field  # as this page shows it
+            try:
+                field.preprocess(value)
+            except gr.Error:
+                return field.label or ""
+    return ""
 
 
 def shows_a_run(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -62,6 +62,15 @@ def test_a_value_of_another_type_is_refused_in_a_sentence_that_names_it(given, s
     assert caught.value.message == f"{says}. Reload the page and try again."
 
 
+def test_a_number_out_of_its_range_is_refused_with_the_name_of_its_field():
+    with Blocks() as demo:
+        numbers = [gr.Number(label="Seed"), gr.Number(label="Steps", maximum=100), gr.Textbox()]
+        numbers[0].change(lambda *values: None, numbers)
+    with pytest.raises(gr.Error) as caught, ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, demo.preprocess_data(demo.fns[0], [5000, 5000, ""], SessionState(demo))).result()
+    assert caught.value.message == "“Steps”: Value 5000 is greater than maximum value 100."
+
+
 def test_what_nobody_foresaw_is_a_reference_and_every_handler_of_a_page_answers_so(caplog):
     with Blocks() as demo:
         box = gr.Textbox()
