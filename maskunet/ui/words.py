@@ -78,8 +78,8 @@ EMPTY_FEATURES = (
     "features. To compare folders of your own, start the page with --images DIR, the folder above them."
 )
 NOTHING_DRAWN = "Every point is a picture; similar pictures lie close together."
-NOTHING_CHOSEN = "Click a point or drag around several, or use arrow keys and Enter."
-COCO = "Own folders: start with --images DIR."
+NOTHING_CHOSEN = "Click a point or drag around several; or arrow keys and Enter."
+COCO = "Own folders, such as COCO: start with --images DIR."
 FEW = 500  # pictures of a set below which its measures say little
 MEASURED, ONE_SET = "Measured against", "Choose a second set to measure it against the reference."
 CHOSEN = {  # said in the browser, which fills in what stands in braces
@@ -94,7 +94,7 @@ INTERVALS, NOT_MEASURED = "Brackets: 95 % intervals.", "not measured"
 HOW_MEASURED = "How to read these"
 # The Train tab.
 TRAIN = "Train"
-TRAIN_INTRO = "A short training on rendered scenes or your own pictures. Pictures come first."
+TRAIN_INTRO = "A short training on rendered scenes or your pictures. Pictures come first."
 RECIPE, TRAINING_NAME = "Recipe", "Name"
 OWN_PICTURES = "Your pictures: 3 to 10 of one thing"
 TRAIN_SETTINGS = {
