@@ -65,7 +65,7 @@ def outcome(studio, keywords):
     return last.phase, last.message
 
 
-@amounts(10, 300)
+@amounts(7, 300)
 def test_sensible_requests_work(studio, model, n):
     before = generated.weights_of(model)
 
@@ -78,7 +78,7 @@ def test_sensible_requests_work(studio, model, n):
 
 
 @pytest.mark.parametrize("kind", ["at_the_edge", "rubbish"])
-@amounts(8, 150)
+@amounts(5, 150)
 def test_any_request_works_or_is_refused_in_a_clear_sentence(studio, model, tmp_path, kind, n):
     before = generated.weights_of(model)
 
@@ -118,7 +118,7 @@ def _short(value):
 
 
 @pytest.mark.parametrize("kind", ["sensible", "rubbish"])
-@amounts(4, 100)
+@amounts(3, 100)
 def test_any_command_works_or_says_in_a_line_what_is_wrong(library, model, tmp_path, monkeypatch, capfd, kind, n):
     before = generated.weights_of(model)
     monkeypatch.setattr("maskunet.library.library.Library", lambda *args, **added: library)
@@ -265,7 +265,7 @@ def test_halves_of_characters_are_refused_in_a_sentence(ask, handlers):
     assert answers(ask, handler, ["a"], {"word": "cube"}, direct=False)[0]
 
 
-@amounts(20, 2000)
+@amounts(15, 2000)
 def test_no_bytes_and_no_path_make_the_server_show_its_inside_or_stop_answering(ask, n):
     paths = st.sampled_from([CALL, f"{CALL}/x", "/gradio_api/queue/join", "/gradio_api/upload", "/config", "/%00"])
     files = st.sampled_from(["/gradio_api/file=/etc/passwd", "/gradio_api/file=../app.py", "/gradio_api/file=%2Fetc"])

@@ -122,14 +122,14 @@ def ended(client, session):
 
 
 def test_a_flood_that_nobody_reads_keeps_nobody_out(client, studio, idle):
-    """Checks and fifty followers of one visitor's job, all of them unread."""
+    """Checks and twenty followers of one visitor's job, all of them unread."""
     success, output = call(client, "start", *fields(100, "slow", "anna"))
     assert success, output
     job = output["data"][0]
     soon(lambda: busy(studio) == (1, 0))
     for number in range(8):
         join(client, "check", *fields(100, owner=f"hostile {number}"))
-    for _ in range(50):
+    for _ in range(20):
         join(client, "watch", job)
     compare = join(client, "compare", *COMPARE, "plain", "")
     heard = listened(client, compare)
