@@ -17,12 +17,12 @@ from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.draft import Draft
 from maskunet.runs.recorder import Stopped
 from maskunet.studio import figures_process
+from maskunet.studio.queue import Job, Queue
 
 MAX_RUNS = 200  # run folders that were made here
 MAX_UPLOADS = 50  # run folders that were brought
 MAX_BROUGHT = 2**30  # bytes of them together; zeros pack 600 to 1, so that the uploads say little
-MAX_WAITING = 8  # drawings of figures, with the one that is drawn
-BUSY = "Figures of others are being drawn. Try again in a minute."
+WAITING, TICK = 8, 0.5  # drawings of figures beside the one that is drawn; seconds between looks at their order
 RUN_ID = re.compile("[0-9a-f]{12}")
 FIGURES, SHARED = ".figures", ".shared"  # folders for what was drawn of runs
 
@@ -54,7 +54,7 @@ class Shelf:
     Which runs are new is known by the order in which they came, not by a clock. It lies in a list beside the
     folder, from where nothing is served. One that the list does not have, as of an earlier version, counts as
     older than all it has. What takes memory, to read a run or to check one that is brought, is done one at a time,
-    and so are drawings, in processes of their own beside that.
+    and so are drawings, in processes of their own beside that, in the fair order of `Queue`.
 
     Args:
         folder: of the run folders, of this server alone; made when the first run is kept. What a killed
@@ -65,7 +65,7 @@ class Shelf:
         self.folder = Path(folder)
         self._list = self.folder.with_name(f".{self.folder.name}.json")
         self._one = threading.RLock()
-        self._drawing, self._waiting = threading.Lock(), threading.BoundedSemaphore(MAX_WAITING)
+        self._drawings = Queue(WAITING)
         self.tidy()
         self._kept = self._listed()
 
@@ -138,24 +138,27 @@ class Shelf:
                 self._add(Kept(id=run_id, owner=owner, address=address, brought=True))
             return run_id
 
-    def figures(self, run_id: str, read: Callable[[], Run]) -> Path:
+    def figures(self, run_id: str, read: Callable[[], Run], owner: str = "", address: str = "") -> Path:
         """One zip of every plot of a run, which may be none of these, and the numbers behind each.
 
         Args:
             read: gives the run when its turn comes; those who wait hold nothing.
+            owner, address: who asks, for one drawing at a time, and where from.
 
         Raises:
-            ValueError: too many wait, or it takes too long.
+            ValueError: too many wait, this owner does already, or it takes too long.
         """
         if (made := figures.zip_of(checked(run_id), self.folder / FIGURES)).is_file():
             return made
-        if not self._waiting.acquire(blocking=False):
-            raise ValueError(BUSY)
+        job = Job(request=run_id, kind="drawing", owner=owner, address=address)
+        self._drawings.submit(job)
         try:
-            with self._drawing:
-                return figures.archive(read(), self.folder / FIGURES, figures_process.write)
+            while not self._drawings.begins(job, TICK):
+                pass
+            return figures.archive(read(), self.folder / FIGURES, figures_process.write)
         finally:
-            self._waiting.release()
+            self._drawings.stop(job, "Over.")  # where it still waits
+            self._drawings.publish(job, "done")
 
     def share(self, run: Run) -> list[Path]:
         """A run to show around, which may be none of these: its steps as an animation, its pictures with a caption."""

@@ -5,10 +5,12 @@ import io
 import json
 import struct
 import threading
+import time
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -309,16 +311,23 @@ def test_figures_are_drawn_beside_the_shelf_and_few_wait_for_them(run, tmp_path,
         yield "Curve"
 
     monkeypatch.setattr("maskunet.studio.figures_process.write", slow)
-    monkeypatch.setattr("maskunet.studio.shelf.MAX_WAITING", 1)
+    monkeypatch.setattr("maskunet.studio.shelf.WAITING", 1)
     shelf = Shelf(tmp_path)
     shelf.keep(run)
-    with ThreadPoolExecutor(1) as beside:
-        drawing = beside.submit(shelf.figures, run.id, lambda: run)
+    none = partial(pytest.fail, "it was read")
+    with ThreadPoolExecutor(2) as beside:
+        drawing = beside.submit(shelf.figures, run.id, lambda: run, "a", "1")
         assert going.wait(60) and shelf.read(run.id).id == run.id
-        with pytest.raises(ValueError, match="Figures of others are being drawn"):
-            shelf.figures("f" * 12, lambda: pytest.fail("it was read"))
+        with pytest.raises(ValueError, match="You have a drawing in the making already"):
+            shelf.figures("f" * 12, none, "a", "1")
+        waiting = beside.submit(shelf.figures, "e" * 12, lambda: replace(run, id="e" * 12), "b", "2")
+        while not shelf._drawings.of("b"):
+            time.sleep(0.01)
+        with pytest.raises(ValueError, match="places in the queue are taken"):
+            shelf.figures("f" * 12, none, "c", "3")
         over.set()
-        assert drawing.result(60).is_file() and shelf.figures(run.id, lambda: pytest.fail("it was read"))
+        assert drawing.result(60).is_file() and waiting.result(60).is_file()
+        assert shelf.figures(run.id, none, "a", "1").is_file()
 
 
 def test_a_drawing_that_takes_too_long_is_ended_in_a_sentence(run, tmp_path, monkeypatch):

@@ -107,8 +107,9 @@ class Explore(Part):
     def _wire_buttons(self, page: "Page") -> None:
         """What is taken from the run: its figures as files, and the chosen site to Intervene."""
 
-        def figures(run_id: str) -> gr.DownloadButton:  # it takes minutes, and others' pages do not wait for it
-            file = page.studio.shelf.figures(run_id, lambda: page.found(run_id))
+        def figures(run_id: str, request: gr.Request) -> gr.DownloadButton:  # others' pages do not wait for it
+            visitor = {"owner": request.session_hash, "address": request.client.host}
+            file = page.studio.shelf.figures(run_id, lambda: page.found(run_id), **visitor)
             return gr.DownloadButton(value=str(file), visible=True)
 
         @shows_a_run
