@@ -1,12 +1,24 @@
 """Every label and message of the Grid tab."""
 
+from maskunet.ui import words
+
 TITLE = "Grid"
 INTRO = "A picture for every combination. What no axis varies comes from the form."
 AXES = ("Columns (x)", "Rows (y)", "Panels (z)")
 VALUES, NOTHING = "Values", "nothing"
+FIELDS = {
+    "prompt": words.PROMPT,
+    "negative_prompt": words.NEGATIVE,
+    "seed": words.SEED,
+    "model": words.MODEL,
+    "method": words.METHOD,
+    "preset": words.PRESET,
+    "steps": words.STEPS,
+    "guidance": words.GUIDANCE,
+}
 HINT = (
-    "Write 1,2,5 or 1..8 or 2.5:10:2.5 (from, to, step). Prompts have | between them. Methods are written "
-    "method/preset:part@guidance, such as plain or random_mask/window."
+    "Write 1,2,5 or 1..8 or 2.5:10:2.5 (from, to, step). Prompts have | between them. After a method may come a "
+    "/preset, a :part that was trained and a @guidance, such as Random mask/window@7.5."
 )
 MAKE, STOP = "Make the grid", "Stop and keep"
 EMPTY = "No grid yet. Choose what varies, then press “Make the grid”. "

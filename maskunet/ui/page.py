@@ -117,7 +117,8 @@ class Page:
     def _parts(self) -> Iterator[Part]:
         """Draw the tabs that this studio's page has, in their order."""
         for spec in self.offered.values():
-            with gr.Tab(spec.title, id=spec.name, elem_classes="wide" if spec.wide else None) as tab:
+            looks = [name for name, so in (("wide", spec.wide), ("own-start", spec.own_start)) if so]
+            with gr.Tab(spec.title, id=spec.name, elem_classes=looks) as tab:
                 yield spec.build(self, tab)
 
     def _wire(self) -> None:

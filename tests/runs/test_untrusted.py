@@ -4,13 +4,9 @@ import errno
 import io
 import json
 import struct
-import threading
-import time
 import tracemalloc
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -19,7 +15,6 @@ from PIL import Image
 from maskunet.records.course import Course
 from maskunet.records.disk import untrusted
 from maskunet.runs import run_folder
-from maskunet.studio import figures_process
 from maskunet.studio.shelf import Shelf
 from maskunet.ui import remembered
 from maskunet.ui.html import pictures
@@ -299,41 +294,6 @@ def test_runs_that_were_brought_have_so_many_bytes_together(files, tmp_path, mon
     for run_id in ids:
         shelf.take(zipped(files | {run_folder.RECORD: changed(files, id=run_id)}, tmp_path / "a.zip"))
     assert {path.name for path in shelf.folder.iterdir()} == {*ids[1:]}
-
-
-def test_figures_are_drawn_beside_the_shelf_and_few_wait_for_them(run, tmp_path, monkeypatch):
-    going, over = threading.Event(), threading.Event()
-
-    def slow(run, out):
-        going.set()
-        assert over.wait(60)
-        out.mkdir()
-        yield "Curve"
-
-    monkeypatch.setattr("maskunet.studio.figures_process.write", slow)
-    monkeypatch.setattr("maskunet.studio.shelf.WAITING", 1)
-    shelf = Shelf(tmp_path)
-    shelf.keep(run)
-    none = partial(pytest.fail, "it was read")
-    with ThreadPoolExecutor(2) as beside:
-        drawing = beside.submit(shelf.figures, run.id, lambda: run, "a", "1")
-        assert going.wait(60) and shelf.read(run.id).id == run.id
-        with pytest.raises(ValueError, match="You have a drawing in the making already"):
-            shelf.figures("f" * 12, none, "a", "1")
-        waiting = beside.submit(shelf.figures, "e" * 12, lambda: replace(run, id="e" * 12), "b", "2")
-        while not shelf._drawings.of("b"):
-            time.sleep(0.01)
-        with pytest.raises(ValueError, match="places in the queue are taken"):
-            shelf.figures("f" * 12, none, "c", "3")
-        over.set()
-        assert drawing.result(60).is_file() and waiting.result(60).is_file()
-        assert shelf.figures(run.id, none, "a", "1").is_file()
-
-
-def test_a_drawing_that_takes_too_long_is_ended_in_a_sentence(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures_process, "LIMIT", -1.0)
-    with pytest.raises(ValueError, match="Drawing took longer than"):
-        Shelf(tmp_path).figures(run.id, lambda: run)
 
 
 def test_no_text_of_a_run_becomes_markup_on_the_page(run, files, tmp_path):

@@ -1,13 +1,17 @@
-"""The runs that are kept: whoever brings or makes many displaces none of the others', and no clock is believed."""
+"""The runs that are kept: none displaces others’ runs, no clock is believed, and what is drawn of them waits its turn."""
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from maskunet.runs import run_folder
+from maskunet.studio import figures_process
 from maskunet.studio import shelf as room
 from maskunet.studio.shelf import Kept, Shelf, first_to_go
 from tests.runs.test_run_folder import make
@@ -114,3 +118,38 @@ def test_the_newest_is_never_the_first_to_go():
     for many in range(2, 30):
         assert first_to_go(kept[:many]) != kept[many - 1]
     assert first_to_go([Kept(id="1"), Kept(id="2", address="b")]).id == "1"
+
+
+def test_figures_are_drawn_beside_the_shelf_and_few_wait_for_them(tmp_path, monkeypatch):
+    going, over = threading.Event(), threading.Event()
+
+    def slow(run, out):
+        going.set()
+        assert over.wait(60)
+        out.mkdir()
+        yield "Curve"
+
+    monkeypatch.setattr(figures_process, "write", slow)
+    monkeypatch.setattr(room, "WAITING", 1)
+    shelf, run = Shelf(tmp_path), make()
+    shelf.keep(run)
+    none = partial(pytest.fail, "it was read")
+    with ThreadPoolExecutor(2) as beside:
+        drawing = beside.submit(shelf.figures, run.id, lambda: run, "a", "1")
+        assert going.wait(60) and shelf.read(run.id).id == run.id
+        with pytest.raises(ValueError, match="You have a drawing in the making already"):
+            shelf.figures("f" * 12, none, "a", "1")
+        waiting = beside.submit(shelf.figures, "e" * 12, lambda: replace(run, id="e" * 12), "b", "2")
+        while not shelf._drawings.of("b"):
+            time.sleep(0.01)
+        with pytest.raises(ValueError, match="places in the queue are taken"):
+            shelf.figures("f" * 12, none, "c", "3")
+        over.set()
+        assert drawing.result(60).is_file() and waiting.result(60).is_file()
+        assert shelf.figures(run.id, none, "a", "1").is_file()
+
+
+def test_a_drawing_that_takes_too_long_is_ended_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures_process, "LIMIT", -1.0)
+    with pytest.raises(ValueError, match="Drawing took longer than"):
+        Shelf(tmp_path).figures("f" * 12, make)

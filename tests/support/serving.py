@@ -11,7 +11,7 @@ from maskunet.ui.server.launch import launch
 NAMES = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason=f"none of {', '.join(NAMES)} on this machine")
-SOON = 120_000  # milliseconds; a slow machine under load
+SOON = 300_000  # milliseconds; a slow machine under load
 
 
 def complaints_of(tab):

@@ -25,13 +25,32 @@ EVIL = '<img src=x onerror="alert(1)">'
 
 
 def test_a_preset_of_the_method_that_was_chosen_before_gives_way_to_the_new_ones_default():
-    page = SimpleNamespace(presets={"plain": ("second_order", "first_order")})
+    page = SimpleNamespace(presets={"plain": ("second_order", "first_order")}, methods=(), models=())
     page.request = lambda values: Page.request(page, values)
     form = {"prompt": "a cube", "negative": "", "seed": "1", "model": "tiny", "method": "plain"}
     axes = ("seed", "1,2", "", "", "", "")
     for preset, wanted in (("official", ""), ("first_order", "first_order")):
         made = grid.asked(page, *axes, *controls.Values(**form, preset=preset))
         assert (made.request.method, made.request.preset) == ("plain", wanted)
+
+
+@pytest.mark.parametrize(
+    "text, wanted",
+    [
+        ("Unmasked, random MASK/window@7.5", "plain, random_mask/window@7.5"),
+        ("MaskUNet, training-free, plain", "maskunet_free, plain"),
+        ("MaskUNet, trained:mine", "maskunet_trained:mine"),
+        ("lora_wide, LoRA", "lora_wide, lora"),
+        ("maskunet_trained:LoRA", "maskunet_trained:LoRA"),
+        ("Unmaskedly", "Unmaskedly"),
+    ],
+)
+def test_an_axis_of_methods_takes_their_titles_too(text, wanted):
+    titles = {
+        "plain": "Unmasked", "random_mask": "Random mask", "maskunet_free": "MaskUNet, training-free",
+        "maskunet_trained": "MaskUNet, trained", "lora": "LoRA", "lora_wide": "LoRA wide",
+    }  # fmt: skip
+    assert grid.named([SimpleNamespace(name=name, title=title) for name, title in titles.items()], text) == wanted
 
 
 PLAIN = Request(prompt="a red cube", model="tiny", method="plain", steps=1)

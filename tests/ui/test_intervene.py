@@ -96,6 +96,7 @@ def test_every_part_is_a_button_that_says_what_it_is_how_it_is_and_what_it_does(
     assert html.count("<button") == 1 + 4 + 16 * 4 + 4 * 2  # block, layers, sites with three ranges, heads
     said = "Block 1, layer 0, cross-attention, values, steps 1 to 5: removed; without it the picture moves 9.0 of 255"
     assert said in html and "correct −25 points" in html
+    assert html.count("<span>1</span><span>6</span><span>11</span>") == 4  # where ranges begin, over every role
     assert 'data-what="block1.layer0.cross.v@1-5"' in html and "--v:0.500" in html
     # The output's cell is the values' twin.
     assert "output, steps 1 to 5: kept; without it the picture moves 9.0" in html

@@ -123,3 +123,12 @@ def test_nothing_that_a_visitor_writes_is_taken_for_html(tmp_path):
     drawn = views.shown([tmp_path / "0.webp"], [numbers], request, Motion(), {})  # whose file is gone
     drawn += views.status(JobEvent(job="a", phase="failed", message=EVIL), "plain")
     assert "<img" not in drawn and "&lt;img" in drawn
+
+
+def test_a_figure_that_one_video_lacks_is_said_and_one_that_both_lack_left_out(tmp_path):
+    plain = {"method": "plain", "right_measured": 0.1, "down_measured": 0.0, "consistency": 0.9, "same_as_first": None}
+    plain |= {"right_frames": None, "removed": 0.0, "seconds": 1.0}
+    masked = plain | {"method": "random_mask", "same_as_first": 0.5}
+    paths = [tmp_path / "0.webp", tmp_path / "1.webp"]
+    drawn = views.shown(paths, [plain, masked], Request(prompt="a cube", method="random_mask"), Motion(), {})
+    assert "<td>not measured</td><td>50.0%</td>" in drawn and "Frames that show the prompt" not in drawn

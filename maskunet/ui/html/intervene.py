@@ -51,7 +51,8 @@ class Board:
             if layer.blocks != block:
                 block = layer.blocks
                 title = self._button(Place(blocks=block), f"Up block {block[0]}", "block", 0)
-                rows.append(f'<div class="row top" role="row">{title}{"" if rows else self._head()}</div>')
+                top = f'<div class="row top" role="row">{title}{"" if rows else self._head()}</div>'
+                rows += [top] if rows else [top, self._steps()]
             rows.append(self._row(layer))
         return (
             f'<div class="scale">{self._legend()}<output aria-live="polite">{words.HINT}</output></div>'
@@ -68,6 +69,12 @@ class Board:
     def _head(self) -> str:
         names = "".join(f'<span class="of" role="columnheader">{escape(name)}</span>' for name in words.NAMES.values())
         return f'{names}<span class="of" role="columnheader">{words.HEADS}</span>'
+
+    def _steps(self) -> str:
+        """The first step of every range, for the eye alone: each button says its own."""
+        ticks = "".join(f"<span>{steps[0]}</span>" for steps in self.ranges)
+        columns = f'<span class="of"><span></span>{ticks}</span>' * len(words.NAMES)
+        return f'<div class="row steps" aria-hidden="true"><span>{words.FROM_STEP}</span>{columns}<span class="of"></span></div>'
 
     def _row(self, layer: Place) -> str:
         name = f"{layer.attentions[0]}, layer {layer.layers[0]}"

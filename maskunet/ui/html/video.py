@@ -47,18 +47,18 @@ def _table(names: Sequence[str], numbers: Numbers) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(title)}</th>{"".join(f"<td>{value}</td>" for value in values)}</tr>'
         for title, values in told.items()
-        if any(values)
+        if any(value != words.NOT_MEASURED for value in values)
     )
     return f'<table class="numbers"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def _told(key: str, numbers: Mapping[str, Any]) -> str:
-    """A figure as it is read, or nothing where there is none."""
+    """A figure as it is read."""
     if key == "moved":
         return f"{numbers['right_measured']:+.1%}, {numbers['down_measured']:+.1%}"
     value = numbers[key]
     if value is None:
-        return ""
+        return words.NOT_MEASURED
     if key == "seconds":
         return words.seconds(value)
     return f"{value:.3f}" if key == "consistency" else f"{value:.1%}"

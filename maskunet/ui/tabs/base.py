@@ -68,7 +68,8 @@ class TabSpec:
         order: tabs stand by it from left to right.
         build: draws the tab, within the `gr.Tab` that it is given.
         offered: whether this studio's page has it.
-        wide: whether it needs the room of the form, which then folds away while it is open.
+        wide: whether it needs the room of the form, or none of its fields; it then folds away while it is open.
+        own_start: whether it begins its work itself, so that the form's “Generate both” is not offered beside it.
     """
 
     name: str
@@ -77,3 +78,4 @@ class TabSpec:
     build: Callable[["Page", gr.Tab], Part]
     offered: Callable[[Studio], bool] = always
     wide: bool = False
+    own_start: bool = False

@@ -1,8 +1,9 @@
 """The Grid tab: pictures over up to three axes, each made once; a click makes a cell's pair and opens it."""
 
 import math
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from html import escape
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from maskunet.failures import sentence
+from maskunet.records import Card
 from maskunet.records.grid import FIELDS, GridRequest
 from maskunet.ui import controls, grid_words, remembered
 from maskunet.ui.handlers import QUEUED, QUICK, picked
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from maskunet.ui.page import Page
 
 SCRIPT = Path(__file__).with_name("grid.js")
-FIRST = (("seed", "1..4"), ("method", "plain, random_mask"), ("", ""))  # the axes as they are found
+FIRST = (("seed", "1..4"), ("method", "{plain}, {random_mask}"), ("", ""))  # the axes as they are found, with titles
 PACE = 0.5  # seconds between two looks of the page at least
 THUMBNAIL = 128  # pixels
 
@@ -180,7 +182,9 @@ def _axis(page: "Page", method: str, label: str, first: tuple[str, str]) -> tupl
         which = gr.Dropdown(
             choices(page, method), value=first[0], label=label, allow_custom_value=True, min_width=150, scale=0
         )
-        return which, gr.Textbox(first[1], label=grid_words.VALUES, lines=1, max_lines=6, min_width=180)
+        return which, gr.Textbox(
+            first[1].format(**page.titles), label=grid_words.VALUES, lines=1, max_lines=6, min_width=180
+        )
 
 
 def choices(page: "Page", method: str) -> list[tuple[str, str]]:
@@ -188,7 +192,7 @@ def choices(page: "Page", method: str) -> list[tuple[str, str]]:
     card = next(card for card in page.methods if card.name == method)
     own = dict.fromkeys(each.name for preset in card.presets.values() for each in preset)
     names = [*FIELDS, *own, *([card.takes] if card.takes else [])]
-    return [(grid_words.NOTHING, ""), *((name, name) for name in names)]
+    return [(grid_words.NOTHING, ""), *((grid_words.FIELDS.get(name, name), name) for name in names)]
 
 
 def asked(page: "Page", *values: Any) -> GridRequest:
@@ -198,11 +202,22 @@ def asked(page: "Page", *values: Any) -> GridRequest:
         ValueError: a value of the form is out of range, or no axis varies anything.
     """
     fields, form = values[:6], values[6:]
-    axes = tuple((name, text or "") for name, text in zip(fields[::2], fields[1::2], strict=True) if name)
+    axes = zip(fields[::2], fields[1::2], strict=True)
+    cards = {"method": page.methods, "model": page.models}
+    axes = tuple((name, named(cards.get(name, ()), text or "")) for name, text in axes if name)
     given = controls.Values(*form)
     if "prompt" in dict(axes):
         given = given._replace(prompt="-")
     return GridRequest(request=page.request(given), axes=axes)
+
+
+def named(cards: Sequence[Card], text: str) -> str:
+    """The values of an axis of methods or models, where their titles, which the page shows, become their names."""
+    if not cards:
+        return text
+    known = {card.title.casefold(): card.name for card in cards}
+    each = "|".join(re.escape(title) for title in sorted(known, key=len, reverse=True))  # a title may begin another
+    return re.sub(rf"(?<![\w/:])(?:{each})(?!\w)", lambda found: known[found[0].casefold()], text, flags=re.IGNORECASE)
 
 
 def offered(studio: Studio) -> bool:
@@ -210,4 +225,4 @@ def offered(studio: Studio) -> bool:
     return studio.grids is not None
 
 
-SPEC = TabSpec(name="grid", title=grid_words.TITLE, order=35, build=build, offered=offered)
+SPEC = TabSpec(name="grid", title=grid_words.TITLE, order=35, build=build, offered=offered, own_start=True)

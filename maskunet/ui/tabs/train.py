@@ -237,4 +237,4 @@ def offered(studio: Studio) -> bool:
     return studio.training is not None
 
 
-SPEC = TabSpec(name="train", title=words.TRAIN, order=60, build=build, offered=offered)
+SPEC = TabSpec(name="train", title=words.TRAIN, order=60, build=build, offered=offered, wide=True)
