@@ -63,11 +63,13 @@ def run(options: Options) -> None:
     # Mistakes so far were told at once; from here on it takes seconds.
     from maskunet.library.library import Library
     from maskunet.machine import interruptible, versions
+    from maskunet.runs.video.make import completed
 
     library = Library(request.model, options.weights, options.device, **options.added)
     if spec.needs_rewards:
         library.find(library.default)
     loaded = library.load(library.default)
+    folder.check_there(options.out, *completed(loaded.model, request, motion))
     if record:
         replay.check_replay(record, loaded.model.name, spec.weights(loaded.model, settings, loaded.rewards))
         if note := replay.other_versions(record, versions()):

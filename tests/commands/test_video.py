@@ -53,7 +53,15 @@ def test_a_video_is_written_and_comes_again_from_its_record(video, tmp_path, cap
     assert not video("--replay", str(out / "video.json"), out="again")
     for name in ("frame-02.png", "video.webp", "frames.csv"):
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    assert not video(*WORDS, "--seed=2")  # takes the place of an earlier one
+
+
+def test_a_video_is_not_replaced_by_that_of_another_request(video, tmp_path, capsys):
+    assert not video(*WORDS)
+    capsys.readouterr()
+    for other in ("--seed=2", "--right=0.05"):
+        assert video(*WORDS, other) == 2
+        assert "“out” holds the video of another request. Give another --out." in capsys.readouterr().err
+    assert not video(*WORDS)  # the very same
 
 
 def test_the_mp4_is_made_where_there_is_a_coder(video, tmp_path, capsys, monkeypatch):

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,23 @@ def check_place(folder: Path) -> None:
     inside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if any(name not in known and not (name.startswith("frame-") and name.endswith(".png")) for name in inside):
         raise ValueError(f"The folder “{folder.name}” holds other files. Give another one.")
+
+
+def check_there(folder: Path, request: Request, motion: Motion) -> None:
+    """Refuse a folder with the video of another request; the very same one may be made again.
+
+    Args:
+        request, motion: as `make.completed` has them.
+
+    Raises:
+        ValueError: another video would be lost.
+    """
+    try:
+        there, moved, _ = read(folder / RECORD)
+    except (OSError, ValueError):  # no video that could be lost
+        return
+    if (replace(request, previews=True, statistics=True, keep_masks=False), motion) != (there, moved):
+        raise ValueError(f"The folder “{folder.name}” holds the video of another request. Give another --out.")
 
 
 def write(video: Video, folder: Path) -> list[str]:

@@ -52,11 +52,10 @@ def make(
     began = time.perf_counter()
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
-    request = replace(filled(request, spec, model), previews=False)
     check(spec, motion)
     _check_memory(model, motion.frames)
+    request, motion = completed(model, request, motion)
     plan = _Plan.of(model, motion, request.steps, second_order=settings.second_order)
-    motion = replace(motion, t0=plan.pairs[plan.at_t0][0], t1=plan.pairs[plan.at_t1][0])
 
     searched = yield from _searched(model, rewards, spec, request, settings)
     first = yield from _first(model, plan, spec, request, settings, searched, motion.mask_per == "video")
@@ -74,6 +73,19 @@ def make(
         unet_calls=calls,
         verdict=model.judge(request.prompt, list(frames)) if model.judge else (),
     )
+
+
+def completed(model: DiffusionModel, request: Request, motion: Motion) -> tuple[Request, Motion]:
+    """Both with what they leave to the model and the method, as the `Video` has them.
+
+    Raises:
+        ValueError: what is asked for cannot be; says what to do.
+    """
+    spec = method_of(request.method)
+    settings = spec.settings(request.preset, request.settings)
+    request = replace(filled(request, spec, model), previews=False)
+    plan = _Plan.of(model, motion, request.steps, second_order=settings.second_order)
+    return request, replace(motion, t0=plan.pairs[plan.at_t0][0], t1=plan.pairs[plan.at_t1][0])
 
 
 def check(spec: MethodSpec, motion: Motion) -> None:
