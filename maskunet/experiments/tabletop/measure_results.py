@@ -12,6 +12,7 @@ PAIRS = (
     ("improved", "plain_second_order"), ("improved", "random_mask_start"),
     ("improved_fast", "plain_second_order"), ("improved_fast", "random_mask_start"),
     ("maskunet_trained", "plain_second_order"), ("maskunet_amortized", "plain_second_order"),
+    ("maskunet_amortized", "random_mask_as_amortized"), ("random_mask_as_amortized", "plain_second_order"),
     ("random_mask_start_first_order", "plain_first_order"), ("random_mask_start", "plain_second_order"),
     ("best_of_n", "plain_second_order"),
 )  # fmt: skip
