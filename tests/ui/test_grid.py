@@ -43,6 +43,7 @@ def test_a_preset_of_the_method_that_was_chosen_before_gives_way_to_the_new_ones
         ("lora_wide, LoRA", "lora_wide, lora"),
         ("maskunet_trained:LoRA", "maskunet_trained:LoRA"),
         ("Unmaskedly", "Unmaskedly"),
+        ("MaskUNet, traıned", "MaskUNet, traıned"),
     ],
 )
 def test_an_axis_of_methods_takes_their_titles_too(text, wanted):

@@ -217,7 +217,8 @@ def named(cards: Sequence[Card], text: str) -> str:
         return text
     known = {card.title.casefold(): card.name for card in cards}
     each = "|".join(re.escape(title) for title in sorted(known, key=len, reverse=True))  # a title may begin another
-    return re.sub(rf"(?<![\w/:])(?:{each})(?!\w)", lambda found: known[found[0].casefold()], text, flags=re.IGNORECASE)
+    found = re.compile(rf"(?<![\w/:])(?:{each})(?!\w)", re.IGNORECASE)
+    return found.sub(lambda title: known.get(title[0].casefold(), title[0]), text)  # “ı” matches i, and is none
 
 
 def offered(studio: Studio) -> bool:
