@@ -13,7 +13,7 @@ from maskunet import seeds
 from maskunet.encoders.pixels import from_uint8
 from maskunet.evaluation.intervals import clustered
 from maskunet.experiments import removal
-from maskunet.experiments.counted import change, share
+from maskunet.experiments.counted import change, share, told
 from maskunet.experiments.markdown import NO_VERDICT, markdown_table, p_value
 from maskunet.library.library import Loaded
 from maskunet.methods import SPECS, method_of
@@ -150,7 +150,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "reward": sum(totals) / len(totals), "reward_low": reward[0], "reward_high": reward[1],
             "keep_ratio": sum(row["keep_ratio"] for row in mine) / len(mine),
             "seconds": sum(row["seconds"] for row in mine) / len(mine),
-            **({"spoiled": sum(row["looks"] != CLEAN for row in mine) / len(mine)} if "looks" in mine[0] else {}),
+            **({"spoiled": sum(map(_spoiled, mine)) / len(mine)} if "looks" in mine[0] else {}),
         })  # fmt: skip
     return lines
 
@@ -216,9 +216,10 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     """Compare two evaluations image by image, where prompt and seed are the same.
 
     Returns:
-        n; prompts, of which the images are; reward: mean difference of the total reward with its 95 % bootstrap
-        interval over prompts; correct: mean difference, None where it is not known; fixed and broken: prompts that the
-        first, that the second got right more often, and the sign test's p.
+        n; prompts, of which the images are; reward: the total reward's mean difference, value, with its 95 % bootstrap
+        interval over prompts, low and high; correct and spoiled: the same of the shares, with the prompts that the first
+        (fixed) and the second (broken) had more often so, and the sign test's p; see `counted.change`. The value is None
+        where that is not known.
 
     Raises:
         ValueError: no image is in both.
@@ -230,30 +231,33 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     differences = [a["rewards"]["total"] - b["rewards"]["total"] for a, b in pairs]
     prompts = [a["prompt"] for a, _ in pairs]
     low, high = clustered(differences, prompts)
-    right = change([a["correct"] for a, _ in pairs], [b["correct"] for _, b in pairs], prompts)
     return {
-        "n": len(pairs), "prompts": len(set(prompts)), "reward": sum(differences) / len(pairs), "low": low, "high": high,
-        "correct": right["value"], **{name: right[name] for name in ("fixed", "broken", "p")},
-    }  # fmt: skip
+        "n": len(pairs),
+        "prompts": len(set(prompts)),
+        "reward": {"value": sum(differences) / len(pairs), "low": low, "high": high},
+        "correct": change([a["correct"] for a, _ in pairs], [b["correct"] for _, b in pairs], prompts),
+        "spoiled": change([_spoiled(a) for a, _ in pairs], [_spoiled(b) for _, b in pairs], prompts),
+    }
 
 
 def paired_line(name: str, found: Mapping[str, Any]) -> str:
     """What `paired` found, as one sentence."""
     of = f" of {found['prompts']} prompts" if found["prompts"] < found["n"] else ""
-    return (
-        f"Against {name}, {found['n']} pairs{of}: total reward {found['reward']:+.3f} "
-        f"(95 % {found['low']:+.3f} to {found['high']:+.3f}){_told(found)}."
-    )
+    reward, correct, spoiled = found["reward"], found["correct"], found["spoiled"]
+    said = [f"total reward {reward['value']:+.3f} (95 % {reward['low']:+.3f} to {reward['high']:+.3f})"]
+    if correct["value"] is not None:
+        said += [
+            f"share right {told(correct, '+')}, prompts right more often {correct['fixed']}, less often {correct['broken']}, "
+            f"sign test {p_value(correct['p'], named=True)}"
+        ]
+    if spoiled["value"] is not None:
+        said += [f"share spoiled {told(spoiled, '+')}"]
+    return f"Against {name}, {found['n']} pairs{of}: {'; '.join(said)}."
 
 
-def _told(found: Mapping[str, Any]) -> str:
-    """Which prompts changed, where that is known."""
-    if found["correct"] is None:
-        return ""
-    return (
-        f"; prompts right more often {found['fixed']}, less often {found['broken']}, "
-        f"sign test {p_value(found['p'], named=True)}"
-    )
+def _spoiled(row: Mapping[str, Any]) -> bool | None:
+    """Whether it looks so; None without an inspector."""
+    return row["looks"] != CLEAN if "looks" in row else None
 
 
 def load(folder: Path) -> list[dict[str, Any]]:

@@ -195,8 +195,8 @@ def _line(variant: Variant, mine: list[Mapping], plain: list[Mapping]) -> dict[s
         "measured": 1 - sum(row["keep_ratio"] for row in mine) / len(mine), "n": len(mine),
         "win_rate": wins["value"], "win_low": wins["low"], "win_high": wins["high"],
         "unchanged": sum(row["difference"] == 0 for row in mine),
-        "reward": found["reward"], "reward_low": found["low"], "reward_high": found["high"],
-        **_correct(mine), "fixed": found["fixed"], "broken": found["broken"], "p": found["p"],
+        "reward": found["reward"]["value"], "reward_low": found["reward"]["low"], "reward_high": found["reward"]["high"],
+        **_correct(mine), **{name: found["correct"][name] for name in ("fixed", "broken", "p")},
     }  # fmt: skip
 
 

@@ -74,11 +74,21 @@ def test_evaluations_are_compared_image_by_image():
     ours = [row("a", i, 1.0 + i, True) for i in range(6)]
     theirs = [row("a", i, 0.5 + i, i < 3) for i in range(6)]
     found = paired(ours, [*theirs, row("b", 0, 9.0, True)])
-    assert (found["n"], found["fixed"], found["broken"]) == (6, 3, 0)
-    assert found["reward"] == found["low"] == found["high"] == pytest.approx(0.5)
-    assert "6 pairs" in paired_line("plain", found)
+    assert (found["n"], found["correct"]["fixed"], found["correct"]["broken"]) == (6, 3, 0)
+    assert found["reward"] == {"value": pytest.approx(0.5), "low": pytest.approx(0.5), "high": pytest.approx(0.5)}
+    line = paired_line("plain", found)
+    assert "6 pairs" in line and "spoiled" not in line
     with pytest.raises(ValueError, match="share no prompt"):
         paired(ours, [row("b", 0, 9.0, True)])
+
+
+def test_two_evaluations_say_how_many_more_are_right_and_how_many_fewer_spoiled():
+    """Of three prompts two were mended, and both pictures of one were cleaned; the interval is over prompts."""
+    before = [{**row(p, i, 0.0, False), "looks": "noisy"} for p in "abc" for i in range(2)]
+    after = [{**row(p, i, 0.0, p != "c"), "looks": "clean" if p == "a" else "noisy"} for p in "abc" for i in range(2)]
+    line = paired_line("plain", paired(after, before))
+    assert "share right +0.67 (+0.00 to +1.00), prompts right more often 2, less often 0, sign test p = 0.500" in line
+    assert line.endswith("share spoiled -0.33 (-1.00 to +0.00).")
 
 
 def test_holm_is_bonferroni_on_every_set_that_a_finding_is_in():
