@@ -1,7 +1,7 @@
 """Plain data that travels between the rooms: what was asked, what happened, what is kept."""
 
 from maskunet.records.mask_set import MaskSet
-from maskunet.records.page import Card, JobEvent, Setup, Status
+from maskunet.records.page import Card, FiguresEvent, JobEvent, Setup, Status
 from maskunet.records.request import (
     MAX_GUIDANCE,
     MAX_PROMPT,
@@ -16,6 +16,7 @@ from maskunet.records.seed import MAX_SEED, seed_of
 
 __all__ = [
     "Card",
+    "FiguresEvent",
     "JobEvent",
     "MAX_GUIDANCE",
     "MAX_PROMPT",

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from maskunet.plugins import FieldCard
+from maskunet.records.request import Request
 from maskunet.records.run import Run, StepEvent
 
 Presets = Mapping[str, tuple[FieldCard, ...]]
@@ -93,6 +95,25 @@ class JobEvent:
     rows: tuple[Mapping[str, Any], ...] = ()
     run: Run | None = None
     message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FiguresEvent:
+    """How far the drawing of a run's figures is.
+
+    Attributes:
+        phase: "waiting", "drawing", and at last "done" or "stopped".
+        done, total: plots; 0 while it waits.
+        seconds: since it was asked for.
+        file: the zip of the figures, when it is done; request: what the run was asked with, unless the zip was there before.
+    """
+
+    phase: str
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    file: Path | None = None
+    request: Request | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

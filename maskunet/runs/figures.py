@@ -1,14 +1,18 @@
 """Every plot of a finished run as files, and the numbers behind each."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maskunet.records import Run
 from maskunet.records.disk import whole
 from maskunet.records.table import csv_text
 from maskunet.runs import animation
+
+if TYPE_CHECKING:
+    from visualize.base import PlotSpec
 
 FORMATS = ("png", "svg", "pdf")
 MAX_KEPT = 20  # zips
@@ -28,7 +32,6 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
         ValueError: no such site in this run.
     """
     from maskunet import rewards
-    from visualize import SPECS
 
     if site is not None and run.stats is not None:
         run.stats.at(site)  # a name that is no site is told before anything is drawn
@@ -38,7 +41,7 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
         "site": site,
         "titles": {spec.name: spec.title for spec in rewards.SPECS.values()},
     }
-    for spec in (spec for spec in SPECS.values() if spec.of_run):
+    for spec in plots():
         try:
             _write_one(run, spec, out, {name: value for name, value in given.items() if value is not None})
         except ValueError as error:
@@ -48,16 +51,26 @@ def write(run: Run, out: Path, *, other: Run | None = None, site: str | None = N
     yield from animation.write(run, out)
 
 
+def plots() -> list["PlotSpec"]:
+    """Those that are drawn of a run."""
+    from visualize import SPECS
+
+    return [spec for spec in SPECS.values() if spec.of_run]
+
+
 def zip_of(run_id: str, folder: Path) -> Path:
     """Where `archive` puts the figures of a run."""
     return folder / f"maskunet-{run_id}-figures.zip"
 
 
-def archive(run: Run, folder: Path, drawn: Callable[[Run, Path], Iterable[str]] = write) -> Path:
-    """All of `write` in one zip under `folder`, made once per run; the newest 20 are kept.
+def archive(run: Run, folder: Path, drawn: Callable[[Run, Path], Iterator[str]] = write) -> Iterator[str]:
+    """All of `write` in one zip, see `zip_of`, made once per run; the newest 20 under `folder` are kept.
 
     Args:
-        drawn: writes the files and yields the lines, as `write` does.
+        drawn: a generator that writes the files and yields the lines, as `write` does; an empty one says nothing.
+
+    Yields:
+        What `drawn` does. Closed before the last of it, it leaves nothing behind.
 
     Raises:
         ValueError: the disk is full, or may only be read.
@@ -67,13 +80,16 @@ def archive(run: Run, folder: Path, drawn: Callable[[Run, Path], Iterable[str]] 
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             with whole.part(folder.parent) as place, whole.file(target, place) as packed:
-                said = list(drawn(run, place / "figures"))
+                said = []
+                with closing(drawn(run, place / "figures")) as lines:  # what draws ends before its folder goes
+                    for line in lines:
+                        yield line
+                        said += [line] if line else []
                 (place / "figures" / "figures.txt").write_text("\n".join(said) + "\n", encoding="utf-8")
                 shutil.make_archive(str(packed.with_suffix("")), "zip", place / "figures")
         others = (path for path in folder.glob("*.zip") if path != target)  # whatever the clock says of it
         for old in sorted(others, key=lambda p: p.stat().st_mtime)[: 1 - MAX_KEPT]:
             old.unlink(missing_ok=True)
-    return target
 
 
 def _write_one(run: Run, spec: Any, out: Path, given: dict[str, Any]) -> None:

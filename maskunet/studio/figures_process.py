@@ -22,7 +22,7 @@ def serve(pipe: Connection, run: Run, out: Path) -> None:
 
 
 def write(run: Run, out: Path) -> Iterator[str]:
-    """What `figures.write` does and yields, in a process of its own.
+    """What `figures.write` does and yields, in a process of its own, and "" after every `TICK` without news.
 
     Raises:
         ValueError: it took longer than LIMIT, or failed.
@@ -32,6 +32,6 @@ def write(run: Run, out: Path) -> Iterator[str]:
         for told in process.told(TICK):
             if time.monotonic() - began > LIMIT:
                 raise ValueError(LONG)
-            yield from told or ()
+            yield told[0] if told else ""
     finally:
         process.close()

@@ -4,20 +4,21 @@ import json
 import re
 import shutil
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from maskunet.records import MaskSet, Run
+from maskunet.records import FiguresEvent, MaskSet, Run
 from maskunet.records.disk import whole
 from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.draft import Draft
 from maskunet.runs.recorder import Stopped
 from maskunet.studio import figures_process
-from maskunet.studio.queue import Job, Queue
+from maskunet.studio.queue import ENDED, Job, Queue
 
 MAX_RUNS = 200  # run folders that were made here
 MAX_UPLOADS = 50  # run folders that were brought
@@ -138,8 +139,13 @@ class Shelf:
                 self._add(Kept(id=run_id, owner=owner, address=address, brought=True))
             return run_id
 
-    def figures(self, run_id: str, read: Callable[[], Run], owner: str = "", address: str = "") -> Path:
-        """One zip of every plot of a run, which may be none of these, and the numbers behind each.
+    def figures(
+        self, run_id: str, read: Callable[[], Run], owner: str = "", address: str = ""
+    ) -> Iterator[FiguresEvent]:
+        """Draw every plot of a run, which may be none of these, and the numbers behind each, into one zip.
+
+        Without news an event comes twice a second, for the clock. Closing the iterator ends the work at once; after
+        `stop_figures` it ends by itself.
 
         Args:
             read: gives the run when its turn comes; those who wait hold nothing.
@@ -149,16 +155,36 @@ class Shelf:
             ValueError: too many wait, this owner does already, or it takes too long.
         """
         if (made := figures.zip_of(checked(run_id), self.folder / FIGURES)).is_file():
-            return made
+            yield FiguresEvent(phase="done", file=made)
+            return
         job = Job(request=run_id, kind="drawing", owner=owner, address=address)
         self._drawings.submit(job)
         try:
             while not self._drawings.begins(job, TICK):
-                pass
-            return figures.archive(read(), self.folder / FIGURES, figures_process.write)
+                if job.phase in ENDED:
+                    yield FiguresEvent(phase="stopped")
+                    return
+                yield FiguresEvent(phase="waiting", seconds=time.monotonic() - job.asked)
+            yield from self._drawn(job, read())
         finally:
             self._drawings.stop(job, "Over.")  # where it still waits
             self._drawings.publish(job, "done")
+
+    def _drawn(self, job: Job, run: Run) -> Iterator[FiguresEvent]:
+        done, total = 0, len(figures.plots())
+        with closing(figures.archive(run, self.folder / FIGURES, figures_process.write)) as lines:
+            for line in lines:
+                if job.reason:
+                    yield FiguresEvent(phase="stopped")
+                    return
+                done = min(done + bool(line), total)  # the animations come after the plots
+                yield FiguresEvent(phase="drawing", done=done, total=total, seconds=time.monotonic() - job.asked)
+        yield FiguresEvent(phase="done", file=figures.zip_of(run.id, self.folder / FIGURES), request=run.request)
+
+    def stop_figures(self, owner: str) -> None:
+        """End the drawing of this owner within half a second."""
+        for job in self._drawings.of(owner):
+            self._drawings.stop(job, "Stopped on request.")
 
     def share(self, run: Run) -> list[Path]:
         """A run to show around, which may be none of these: its steps as an animation, its pictures with a caption."""

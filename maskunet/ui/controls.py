@@ -14,6 +14,7 @@ from maskunet.ui import additions, groups, settings, words
 from maskunet.ui.handlers import QUICK, picked
 from maskunet.ui.html import chips
 from maskunet.ui.html import setup as setups
+from maskunet.ui.html import status as status_line
 
 
 class Values(NamedTuple):
@@ -174,7 +175,7 @@ class Controls:
 
         def read(prompt: str | None, model: str, embeddings: list[str] | None) -> str:
             said = "" if embeddings else self.unknown_words(prompt or "", model)  # whose words it would not know
-            return said and f'<div class="status" role="status">{escape(said)} {words.TRY}</div>'
+            return status_line.said(said and f"{said} {words.TRY}")
 
         self.shuffle.click(new_seed, None, self.seed, **QUICK)
         self.method.input(new_method, self.method, [self.method, self.preset, self.status], **QUICK)

@@ -11,8 +11,10 @@ NO_MASKS = "To compare two runs’ masks, both must have kept them. Small models
 NO_OTHER = "none"
 RUN_A, RUN_B = "Run", "Pin a second run (B)"
 UPLOAD = "Open a run (.zip)"
-DRAW_FIGURES = "Figures for print"
+DRAW_FIGURES, STOP_FIGURES = "Figures for print", "Stop drawing"
 DOWNLOAD_FIGURES = "Download figures (.zip)"
+FIGURES = {"waiting": "Waiting for other visitors’ figures", "drawing": "Drawing"}
+FIGURES_STOPPED = "Stopped."
 HEAT = "Removed by site and step"
 HEAT_HINT = "Choose a cell, a site or a step."
 ALL_SITES = "all sites"
@@ -35,6 +37,16 @@ STUDY_HINT = "Bands are 95 % intervals; dashed is no effect, or the unmasked pic
 STUDY_COMMAND = "Copy its command"
 WIN_RATE, REWARD_GAIN, CORRECT = "share whose reward rises", "reward difference", "share correct"
 ASKED = "removed"
+
+
+def figures_so_far(done: int, total: int) -> str:
+    """How many plots are drawn."""
+    return f", {done} of {total} plots"
+
+
+def figures_of(prompt: str, seed: int) -> str:
+    """Whose figures are ready."""
+    return f"Figures of “{prompt}”, seed {seed}, are ready."
 
 
 def site(name: str | None) -> str:

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterator
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -26,6 +25,7 @@ from maskunet.ui import (
 )
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
 from maskunet.ui.html import live
+from maskunet.ui.html import status as status_line
 from maskunet.ui.html.header import header
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint, grid_endpoint, video_endpoint
@@ -191,8 +191,7 @@ class Page:
         owner = remembered.owner(owner)
         asked = self.request(controls.Values(*fields))
         job_id = self.studio.start(asked, owner=owner, address=visitor.client.host)
-        started = '<div class="status">…</div>'
-        return remembered.job(job_id, asked), owner, {}, started, gr.Button(interactive=False)
+        return remembered.job(job_id, asked), owner, {}, status_line.STARTED, gr.Button(interactive=False)
 
     def stop(self, job: Remembered) -> str:
         """Ask the job to end after its current update; beside gradio's queue, which tells no refusals."""
@@ -200,8 +199,8 @@ class Page:
         try:
             self.studio.stop(job.get("id", ""))
         except ValueError as error:
-            said = escape(str(error))
-        return f'<div class="status" role="status">{said}</div>'
+            said = str(error)
+        return status_line.said(said)
 
     def restore(self, owner: str | None, job: Remembered, request: gr.Request) -> tuple[Any, ...]:
         """Give this browser an id, and fill in what its link says, or else its last job; nothing runs."""
@@ -231,9 +230,8 @@ class Page:
         run = self.find(place.get("run", ""))
         said = opening_words.LINK_GONE if run is None and "run" in place else ""
         stage = Stage(run=run, precomputed=place.get("run") in self.shelf, kept=kept)
-        status = said and f'<div class="status" role="status">{said}</div>'
         # Its own job, which is not shown here, can be stopped all the same: until it ends no other one may begin.
-        outer = (status, gr.Button(interactive=True), gr.Button(visible=goes_on), self.header())
+        outer = (status_line.said(said), gr.Button(interactive=True), gr.Button(visible=goes_on), self.header())
         late = self.asked(run) if run and run.request.prompt != place["prompt"] else gr.skip()
         return *outer, *self.stage(stage), run.id if run else "", kept, late, {}
 

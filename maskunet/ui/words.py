@@ -217,12 +217,6 @@ def perplexity_info(largest: int, n: int) -> str:
     return f"1 to {largest:,} for {n:,} pictures."
 
 
-def drawing(phase: str, name: str, done: int, total: int) -> str:
-    """How far a drawing is."""
-    count = f", {done:,} of {total:,}" if total else ""
-    return f"{DRAWING_PHASES[phase]} {name}".rstrip() + count
-
-
 def training(phase: str, step: int, steps: int) -> str:
     """How far a training is."""
     return f"{TRAINING_PHASES[phase]}, step {step:,} of {steps:,}" if step else TRAINING_PHASES[phase]

@@ -95,7 +95,7 @@ def test_a_download_that_was_killed_is_made_anew(tmp_path, what, monkeypatch):
     run_folder.write(BEFORE, tmp_path / BEFORE.id)
     ask = {
         "zip": lambda: Shelf(tmp_path).zip(BEFORE.id),
-        "figures": lambda: Shelf(tmp_path).figures(BEFORE.id, lambda: BEFORE),
+        "figures": lambda: [*Shelf(tmp_path).figures(BEFORE.id, lambda: BEFORE)][-1].file,
     }
     undisturbed = contents(ask[what]())
     ask[what]().unlink()

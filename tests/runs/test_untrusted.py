@@ -280,10 +280,10 @@ def test_a_run_of_an_id_that_is_taken_gets_its_own_and_the_same_run_does_not(run
 
 def test_what_was_drawn_of_a_run_goes_with_it(run, files, tmp_path, monkeypatch):
     monkeypatch.setattr("maskunet.studio.shelf.MAX_UPLOADS", 1)
-    monkeypatch.setattr("maskunet.studio.figures_process.write", lambda run, out: [out.mkdir()] and ["Curve"])
+    monkeypatch.setattr("maskunet.studio.figures_process.write", lambda run, out: (out.mkdir() or "Curve" for _ in "1"))
     shelf = Shelf(tmp_path / "runs")
     shelf.take(zipped(files, tmp_path / "a.zip"))
-    drawn = [shelf.figures(run.id, lambda: run), *shelf.share(run)]
+    drawn = [[*shelf.figures(run.id, lambda: run)][-1].file, *shelf.share(run)]
     shelf.take(zipped(files | {run_folder.RECORD: changed(files, id="f" * 12)}, tmp_path / "b.zip"))
     assert len(drawn) > 1 and not any(path.exists() for path in drawn)
 
@@ -346,7 +346,8 @@ def test_a_disk_that_may_only_be_read_is_said_without_a_path(run, files, tmp_pat
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path))
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    for work in (lambda: shelf.take(path), lambda: shelf.keep(run), lambda: shelf.figures(run.id, lambda: run)):
+    works = lambda: shelf.take(path), lambda: shelf.keep(run), lambda: [*shelf.figures(run.id, lambda: run)]
+    for work in works:
         with pytest.raises(ValueError, match="may only be read") as error:
             work()
         assert str(tmp_path) not in str(error.value)

@@ -1,6 +1,7 @@
 """The runs that are kept: none displaces others’ runs, no clock is believed, and what is drawn of them waits its turn."""
 
 import json
+import multiprocessing
 import os
 import threading
 import time
@@ -134,22 +135,51 @@ def test_figures_are_drawn_beside_the_shelf_and_few_wait_for_them(tmp_path, monk
     shelf, run = Shelf(tmp_path), make()
     shelf.keep(run)
     none = partial(pytest.fail, "it was read")
+
+    def figures(*asked):
+        return [*shelf.figures(*asked)]
+
     with ThreadPoolExecutor(2) as beside:
-        drawing = beside.submit(shelf.figures, run.id, lambda: run, "a", "1")
+        drawing = beside.submit(figures, run.id, lambda: run, "a", "1")
         assert going.wait(60) and shelf.read(run.id).id == run.id
         with pytest.raises(ValueError, match="You have a drawing in the making already"):
-            shelf.figures("f" * 12, none, "a", "1")
-        waiting = beside.submit(shelf.figures, "e" * 12, lambda: replace(run, id="e" * 12), "b", "2")
+            figures("f" * 12, none, "a", "1")
+        waiting = beside.submit(figures, "e" * 12, lambda: replace(run, id="e" * 12), "b", "2")
         while not shelf._drawings.of("b"):
             time.sleep(0.01)
         with pytest.raises(ValueError, match="places in the queue are taken"):
-            shelf.figures("f" * 12, none, "c", "3")
+            figures("f" * 12, none, "c", "3")
         over.set()
-        assert drawing.result(60).is_file() and waiting.result(60).is_file()
-        assert shelf.figures(run.id, none, "a", "1").is_file()
+        drawn, waited = drawing.result(60), waiting.result(60)
+        assert drawn[-1].file.is_file() and waited[-1].file.is_file()
+        assert {event.phase for event in drawn[:-1]} == {"drawing"}
+        (again,) = figures(run.id, none, "a", "1")
+        assert again.file.is_file()
 
 
 def test_a_drawing_that_takes_too_long_is_ended_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(figures_process, "LIMIT", -1.0)
     with pytest.raises(ValueError, match="Drawing took longer than"):
-        Shelf(tmp_path).figures("f" * 12, make)
+        list(Shelf(tmp_path).figures("f" * 12, make))
+
+
+@pytest.mark.parametrize("end", ["stopped", "left"])
+def test_a_drawing_ends_when_it_is_stopped_or_nobody_listens_and_the_next_one_begins(tmp_path, monkeypatch, end):
+    """In a real process, which is ended in the middle of its work."""
+    shelf, run = Shelf(tmp_path), make()
+    drawing = shelf.figures(run.id, lambda: run, "a", "1")
+    assert next(drawing).phase == "drawing"
+    (process,) = multiprocessing.active_children()
+    waiting = shelf.figures("e" * 12, partial(pytest.fail, "it was read"), "b", "2")
+    assert next(waiting).phase == "waiting"
+    shelf.stop_figures("b")
+    assert [event.phase for event in waiting] == ["stopped"]
+    if end == "stopped":
+        shelf.stop_figures("a")
+        assert [event.phase for event in drawing] == ["stopped"]
+    else:
+        drawing.close()
+    assert not process.is_alive() and not any((tmp_path / ".figures").iterdir())
+    assert not [*tmp_path.glob(".part-*")]
+    monkeypatch.setattr(figures_process, "write", lambda run, out: (out.mkdir() or line for line in ["Curve", ""][:1]))
+    assert [*shelf.figures(run.id, lambda: run, "a", "1")][-1].file.is_file()

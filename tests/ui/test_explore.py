@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from maskunet.records import Request
 from maskunet.records.site_stats import name_of
 from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.compare import compare
+from maskunet.studio import figures_process
 from maskunet.studio.studio import Studio
 from maskunet.ui import race_words, remembered, story_words
 from maskunet.ui.html import explore as views
@@ -340,6 +342,35 @@ def test_a_link_to_a_step_and_a_site_that_are_not_there_shows_the_last_step(run)
             last(run),
             None,
         )
+
+
+@needs_browser
+def test_figures_for_print_say_how_far_they_are_are_stopped_and_come_as_one_zip(visit, monkeypatch):
+    monkeypatch.setattr(figures_process, "write", slow_figures)
+    tab = visit(1280, 900)
+    stop = tab.get_by_role("button", name="Stop drawing")
+    draw = tab.get_by_role("button", name="Figures for print")
+    draw.click(timeout=SOON)
+    tab.wait_for_selector("#drawing-figures :text('plots')", timeout=SOON)
+    assert not draw.is_visible()
+    stop.click()
+    tab.wait_for_selector("#drawing-figures :text('Stopped.')", timeout=SOON)
+    assert draw.is_visible() and not stop.is_visible() and not tab.query_selector("#figures")
+    monkeypatch.setattr(figures_process, "write", lambda run, out: slow_figures(run, out, lines=2))
+    draw.click()
+    with tab.expect_download(timeout=SOON) as download:
+        tab.get_by_text("Download figures (.zip)").click(timeout=SOON)
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.read("figures.txt").decode() == "a plot\na plot\n"
+    assert "are ready" in tab.inner_text("#drawing-figures") and not stop.is_visible()
+
+
+def slow_figures(run, out, lines=600):
+    """In place of a process that draws for seconds."""
+    out.mkdir()
+    for _ in range(lines):
+        yield "a plot"
+        time.sleep(0.1)
 
 
 @needs_browser

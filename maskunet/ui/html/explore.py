@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from maskunet.records import Run
+from maskunet.records import FiguresEvent, Run
 from maskunet.records.course import Course
 from maskunet.records.site_stats import SiteStats
-from maskunet.ui import explore_words
+from maskunet.ui import explore_words, words
 from maskunet.ui.html import pictures, plots
+from maskunet.ui.html import status as status_line
 from visualize import SPECS
 from visualize.base import spread
 
@@ -34,6 +35,18 @@ def headline(run: Run, step: int, site: str | None) -> str:
         f"{explore_words.lost(site, one.removed[step, 0], one.weights[0], plots.percent(one.ratio[step, 0]))}"
     )
     return f'<p class="said" id="headline">{escape(said)}</p>'
+
+
+def drawing(event: FiguresEvent) -> str:
+    """How far the figures for print are; at last of which run they are, as another one may be shown by then."""
+    if event.phase == "stopped":
+        return status_line.said(explore_words.FIGURES_STOPPED)
+    if event.phase == "done":
+        asked = event.request
+        return status_line.said(explore_words.figures_of(asked.prompt, asked.seed) if asked else "")
+    far = explore_words.figures_so_far(event.done, event.total) if event.total else ""
+    share = event.done / event.total if event.total else None
+    return status_line.going(explore_words.FIGURES[event.phase], far, words.seconds(event.seconds), share)
 
 
 def most_by_chance(stats: SiteStats, step: int, block: int) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from maskunet.records.features import FeatureEvent, Measures, Plane
 from maskunet.ui import words
 from maskunet.ui.html import pictures, plots
+from maskunet.ui.html import status as status_line
 from visualize import embedding
 
 WIDTH, HEIGHT, EDGE = 480, 420, 12  # of the drawing, in its own units
@@ -162,14 +163,11 @@ def _cell(row: Mapping) -> str:
 def status(event: FeatureEvent) -> str:
     """The line under the buttons: what is done, how far it is where that can be known, and the time."""
     if event.phase in ("done", "stopped"):
-        return f'<div class="status" role="status">{words.DRAWING_ENDS[event.phase]}</div>'
-    text = words.drawing(event.phase, event.name, event.done, event.total)
-    share = event.done / event.total if event.total else 0
-    bar = f'<div class="bar"><i style="width:{share:.1%}"></i></div>' if event.total else ""
-    clock = words.seconds(event.seconds)
-    return f'<div class="status"><span>{escape(text)}</span><span>{clock}</span>{bar}</div>'
+        return status_line.said(words.DRAWING_ENDS[event.phase])
+    return drawing(f"{words.DRAWING_PHASES[event.phase]} {event.name}".rstrip(), event.done, event.total, event.seconds)
 
 
-def failed(text: str) -> str:
-    """Why there is no drawing."""
-    return f'<div class="status failed" role="alert">{escape(text)}</div>'
+def drawing(name: str, done: int, total: int, seconds: float) -> str:
+    """How far a drawing is."""
+    far = f", {done:,} of {total:,}" if total else ""
+    return status_line.going(name, far, words.seconds(seconds), done / total if total else None)

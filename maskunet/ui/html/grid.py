@@ -7,6 +7,7 @@ from typing import Any
 from maskunet.records import JobEvent
 from maskunet.records.grid import GridPlan, cost
 from maskunet.ui import grid_words, words
+from maskunet.ui.html import status as status_line
 
 
 def table(plan: GridPlan) -> str:
@@ -59,14 +60,11 @@ def plan(found: GridPlan) -> str:
 def status(event: JobEvent, made: int, count: int) -> str:
     """How far it is, and what is left."""
     if event.phase == "failed":
-        return f'<div class="status failed" role="alert">{escape(event.message)}</div>'
+        return status_line.failed(event.message)
     name = grid_words.PHASES.get(event.phase, event.phase)
     said = grid_words.progress(made, count)
     if event.phase in ("done", "stopped"):
-        return f'<div class="status" role="status">{escape(f"{name}: {said}. {event.message}".strip())}</div>'
+        return status_line.said(f"{name}: {said}. {event.message}".strip())
     waiting = f", {words.queued(event.ahead).lower()}" if event.ahead or event.phase == "queued" else ""
-    return (
-        f'<div class="status"><span><span role="status">{escape(name)}</span>{escape(f": {said}{waiting}")}</span>'
-        f"<span>{words.seconds(event.elapsed)}{words.left(event.remaining)}</span>"
-        f'<div class="bar"><i style="width:{made / count:.1%}"></i></div></div>'
-    )
+    clock = f"{words.seconds(event.elapsed)}{words.left(event.remaining)}"
+    return status_line.going(name, f": {said}{waiting}", clock, made / count)

@@ -1,13 +1,13 @@
 """What the page shows of a job while it goes on: JobEvents in, HTML fragments out."""
 
 from collections.abc import Mapping
-from html import escape
 
 import numpy as np
 
 from maskunet.records import JobEvent
 from maskunet.ui import words
 from maskunet.ui.html import charts, pictures
+from maskunet.ui.html import status as status_line
 
 
 class Watcher:
@@ -63,10 +63,10 @@ def status(event: JobEvent, more: str = "") -> str:
     if event.phase == "queued":
         return _line(words.queued(event.ahead), 0.0, event)
     if event.phase == "failed":
-        return f'<div class="status failed" role="alert">{escape(f"{event.message} {more}".strip())}</div>'
+        return status_line.failed(f"{event.message} {more}".strip())
     if event.run is not None or event.phase == "stopped":
         said = event.message or f"{name} in {words.seconds(event.elapsed)}"
-        return f'<div class="status" role="status">{escape(f"{said} {more}".strip())}</div>'
+        return status_line.said(f"{said} {more}".strip())
     return _line(name, share(event), event)
 
 
@@ -92,8 +92,4 @@ def counters(event: JobEvent) -> str:
 
 def _line(text: str, done: float, event: JobEvent) -> str:
     step = "" if event.step is None else f", step {event.step.step + 1} of {event.step.steps}"
-    clock = words.seconds(event.elapsed)
-    return (  # what changes all the time is not read out
-        f'<div class="status"><span><span role="status">{escape(text)}</span>{step}</span><span>{clock}{words.left(event.remaining)}</span>'
-        f'<div class="bar"><i style="width:{done:.1%}"></i></div></div>'
-    )
+    return status_line.going(text, step, f"{words.seconds(event.elapsed)}{words.left(event.remaining)}", done)

@@ -9,6 +9,7 @@ import numpy as np
 from maskunet.records.training import BaseSamples, TrainState
 from maskunet.ui import words
 from maskunet.ui.html import pictures, plots
+from maskunet.ui.html import status as status_line
 from visualize import SPECS
 from visualize.base import spread
 
@@ -24,10 +25,9 @@ def status(state: TrainState) -> str:
     prepared = state.prepared if state.phase == "preparing" else None
     if state.over:
         said = f"{words.TRAINING_PHASES[state.phase]}. " if state.phase != "failed" else f"{state.message} "
-        role = 'failed" role="alert' if state.phase == "failed" else '" role="status'
         left_out = "".join(f" {each}" for each in (event.left_out if event else []))
         said += words.kept(state.request.model, state.request.name, state.saved, steps) + left_out
-        return f'<div class="status {role}">{escape(said)}</div>'
+        return status_line.failed(said) if state.phase == "failed" else status_line.said(said)
     left = words.left(event.seconds_left) if event and state.phase == "training" else ""
     told = (
         words.preparing(prepared.done, prepared.total, prepared.what)
@@ -35,11 +35,7 @@ def status(state: TrainState) -> str:
         else words.training(state.phase, step, steps)
     )
     share = prepared.done / prepared.total if prepared else step / (steps or 1)
-    return (
-        f'<div class="status"><span><span role="status">“{escape(state.request.name)}”</span>: {escape(told)}</span>'
-        f"<span>{words.seconds(state.seconds)}{left}</span>"
-        f'<div class="bar"><i style="width:{share:.1%}"></i></div></div>'
-    )
+    return status_line.going(f"“{state.request.name}”", f": {told}", f"{words.seconds(state.seconds)}{left}", share)
 
 
 def curves(state: TrainState) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from maskunet.records import JobEvent, Request
 from maskunet.records.video import Motion
 from maskunet.ui import video_words, words
+from maskunet.ui.html import status as status_line
 
 Numbers = Sequence[Mapping[str, Any]]
 
@@ -68,17 +69,14 @@ def status(event: JobEvent, method: str) -> str:
     """Which video, which of its phases, and how far."""
     name = video_words.PHASES.get(event.phase, event.phase)
     if event.phase == "failed":
-        return f'<div class="status failed" role="alert">{escape(event.message)}</div>'
-    clock = f"<span>{words.seconds(event.elapsed)}</span>"
+        return status_line.failed(event.message)
+    clock = words.seconds(event.elapsed)
     if event.phase in ("done", "stopped"):
-        return f'<div class="status" role="status"><span>{escape(event.message or name)}</span>{clock}</div>'
+        return status_line.said(event.message or name, clock)
     if event.phase == "queued":
         name = words.queued(event.ahead)
     step, far, done = event.step, "", 0.0
     if step is not None:
         name = f"{video_words.MAKING[bool(event.rows) and method != 'plain']}: {name}"
         far, done = f", step {step.step + 1} of {step.steps}", (step.step + 1) / step.steps
-    return (
-        f'<div class="status"><span><span role="status">{escape(name)}</span>{far}</span>{clock}'
-        f'<div class="bar"><i style="width:{done:.1%}"></i></div></div>'
-    )
+    return status_line.going(name, far, clock, done)

@@ -1,7 +1,7 @@
 """The Explore tab: which weights a finished run removed, where, when, and what that did."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from maskunet.failures import sentence
 from maskunet.records import Run
 from maskunet.records.selection import named
 from maskunet.records.site_stats import name_of
@@ -17,6 +18,7 @@ from maskunet.ui import explore_words, words
 from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
 from maskunet.ui.html import copy_button, pictures, plots, study
 from maskunet.ui.html import explore as views
+from maskunet.ui.html import status as status_line
 from maskunet.ui.html.heat_map import heat
 from maskunet.ui.html.step_pictures import strip
 from maskunet.ui.links import NOWHERE
@@ -45,7 +47,9 @@ class Explore(Part):
     strip: gr.HTML
     against: gr.HTML
     draw: gr.Button
+    stop: gr.Button
     figures: gr.DownloadButton
+    drawing: gr.HTML
     chosen: gr.State
 
     def wire(self, page: "Page") -> None:
@@ -107,10 +111,23 @@ class Explore(Part):
     def _wire_buttons(self, page: "Page") -> None:
         """What is taken from the run: its figures as files, and the chosen site to Intervene."""
 
-        def figures(run_id: str, request: gr.Request) -> gr.DownloadButton:  # others' pages do not wait for it
+        def figures(run_id: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:  # others' pages do not wait for it
             visitor = {"owner": request.session_hash, "address": request.client.host}
-            file = page.studio.shelf.figures(run_id, lambda: page.found(run_id), **visitor)
-            return gr.DownloadButton(value=str(file), visible=True)
+            event, download = None, gr.skip()
+            try:
+                for event in page.studio.shelf.figures(run_id, lambda: page.found(run_id), **visitor):
+                    said = views.drawing(event)
+                    yield gr.Button(visible=False), gr.Button(visible=True), download, said
+                if event.file:
+                    download = gr.DownloadButton(value=str(event.file), visible=True)
+            except ValueError as error:
+                if event is None:  # nothing was begun, and another drawing of this page may go on
+                    raise
+                said = status_line.failed(sentence(error))
+            yield gr.Button(visible=True), gr.Button(visible=False), download, said
+
+        def stop(request: gr.Request) -> None:
+            page.studio.shelf.stop_figures(request.session_hash)
 
         @shows_a_run
         def knock_out(run_id: str | None, chosen: dict) -> tuple[Any, ...]:
@@ -120,7 +137,8 @@ class Explore(Part):
             return *page.c.fill(page.asked(run)), wish, gr.Tabs(selected="intervene")
 
         self.knock.click(knock_out, [self.run, self.chosen], [*page.c.filled(), page.wish, page.tabs], **QUEUED)
-        self.draw.click(figures, self.run, self.figures, **{**QUEUED, "show_progress": "full"})
+        self.draw.click(figures, self.run, [self.draw, self.stop, self.figures, self.drawing], **QUEUED)
+        self.stop.click(stop, None, None, **QUICK)
 
     def views(self) -> list[gr.HTML]:
         """What shows the runs, as `views_of` fills it."""
@@ -136,9 +154,11 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
         )
         upload = gr.UploadButton(explore_words.UPLOAD, file_types=[".zip"], size="sm", scale=0, min_width=130)
         draw = gr.Button(explore_words.DRAW_FIGURES, size="sm", scale=0, min_width=110, visible=False)
+        stop = gr.Button(explore_words.STOP_FIGURES, variant="stop", size="sm", scale=0, min_width=110, visible=False)
         figures = gr.DownloadButton(
             explore_words.DOWNLOAD_FIGURES, size="sm", scale=0, min_width=150, visible=False, elem_id="figures"
         )
+    drawing = gr.HTML("", elem_id="drawing-figures")
     with gr.Row(elem_id="explored"):
         with gr.Column(min_width=0, elem_id="explored-pictures"):
             strip_ = gr.HTML("", js_on_load=(HERE / "scrub.js").read_text(encoding="utf-8"), elem_id="strip")
@@ -152,7 +172,9 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
             against = gr.HTML("", elem_id="against")
     gr.HTML(study.section(), js_on_load=copy_button.SCRIPT, elem_id="study")
     chosen = gr.State({"step": 0, "site": ""})
-    return Explore(run, other, upload, said, knock, map_, linked_, strip_, against, draw, figures, chosen)
+    return Explore(
+        run, other, upload, said, knock, map_, linked_, strip_, against, draw, stop, figures, drawing, chosen
+    )
 
 
 def views_of(run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...]:

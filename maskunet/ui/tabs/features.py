@@ -14,6 +14,7 @@ from maskunet.ui import words
 from maskunet.ui.handlers import QUEUED, QUICK
 from maskunet.ui.html import features as views
 from maskunet.ui.html import pictures
+from maskunet.ui.html import status as status_line
 from maskunet.ui.studio import FeatureStudio
 from maskunet.ui.tabs.base import Part, TabSpec
 from visualize import embedding
@@ -131,7 +132,7 @@ class Features(Part):
                     skip if found is None else views.measures(found) if found.rows or event.phase == "done" else "",
                 )
         except ValueError as error:
-            said = views.failed(sentence(error))
+            said = status_line.failed(sentence(error))
         yield gr.Button(interactive=True), gr.Button(visible=False), said, skip, skip
 
     def end(self, request: gr.Request) -> None:

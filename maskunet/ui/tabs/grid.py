@@ -19,6 +19,7 @@ from maskunet.ui import controls, grid_words, remembered
 from maskunet.ui.handlers import QUEUED, QUICK, picked
 from maskunet.ui.html import grid as views
 from maskunet.ui.html import pictures
+from maskunet.ui.html import status as status_line
 from maskunet.ui.studio import GridStudio, Studio
 from maskunet.ui.tabs.base import Part, TabSpec
 
@@ -80,7 +81,7 @@ class GridTab(Part):
         try:
             return views.plan(self.studio.plan(asked(self.page, *values)))
         except ValueError as error:
-            return f'<p class="status failed">{escape(sentence(error))}</p>'
+            return status_line.failed(sentence(error))
 
     def begin(self, visitor: gr.Request, *values: Any) -> tuple[str, str]:
         """Queue what the fields say; the job's id goes to the browser, so that a reload finds it."""
@@ -149,8 +150,13 @@ class GridTab(Part):
         request = self.studio.request(job or "", number if isinstance(number, int) else -1)
         owner, request = remembered.owner(owner), replace(request, previews=True)
         run = self.page.studio.start(request, owner=owner, address=visitor.client.host)
-        begun = '<div class="status">…</div>'
-        return remembered.job(run, request), owner, begun, gr.Button(interactive=False), gr.Tabs(selected="compare")
+        return (
+            remembered.job(run, request),
+            owner,
+            status_line.STARTED,
+            gr.Button(interactive=False),
+            gr.Tabs(selected="compare"),
+        )
 
 
 def build(page: "Page", tab: gr.Tab) -> GridTab:
