@@ -93,7 +93,7 @@ class Explore(Part):
             visitor = {"owner": request.session_hash, "address": request.client.host}
             return page.show(page.studio.shelf.take(Path(path), **visitor))
 
-        stage = [*self.views(), self.draw, self.figures, self.against, self.chosen, self.knock]
+        stage = [*self.views(), self.draw, self.figures, self.drawing, self.against, self.chosen, self.knock]
         everything = [self.run, self.other, *stage]
         page.shown.change(follow, [page.shown, page.kept, self.other, page.place], everything, **QUICK)
         on_stage = [*page.staged(), page.shown]
@@ -178,15 +178,15 @@ def build(page: "Page", tab: gr.Tab) -> Explore:
 
 
 def views_of(run: Run | None, other: Run | None, chosen: dict) -> tuple[Any, ...]:
-    """Pictures, map, sentence and plots of a run, and the figures' buttons."""
+    """Pictures, map, sentence and plots of a run, and the figures' buttons, with nothing said of them yet."""
     if run is None or not views.usable(run.stats):
         said = pictures.empty(explore_words.EMPTY if run is None else run.note or explore_words.NO_STATISTICS)
         shown = "" if run is None else strip(run, other)
-        return shown, said, "", "", gr.Button(visible=False), gr.DownloadButton(visible=False)
+        return shown, said, "", "", gr.Button(visible=False), gr.DownloadButton(visible=False), ""
     step, site = existing(run, chosen)
     beside = other if other is not None and views.usable(other.stats) else None
     buttons = gr.Button(visible=True), gr.DownloadButton(visible=False)
-    return strip(run, other), heat(run, step, site, beside), *linked(run, other, chosen), *buttons
+    return strip(run, other), heat(run, step, site, beside), *linked(run, other, chosen), *buttons, ""
 
 
 def pinned(page: "Page", run_id: str | None, other: str | None) -> Run | None:
