@@ -1,6 +1,5 @@
 """A mask that is kept: every weight and its order come back, and nothing else is let in."""
 
-import json
 import struct
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import pytest
 from maskunet.records import held_mask
 from maskunet.records.disk import trained_file
 from maskunet.records.held_mask import HeldMask, mixed
+from tests.support import header
 
 SITES = {"up_blocks.2.b.to_q": (40, 50), "up_blocks.1.a.to_k": (20, 30)}  # not in the order of the alphabet
 TOTAL = 2600
@@ -33,21 +33,6 @@ def saved(mask, tmp_path):
     return path
 
 
-def rewrite(path, change):
-    """Change the JSON header of a safetensors file, keeping its data."""
-    data = path.read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8 : 8 + length])
-    change(header)
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
-
-
-def about(header, **changes):
-    said = json.loads(header["__metadata__"][held_mask.FORMAT])
-    header["__metadata__"][held_mask.FORMAT] = json.dumps({**said, **changes})
-
-
 def test_every_weight_its_order_and_the_recipe_come_back(mask, saved):
     again = held_mask.load(saved)
     assert (again.model, again.weights, again.recipe) == (mask.model, mask.weights, mask.recipe)
@@ -58,9 +43,8 @@ def test_every_weight_its_order_and_the_recipe_come_back(mask, saved):
 
 
 def test_what_has_no_order_is_packed_and_what_has_one_is_a_list(saved):
-    length = struct.unpack("<Q", saved.read_bytes()[:8])[0]
-    header = json.loads(saved.read_bytes()[8 : 8 + length])
-    kinds = {number: (header[number]["dtype"], header[number]["shape"]) for number in ("0", "1", "2")}
+    said, _ = header.read(saved)
+    kinds = {number: (said[number]["dtype"], said[number]["shape"]) for number in ("0", "1", "2")}
     assert kinds == {"0": ("U32", [70]), "1": ("U8", [TOTAL // 8]), "2": ("U32", [0])}
 
 
@@ -127,71 +111,56 @@ def test_names_that_leave_the_folder_are_refused(name, tmp_path):
         held_mask.place(tmp_path, "tabletop", name)
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-3])
-
-
-def huge_header(path):
-    path.write_bytes(struct.pack("<Q", 2**62) + path.read_bytes()[8:])
-
-
-def nested(path):
-    text = b'{"a":' * 100_000
-    path.write_bytes(struct.pack("<Q", len(text)) + text)
-
-
-def nothing(path):
-    path.write_bytes(b"")
+def say(path, **changes):
+    header.rewrite(path, lambda h: header.about(h, held_mask.FORMAT, **changes))
 
 
 def other_format(path):
-    rewrite(path, lambda h: h.update(__metadata__={"format": "pt"}))
+    header.rewrite(path, lambda h: h.update(__metadata__={"format": "pt"}))
 
 
 def other_dtype(path):
-    rewrite(path, lambda h: h["0"].update(dtype="F32"))
+    header.rewrite(path, lambda h: h["0"].update(dtype="F32"))
 
 
 def lacking_tensor(path):
-    rewrite(path, lambda h: about(h, steps=[[0, 0], [10, 1]]))
+    say(path, steps=[[0, 0], [10, 1]])
 
 
 def foreign_timestep(path):
-    rewrite(path, lambda h: about(h, steps=[[0, 0], [10, 1], [1000, 2]]))
+    say(path, steps=[[0, 0], [10, 1], [1000, 2]])
 
 
 def no_step(path):
-    rewrite(path, lambda h: about(h, steps=[]))
+    say(path, steps=[])
 
 
 def smaller_model(path):
-    rewrite(path, lambda h: about(h, sites=[["a", [8, 8]]]))
+    say(path, sites=[["a", [8, 8]]])
 
 
 def enormous_model(path):
-    rewrite(path, lambda h: about(h, sites=[["a", [10**9, 10**9]]]))
+    say(path, sites=[["a", [10**9, 10**9]]])
 
 
 def negative(path):
-    rewrite(path, lambda h: about(h, sites=[["a", [-40, -65]]]))
+    say(path, sites=[["a", [-40, -65]]])
 
 
 def no_recipe(path):
-    rewrite(path, lambda h: about(h, recipe=7))
+    say(path, recipe=7)
 
 
 def twice(path):
-    data = bytearray(path.read_bytes())
-    length = struct.unpack("<Q", data[:8])[0]
-    at = 8 + length + json.loads(data[8 : 8 + length])["0"]["data_offsets"][0]
+    said, end = header.read(path)
+    data, at = bytearray(path.read_bytes()), end + said["0"]["data_offsets"][0]
     data[at : at + 4] = data[at + 4 : at + 8]
     path.write_bytes(data)
 
 
 def beyond(path):
-    data = bytearray(path.read_bytes())
-    length = struct.unpack("<Q", data[:8])[0]
-    at = 8 + length + json.loads(data[8 : 8 + length])["0"]["data_offsets"][0]
+    said, end = header.read(path)
+    data, at = bytearray(path.read_bytes()), end + said["0"]["data_offsets"][0]
     data[at : at + 4] = struct.pack("<I", TOTAL)
     path.write_bytes(data)
 
@@ -199,7 +168,7 @@ def beyond(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        cut, huge_header, nested, nothing, other_format, other_dtype, lacking_tensor, foreign_timestep, no_step,
+        header.cut, header.huge, header.nested, header.empty, other_format, other_dtype, lacking_tensor, foreign_timestep, no_step,
         smaller_model, enormous_model, negative, no_recipe, twice, beyond,
     ],
     ids=lambda f: f.__name__,

@@ -1,6 +1,5 @@
 """Masks on disk: every bit comes back, and nothing else is let in."""
 
-import json
 import pickle
 import struct
 from dataclasses import replace
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskunet.records import MaskSet, mask_set
+from tests.support import header
 
 SITES = {"up_blocks.1.a.to_q": (4, 5), "up_blocks.1.a.to_k": (4, 8)}
 
@@ -27,21 +27,6 @@ def saved(masks, tmp_path):
     return path
 
 
-def rewrite(path, change):
-    """Change the JSON header of a safetensors file, keeping its data."""
-    data = path.read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8 : 8 + length])
-    change(header)
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
-
-
-def about(header, **changes):
-    said = json.loads(header["__metadata__"][mask_set.FORMAT])
-    header["__metadata__"][mask_set.FORMAT] = json.dumps({**said, **changes})
-
-
 def test_every_bit_and_the_order_of_steps_come_back(masks, saved):
     again = mask_set.load(saved)
     assert (again.model, again.weights, again.sites) == (masks.model, masks.weights, masks.sites)
@@ -56,16 +41,12 @@ def test_the_same_masks_give_the_same_bytes(masks, saved, tmp_path):
     assert (tmp_path / "again").read_bytes() == saved.read_bytes()
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-3])
+def say(path, **changes):
+    header.rewrite(path, lambda h: header.about(h, mask_set.FORMAT, **changes))
 
 
 def cut_header(path):
     path.write_bytes(path.read_bytes()[:40])
-
-
-def huge_header(path):
-    path.write_bytes(struct.pack("<Q", 2**62) + path.read_bytes()[8:])
 
 
 def long_header(path):
@@ -77,45 +58,36 @@ def pickled(path):
     path.write_bytes(pickle.dumps({"up_blocks": [1, 2, 3]}))
 
 
-def nested(path):
-    text = b'{"a":' * 200_000
-    path.write_bytes(struct.pack("<Q", len(text)) + text)
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
 def other_format(path):
-    rewrite(path, lambda h: h.update(__metadata__={"format": "pt"}))
+    header.rewrite(path, lambda h: h.update(__metadata__={"format": "pt"}))
 
 
 def no_metadata(path):
-    rewrite(path, lambda h: h.pop("__metadata__"))
+    header.rewrite(path, lambda h: h.pop("__metadata__"))
 
 
 def other_dtype(path):
-    rewrite(path, lambda h: h["999/up_blocks.1.a.to_q"].update(dtype="I8"))
+    header.rewrite(path, lambda h: h["999/up_blocks.1.a.to_q"].update(dtype="I8"))
 
 
 def other_shape(path):
-    rewrite(path, lambda h: h["999/up_blocks.1.a.to_q"].update(shape=[1, 3]))
+    header.rewrite(path, lambda h: h["999/up_blocks.1.a.to_q"].update(shape=[1, 3]))
 
 
 def lacking_site(path):
-    rewrite(path, lambda h: about(h, sites={**SITES, "more": [2, 2]}))
+    say(path, sites={**SITES, "more": [2, 2]})
 
 
 def wrong_size(path):
-    rewrite(path, lambda h: about(h, sites={**SITES, "up_blocks.1.a.to_q": [4, 6000]}))
+    say(path, sites={**SITES, "up_blocks.1.a.to_q": [4, 6000]})
 
 
 def negative(path):
-    rewrite(path, lambda h: about(h, sites={**SITES, "up_blocks.1.a.to_q": [-4, -5]}))
+    say(path, sites={**SITES, "up_blocks.1.a.to_q": [-4, -5]})
 
 
 def no_sites(path):
-    rewrite(path, lambda h: about(h, sites=7))
+    say(path, sites=7)
 
 
 def test_a_header_of_more_names_than_tensors_is_refused_before_they_are_multiplied_out(masks):
@@ -131,7 +103,7 @@ def test_a_header_of_more_names_than_tensors_is_refused_before_they_are_multipli
 @pytest.mark.parametrize(
     "damage",
     [
-        cut, cut_header, huge_header, long_header, pickled, nested, empty, other_format,
+        header.cut, cut_header, header.huge, long_header, pickled, header.nested, header.empty, other_format,
         no_metadata, other_dtype, other_shape, lacking_site, wrong_size, negative, no_sites,
     ],
     ids=lambda f: f.__name__,
