@@ -53,7 +53,7 @@ def _wish(
     prompt = gr.Textbox(
         label=words.PROMPT,
         value=asked,
-        lines=2,
+        lines=1,  # with more of them Enter would not begin; the style sheet gives it the room of two
         max_lines=4,
         elem_id="prompt",
         placeholder=words.PROMPT_PLACEHOLDER,

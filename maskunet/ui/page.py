@@ -30,7 +30,7 @@ from maskunet.ui.html.header import header
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.server import endpoint, grid_endpoint, video_endpoint
 from maskunet.ui.studio import Studio
-from maskunet.ui.tabs.base import Part, Stage
+from maskunet.ui.tabs.base import Part, Stage, press_start
 
 STORE = {"secret": "maskunet-lab", "storage_key": "maskunet-lab-{}"}  # fixed, or a restart forgets
 PACE = 0.5  # seconds between two pictures of a job at least: drawing them takes a core from the work itself
@@ -117,19 +117,15 @@ class Page:
     def _parts(self) -> Iterator[Part]:
         """Draw the tabs that this studio's page has, in their order."""
         for spec in self.offered.values():
-            looks = [name for name, so in (("wide", spec.wide), ("own-start", spec.own_start)) if so]
+            looks = [name for name, so in (("wide", spec.wide), ("own-start", spec.starts)) if so]
             with gr.Tab(spec.title, id=spec.name, elem_classes=looks) as tab:
                 yield spec.build(self, tab)
 
     def _wire(self) -> None:
         c = self.c
-        started = gr.on(
-            [c.generate.click, c.prompt.submit],
-            self.start,
-            [*c.inputs(), self.owner],
-            [self.job, self.owner, self.place, c.status, c.generate],
-            **QUEUED,
-        )
+        begun = [self.job, self.owner, self.place, c.status, c.generate]
+        started = c.generate.click(self.start, [*c.inputs(), self.owner], begun, **QUEUED)
+        c.prompt.submit(None, None, None, js=press_start(self.offered.values()), api_visibility="private")
         self._follow(started.success)
         c.stop.click(self.stop, self.job, c.status, **QUICK)  # which never waits
         filled = [*c.filled(), self.tabs]

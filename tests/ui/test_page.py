@@ -413,6 +413,27 @@ def test_nothing_is_wider_than_the_window_and_every_text_stands_out(visit, theme
 
 
 @needs_browser
+def test_enter_in_the_prompt_begins_what_the_open_tab_begins(visit):
+    tab = visit()
+    prompt, facts = tab.locator("#prompt textarea"), tab.locator("#facts")
+    fill(tab, "a red cube")
+    prompt.press("Enter")
+    tab.wait_for_selector("#facts :text('a red cube')", timeout=SOON)
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.locator("#what textarea").fill("block1")
+    fill(tab, "a blue cone")
+    prompt.press("Enter")
+    tab.locator("#knocked img").nth(1).wait_for(timeout=SOON)
+    assert "a blue cone" in tab.locator("#knocked").inner_html() and "block1" in tab.locator("#tried").inner_html()
+    tab.get_by_role("tab", name="Grid").click()
+    fill(tab, "a green ball")
+    prompt.press("Enter")
+    tab.get_by_text("Download sheet (.png)").wait_for(timeout=SOON)
+    assert "a red cube" in facts.text_content()  # no pair was made beside them
+    assert tab.complaints == []
+
+
+@needs_browser
 def test_the_keyboard_reaches_prompt_and_button(visit):
     tab = visit()
     tab.locator("#prompt textarea").focus()

@@ -1,6 +1,6 @@
 """What every tab shares: its SPEC, and what it may do when another run is on the stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,8 @@ class TabSpec:
         build: draws the tab, within the `gr.Tab` that it is given.
         offered: whether this studio's page has it.
         wide: whether it needs the room of the form, or none of its fields; it then folds away while it is open.
-        own_start: whether it begins its work itself, so that the form's “Generate both” is not offered beside it.
+        starts: where it begins its work itself, the id of the button or text that does: the form's “Generate both” is not
+            offered beside it, and Enter in the prompt goes there.
     """
 
     name: str
@@ -78,4 +79,16 @@ class TabSpec:
     build: Callable[["Page", gr.Tab], Part]
     offered: Callable[[Studio], bool] = always
     wide: bool = False
-    own_start: bool = False
+    starts: str = ""
+
+
+def press_start(specs: Iterable[TabSpec]) -> str:
+    """A script that begins what the open tab begins, with its button or its text, or else a pair; if that can be now."""
+    own = ", ".join(f"#{spec.starts}" for spec in specs if spec.starts)
+    return f"""() => {{
+  const tab = document.querySelector('.tabitem.own-start:not([style*="none"])');
+  const start = tab ? tab.querySelector('{own}') : document.getElementById('generate');
+  const text = start?.querySelector('textarea');
+  if (text) text.dispatchEvent(new KeyboardEvent('keypress', {{ key: 'Enter', bubbles: true }}));
+  else if (start?.offsetParent) start.click();
+}}"""

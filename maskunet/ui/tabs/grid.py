@@ -232,4 +232,4 @@ def offered(studio: Studio) -> bool:
     return studio.grids is not None
 
 
-SPEC = TabSpec(name="grid", title=grid_words.TITLE, order=35, build=build, offered=offered, own_start=True)
+SPEC = TabSpec(name="grid", title=grid_words.TITLE, order=35, build=build, offered=offered, starts="make-grid")

@@ -272,4 +272,4 @@ def build(page: "Page", tab: gr.Tab) -> Intervene:
     )  # fmt: skip
 
 
-SPEC = TabSpec(name="intervene", title=words.TITLE, order=15, build=build, own_start=True)
+SPEC = TabSpec(name="intervene", title=words.TITLE, order=15, build=build, starts="what")

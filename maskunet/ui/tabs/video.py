@@ -175,4 +175,4 @@ def offered(studio: Studio) -> bool:
     return studio.videos is not None
 
 
-SPEC = TabSpec(name="video", title=video_words.TITLE, order=37, build=build, offered=offered, own_start=True)
+SPEC = TabSpec(name="video", title=video_words.TITLE, order=37, build=build, offered=offered, starts="make-video")
