@@ -29,7 +29,10 @@ def table(run: Run, step: int = -1, other: Run | None = None) -> list[dict[str, 
     both = [run.stats, *([other.stats] if other is not None and other.stats is not None else [])]
     every = np.concatenate([stats.ratio.ravel() for stats in both])
     low, high = every.min(), every.max()
-    edges = np.linspace(low, high, BINS + 1) if high > low else np.linspace(low - 0.005, low + 0.005, BINS + 1)
+    if high == low:  # a percent around it, of what is possible
+        low = min(max(low - 0.005, 0.0), 0.99)
+        high = low + 0.01
+    edges = np.linspace(low, high, BINS + 1)
     timestep = run.stats.timesteps[step]
     counts = [np.histogram(stats.ratio[nearest(stats.timesteps, timestep)], edges)[0] for stats in both]
     return [

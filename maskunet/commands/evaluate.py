@@ -45,8 +45,11 @@ def run(options: Options) -> None:
     spec = method_of(request.method)
     settings = spec.settings(request.preset, request.settings)
     asked = {name: getattr(options, name) for name in ("tasks", "n", "seed", "split")}
-    keys = [(case.task, noise) for case, noise in evaluate.subjects(**asked)]
+    subjects = evaluate.subjects(**asked)
+    keys = [(case.task, noise) for case, noise in subjects]
     earlier = [(folder.name, evaluate.load(folder)) for folder in options.against]
+    for _, before in earlier:
+        evaluate.check_shared([(case.task, noise, case.prompt) for case, noise in subjects], before)
     # Mistakes so far were told at once; from here on it takes seconds.
     loaded, identity = judges.load(options.model, options.weights, options.device, **options.added)
     request = filled(request, spec, loaded.model)

@@ -1,7 +1,7 @@
 """Run a method over the tabletop tasks; the checker, which nothing optimizes, says what is correct."""
 
 import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -175,7 +175,7 @@ def table(lines: Sequence[Mapping[str, Any]], what: str = "task") -> str:
     rows = [
         (
             x["task"], f"{x['n']}", *([f"{x['correct']:.3f}", f"{x['low']:.3f} to {x['high']:.3f}"] if known else []),
-            f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}",
+            f"{x['reward']:.3f}", f"{x['reward_low']:.3f} to {x['reward_high']:.3f}" if x["n"] > 1 else "",
             f"{1 - x['keep_ratio']:.2%}", f"{x['seconds']:.2f}", *([f"{x['spoiled']:.3f}"] if looks else []),
         )
         for x in lines
@@ -224,10 +224,9 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     Raises:
         ValueError: no image is in both.
     """
-    index = {(row["prompt"], row["seed"], row["task"]): row for row in others}
-    pairs = [(row, index[key]) for row in rows if (key := (row["prompt"], row["seed"], row["task"])) in index]
-    if not pairs:
-        raise ValueError("The two evaluations share no prompt and seed; run both with the same --tasks and --seed.")
+    check_shared(map(_same, rows), others)
+    index = {_same(row): row for row in others}
+    pairs = [(row, index[_same(row)]) for row in rows if _same(row) in index]
     differences = [a["rewards"]["total"] - b["rewards"]["total"] for a, b in pairs]
     prompts = [a["prompt"] for a, _ in pairs]
     low, high = clustered(differences, prompts)
@@ -240,9 +239,29 @@ def paired(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]
     }
 
 
+def _same(row: Mapping[str, Any]) -> tuple[str, int, str]:
+    """What pictures that are compared have in common."""
+    return row["task"], row["seed"], row["prompt"]
+
+
+def check_shared(images: Iterable[tuple[str, int, str]], others: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a comparison with the rows of others before work is spent on it.
+
+    Args:
+        images: task, seed and prompt of each.
+
+    Raises:
+        ValueError: none of them is there too.
+    """
+    if {*images}.isdisjoint(map(_same, others)):
+        raise ValueError("The two evaluations share no prompt and seed; run both with the same --tasks and --seed.")
+
+
 def paired_line(name: str, found: Mapping[str, Any]) -> str:
     """What `paired` found, as one sentence."""
     of = f" of {found['prompts']} prompts" if found["prompts"] < found["n"] else ""
+    if found["n"] == 1:
+        return f"Against {name}, one pair, which has no interval: total reward {found['reward']['value']:+.3f}."
     reward, correct, spoiled = found["reward"], found["correct"], found["spoiled"]
     said = [f"total reward {reward['value']:+.3f} (95 % {reward['low']:+.3f} to {reward['high']:+.3f})"]
     if correct["value"] is not None:

@@ -113,6 +113,8 @@ def read(folder: Path) -> Run:
         ValueError: the folder holds no complete run.
     """
     folder = whole.standing(folder)
+    if not folder.is_dir():
+        raise ValueError(f"There is no run “{folder.name}”.")
     try:
         record = replay.parse((folder / RECORD).read_bytes())
         check.check_types(record)

@@ -143,7 +143,9 @@ class Queue:
         if self._closed:
             raise ValueError("The program is being closed. Start it again.")
         if owner and (mine := self.of(owner)):
-            raise ValueError(f"You have a {mine[0].kind} in the making already. Stop it or wait.")
+            raise ValueError(
+                f"You have a {mine[0].kind} in the making already, here or in another window. Stop it there, or wait."
+            )
         if len(self._waiting) >= self._max_waiting:
             raise ValueError(f"All {self._max_waiting} places in the queue are taken. Try again in a minute.")
         left = self._max_waiting - len(self._waiting)

@@ -64,8 +64,8 @@ def legend(most: float, n: int) -> str:
 
 
 def without(text: str) -> str:
-    """What stands under the right picture."""
-    return f"Without {text}" if text else WHOLE
+    """What stands under the right picture; a place with a share after it, as in "block1=0.5", keeps so much."""
+    return f"{'Out or weakened:' if '=' in text else 'Without'} {text}" if text else WHOLE
 
 
 def dosed(concept: str, dose: float) -> str:

@@ -47,3 +47,10 @@ def test_a_folder_belongs_to_one_evaluation(changed, tmp_path, capsys):
     assert run(tmp_path, "--n", "1", *changed) != 0
     assert "was made with another" in capsys.readouterr().err
     assert (tmp_path / "evaluation.json").read_bytes() == before
+
+
+def test_an_evaluation_that_shares_nothing_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    assert run(tmp_path / "one", "--n", "1") == 0
+    monkeypatch.setattr("maskunet.experiments.judges.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert run(tmp_path / "two", "--n", "1", "--seed", "2", "--against", str(tmp_path / "one")) != 0
+    assert "share no prompt and seed" in capsys.readouterr().err

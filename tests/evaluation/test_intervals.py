@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskunet.evaluation.intervals import bootstrap, clustered, columns, holm, of_share, sign_test, student, wilson
-from maskunet.experiments.evaluate import load, paired, paired_line, save, summarize
+from maskunet.experiments.evaluate import load, paired, paired_line, save, summarize, table
 
 
 def test_wilson_gives_the_textbook_interval():
@@ -89,6 +89,12 @@ def test_two_evaluations_say_how_many_more_are_right_and_how_many_fewer_spoiled(
     line = paired_line("plain", paired(after, before))
     assert "share right +0.67 (+0.00 to +1.00), prompts right more often 2, less often 0, sign test p = 0.500" in line
     assert line.endswith("share spoiled -0.33 (-1.00 to +0.00).")
+
+
+def test_one_picture_has_no_interval():
+    ours, theirs = [row("a", 0, 1.5, True)], [row("a", 0, 1.0, False)]
+    assert paired_line("plain", paired(ours, theirs)).endswith("has no interval: total reward +0.500.")
+    assert "1.500 to 1.500" not in table(summarize(ours))
 
 
 def test_holm_is_bonferroni_on_every_set_that_a_finding_is_in():

@@ -20,7 +20,9 @@ def headline(run: Run, step: int, site: str | None) -> str:
     """The answer in words: which block loses most at the step, beside chance, and what the chosen site loses."""
     stats = run.stats
     if not stats.removed.any():
-        return f'<p class="said" id="headline">{explore_words.NOTHING_REMOVED}</p>'
+        what = str(run.request.settings.get("what", ""))  # of a knock-out
+        said = explore_words.WEAKENED.format(what=what) if "=" in what else explore_words.NOTHING_REMOVED
+        return f'<p class="said" id="headline">{escape(said)}</p>'
     blocks = {
         int(b): stats.pooled(np.flatnonzero(stats.blocks == b), f"block {b}").ratio[step, 0]
         for b in np.unique(stats.blocks)
