@@ -10,6 +10,7 @@ from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -282,6 +283,9 @@ def test_a_refused_drawing_says_why_and_gives_the_button_back():
     assert (first[0].interactive, first[1].visible) == (False, True)
     assert (last[0].interactive, last[1].visible) == (True, False)
     assert 'role="alert">1 sets &amp; nothing else.' in last[2]
+    # What cannot be is told before any work, and the plot that is there stays.
+    _, last = tab(REAL).follow(["a/real"], "a/real", "t-SNE", 500, 0, "tabletop", 50, visitor)
+    assert "The perplexity is 500; for 100 images 1 to 33 is allowed" in last[2] and last[3] == last[4] == gr.skip()
 
 
 def never_ready(pipe, sources, request, device, cache):

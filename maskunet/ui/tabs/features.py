@@ -85,9 +85,7 @@ class Features(Part):
         self, sets: list[str] | None, reference: str | None, most: float | None, perplexity: float | None
     ) -> tuple[Any, ...]:
         """The reference is one of the chosen sets; the perplexity is one that they allow."""
-        cards = [card for card in self.studio.sets() if card.key in (sets or ())]
-        limit = USUAL["most"] if most is None else int(most)
-        n = sum(card.n if card.extractor else min(card.n, limit) for card in cards)
+        cards, n = self.chosen(sets, most)
         keys = [card.key for card in cards]
         kept = reference if reference in keys else next(iter(keys), None)
         largest = embedding.largest_perplexity(n)
@@ -97,6 +95,12 @@ class Features(Part):
             gr.Dropdown(choices=[(card.title, card.key) for card in cards], value=kept),
             gr.Number(value=number, info=words.perplexity_info(largest, n)),
         )
+
+    def chosen(self, sets: list[str] | None, most: float | None) -> tuple[list[SetCard], int]:
+        """The chosen sets, and how many pictures they have together."""
+        cards = [card for card in self.studio.sets() if card.key in (sets or ())]
+        limit = USUAL["most"] if most is None else int(most)
+        return cards, sum(card.n if card.extractor else min(card.n, limit) for card in cards)
 
     def open(self, drawn: bool, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Draw what came with the project when the tab is opened for the first time; folders may take an hour."""
@@ -122,6 +126,8 @@ class Features(Part):
         said = skip
         try:
             wanted = asked(sets, reference, kind, perplexity, seed, extractor, most)
+            if wanted.sets and (problem := embedding.obstacle(kind, self.chosen(sets, most)[1], wanted.perplexity)):
+                raise ValueError(problem)  # before any work, and what was drawn before stays
             for event in self.studio.draw(wanted, request.session_hash, request.client.host):
                 plane, found = event.plane, event.measures
                 yield (

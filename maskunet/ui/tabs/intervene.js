@@ -50,6 +50,15 @@ element.addEventListener('keydown', (event) => {
   if (next) { reach(next); next.focus(); }
 });
 
+// Gradio's slider tells when a pointer lets it go, or its number is left; a key does the same. Set, not added: a board that
+// is drawn anew sets it again.
+element.closest('.tabitem').onkeyup = (event) => {
+  if (!event.target.closest('#dose')) return;
+  if (event.target.type === 'number' && event.key === 'Enter') event.target.blur();
+  if (event.target.type === 'range' && /^(Arrow|Page|Home|End)/.test(event.key)) {
+    event.target.dispatchEvent(new PointerEvent('pointerup', { bubbles: true }));
+  }
+};
 element.addEventListener('focusin', (event) => say(event.target.closest('.board button')));
 element.addEventListener('mouseover', (event) => say(event.target.closest('.board button')));
 new MutationObserver((changes) => {
