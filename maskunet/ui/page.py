@@ -21,6 +21,7 @@ from maskunet.ui import (
     remembered,
     story,
     tabs,
+    windows,
     words,
 )
 from maskunet.ui.handlers import QUEUED, QUICK, Blocks, picked, shows_a_run
@@ -70,7 +71,8 @@ class Page:
         titles: of models, methods and rewards, by name. presets: of the methods. weights: of the rewards.
         address: where programs find the page.
         offered: the tabs that this studio's page has, in their order. parts: what they have drawn.
-        shown: the id of the run on the stage. kept, grid, video: the runs, the newest grid and video that this browser remembers.
+        shown: the id of the run on the stage. kept, grid, video: the runs, the newest grid and video that this browser
+            remembers. heard: the runs, as another of its windows has changed them.
         place: what a link says of where to look, see `links.PLACE`, and its prompt; empty without one.
         wish: what one tab asks Intervene to take out, {"what": a selection, "asked": any new text}.
         video_query: what a link to the newest video says.
@@ -108,6 +110,7 @@ class Page:
                 with gr.Tabs(elem_id="tabs") as self.tabs:
                     self.parts = list(self._parts())
         lightbox.build()
+        self.heard = windows.build(self.kept)
         story.build(self)
         endpoint.build(self.studio)
         grid_endpoint.build(self.studio)

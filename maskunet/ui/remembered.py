@@ -11,6 +11,7 @@ from maskunet.ui import links
 from maskunet.ui.html import pictures
 
 LENGTH = 24  # runs; thumbnails are small, so the browser's storage holds them
+REMOVED = "removed"  # the state of a run that was taken off the list, lest the job that it came of brings it back
 
 
 class Remembered(TypedDict, total=False):
@@ -42,7 +43,9 @@ def job(job_id: str, asked: Request) -> Remembered:
 
 
 def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
-    """The list with this run first."""
+    """The list with this run first, unless it was taken off."""
+    if any(old["id"] == run.id and old.get("state") == REMOVED for old in kept or []):
+        return [*kept]
     rise = run.rewards["total"] - run.base_rewards["total"] if run.rewards and run.base_rewards else None
     names = {"prompt": run.request.prompt[:120], "seed": str(run.request.seed)}
     new = Remembered(
@@ -55,3 +58,14 @@ def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
         picture=pictures.uri(run.result_image, 96),
     )
     return [new, *(old for old in kept or [] if old["id"] != run.id)][:LENGTH]
+
+
+def without_run(kept: Sequence[Remembered], run_id: str) -> list[Remembered]:
+    """The list without a run, of which only the id stays."""
+    left = [item for item in kept if item.get("id") != run_id]
+    return [Remembered(id=run_id, state=REMOVED), *left] if len(left) < len(kept) else left
+
+
+def listed(kept: Sequence[Remembered]) -> list[Remembered]:
+    """The runs that are on the list."""
+    return [item for item in kept if item.get("state") != REMOVED]

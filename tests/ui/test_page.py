@@ -286,6 +286,26 @@ def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
 
 
 @needs_browser
+def test_two_windows_of_a_browser_have_one_list_of_runs(visit):
+    one = visit()
+    two = visit(context=one.context)
+    for tab, prompt in ((one, "a red cube"), (two, "a blue cone"), (one, "a green ball")):
+        fill(tab, prompt)
+        generate(tab)
+        tab.wait_for_selector(f"#facts :text('{prompt}')")
+    for tab in (one, two):
+        tab.get_by_role("tab", name="History").click()
+        tab.wait_for_function("document.querySelectorAll('#history article').length === 3")
+    two.get_by_role("button", name="Remove from list").first.click()
+    for tab in (one, two):
+        tab.wait_for_function("document.querySelectorAll('#history article').length === 2")
+    reload(one)
+    one.get_by_role("tab", name="History").click()
+    one.wait_for_function("document.querySelectorAll('#history article').length === 2")
+    assert one.complaints == two.complaints == []
+
+
+@needs_browser
 def test_what_is_removed_while_another_answer_is_on_its_way_stays_removed(visit, lab, monkeypatch):
     tab = visit()
     fill(tab, "a green cube", "Unmasked · control")

@@ -14,7 +14,7 @@ from maskunet.failures import sentence
 from maskunet.records import Run
 from maskunet.records.selection import named
 from maskunet.records.site_stats import name_of
-from maskunet.ui import explore_words, words
+from maskunet.ui import explore_words, remembered, words
 from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
 from maskunet.ui.html import copy_button, pictures, plots, study
 from maskunet.ui.html import explore as views
@@ -198,7 +198,7 @@ def choices(page: "Page", kept: Sequence[Remembered], run_id: str) -> list[tuple
     """The runs that can be explored: this browser's, then the precomputed ones."""
     mine = [
         (words.run(item.get("prompt", ""), item.get("seed", 0), item.get("method", "")), item.get("id", ""))
-        for item in kept
+        for item in remembered.listed(kept)
     ]
     shelf = [
         (f"{words.PRECOMPUTED}: {words.run(r.request.prompt, r.request.seed, r.request.method)}", key)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from maskunet.ui import to_share, words
-from maskunet.ui.handlers import QUEUED, picked, shows_a_run
+from maskunet.ui import remembered, to_share, words
+from maskunet.ui.handlers import QUEUED, QUICK, picked, shows_a_run
 from maskunet.ui.html import pictures
 from maskunet.ui.remembered import Remembered
 from maskunet.ui.tabs.base import Part, Stage, TabSpec
@@ -46,7 +46,7 @@ class History(Part):
             asked = picked(event)
             run_id = str(asked.get("run", ""))
             if asked.get("act") == "remove":
-                left = [item for item in kept if item.get("id") != run_id]
+                left = remembered.without_run(kept, run_id)
                 mine = (grid(left) if part is self.grid else gr.skip() for part in page.staged())
                 return *mine, *rest, left
             shown = page.open(run_id)
@@ -62,6 +62,11 @@ class History(Part):
                 yield gr.Row(visible=True), f'<p class="said">{said}</p>', *files
 
         self.grid.download(share, None, [self.drawn, self.of, *self.files], **QUEUED)
+
+        def told(kept: list[Remembered]) -> str:
+            return grid(kept)
+
+        page.heard.change(told, page.heard, self.grid, **QUICK)
         outputs = [*page.opening(), page.kept]
         opened = self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **QUEUED)
         page.forget_link(opened)
@@ -79,9 +84,10 @@ def build(page: "Page", tab: gr.Tab) -> History:
 
 def grid(kept: Sequence[Remembered]) -> str:
     """The list as cards."""
-    if not kept:
+    runs = remembered.listed(kept)
+    if not runs:
         return pictures.empty(words.EMPTY_HISTORY)
-    return f'<div class="runs">{"".join(_card(item) for item in kept)}</div>'
+    return f'<div class="runs">{"".join(_card(item) for item in runs)}</div>'
 
 
 def _card(item: Remembered) -> str:
