@@ -19,7 +19,7 @@ from maskunet.runs import animation, figures, run_folder
 from maskunet.runs.compare import compare
 from maskunet.studio import figures_process
 from maskunet.studio.studio import Studio
-from maskunet.ui import race_words, remembered, story_words
+from maskunet.ui import intervene_words, race_words, remembered, story_words
 from maskunet.ui.html import explore as views
 from maskunet.ui.html import heat_map, plots, race, study
 from maskunet.ui.html.optimize import still
@@ -175,6 +175,16 @@ def test_a_run_that_removed_nothing_or_knows_nothing_is_still_shown(run):
     assert "removed no weight" in said and "no numbers to draw" in html
     assert explore.linked(replace(run, stats=None), None, {}) == ("", "")
     assert "kept no pictures" in strip(bare) and strip(bare).count('class="frame ') == 2
+
+
+def test_weakened_weights_are_not_said_to_be_kept(run):
+    none = replace(run, stats=replace(run.stats, removed=run.stats.removed * 0))
+    half = replace(none, request=replace(run.request, method="knock_out", settings={"what": "block1.self.v=0.5"}))
+    assert "weakened weights and removed none: block1.self.v=0.5" in views.headline(half, 0, None)
+    assert "mask is all ones" in views.headline(none, 0, None)
+    assert intervene_words.without("block1.self.v=0.5") == "Out or weakened: block1.self.v=0.5"
+    bins = SPECS["ratio_histogram"].table(none)
+    assert (bins[0]["low"], bins[-1]["high"]) == (0, pytest.approx(0.01)) and bins[0]["sites"] == len(run.stats.sites)
 
 
 def test_a_second_run_is_laid_over_the_first(run):

@@ -24,7 +24,7 @@ def build(studio: Studio) -> None:
         inputs += [gr.Number(getattr(USUAL, name), label=name) for name in ("frames", "right", "down")]
         inputs += calls.texts("mask_per", *calls.PICTURE, mask_per=USUAL.mask_per, **calls.usual(studio))
         inputs += calls.added()
-        outputs = [gr.Image(label="video", format="gif", type="filepath"), gr.JSON(label="facts")]
+        outputs = [gr.Image(label="videos", format="gif", type="filepath"), gr.JSON(label="facts")]
         button = gr.Button()
 
     def video(
