@@ -281,6 +281,8 @@ def test_a_closed_tab_loses_nothing_and_history_opens_and_forgets(visit):
         assert download.value.suggested_filename == file
     assert "“a blue sphere”, seed" in again.locator("#history-share").inner_text()
     again.get_by_role("button", name="Open").click()
+    again.wait_for_selector("#facts .facts", state="visible")
+    again.get_by_role("tab", name="History").click()
     again.get_by_role("button", name="Remove from list").click()
     again.wait_for_selector("#history .empty")
 
@@ -321,7 +323,8 @@ def test_what_is_removed_while_another_answer_is_on_its_way_stays_removed(visit,
     tab.get_by_role("button", name="Open").click()
     tab.get_by_role("button", name="Remove from list").click()
     threading.Timer(1, opening.set).start()
-    tab.get_by_text("Opened in Compare").wait_for()
+    tab.wait_for_selector("#facts .facts", state="visible")  # it opened in Compare
+    tab.get_by_role("tab", name="History").click()
     tab.wait_for_selector("#history .empty")
     tab.wait_for_timeout(500)
     assert tab.locator("#history article").count() == 0

@@ -48,10 +48,8 @@ class History(Part):
             if asked.get("act") == "remove":
                 left = remembered.without_run(kept, run_id)
                 mine = (grid(left) if part is self.grid else gr.skip() for part in page.staged())
-                return *mine, *rest, left
-            shown = page.open(run_id)
-            gr.Info("Opened in Compare and Optimize.")
-            return *shown, gr.skip()
+                return *mine, *rest, left, gr.skip()
+            return *page.open(run_id), gr.skip(), gr.Tabs(selected="compare")
 
         @shows_a_run
         def share(event: gr.EventData) -> Iterator[tuple[Any, ...]]:
@@ -67,7 +65,7 @@ class History(Part):
             return grid(kept)
 
         page.heard.change(told, page.heard, self.grid, **QUICK)
-        outputs = [*page.opening(), page.kept]
+        outputs = [*page.opening(), page.kept, page.tabs]
         opened = self.grid.select(act, page.kept, outputs, trigger_mode="multiple", **QUEUED)
         page.forget_link(opened)
 
