@@ -44,7 +44,7 @@ def job(job_id: str, asked: Request) -> Remembered:
 
 def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
     """The list with this run first, unless it was taken off."""
-    if any(old["id"] == run.id and old.get("state") == REMOVED for old in kept or []):
+    if any(old.get("id") == run.id and old.get("state") == REMOVED for old in kept or []):
         return [*kept]
     rise = run.rewards["total"] - run.base_rewards["total"] if run.rewards and run.base_rewards else None
     names = {"prompt": run.request.prompt[:120], "seed": str(run.request.seed)}
@@ -57,7 +57,7 @@ def with_run(kept: Sequence[Remembered] | None, run: Run) -> list[Remembered]:
         gain=rise,
         picture=pictures.uri(run.result_image, 96),
     )
-    return [new, *(old for old in kept or [] if old["id"] != run.id)][:LENGTH]
+    return [new, *(old for old in kept or [] if old.get("id") != run.id)][:LENGTH]
 
 
 def without_run(kept: Sequence[Remembered], run_id: str) -> list[Remembered]:
