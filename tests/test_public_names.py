@@ -236,7 +236,7 @@ def test_the_documentation_shows_what_runs(quick, capsys):
     text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     assert all(long in text for long in QUICK)
     made = run_shown(text)
-    assert "Against the other, 1 pairs" in capsys.readouterr().out
+    assert "Against the other, one pair" in capsys.readouterr().out
     assert made["lab"].rewards is made["published"] and made["run"].request.method == "maskunet_trained"
     assert all(logits.grad is not None for logits in made["logits"].values())
     assert "\n```" not in re.sub(r"^```(?:python)?\n.*?^```\n", "", text, flags=re.MULTILINE | re.DOTALL)

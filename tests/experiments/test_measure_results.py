@@ -46,4 +46,4 @@ def test_where_scales_differ_each_line_says_its_own(tmp_path):
         evaluate.save(tmp_path / name, rows([1.0], [True]), {"request": {"guidance": scale}})
     text = measure_results.write(tmp_path, "tabletop_web")
     assert "| improved, at 7.5 |" in text and "| plain_second_order, at 10 |" in text and "on tabletop_web?" in text
-    assert "**improved**. Against plain_second_order, 1 pairs" in text
+    assert "**improved**. Against plain_second_order, one pair" in text

@@ -163,9 +163,15 @@ def test_a_drawing_that_takes_too_long_is_ended_in_a_sentence(tmp_path, monkeypa
         list(Shelf(tmp_path).figures("f" * 12, make))
 
 
+def endless(pipe, run, out):
+    pipe.send(("Curve",))
+    time.sleep(600)
+
+
 @pytest.mark.parametrize("end", ["stopped", "left"])
 def test_a_drawing_ends_when_it_is_stopped_or_nobody_listens_and_the_next_one_begins(tmp_path, monkeypatch, end):
     """In a real process, which is ended in the middle of its work."""
+    monkeypatch.setattr(figures_process, "serve", endless)
     shelf, run = Shelf(tmp_path), make()
     drawing = shelf.figures(run.id, lambda: run, "a", "1")
     assert next(drawing).phase == "drawing"
