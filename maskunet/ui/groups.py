@@ -48,11 +48,13 @@ def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any], shown: g
             return {"prompt": prompt, "groups": chips[:MOST], "methods": takes}, gr.skip()
         return {}, gr.Dropdown(value=studio.groups(prompt or ""))  # without any there would be nothing to bind
 
-    where = {"fn": follow, "inputs": [c.prompt, c.method, c.edited], "outputs": c.groups, **QUICK}
-    gr.on([c.prompt.blur, c.prompt.submit, c.method.change, shown.change], **where)
-    for event in after:
-        event.then(**where)
-    c.groups.input(edit, [c.prompt, c.groups], [c.edited, c.groups], **QUICK)
+    # One listener for all, of which the last call is answered last: an earlier one's answer would bring back what was there.
+    again, asked = gr.State(0), [c.prompt, c.method, c.edited]
+    causes = [c.prompt.blur, c.prompt.submit, c.method.change, shown.change, again.change]
+    gr.on(causes, follow, asked, c.groups, trigger_mode="always_last", **QUICK)
+    edited = c.groups.input(edit, [c.prompt, c.groups], [c.edited, c.groups], **QUICK)
+    for event in (*after, edited):
+        event.then(lambda times: times + 1, again, again, **QUICK)
 
 
 def as_edited(prompt: str, settings: dict[str, Any], method: Card) -> dict[str, Any]:
