@@ -41,18 +41,17 @@ def wire(studio: Studio, methods: list[Card], c: Any, after: list[Any], shown: g
         mine = edited["groups"] if edited.get("prompt") == prompt else found
         return gr.Dropdown(choices=list(dict.fromkeys([*found, *mine])), value=mine, visible=True)
 
-    def edit(prompt: str, chips: list[str]) -> tuple[dict[str, Any], Any]:
+    def edit(prompt: str, chips: list[str]) -> dict[str, Any]:
         if len(prompt or "") > MAX_PROMPT or any(len(chip) > MAX_PROMPT for chip in chips or ()):
             raise ValueError(f"A prompt or a group of words may have {MAX_PROMPT:,} characters. Shorten it.")
-        if chips:
-            return {"prompt": prompt, "groups": chips[:MOST], "methods": takes}, gr.skip()
-        return {}, gr.Dropdown(value=studio.groups(prompt or ""))  # without any there would be nothing to bind
+        # Without any there would be nothing to bind, so that the prompt's own come back.
+        return {"prompt": prompt, "groups": chips[:MOST], "methods": takes} if chips else {}
 
     # One listener for all, of which the last call is answered last: an earlier one's answer would bring back what was there.
     again, asked = gr.State(0), [c.prompt, c.method, c.edited]
     causes = [c.prompt.blur, c.prompt.submit, c.method.change, shown.change, again.change]
     gr.on(causes, follow, asked, c.groups, trigger_mode="always_last", **QUICK)
-    edited = c.groups.input(edit, [c.prompt, c.groups], [c.edited, c.groups], **QUICK)
+    edited = c.groups.input(edit, [c.prompt, c.groups], c.edited, **QUICK)
     for event in (*after, edited):
         event.then(lambda times: times + 1, again, again, **QUICK)
 
