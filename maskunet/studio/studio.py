@@ -211,6 +211,12 @@ class Studio:
             del self._wishes[owner]
             return self.start(request, owner, address)
 
+    def withdraw(self, owner: str) -> None:
+        """Give up the intervention that this owner asked for last: a picture that was there already is wanted instead."""
+        self._wishes.pop(owner, None)
+        if job := self._intervention(owner):
+            self._queue.stop(job, REPLACED)
+
     def _intervention(self, owner: str) -> Job | None:
         """What is to make way for this owner's next wish."""
         mine = (job for job in self._queue.of(owner) if job.work == self._device.pictures)

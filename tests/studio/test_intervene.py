@@ -1,7 +1,6 @@
 """What the studio knows for interventions: where a model can be masked, its concepts, and that the newest wish wins."""
 
 import builtins
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from maskunet.records import Request, held_mask
 from maskunet.records.selection import place_of
 from maskunet.records.site_stats import name_of
 from maskunet.studio.studio import REPLACED, Studio
-from tests.support.machine import soon
+from tests.support.machine import hold, soon
 from tests.support.tiny import tiny_sd_folder
 
 WISH = Request(prompt="a red cube", model="tiny", method="knock_out", settings={"what": "cross.v"}, previews=False)
@@ -69,15 +68,6 @@ def test_concepts_are_the_kept_masks_with_a_direction(library, tmp_path):
     assert sorted(found) == [("more", "more", "amplify"), ("no-red", "red", "erase")]
 
 
-def hold(studio, monkeypatch):
-    """Let no step end before the event that is given back."""
-    held_up, original = threading.Event(), studio._device._why
-    monkeypatch.setattr(
-        studio._device, "_why", lambda job: held_up.wait(60) and original(job)
-    )  # asked after every step
-    return held_up
-
-
 def test_a_newer_wish_replaces_the_older_one_and_only_its_owners(library, tmp_path, monkeypatch):
     studio = Studio(tmp_path / "runs", library=library)
     try:
@@ -114,6 +104,27 @@ def test_of_several_wishes_that_wait_for_an_older_one_the_newest_wins(library, t
         assert older == [None, None] and studio._wishes == {}
         *_, last = studio.events(newest)
         assert last.run.settings["what"] == "self.v" and studio.now(first).phase == "stopped"
+    finally:
+        studio.close()
+
+
+def test_a_wish_that_was_withdrawn_ends_and_so_does_one_that_waits_for_it(library, tmp_path, monkeypatch):
+    studio = Studio(tmp_path / "runs", library=library)
+    try:
+        held_up = hold(studio, monkeypatch)
+        first, other = (studio.instead(WISH, owner=owner) for owner in "ab")
+        soon(lambda: studio.status().running)  # else the first would be gone at once
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(studio.instead, replace(WISH, settings={"what": "self.q"}), owner="a")
+            soon(lambda: "a" in studio._wishes)
+            for owner in ("a", "nobody"):
+                studio.withdraw(owner)
+            held_up.set()
+            assert waits.result(60) is None
+        *_, one = studio.events(first)
+        *_, two = studio.events(other)
+        assert (one.phase, one.message, one.run) == ("stopped", REPLACED, None) and two.phase == "done"
+        assert studio._wishes == {}
     finally:
         studio.close()
 

@@ -157,3 +157,12 @@ def soon(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def hold(studio, monkeypatch):
+    """Let no step of a real model's picture end before the event that is given back."""
+    held_up, original = threading.Event(), studio._device._why
+    monkeypatch.setattr(
+        studio._device, "_why", lambda job: held_up.wait(WAIT) and original(job)
+    )  # asked after every step
+    return held_up

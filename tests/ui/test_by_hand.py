@@ -4,6 +4,7 @@ import numpy as np
 
 from maskunet.masks import held
 from maskunet.records import Card, held_mask
+from tests.support.machine import hold
 from tests.support.serving import SOON, needs_browser
 from tests.support.visiting import fill, generate, take_steps
 
@@ -67,6 +68,41 @@ def test_of_two_quick_clicks_on_a_slow_line_each_counts_once(visit):
     )  # the board of three steps still shows what is out
     cell.wait_for()
     assert "out" in tab.locator('.board [data-what="block1.layer0.cross.v@2"]').get_attribute("class").split()
+
+
+@needs_browser
+def test_what_is_asked_with_stays_as_it_was_changed_while_a_picture_was_made(visit, lab, monkeypatch):
+    held_up = hold(lab[1], monkeypatch)
+    tab = visit()
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.locator('.board [data-what="block1.layer0.cross.v"]').click()
+    tab.wait_for_function("document.querySelector('#what textarea').value")
+    take_steps(tab, 3)
+    tab.locator('.board [data-what="block1.layer0.cross.v@2"]').wait_for()
+    tab.locator("#what textarea").fill("block1.")
+    held_up.set()
+    tab.locator("#knocked img").nth(1).wait_for()
+    assert tab.locator('.board [data-what="block1.layer0.cross.v@2"]').is_visible()
+    assert tab.locator("#what textarea").input_value() == "block1."
+
+
+@needs_browser
+def test_a_picture_that_was_there_already_is_not_replaced_by_the_one_that_was_being_made(visit, lab, monkeypatch):
+    tab = visit()
+    tab.get_by_role("tab", name="Intervene").click()
+    tab.locator('.board [data-what="block1.layer0.cross.v"]').click()
+    tab.locator("#knocked img").nth(1).wait_for()
+    for again in (tab.get_by_role("button", name="Undo"), tab.locator(".tried button")):
+        held_up = hold(lab[1], monkeypatch)
+        tab.locator('.board [data-what="block1.layer0.cross.q"]').click()
+        tab.wait_for_function("document.querySelector('#what textarea').value.includes('cross.q')")
+        *_, job = lab[1]._queue._jobs
+        again.click()
+        tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'")
+        held_up.set()
+        *_, last = lab[1].events(job)
+        assert last.phase == "stopped" and tab.locator(".tried button").count() == 1
+        assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
 
 
 def in_one_screen(tab):

@@ -63,7 +63,7 @@ class Intervene(Part):
         self.undo.click(self.moves(-1), form, shown, **FREE)
         self.redo.click(self.moves(1), form, shown, **FREE)
         self.reset.click(self.bring_back, form, shown, **FREE)
-        self.tried.select(self.look, self.session, shown, **QUEUED)
+        self.tried.select(self.look, [page.owner, self.session], shown, **QUEUED)
         looked = [c.model, self.concept, page.shown, self.session, c.prompt, c.seed]
         self.tab.select(self.refresh, looked, [self.concept, self.dose, self.none, self.knocked], **QUICK)
         asked, other = [c.model, c.steps, self.session], [self.board, self.concept, self.dose, self.none]
@@ -115,10 +115,10 @@ class Intervene(Part):
         yield from self.made(visitor, fields, owner, session.wished(Wish()))
 
     @shows_a_run
-    def look(self, session: Any, event: gr.EventData) -> tuple[Any, ...]:
-        """Show again what was tried."""
+    def look(self, owner: str | None, session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        """Show again what was tried, in place of what is being made."""
         known = session.found(str(picked(event).get("run", "")))
-        return self.showing(self.page.found(known.run), replace(session.wished(known.wish), run=known.run))
+        return self.again(self.page.found(known.run), owner, replace(session.wished(known.wish), run=known.run))
 
     def opens(self, tab: str) -> Any:
         """What shows the pair in another tab."""
@@ -165,26 +165,26 @@ class Intervene(Part):
         asked = self.request(fields, wish)
         if controls.Values(*fields).seed in RANDOM and session.seed is not None:
             asked = replace(asked, seed=session.seed)
-        drawn, skip = board(page, asked.model, asked.steps, wish.what), gr.skip()
-        key = decides(asked)
-        run = page.find(session.known(key)) if session.known(key) else None
-        if run is None:
-            job = page.studio.instead(asked, owner=remembered.owner(owner), address=visitor.client.host)
-            if job is None:  # something newer was asked for
-                yield NOTHING
-                return
-            yield skip, drawn, skip, live.status(page.studio.now(job)), *self.words(session), skip, skip, session
-            for event in answered(page.studio, job):
-                if event.phase == "failed":
-                    yield skip, skip, skip, live.status(event), *NOTHING[4:]
-                    raise ValueError(event.message)
-                if event.phase == "stopped" and event.run is None:  # something newer was asked for
-                    yield NOTHING  # gradio sends the last values again
-                    return
-                if event.run is None:
-                    yield skip, skip, skip, live.status(event), *NOTHING[4:]
-                run = event.run
-        yield self.showing(run, session.with_run(run, key))
+        key, skip = decides(asked), gr.skip()
+        known = page.find(session.known(key)) if session.known(key) else None
+        if known is not None:
+            yield self.again(known, owner, session.with_run(known, key))
+            return
+        job = page.studio.instead(asked, owner=remembered.owner(owner), address=visitor.client.host)
+        if job is None:  # something newer was asked for
+            yield NOTHING
+            return
+        drawn = board(page, asked.model, asked.steps, wish.what)
+        yield skip, drawn, skip, live.status(page.studio.now(job)), *self.words(session), skip, skip, session
+        for event in answered(page.studio, job):
+            if event.run is not None:
+                yield self.outcome(event.run, session.with_run(event.run, key))
+            elif event.phase == "stopped":  # something newer was asked for
+                yield NOTHING  # gradio sends the last values again
+            else:
+                yield skip, skip, skip, live.status(event), *NOTHING[4:]
+            if event.phase == "failed":
+                raise ValueError(event.message)
 
     def on_stage(self, shown: str, model: str, prompt: str, seed: Any) -> Run | None:
         """The run on the stage, if its plain picture is the one that the form asks for."""
@@ -192,13 +192,19 @@ class Intervene(Part):
         asked = run and (run.request.model, run.request.prompt, str(run.request.seed))
         return run if asked == (model, prompt.strip(), str(seed).strip()) else None
 
-    def showing(self, run: Run, session: Session) -> tuple[Any, ...]:
-        """Every output for a run."""
-        wish, openable = session.wish, gr.Button(interactive=True)
-        pair, tried = views.pair(run, wish.said(), self.page.titles), views.tried(session.tried, run.id)
-        drawn = board(self.page, run.request.model, run.request.steps, wish.what)
+    def outcome(self, run: Run, session: Session) -> tuple[Any, ...]:
+        """What follows from a run; what is asked with stays, which may have been changed while it was made."""
+        pair, tried = views.pair(run, session.wish.said(), self.page.titles), views.tried(session.tried, run.id)
         note = f'<p class="hint">{words.EVERYTHING}</p>' if not run.keep_ratio else ""
-        return pair, drawn, tried, note, *self.words(session), openable, openable, session
+        openable = gr.Button(interactive=True)
+        return pair, gr.skip(), tried, note, *(gr.skip(),) * 5, openable, openable, session
+
+    def again(self, run: Run, owner: str | None, session: Session) -> tuple[Any, ...]:
+        """Every output for a run that was there already; what is being made is given up."""
+        self.page.studio.withdraw(remembered.owner(owner))
+        pair, _, tried, note, *_, compare, explore, session = self.outcome(run, session)
+        drawn = board(self.page, run.request.model, run.request.steps, session.wish.what)
+        return pair, drawn, tried, note, *self.words(session), compare, explore, session
 
     def words(self, session: Session) -> tuple[Any, ...]:
         """The selection's text, the concept and its dose, and what can be undone and redone."""
