@@ -23,17 +23,15 @@ from maskunet.studio import cards, doctor, setup, zero_gpu
 from maskunet.studio.features import FeatureStudio
 from maskunet.studio.grids import GridStudio
 from maskunet.studio.process import kill_all
-from maskunet.studio.queue import AGAIN, HEARTBEAT, Job, Queue
+from maskunet.studio.queue import AGAIN, Job, Queue
 from maskunet.studio.shelf import Shelf, checked
 from maskunet.studio.training import TrainStudio
 from maskunet.studio.training_process import Place
 from maskunet.studio.videos import VideoStudio
 from maskunet.studio.votes import VoteStudio
+from maskunet.studio.wishes import INTERVENTIONS, Wishes
 from maskunet.studio.work import DeviceWork, Ended
 
-REPLACED = "Replaced by what you asked for next."
-LONGEST_LOADING = 120.0  # seconds that an intervention waits for the one that it replaces, which may be loading a model
-INTERVENTIONS = ("knock_out", "held_mask")
 PATIENCE = 5.0  # seconds that work has to end in when the program is closed
 
 
@@ -95,10 +93,9 @@ class Studio:
         self.training = TrainStudio(place) if trains else None
         self.votes = VoteStudio(votes) if votes else None
         self._networks: dict[str, Network] = {}
-        self._wishes: dict[str, object] = {}  # each owner's newest intervention that has not begun
-        self._wishing = threading.Lock()
         self._methods, self._queue = methods, Queue(max_waiting)
         self._device = DeviceWork(self._library, self.shelf, methods, queue=self._queue, limit=limit_seconds)
+        self._wishes = Wishes(self._queue, self._device.pictures)
         grids = {"paces": self._device.paces, "limit": limit_seconds}
         lent = self._device.is_lent  # then for single pictures only
         self.grids = None if lent else GridStudio(self._library, methods, self._queue, self.shelf.folder, **grids)
@@ -200,27 +197,11 @@ class Studio:
         """
         if not owner or request.method not in INTERVENTIONS:
             return self.start(request, owner, address)
-        mine = self._wishes[owner] = object()
-        until = time.monotonic() + LONGEST_LOADING
-        while self._wishes.get(owner) is mine and time.monotonic() < until and (job := self._intervention(owner)):
-            self._queue.stop(job, REPLACED)
-            self._queue.ends(job, HEARTBEAT)
-        with self._wishing:
-            if self._wishes.get(owner) is not mine:
-                return None
-            del self._wishes[owner]
-            return self.start(request, owner, address)
+        return self._wishes.instead(owner, lambda: self.start(request, owner, address))
 
     def withdraw(self, owner: str) -> None:
-        """Give up the intervention that this owner asked for last: a picture that was there already is wanted instead."""
-        self._wishes.pop(owner, None)
-        if job := self._intervention(owner):
-            self._queue.stop(job, REPLACED)
-
-    def _intervention(self, owner: str) -> Job | None:
-        """What is to make way for this owner's next wish."""
-        mine = (job for job in self._queue.of(owner) if job.work == self._device.pictures)
-        return next((job for job in mine if job.request.method in INTERVENTIONS), None)
+        """Give up the intervention that this owner asked for: a picture that was there already is wanted instead."""
+        self._wishes.withdraw(owner)
 
     def network(self, model: str) -> Network:
         """Where a base model can be masked; read once.

@@ -14,7 +14,8 @@ from maskunet.masks.sites import find_sites
 from maskunet.records import Request, held_mask
 from maskunet.records.selection import place_of
 from maskunet.records.site_stats import name_of
-from maskunet.studio.studio import REPLACED, Studio
+from maskunet.studio.studio import Studio
+from maskunet.studio.wishes import REPLACED
 from tests.support.machine import hold, soon
 from tests.support.tiny import tiny_sd_folder
 
@@ -96,12 +97,12 @@ def test_of_several_wishes_that_wait_for_an_older_one_the_newest_wins(library, t
         with ThreadPoolExecutor(3) as pool:
             asked = []
             for what in ("self.q", "self.k", "self.v"):
-                known = studio._wishes.get("a")
+                known = studio._wishes._newest.get("a")
                 asked.append(pool.submit(studio.instead, replace(WISH, settings={"what": what}), owner="a"))
-                soon(lambda known=known: studio._wishes.get("a") is not known)
+                soon(lambda known=known: studio._wishes._newest.get("a") is not known)
             held_up.set()
             *older, newest = [each.result(60) for each in asked]
-        assert older == [None, None] and studio._wishes == {}
+        assert older == [None, None] and studio._wishes._newest == {}
         *_, last = studio.events(newest)
         assert last.run.settings["what"] == "self.v" and studio.now(first).phase == "stopped"
     finally:
@@ -116,7 +117,7 @@ def test_a_wish_that_was_withdrawn_ends_and_so_does_one_that_waits_for_it(librar
         soon(lambda: studio.status().running)  # else the first would be gone at once
         with ThreadPoolExecutor(1) as pool:
             waits = pool.submit(studio.instead, replace(WISH, settings={"what": "self.q"}), owner="a")
-            soon(lambda: "a" in studio._wishes)
+            soon(lambda: "a" in studio._wishes._newest)
             for owner in ("a", "nobody"):
                 studio.withdraw(owner)
             held_up.set()
@@ -124,7 +125,7 @@ def test_a_wish_that_was_withdrawn_ends_and_so_does_one_that_waits_for_it(librar
         *_, one = studio.events(first)
         *_, two = studio.events(other)
         assert (one.phase, one.message, one.run) == ("stopped", REPLACED, None) and two.phase == "done"
-        assert studio._wishes == {}
+        assert studio._wishes._newest == {}
     finally:
         studio.close()
 
