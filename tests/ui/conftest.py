@@ -38,9 +38,17 @@ def idle():
         context.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep whether a test failed, for what it leaves."""
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report
+
+
 @pytest.fixture
-def visit(chromium, lab, idle):
-    """Open the page in a browser of its own; what it asks for and complains about is kept."""
+def visit(chromium, lab, idle, request):
+    """Open the page in a browser of its own; what it asks for and complains about is kept, and told of a test that fails."""
     used = []
 
     def open_page(query="", *, context=None, **options):
@@ -60,4 +68,6 @@ def visit(chromium, lab, idle):
 
     yield open_page
     for kind, context in used:
+        for tab in context.pages if request.node.failed else ():
+            print(tab.url, getattr(tab, "complaints", ""), tab.inner_text("body"), sep="\n", end="\n\n")
         idle[kind].append(forget(context, lab[0]))

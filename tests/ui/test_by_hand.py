@@ -84,6 +84,9 @@ def test_what_is_asked_with_stays_as_it_was_changed_while_a_picture_was_made(vis
     tab.locator("#knocked img").nth(1).wait_for()
     assert tab.locator('.board [data-what="block1.layer0.cross.v@2"]').is_visible()
     assert tab.locator("#what textarea").input_value() == "block1."
+    tab.locator(".tried button").click()  # of more steps
+    tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'")
+    assert tab.locator('.board [data-what="block1.layer0.cross.v@2"]').is_visible()
 
 
 @needs_browser

@@ -63,7 +63,7 @@ class Intervene(Part):
         self.undo.click(self.moves(-1), form, shown, **FREE)
         self.redo.click(self.moves(1), form, shown, **FREE)
         self.reset.click(self.bring_back, form, shown, **FREE)
-        self.tried.select(self.look, [page.owner, self.session], shown, **QUEUED)
+        self.tried.select(self.look, [c.model, c.steps, page.owner, self.session], shown, **QUEUED)
         looked = [c.model, self.concept, page.shown, self.session, c.prompt, c.seed]
         self.tab.select(self.refresh, looked, [self.concept, self.dose, self.none, self.knocked], **QUICK)
         asked, other = [c.model, c.steps, self.session], [self.board, self.concept, self.dose, self.none]
@@ -115,10 +115,11 @@ class Intervene(Part):
         yield from self.made(visitor, fields, owner, session.wished(Wish()))
 
     @shows_a_run
-    def look(self, owner: str | None, session: Any, event: gr.EventData) -> tuple[Any, ...]:
-        """Show again what was tried, in place of what is being made."""
+    def look(self, name: str, steps: Any, owner: str | None, session: Any, event: gr.EventData) -> tuple[Any, ...]:
+        """Show again what was tried, in place of what is being made; the board stays the form's, as is the next click."""
         known = session.found(str(picked(event).get("run", "")))
-        return self.again(self.page.found(known.run), owner, replace(session.wished(known.wish), run=known.run))
+        session, run = replace(session.wished(known.wish), run=known.run), self.page.found(known.run)
+        return self.again(run, self.board_of(name, steps, session.wish), owner, session)
 
     def opens(self, tab: str) -> Any:
         """What shows the pair in another tab."""
@@ -137,8 +138,12 @@ class Intervene(Part):
         pick, slide, none = offered(self.page, name)
         if wish.dose and wish.concept in pick["choices"]:
             pick["value"], slide["value"] = wish.concept, wish.dose
+        return self.board_of(name, steps, wish), gr.Dropdown(**pick), gr.Slider(**slide), none
+
+    def board_of(self, name: str, steps: Any, wish: Wish) -> str:
+        """The board of what the form says, which may be no number of steps."""
         steps = int(steps) if steps and 1 <= steps <= MAX_STEPS else usual(self.page, name)
-        return board(self.page, name, steps, wish.what), gr.Dropdown(**pick), gr.Slider(**slide), none
+        return board(self.page, name, steps, wish.what)
 
     @shows_a_run
     def refresh(self, name: str, chosen: str | None, shown: str, session: Any, *asked: Any) -> tuple[Any, ...]:
@@ -165,16 +170,15 @@ class Intervene(Part):
         asked = self.request(fields, wish)
         if controls.Values(*fields).seed in RANDOM and session.seed is not None:
             asked = replace(asked, seed=session.seed)
-        key, skip = decides(asked), gr.skip()
+        drawn, key, skip = board(page, asked.model, asked.steps, wish.what), decides(asked), gr.skip()
         known = page.find(session.known(key)) if session.known(key) else None
         if known is not None:
-            yield self.again(known, owner, session.with_run(known, key))
+            yield self.again(known, drawn, owner, session.with_run(known, key))
             return
         job = page.studio.instead(asked, owner=remembered.owner(owner), address=visitor.client.host)
         if job is None:  # something newer was asked for
             yield NOTHING
             return
-        drawn = board(page, asked.model, asked.steps, wish.what)
         yield skip, drawn, skip, live.status(page.studio.now(job)), *self.words(session), skip, skip, session
         for event in answered(page.studio, job):
             if event.run is not None:
@@ -199,11 +203,10 @@ class Intervene(Part):
         openable = gr.Button(interactive=True)
         return pair, gr.skip(), tried, note, *(gr.skip(),) * 5, openable, openable, session
 
-    def again(self, run: Run, owner: str | None, session: Session) -> tuple[Any, ...]:
+    def again(self, run: Run, drawn: str, owner: str | None, session: Session) -> tuple[Any, ...]:
         """Every output for a run that was there already; what is being made is given up."""
         self.page.studio.withdraw(remembered.owner(owner))
         pair, _, tried, note, *_, compare, explore, session = self.outcome(run, session)
-        drawn = board(self.page, run.request.model, run.request.steps, session.wish.what)
         return pair, drawn, tried, note, *self.words(session), compare, explore, session
 
     def words(self, session: Session) -> tuple[Any, ...]:
