@@ -1,5 +1,15 @@
 """What a visitor does on the page, step by step."""
 
+from tests.support.serving import SOON
+
+
+def expect(locator):
+    """What is to hold of a part of the page now or soon: the parts that one answer changes are not drawn at one moment."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=SOON)
+    return expect(locator)
+
 
 def forget(context, url):
     """A browser that has closed its pages and remembers nothing but files of the program."""

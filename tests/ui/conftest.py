@@ -1,6 +1,7 @@
 """What the tests of the page share: one page for a file of them, and browsers that keep their complaints."""
 
 from collections import defaultdict
+from contextlib import suppress
 from itertools import chain
 
 import pytest
@@ -40,15 +41,20 @@ def idle():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Keep whether a test failed, for what it leaves."""
+    """Tell of a test that fails what stands on its pages."""
+    from playwright.sync_api import Error
+
     report = yield
-    item.failed = getattr(item, "failed", False) or report.failed
+    if report.failed and call.when == "call" and "chromium" in item.funcargs:
+        for tab in chain(*(context.pages for context in item.funcargs["chromium"].contexts)):
+            with suppress(Error):  # it does not answer
+                report.sections.append((tab.url, tab.inner_text("body", timeout=5000)))
     return report
 
 
 @pytest.fixture
-def visit(chromium, lab, idle, request):
-    """Open the page in a browser of its own; what it asks for and complains about is kept, and told of a test that fails."""
+def visit(chromium, lab, idle):
+    """Open the page in a browser of its own; what it asks for and complains about is kept."""
     used = []
 
     def open_page(query="", *, context=None, **options):
@@ -68,6 +74,4 @@ def visit(chromium, lab, idle, request):
 
     yield open_page
     for kind, context in used:
-        for tab in context.pages if request.node.failed else ():
-            print(tab.url, getattr(tab, "complaints", ""), tab.inner_text("body"), sep="\n", end="\n\n")
         idle[kind].append(forget(context, lab[0]))

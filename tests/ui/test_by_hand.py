@@ -6,7 +6,7 @@ from maskunet.masks import held
 from maskunet.records import Card, held_mask
 from tests.support.machine import hold
 from tests.support.serving import SOON, needs_browser
-from tests.support.visiting import fill, generate, take_steps
+from tests.support.visiting import expect, fill, generate, take_steps
 
 
 @needs_browser
@@ -15,7 +15,7 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     tab.get_by_role("tab", name="Intervene").click()
     tab.locator('.board [data-what="block1.layer0.cross.v"]').click()
     tab.locator("#knocked img").nth(1).wait_for(timeout=SOON)
-    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+    expect(tab.locator("#what textarea")).to_have_value("block1.layer0.cross.v")
     base, result = (tab.locator("#knocked img").nth(i).get_attribute("src") for i in (0, 1))
     assert base != result
     assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
@@ -29,11 +29,11 @@ def test_two_clicks_knock_a_part_out_and_what_was_tried_is_undone_and_opened(vis
     assert tab.locator("#board output").inner_text().startswith("Block 1, layer 0, cross-attention, queries, steps 3")
     tab.keyboard.press("Enter")
     tab.wait_for_function("document.querySelectorAll('.tried button').length === 2", timeout=SOON)
-    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v; block1.layer0.cross.q@3-4"
+    expect(tab.locator("#what textarea")).to_have_value("block1.layer0.cross.v; block1.layer0.cross.q@3-4")
     tab.get_by_role("button", name="Undo").click()
     tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'", timeout=SOON)
     tab.wait_for_function("(src) => document.querySelectorAll('#knocked img')[1].src === src", arg=result, timeout=SOON)
-    assert tab.locator(".tried button").count() == 2  # shown again, not made again
+    expect(tab.locator(".tried button")).to_have_count(2)  # shown again, not made again
     tab.locator("#what textarea").fill("blok1")
     tab.locator("#what textarea").press("Enter")
     tab.get_by_text("says no place in the network").wait_for(timeout=SOON)
@@ -60,7 +60,7 @@ def test_of_two_quick_clicks_on_a_slow_line_each_counts_once(visit):
     tab.wait_for_function("(what) => document.querySelector('#what textarea').value === what", arg=one)
     line[1].continue_()  # both clicks, the first of which counts by now
     tab.wait_for_function("(what) => document.querySelector('#what textarea').value !== what", arg=one)
-    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v@1-4"
+    expect(tab.locator("#what textarea")).to_have_value("block1.layer0.cross.v@1-4")
     tab.locator("#knocked img").nth(1).wait_for()
     take_steps(tab, 3)
     cell = tab.locator(
@@ -82,11 +82,11 @@ def test_what_is_asked_with_stays_as_it_was_changed_while_a_picture_was_made(vis
     tab.locator("#what textarea").fill("block1.")
     held_up.set()
     tab.locator("#knocked img").nth(1).wait_for()
-    assert tab.locator('.board [data-what="block1.layer0.cross.v@2"]').is_visible()
-    assert tab.locator("#what textarea").input_value() == "block1."
+    expect(tab.locator('.board [data-what="block1.layer0.cross.v@2"]')).to_be_visible()
+    expect(tab.locator("#what textarea")).to_have_value("block1.")
     tab.locator(".tried button").click()  # of more steps
     tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'")
-    assert tab.locator('.board [data-what="block1.layer0.cross.v@2"]').is_visible()
+    expect(tab.locator('.board [data-what="block1.layer0.cross.v@2"]')).to_be_visible()
 
 
 @needs_browser
@@ -104,8 +104,9 @@ def test_a_picture_that_was_there_already_is_not_replaced_by_the_one_that_was_be
         tab.wait_for_function("document.querySelector('#what textarea').value === 'block1.layer0.cross.v'")
         held_up.set()
         *_, last = lab[1].events(job)
-        assert last.phase == "stopped" and tab.locator(".tried button").count() == 1
-        assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
+        expect(tab.locator(".tried button")).to_have_count(1)
+        assert last.phase == "stopped"
+        expect(tab.locator("#what textarea")).to_have_value("block1.layer0.cross.v")
 
 
 def in_one_screen(tab):
@@ -155,7 +156,7 @@ def test_three_clicks_knock_out_a_site_that_the_map_shows(visit):
     generate(tab)
     tab.get_by_role("tab", name="Intervene").click()  # the plain picture of the stage waits there
     tab.locator('#knocked img[alt="Unmasked: a dog on a red cube"]').wait_for()
-    assert tab.locator("#knocked img").count() == 1
+    expect(tab.locator("#knocked img")).to_have_count(1)
     assert tab.locator("#knocked .hint").inner_text().startswith("Click a part of the network below.")
     fill(tab, "something else")
     tab.get_by_role("tab", name="Compare").click()
@@ -163,13 +164,13 @@ def test_three_clicks_knock_out_a_site_that_the_map_shows(visit):
     tab.wait_for_function("!document.querySelector('#knocked img')")  # it is no picture of that
     tab.get_by_role("tab", name="Explore").click()  # one
     tab.wait_for_selector("#headline")
-    assert tab.locator("#knock-this").is_hidden()  # of which site?
+    expect(tab.locator("#knock-this")).to_be_hidden()  # of which site?
     tab.locator('.heat .name[data-site="block1.layer0.cross.v"]').click()  # two
     tab.locator("#knock-this").click()  # three
     tab.locator("#knocked img").nth(1).wait_for()
     assert tab.get_by_role("tab", name="Intervene").get_attribute("aria-selected") == "true"
-    assert tab.locator("#what textarea").input_value() == "block1.layer0.cross.v"
-    assert tab.locator("#prompt textarea").input_value() == "a dog on a red cube"  # the form is of the picture again
+    expect(tab.locator("#what textarea")).to_have_value("block1.layer0.cross.v")
+    expect(tab.locator("#prompt textarea")).to_have_value("a dog on a red cube")  # the form is of the picture again
     assert "a dog on a red cube" in tab.locator("#knocked img").nth(1).get_attribute("alt")
     assert "reward" in tab.locator("#knocked figcaption").nth(1).inner_text()
     assert in_one_screen(tab) and not tab.complaints

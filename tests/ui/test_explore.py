@@ -31,6 +31,7 @@ from maskunet.ui.tabs.explore import existing, last, told
 from tests.methods.test_methods import Redness
 from tests.support.serving import SOON, complaints_of, needs_browser, served
 from tests.support.tiny_stats import Sites, random_masks, stats_of
+from tests.support.visiting import expect
 from visualize import SPECS
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -362,17 +363,20 @@ def test_figures_for_print_say_how_far_they_are_are_stopped_and_come_as_one_zip(
     draw = tab.get_by_role("button", name="Figures for print")
     draw.click(timeout=SOON)
     tab.wait_for_selector("#drawing-figures :text('plots')", timeout=SOON)
-    assert not draw.is_visible()
+    expect(draw).to_be_hidden()
     stop.click()
     tab.wait_for_selector("#drawing-figures :text('Stopped.')", timeout=SOON)
-    assert draw.is_visible() and not stop.is_visible() and not tab.query_selector("#figures")
+    expect(draw).to_be_visible()
+    expect(stop).to_be_hidden()
+    assert not tab.query_selector("#figures")
     monkeypatch.setattr(figures_process, "write", lambda run, out: slow_figures(run, out, lines=2))
     draw.click()
     with tab.expect_download(timeout=SOON) as download:
         tab.get_by_text("Download figures (.zip)").click(timeout=SOON)
     with zipfile.ZipFile(download.value.path()) as archive:
         assert archive.read("figures.txt").decode() == "a plot\na plot\n"
-    assert "are ready" in tab.inner_text("#drawing-figures") and not stop.is_visible()
+    expect(stop).to_be_hidden()
+    assert "are ready" in tab.inner_text("#drawing-figures")
 
 
 def slow_figures(run, out, lines=600):
@@ -401,12 +405,12 @@ def test_picture_map_and_plots_share_one_screen_and_the_form_comes_back(visit):
     button = tab.get_by_role("button", name="Show the form")
     button.focus()
     tab.keyboard.press("Enter")
-    assert tab.locator("#prompt textarea").is_visible()
+    expect(tab.locator("#prompt textarea")).to_be_visible()
     tab.get_by_role("button", name="Hide the form").click()
-    assert not tab.locator("#prompt textarea").is_visible()
+    expect(tab.locator("#prompt textarea")).to_be_hidden()
     tab.get_by_role("tab", name="Compare").click()
     tab.wait_for_selector("#prompt textarea", state="visible")
-    assert tab.locator("#fold button").is_hidden()
+    expect(tab.locator("#fold button")).to_be_hidden()
 
 
 @needs_browser
@@ -417,13 +421,14 @@ def test_a_second_run_is_pinned_beside_the_first_and_a_click_on_it_selects(visit
     tab.get_by_role("option", name="another cube").click()
     tab.wait_for_selector(".frame.pinned")
     assert "step 4" in tab.locator(".scrub output").inner_text()
-    assert tab.locator(".scrub input").input_value() == "3"  # where the pictures and the text are
+    expect(tab.locator(".scrub input")).to_have_value("3")  # where the pictures and the text are
     assert "another cube" in tab.locator(".heats figcaption").nth(1).inner_text()
     tops = "(n) => [...document.querySelectorAll('.heat')[n].querySelectorAll('i')].map((i) => Math.round(i.getBoundingClientRect().top))"
     assert tab.evaluate(tops, 0) == tab.evaluate(tops, 1)
     tab.locator(".heat.bare i").nth(5).click()
     tab.wait_for_function("document.querySelector('#headline').textContent.includes('Step 2 of 4')")
-    assert tab.locator(".heat i.on").count() == 2 and not tab.complaints
+    expect(tab.locator(".heat i.on")).to_have_count(2)
+    assert not tab.complaints
 
 
 @needs_browser

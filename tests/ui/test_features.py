@@ -28,6 +28,7 @@ from maskunet.ui.tabs import features
 from tests.evaluation.test_features import one_set
 from tests.support.said import refuse
 from tests.support.serving import SOON, complaints_of, needs_browser, served
+from tests.support.visiting import expect
 from tests.ui.test_explore import tables
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -342,14 +343,15 @@ def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium
         page.mouse.up()
         said = page.locator(".chosen").inner_text()
         assert said.startswith("56 chosen: 30 of real, 17 of made <img")
-        assert page.locator(".picked figure").count() == 56
+        expect(page.locator(".picked figure")).to_have_count(56)
         page.locator(".drawn > svg").focus()
         before = peek.inner_text()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowDown")
-        assert page.locator(".peek").is_visible() and peek.inner_text() != before
+        expect(page.locator(".peek")).to_be_visible()
+        assert peek.inner_text() != before
         page.keyboard.press("Enter")
-        assert page.locator(".picked figure").count() == 1
+        expect(page.locator(".picked figure")).to_have_count(1)
         page.get_by_label("t-SNE", exact=True).check()
         page.get_by_label("Perplexity").fill("10")
         monkeypatch.setattr(features_process, "serve", never_ready)
@@ -362,5 +364,5 @@ def test_from_the_sets_to_a_picture_its_neighbors_and_a_stopped_drawing(chromium
         while multiprocessing.active_children() and time.monotonic() < deadline:
             page.wait_for_timeout(100)
         assert not multiprocessing.active_children() and not complaints
-        assert page.locator("#draw").is_enabled()
+        expect(page.locator("#draw")).to_be_enabled()
         context.close()

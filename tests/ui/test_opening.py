@@ -19,7 +19,7 @@ from maskunet.ui import gallery, links, opening_words, words
 from maskunet.ui.html import chips
 from tests.support import words_on_page
 from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
-from tests.support.visiting import copied
+from tests.support.visiting import copied, expect
 from visualize import embedding
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
@@ -139,12 +139,15 @@ def test_on_a_phone_the_pair_is_in_sight_and_a_button_brings_the_settings(visit,
     )
     assert tab.evaluate(CONTRAST) == []
     folded = [tab.locator(part) for part in ("#method", "#setup", "#choices .more", "#vocabulary")]
-    assert not any(part.is_visible() for part in folded)
+    for part in folded:
+        expect(part).to_be_hidden()
     tab.locator("#fold-settings button").click()
-    assert tab.locator("#method").is_visible() and form(tab)["preset"] == "shared"
+    expect(tab.locator("#method")).to_be_visible()
+    assert form(tab)["preset"] == "shared"
     tab.locator("#fold-settings button").click()
     tab.set_viewport_size({"width": 1280, "height": 800})
-    assert tab.locator("#method").is_visible() and tab.locator("#fold-settings").is_hidden()
+    expect(tab.locator("#method")).to_be_visible()
+    expect(tab.locator("#fold-settings")).to_be_hidden()
 
 
 def test_the_page_opens_on_a_pair_that_masks_mended_beside_one_that_they_broke():
@@ -215,10 +218,10 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     becomes(tab, "a blue dog")
     tab.wait_for_function("document.querySelector('#set-updates')?.value === '3'")
     assert form(tab) | {"seed": "5", "steps": "2", "method": "MaskUNet, training-free"} == form(tab)
-    assert tab.get_by_label("Guidance scale").input_value() == "2.5"
+    expect(tab.get_by_label("Guidance scale")).to_have_value("2.5")
     tab.get_by_role("tab", name="Explore").click()
     tab.wait_for_selector("#heat .heat")
-    assert tab.locator("#controls").is_hidden()  # it is folded away, the link is not
+    expect(tab.locator("#controls")).to_be_hidden()  # it is folded away, the link is not
     tab.get_by_role("button", name="Copy link").click()
     tab.get_by_text("Link copied").wait_for()
     copied = tab.evaluate("navigator.clipboard.readText()")
@@ -234,14 +237,15 @@ def test_a_link_opens_its_run_its_tab_and_its_settings_and_says_when_the_run_is_
     tab.get_by_role("button", name="Show the form").click()
     tab.locator("#prompt textarea").fill("")
     tab.locator("#prompt textarea").press("Control+V")
-    assert tab.locator("#prompt textarea").input_value() == copied
+    expect(tab.locator("#prompt textarea")).to_have_value(copied)
     again = visit("?" + copied.partition("?")[2])
     again.wait_for_selector("#heat .heat", state="visible")
     short = visit(f"?run={last.run.id}")  # a link that only names it
     becomes(short, "a blue dog")
     gone = visit(links.query(asked, "0" * 12))
     gone.get_by_text(opening_words.LINK_GONE).wait_for()
-    assert gone.locator("#running .empty").is_visible() and form(gone)["prompt"] == "a blue dog"
+    expect(gone.locator("#running .empty")).to_be_visible()
+    assert form(gone)["prompt"] == "a blue dog"
 
 
 @needs_browser

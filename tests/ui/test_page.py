@@ -17,7 +17,7 @@ from maskunet.ui import to_share
 from maskunet.ui.html import live
 from maskunet.ui.page import Page, build
 from tests.support.serving import SOON, needs_browser, reload
-from tests.support.visiting import fill, generate, take_steps
+from tests.support.visiting import expect, fill, generate, take_steps
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 
@@ -30,7 +30,7 @@ def test_one_click_makes_the_pair_with_its_facts_views_and_files(visit):
     tab.wait_for_selector("#beside img", state="visible")
     assert all(image.get_attribute("alt") for image in tab.locator("#beside img").all())
     assert "“a red cube”, seed 7." in tab.locator("#facts .said").inner_text()
-    assert tab.get_by_label("Seed", exact=True).input_value() == "7"
+    expect(tab.get_by_label("Seed", exact=True)).to_have_value("7")
     assert "ImageReward" in tab.locator("#beside").inner_text() and not tab.locator(".verdict").count()
     tab.get_by_label("Slider").check()
     tab.locator("#slider img").nth(1).wait_for(state="attached")  # both pictures; they are fetched after the facts
@@ -229,7 +229,6 @@ def test_progress_that_nobody_sees_does_not_keep_the_browser_busy(visit, chromiu
 
 @needs_browser
 def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
-    from playwright.sync_api import expect
 
     tab = visit()
     fill(tab, "a dog and a cat", "MaskUNet, training-free")
@@ -243,7 +242,7 @@ def test_a_reload_finds_the_job_again_and_a_stranger_sees_nothing_of_it(visit):
     expect(tab.locator("#optimize .strip img")).to_have_count(8, timeout=SOON)  # also those of before the reload
     assert tab.complaints == []
     stranger = visit()
-    assert stranger.locator("#running .empty").count() == 1
+    expect(stranger.locator("#running .empty")).to_have_count(1)
     assert "a dog" not in stranger.content()
 
 
@@ -327,15 +326,15 @@ def test_what_is_removed_while_another_answer_is_on_its_way_stays_removed(visit,
     tab.get_by_role("tab", name="History").click()
     tab.wait_for_selector("#history .empty")
     tab.wait_for_timeout(500)
-    assert tab.locator("#history article").count() == 0
+    expect(tab.locator("#history article")).to_have_count(0)
 
 
 @needs_browser
 def test_a_link_fills_in_the_fields_and_runs_nothing(visit, lab):
     tab = visit("?prompt=a+blue+cat&seed=18446744073709551615&method=random_mask&preset=light")
     tab.wait_for_function("document.querySelector('#prompt textarea').value === 'a blue cat'")
-    assert tab.get_by_label("Seed", exact=True).input_value() == str(2**64 - 1)  # more than a browser counts exactly
-    assert tab.get_by_label("Method").input_value() == "Random mask · control"
+    expect(tab.get_by_label("Seed", exact=True)).to_have_value(str(2**64 - 1))  # more than a browser counts exactly
+    expect(tab.get_by_label("Method")).to_have_value("Random mask · control")
     status = lab[1].status()
     assert (status.running, status.waiting) == (0, 0)
 
@@ -358,7 +357,7 @@ def test_any_text_is_only_text(visit, prompt):
     fill(tab, prompt, "Unmasked · control")
     generate(tab)
     assert prompt in tab.locator("#facts .said").inner_text()
-    assert tab.locator("#facts img").count() == 0
+    expect(tab.locator("#facts img")).to_have_count(0)
 
 
 @needs_browser
@@ -373,7 +372,7 @@ def test_a_bad_prompt_is_refused_in_one_sentence(visit, prompt, sentence):
     )
     tab.locator("#generate").click()
     tab.get_by_text(sentence).first.wait_for()
-    assert tab.locator("#generate").is_enabled()
+    expect(tab.locator("#generate")).to_be_enabled()
 
 
 @needs_browser
@@ -415,7 +414,7 @@ def test_a_word_of_the_vocabulary_is_added_by_a_click(visit):
     tab.locator("#vocabulary summary").click()
     tab.locator("#vocabulary button", has_text="blue").click()
     tab.wait_for_function("document.querySelector('#prompt textarea').value !== 'a cube and a'")
-    assert tab.locator("#prompt textarea").input_value() == "a cube and a blue"
+    expect(tab.locator("#prompt textarea")).to_have_value("a cube and a blue")
 
 
 @needs_browser

@@ -5,6 +5,7 @@ import pytest
 from maskunet.studio.studio import Studio
 from tests.support.proxy import proxied
 from tests.support.serving import SOON, needs_browser, served
+from tests.support.visiting import expect
 
 pytestmark = needs_browser
 
@@ -69,7 +70,7 @@ def test_a_page_that_the_lab_was_told_of_works_and_says_nothing(told, tab, slash
         tab.wait_for_function(
             "[...document.querySelectorAll('#slider img')].filter((i) => i.naturalWidth).length === 2"
         )
-        assert tab.locator("#astray").count() == 0
+        expect(tab.locator("#astray")).to_have_count(0)
 
 
 def test_a_page_without_a_proxy_says_nothing(untold, tab):
@@ -77,4 +78,4 @@ def test_a_page_without_a_proxy_says_nothing(untold, tab):
         tab.goto(untold)
     assert asked.value.ok
     tab.wait_for_selector("#generate")
-    assert tab.locator("#astray").count() == 0
+    expect(tab.locator("#astray")).to_have_count(0)

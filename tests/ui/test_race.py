@@ -17,7 +17,7 @@ from maskunet.ui import race_words
 from maskunet.ui.html import plots, race
 from tests.support.races import Stub, raced
 from tests.support.serving import SOON, needs_browser, served
-from tests.support.visiting import copied
+from tests.support.visiting import copied, expect
 from tests.ui.test_explore import tables
 from visualize import race as race_plot
 from visualize.base import COLORS
@@ -234,15 +234,18 @@ def test_every_choice_is_answered_in_the_browser(chromium, library, tmp_path):
                 ("race-base", "race-said", "race-curves", "race-picker", "race-lines", "race-prompt", "race-sheet")]  # fmt: skip
         assert tops == sorted(tops)
         curves = [tab.locator(f"#plot-race_{what}") for what in ("correct", found["held_out"])]
-        assert [curve.is_visible() for curve in curves] == [True, False]
+        expect(curves[0]).to_be_visible()
+        expect(curves[1]).to_be_hidden()
         tab.locator("#race-curves input").nth(1).check()
-        assert [curve.is_visible() for curve in curves] == [False, True]
+        expect(curves[0]).to_be_hidden()
+        expect(curves[1]).to_be_visible()
         tab.set_viewport_size({"width": 1600, "height": 800})  # where two fit beside each other
-        assert [curve.is_visible() for curve in curves] == [True, True]
+        expect(curves[0]).to_be_visible()
+        expect(curves[1]).to_be_visible()
         tab.set_viewport_size({"width": 1280, "height": 800})
         browser.grant_permissions(["clipboard-read", "clipboard-write"])
         assert copied(tab.locator("#race-said button")) == ["Copied", found["about"]["command"]]
-        assert tab.locator("#race-lines tbody tr").count() == len(found["curves"])
+        expect(tab.locator("#race-lines tbody tr")).to_have_count(len(found["curves"]))
         before = tab.locator("#race-lines h4").inner_text(), tab.locator("#race-lines").inner_text()
         tab.get_by_label("Equal U-Net calls").check()
         tab.wait_for_function("text => document.querySelector('#race-lines').innerText !== text", arg=before[1])

@@ -15,6 +15,7 @@ from maskunet.studio.studio import Studio
 from maskunet.ui import controls, settings
 from maskunet.ui.html.settings import form
 from tests.support.serving import SOON, needs_browser, served
+from tests.support.visiting import expect
 
 CONTRAST = (Path(__file__).parents[1] / "support" / "contrast.js").read_text()
 EVIL = '"><img src=x onerror="alert(1)">'
@@ -133,7 +134,7 @@ def test_what_differs_from_the_preset_is_marked_counted_asked_for_and_taken_back
     tab.get_by_text("More settings").click()
     tab.get_by_role("button", name="Back to the preset").click()
     tab.wait_for_selector(".tally", state="hidden")
-    assert tab.locator("#set-updates").input_value() == usual
+    expect(tab.locator("#set-updates")).to_have_value(usual)
     assert not tab.locator("#set-keep_best").is_checked() and tab.evaluate(mark) == "none"
 
 
@@ -155,7 +156,7 @@ def test_the_fields_follow_method_and_preset_with_nothing_changed(tab):
     assert float(tab.locator("#set-removed").input_value()) == random["light"].removed
     choose(tab, "Method", "SynGen · rival")
     tab.wait_for_selector("#set-moved")
-    assert tab.locator("#set-groups").count() == 0  # those have chips of their own
+    expect(tab.locator("#set-groups")).to_have_count(0)  # those have chips of their own
     choose(tab, "Method", "MaskUNet, training-free")
     tab.wait_for_selector("#set-updates")
 
@@ -164,12 +165,12 @@ def test_the_fields_follow_method_and_preset_with_nothing_changed(tab):
 def test_a_wrong_value_is_refused_in_one_sentence_and_an_emptied_number_is_the_presets(tab, lab):
     usual = tab.locator("#set-updates").input_value()
     tab.locator("#set-updates").fill("101")
-    assert tab.locator("#set-updates:invalid").count() == 1
+    expect(tab.locator("#set-updates:invalid")).to_have_count(1)
     tab.locator("#generate").click()
     tab.get_by_text("The setting updates is 101; allowed is 0 to 100.").first.wait_for()
     tab.locator("#set-updates").fill("")
     tab.locator("#set-updates").blur()
-    assert tab.locator("#set-updates").input_value() == usual
+    expect(tab.locator("#set-updates")).to_have_value(usual)
     tab.wait_for_selector(".tally", state="hidden")
 
 

@@ -28,6 +28,7 @@ from maskunet.ui.tabs import train
 from tests.support.said import refuse
 from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
 from tests.support.tiny import tiny_tabletop
+from tests.support.visiting import expect
 from tests.ui.test_explore import tables
 from tests.ui.test_settings import drawn
 
@@ -301,7 +302,6 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
     library = Library("tabletop", weights, "cpu", trained=tmp_path / "trained")
     studio = Studio(tmp_path / "runs", library=library, trains=True)
     studio.training = TrainStudio(Place(model="tabletop", weights=weights, device="cpu"), tmp_path / "trained")
-    from playwright.sync_api import expect
 
     with served(studio, {}) as url:
         context = chromium.new_context(viewport={"width": 1280, "height": 1500})
@@ -320,7 +320,7 @@ def test_a_training_is_started_watched_stopped_kept_and_used(chromium, tmp_path)
             tab.get_by_role("option", name=recipe, exact=True).click()
             attached = "attached" if "reward" in recipe else "detached"
             tab.wait_for_selector("#train-held_out", state=attached)
-            assert not tab.locator("#train-form .tally").is_visible()
+            expect(tab.locator("#train-form .tally")).to_be_hidden()
         tab.get_by_label("Name").fill("from/page")
         tab.locator("#start-training").click()
         tab.get_by_text("The name “from/page” cannot be used").wait_for()

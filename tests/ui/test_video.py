@@ -19,6 +19,7 @@ from maskunet.ui.tabs import video
 from maskunet.ui.tabs.video import motion
 from tests.support.generated import assert_clear
 from tests.support.serving import needs_browser, reload
+from tests.support.visiting import expect
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINK = "/?prompt=a+cat&seed=5&model=tiny&method=random_mask&steps=8&tab=video&frames=3&right=-0.05&down=0.02&mask_per=frame"
@@ -30,12 +31,12 @@ def test_a_link_fills_the_form_and_its_video_is_made_downloaded_and_found_after_
     tab.goto(lab[0] + LINK)
     tab.wait_for_function("document.querySelector('#video-form input[type=number]')?.value === '3'")
     assert [box.input_value() for box in tab.locator("#video-form input[type=number]").all()] == ["3", "-5", "2"]
-    assert tab.locator("#video-form input[type=radio]:checked").input_value() == "frame"
+    expect(tab.locator("#video-form input[type=radio]:checked")).to_have_value("frame")
     names = tab.locator("#tabs button[role=tab]:visible").all_inner_texts()
     assert names.index("Video") == names.index("Grid") + 1 and names[-1] == "About"  # none hides in a menu
     tab.locator("#make-video").click()
     tab.wait_for_selector("#video-files button:visible")
-    assert tab.locator("#video figure img").count() == 2
+    expect(tab.locator("#video figure img")).to_have_count(2)
     assert tab.locator("#video thead th").all_inner_texts() == ["Unmasked", "Random mask"]
     assert "Requested per frame: -5.0% right, +2.0% down" in tab.locator("#video .said").inner_text()
     assert "--right=-0.05 --down=0.02 --mask-per=frame" in tab.locator("#video-command").inner_text().replace("\n", "")

@@ -22,6 +22,7 @@ from maskunet.ui import page, vote_words
 from maskunet.ui.html import vote as views
 from tests.experiments.test_votes_make import paint
 from tests.support.serving import SOON, complaints_of, needs_browser, reload, served
+from tests.support.visiting import expect
 from tests.ui.test_security import call
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -95,7 +96,8 @@ def test_a_study_is_voted_by_keys_and_clicks_undone_found_again_and_revealed(lab
     tab.wait_for_selector("#vote table")
     said = tab.locator("#vote").inner_text()
     assert METHODS[0] in said and f"{METHODS[0]} " in tab.locator("#vote td").nth(1).inner_text()
-    assert tab.locator("#vote .seen article").count() == 2 and not tab.locator("#vote [onerror]").count()
+    expect(tab.locator("#vote .seen article")).to_have_count(2)
+    assert not tab.locator("#vote [onerror]").count()
     assert not tab.get_by_role("button", name=vote_words.UNDO).count()
     reload(tab)
     tab.wait_for_selector("#vote table")
