@@ -14,7 +14,7 @@ GRACE = 5.0  # seconds within which one that was closed must be opened again
 FOLLOWING = 8  # things that one page or program may follow at once
 UNHEARD = 200  # calls of one address that nobody listens to yet
 STALLED = 30.0  # seconds after which who takes nothing more from a stream has left
-LEAVES = 0.1  # seconds within which who was told that a stream is over has left it
+LEAVES = 1.0  # seconds within which who was told that a stream is over has left it, also a busy browser
 MEMORY = 4096  # streams that were closed
 SESSIONS = 2000  # whose answers are kept for their streams
 
